@@ -1,0 +1,100 @@
+#include "proto/base/arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES ((size_t)16 * 1024)
+
+struct lt_arena_block {
+	struct lt_arena_block *next;
+	size_t size;
+	size_t off;
+	size_t pad; /* keeps data 16-byte aligned */
+	uint8_t data[];
+};
+
+static void *
+pb_alloc(void *d, size_t n)
+{
+	return lt_arena_alloc(d, n);
+}
+
+static void
+pb_free(void *d, void *p)
+{
+	(void)d;
+	(void)p;
+}
+
+size_t
+lt_arena_cap_for(size_t len)
+{
+	const size_t top = (size_t)8 * 1024 * 1024;
+
+	return len > (top - 65536) / 8 ? top : 65536 + 8 * len;
+}
+
+void
+lt_arena_init(struct lt_arena *a, size_t cap)
+{
+	memset(a, 0, sizeof(*a));
+	a->cap = cap;
+	a->pb.alloc = pb_alloc;
+	a->pb.free = pb_free;
+	a->pb.allocator_data = a;
+}
+
+void
+lt_arena_fini(struct lt_arena *a)
+{
+	struct lt_arena_block *b = a->head, *next;
+
+	for (; b != NULL; b = next) {
+		next = b->next;
+		free(b);
+	}
+	a->head = NULL;
+	a->used = 0;
+}
+
+void *
+lt_arena_alloc(struct lt_arena *a, size_t n)
+{
+	struct lt_arena_block *b = a->head;
+	size_t size;
+	void *p;
+
+	if (n > a->cap)
+		return NULL;
+	n = (n + 15) & ~(size_t)15;
+	if (n == 0)
+		n = 16;
+	if (b == NULL || b->size - b->off < n) {
+		size = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+		if (size > a->cap - a->used)
+			size = n;
+		if (a->used > a->cap || size > a->cap - a->used)
+			return NULL;
+		b = calloc(1, sizeof(*b) + size);
+		if (b == NULL)
+			return NULL;
+		b->size = size;
+		b->next = a->head;
+		a->head = b;
+		a->used += size;
+	}
+	p = b->data + b->off;
+	b->off += n;
+	return p;
+}
+
+void *
+lt_arena_dup(struct lt_arena *a, const void *data, size_t len)
+{
+	uint8_t *p = len == SIZE_MAX ? NULL : lt_arena_alloc(a, len + 1);
+
+	if (p != NULL && len != 0)
+		memcpy(p, data, len);
+	return p;
+}

@@ -1,0 +1,30 @@
+/* proto/base/arena.h - a bump arena with a hard cap, for unpacking messages from outside.
+ *
+ * protobuf-c allocates what a message announces; the arena makes hostile input fail instead of
+ * eating memory. Not thread safe. Memory lives until lt_arena_fini().
+ */
+#ifndef LT_BASE_ARENA_H
+#define LT_BASE_ARENA_H
+
+#include <stddef.h>
+#include <protobuf-c/protobuf-c.h>
+
+struct lt_arena_block;
+
+struct lt_arena {
+	struct lt_arena_block *head; /* owned chain */
+	size_t used;                 /* bytes of all blocks */
+	size_t cap;
+	ProtobufCAllocator pb;       /* hand this to *_unpack() */
+};
+
+/* Cap for unpacking a message of len bytes: 64 KiB + 8 * len, at most 8 MiB. */
+size_t lt_arena_cap_for(size_t len);
+void lt_arena_init(struct lt_arena *a, size_t cap);
+void lt_arena_fini(struct lt_arena *a);
+/* 16-byte aligned, zeroed; NULL at the cap. */
+void *lt_arena_alloc(struct lt_arena *a, size_t n);
+/* Copy with a NUL after it; NULL at the cap. */
+void *lt_arena_dup(struct lt_arena *a, const void *data, size_t len);
+
+#endif

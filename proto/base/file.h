@@ -1,0 +1,21 @@
+/* proto/base/file.h - whole small files, written so that a power cut leaves the old or the new. */
+#ifndef LT_BASE_FILE_H
+#define LT_BASE_FILE_H
+
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+
+#include <stdbool.h>
+
+/* Read at most max bytes of a regular file, appended to out. LT_E_NOTFOUND, LT_E_TOOBIG, LT_E_IO. */
+int lt_file_read(const char *path, size_t max, struct lt_buf *out, struct lt_err *err);
+/* Temporary name beside it, fsync, rename, fsync of the folder. mode as in open(2).
+ * excl: LT_E_EXISTS when the file is there. */
+int lt_file_write(const char *path, struct lt_slice data, unsigned mode, bool excl, struct lt_err *err);
+/* mkdir with parents; an existing folder is fine; fsync of the parent. */
+int lt_dir_make(const char *path, unsigned mode, struct lt_err *err);
+/* Take the exclusive lock of a data directory (file "lock", flock). *fd stays open for the life of
+ * the process. LT_E_BUSY: another process has it; err names its pid. */
+int lt_dir_lock(const char *dir, int *fd, struct lt_err *err);
+
+#endif

@@ -1,0 +1,27 @@
+/* proto/base/wire.h - the bounded wire walker: every message from outside passes it before
+ * protobuf-c unpacks it.
+ *
+ * protobuf-c recurses without limit, allocates what is announced, and cuts strings at NUL. The
+ * walker allocates nothing and checks, driven by the message's descriptor: depth, number of
+ * fields, repeats, lengths, that strings are UTF-8 without NUL, that wire types fit, that enum
+ * numbers are known. Unknown fields are skipped and counted. Any thread.
+ */
+#ifndef LT_BASE_WIRE_H
+#define LT_BASE_WIRE_H
+
+#include "proto/base/arena.h"
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+/* LT_OK; LT_E_TOOBIG: longer than max_len, too deep or too many fields; LT_E_INVALID: malformed. */
+int lt_wire_check(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
+    struct lt_err *err);
+/* Check, then unpack into the arena. *msg lives as long as the arena. LT_E_NOMEM at its cap. */
+int lt_wire_unpack(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
+    struct lt_arena *arena, ProtobufCMessage **msg, struct lt_err *err);
+/* Append the packed message to out. LT_E_TOOBIG above max_len. */
+int lt_wire_pack(const ProtobufCMessage *msg, size_t max_len, struct lt_buf *out);
+
+#endif
