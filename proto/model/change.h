@@ -1,0 +1,60 @@
+/* proto/model/change.h - one change, decoded and found well-formed (FORMAT.md 3.3).
+ *
+ * Decoding keeps the bytes: what a row or an opening stores is what was received, never a
+ * re-encoding. Pure; any thread.
+ */
+#ifndef LT_MODEL_CHANGE_H
+#define LT_MODEL_CHANGE_H
+
+#include "proto/base/arena.h"
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+#include "proto/base/ids.h"
+
+#include "lienthong/v1/changeset.pb-c.h"
+
+#define LT_ACTOR_FIELD "_actor"
+
+struct lt_field_set {
+	const Ltpb__FieldSet *pb; /* unpacked */
+	struct lt_slice raw;      /* FieldSet bytes as received; borrowed from the change bytes */
+};
+
+struct lt_context {
+	struct lt_feed_id feed;
+	uint64_t seq;
+	uint64_t hash8;
+};
+
+struct lt_change {
+	const char *collection;
+	const char *key;
+	bool is_delete;
+	size_t nset;
+	struct lt_field_set *set; /* strictly rising by name */
+	size_t ncleared;
+	char **cleared;
+	size_t ncontext;
+	struct lt_context *context; /* strictly rising by feed */
+	size_t npersonal;
+	char **personal; /* names of committed leaves, _actor included */
+	struct lt_hash personal_root;
+	struct lt_slice raw; /* the change bytes; borrowed */
+};
+
+/* Decode and check everything of FORMAT.md 3.3 and 2 that needs no catalogue. `raw` must outlive
+ * *out; everything else lives in the arena. own: the feed the change stands in (context must not
+ * name it), NULL to skip that check.
+ * LT_E_INVALID, LT_E_TOOBIG: err says which field and rule. LT_E_NOMEM: arena cap. */
+int lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, struct lt_err *err);
+/* The same checks for the bytes of one opening. *out in the arena, raw borrowed. */
+int lt_field_set_decode(struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out,
+    struct lt_err *err);
+/* Append the packed Change. The caller fills pb by the rules above (asserted). */
+int lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out);
+
+/* lower-case letters, digits, '_', starting with a letter or '_', 1..64 bytes */
+bool lt_name_valid(const char *s);
+
+#endif

@@ -1,0 +1,43 @@
+/* proto/store/writer.h - the one writer thread of an environment, with group commit.
+ *
+ * Jobs wait in a bounded queue; as soon as the writer is free it takes all that wait (up to a
+ * maximum), runs them in one transaction, commits, and only then calls their done functions: what is
+ * acknowledged is durable. No timer: a lone job is committed at once, and while a commit runs the
+ * next batch gathers by itself.
+ */
+#ifndef LT_STORE_WRITER_H
+#define LT_STORE_WRITER_H
+
+#include "proto/store/kv.h"
+
+struct lt_writer;
+
+/* Runs on the writer thread, inside the batch's transaction. May be run again (alone, in a
+ * transaction of its own) when another job of the batch failed: no effect outside txn and ctx's own
+ * result fields. LT_OK keeps its writes; any other code is handed to done, and its writes are undone. */
+typedef int lt_job_fn(struct lt_kv_txn *txn, void *ctx);
+/* Runs on the writer thread after the commit (rc LT_OK: durable) or the failure. Short: hand over. */
+typedef void lt_done_fn(void *ctx, int rc);
+
+struct lt_writer_options {
+	size_t queue_max;  /* jobs waiting; 0: 4096 */
+	size_t batch_max;  /* jobs a transaction; 0: 1024 */
+	/* Called when a commit failed with anything but LT_E_NOSPACE, before the jobs' done functions:
+	 * the process must stop (never retry a sync). NULL: abort(). */
+	void (*fatal)(void *ctx, int rc);
+	void *fatal_ctx;
+	/* Called on the writer thread after each successful commit and its done functions; NULL allowed. */
+	void (*committed)(void *ctx, size_t njobs);
+	void *committed_ctx;
+};
+
+int lt_writer_start(struct lt_kv *kv, const struct lt_writer_options *o, struct lt_writer **out);
+/* LT_E_UNAVAILABLE: the queue is full, retry later; LT_E_CLOSED: stopping. Any thread. done is called
+ * exactly once if and only if this returns LT_OK. */
+int lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ctx);
+/* Submit and wait for the result (rc of the job or its commit). Not from the writer thread. */
+int lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx);
+/* Runs what waits, then ends the thread. NULL allowed. */
+void lt_writer_stop(struct lt_writer *w);
+
+#endif
