@@ -1,0 +1,170 @@
+/* proto/rpc/rpc.h - calls over nng byte streams: server and client (FORMAT.md 6).
+ *
+ * One connection carries many calls at once in both directions. Methods are those of protobuf-c
+ * services; a method table beside them says what protoc-c drops (streaming, idempotent, deadline).
+ *
+ * Threads. nng's callbacks only move bytes and open and seal frames. Handlers and `ready` functions run on
+ * the server's worker threads, never two at once for one call. Client callbacks run on the worker threads
+ * of the same pool. Nothing here blocks a callback.
+ */
+#ifndef LT_RPC_RPC_H
+#define LT_RPC_RPC_H
+
+#include "proto/base/clock.h"
+#include "proto/base/ids.h"
+#include "proto/rpc/status.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+struct lt_pool;    /* worker threads with a bounded queue */
+struct lt_server;  /* listeners and the services behind them */
+struct lt_conn;    /* one connection, either side; reference counted inside */
+struct lt_call;    /* server side of one call */
+
+/* ---- what protoc-c drops ---- */
+
+struct lt_method {
+	const char *name;           /* "/lienthong.v1.Sync/Push" */
+	bool server_streaming;
+	bool idempotent;
+	uint32_t deadline_ms;       /* used when the caller names none; 0: none (streams) */
+	uint32_t deadline_max_ms;   /* a longer one is cut to this; 0: no limit */
+	unsigned grant;             /* the owner's word for what a caller needs; see `authorize` */
+};
+
+/* ---- workers ---- */
+
+int lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out);
+/* LT_E_UNAVAILABLE when the queue is full. Any thread. */
+int lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg);
+void lt_pool_stop(struct lt_pool *p); /* runs what waits, joins */
+
+/* ---- who is at the other end ---- */
+
+enum lt_peer_kind { LT_PEER_LOCAL, LT_PEER_LINE };
+
+struct lt_peer {
+	enum lt_peer_kind kind;
+	uint64_t uid;               /* local */
+	uint8_t line_key[32];       /* line: the peer's static key, proven by the handshake */
+	char address[64];           /* "127.0.0.1" or "local" */
+	uint64_t conn_id;           /* rises, never re-used in a process */
+};
+
+/* ---- server ---- */
+
+struct lt_server_options {
+	struct lt_pool *pool;
+	const struct lt_clock *clock;
+	const struct lt_method *methods;  /* checked at start against the services' descriptors: every method once */
+	size_t nmethods;
+	/* Line only. Asked after the initiator's static key is known and before anything else happens:
+	 * LT_OK lets it in, anything else closes without a word. Any thread; must not block on disk. */
+	int (*admit)(void *ctx, const struct lt_peer *peer);
+	/* Asked before every dispatch, after the method is found. Anything but OK ends the call with it. */
+	void (*authorize)(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
+	    struct lt_status *status);
+	/* Told when a connection is gone; never before `admit`. */
+	void (*closed)(void *ctx, const struct lt_peer *peer);
+	void *ctx;
+	const uint8_t *line_sk;           /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
+	const uint8_t *federation;        /* 32 bytes */
+	uint32_t handshake_ms;            /* 0: 5,000 */
+	uint32_t idle_ms;                 /* nothing received for so long: ping, then close; 0: 60,000 */
+	unsigned conns_max;               /* 0: 4,096 */
+	unsigned conns_per_address_max;   /* unfinished handshakes included; 0: 512 */
+	unsigned handshakes_max;          /* unfinished, in all; 0: 256 */
+	unsigned calls_max;               /* running and queued, in all; 0: 1,024. Above: RESOURCE_EXHAUSTED + RetryInfo */
+};
+
+int lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct lt_err *err);
+/* Before listening. service: a protobuf-c service filled with handlers, borrowed. */
+int lt_server_add(struct lt_server *s, ProtobufCService *service, struct lt_err *err);
+/* url: "tcp://0.0.0.0:7340" (secured line) or "ipc:///path/sock" (mode 0600, same uid only).
+ * A port 0 is chosen by the system: lt_server_port() tells. LT_E_BUSY: address in use. */
+int lt_server_listen(struct lt_server *s, const char *url, struct lt_err *err);
+int lt_server_port(const struct lt_server *s); /* of the first tcp listener, -1 if none */
+/* Cut every connection of a peer (revocation). Any thread. */
+void lt_server_cut(struct lt_server *s, const uint8_t line_key[32]);
+unsigned lt_server_connections(const struct lt_server *s);
+/* No new connections and calls, running ones get until the deadline, then everything is closed and freed. */
+void lt_server_stop(struct lt_server *s, uint32_t wait_ms);
+
+/* ---- inside a handler: closure_data is the call ---- */
+
+struct lt_call *lt_call_of(void *closure_data);
+const struct lt_peer *lt_call_peer(const struct lt_call *c);
+const char *lt_call_request_id(const struct lt_call *c);
+/* Milliseconds until its deadline, negative when passed; INT64_MAX for none. */
+int64_t lt_call_left_ms(const struct lt_call *c);
+bool lt_call_cancelled(const struct lt_call *c);
+/* Unary: the generated closure(reply, closure_data) answers and ends the call. To fail instead: */
+void lt_call_fail(struct lt_call *c, const struct lt_status *status);
+void lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A handler that answers later (from another thread) keeps the call; the request message stays
+ * valid until the call has ended. Exactly one end for each call: closure, fail, or stream_end. */
+
+/* Server streaming. The handler installs a stream and returns. `ready` runs on a worker whenever the
+ * call may send (at once, when credit comes back) and after each lt_call_kick(); it sends with
+ * lt_call_send() until that says LT_E_BUSY or there is nothing more. `closed` runs exactly once, last. */
+struct lt_stream_ops {
+	void (*ready)(struct lt_call *c, void *ctx);
+	void (*closed)(void *ctx);
+};
+void lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx);
+/* LT_OK: taken; LT_E_BUSY: no credit, `ready` comes again; LT_E_CLOSED: the call is over. */
+int lt_call_send(struct lt_call *c, const ProtobufCMessage *item);
+void lt_call_stream_end(struct lt_call *c, const struct lt_status *status);
+/* Have `ready` run soon: there is news. Any thread, while `closed` has not run. */
+void lt_call_kick(struct lt_call *c);
+
+/* ---- client ---- */
+
+struct lt_dial_options {
+	struct lt_pool *pool;
+	const struct lt_clock *clock;
+	const char *url;                 /* tcp://host:port or ipc:///path */
+	const uint8_t *line_sk;          /* tcp: own static secret, 32 bytes, copied */
+	const uint8_t *remote_line_key;  /* tcp: the pinned key of the other side */
+	const uint8_t *federation;
+	uint32_t connect_ms;             /* connect and handshake; 0: 5,000 */
+	uint32_t idle_ms;                /* 0: 60,000: ping after half of it, close after it */
+	/* Told once when the connection is gone, with the reason. NULL allowed. */
+	void (*closed)(void *ctx, int rc, const char *why);
+	void *ctx;
+};
+
+/* Blocking, bounded by connect_ms. LT_E_TIMEOUT, LT_E_UNAVAILABLE (nobody there), LT_E_DENIED (closed during
+ * the handshake: not known there, or another key), LT_E_INVALID (url). */
+int lt_dial(const struct lt_dial_options *o, struct lt_conn **out, struct lt_err *err);
+/* The same without blocking: done runs on a worker. Returns an error only if it could not start. */
+int lt_dial_async(const struct lt_dial_options *o, void (*done)(void *ctx, struct lt_conn *c, int rc, const char *why),
+    void *ctx);
+/* Closes, waits for callbacks to end, frees. Not from a callback of this connection. NULL allowed. */
+void lt_conn_close(struct lt_conn *c);
+bool lt_conn_alive(const struct lt_conn *c);
+
+struct lt_call_ops {
+	/* Each message of the answer (one for unary). Borrowed for the time of the callback. */
+	void (*item)(void *ctx, const ProtobufCMessage *m);
+	/* Exactly once, last. status OK: done. */
+	void (*end)(void *ctx, const struct lt_status *status);
+};
+
+/* Start a call. id: for lt_conn_cancel, NULL allowed. timeout_ms 0: the server's default.
+ * Returns an error only if nothing was started (then no callback comes): LT_E_CLOSED, LT_E_TOOBIG. */
+int lt_conn_call(struct lt_conn *c, const ProtobufCServiceDescriptor *service, const char *method,
+    const ProtobufCMessage *request, uint32_t timeout_ms, const struct lt_call_ops *ops, void *ctx,
+    uint32_t *id);
+void lt_conn_cancel(struct lt_conn *c, uint32_t id);
+/* Unary and blocking, for tools and tests. *reply is freed with protobuf_c_message_free_unpacked(reply, NULL);
+ * NULL unless OK. Returns status->code. */
+int lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service, const char *method,
+    const ProtobufCMessage *request, uint32_t timeout_ms, ProtobufCMessage **reply,
+    struct lt_status *status);
+/* A protobuf-c service whose generated client functions call over this connection: the closure runs
+ * once with the reply, or with NULL on failure. Freed with the connection. */
+ProtobufCService *lt_conn_service(struct lt_conn *c, const ProtobufCServiceDescriptor *service);
+
+#endif
