@@ -1,0 +1,35 @@
+/* proto/store/admit.h - admission of one change-set: four questions, then a judgement (design 8, 6).
+ *
+ * Pure but for what it is given: the parsed change-set, the registry, a catalogue for the version
+ * the header names, and (inside the transaction) the log for contexts. The hub judges with it; a replica
+ * checks signature, chain, commitments and authority with the same functions and takes the hub's verdict.
+ */
+#ifndef LT_STORE_ADMIT_H
+#define LT_STORE_ADMIT_H
+
+#include "proto/model/validate.h"
+#include "proto/store/feed_log.h"
+#include "proto/store/registry.h"
+
+/* Questions 1 to 3 as far as they need no log: federation, author known and active with this key,
+ * signature, author may write this unit and lane (node: own commune; hub: everything), openings true.
+ * LT_OK; LT_E_DENIED, LT_E_UNKNOWN (author or key not in the registry), LT_E_BADSIG, LT_E_BADHASH, LT_E_NOTFOUND (openings missing). */
+int lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed, const struct lt_registry *reg,
+    bool need_openings, struct lt_err *err);
+
+/* Judge every change by the catalogue: refused dots with reasons. In the arena. cat must be the
+ * version cs names (the built-in one for version 0). */
+int lt_admit_judge(const struct lt_changeset *cs, const struct lt_catalogue *cat,
+    const struct lt_registry *reg, const struct lt_unit *province, struct lt_arena *arena,
+    struct lt_judgement *j);
+
+/* Inside the append transaction: check each context against the log. Wrong hash: the dot is refused; not here
+ * yet: held (and noted with lt_held_add once appended). Adds to j. */
+int lt_admit_contexts(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j);
+
+/* The clamp of a stamp at the hub (FORMAT.md 3.8): sets j->clamped, floor, ceiling when needed. */
+void lt_admit_clamp(const struct lt_changeset *cs, int64_t arrival_ms, uint64_t last_effective,
+    struct lt_judgement *j);
+
+#endif

@@ -1,0 +1,104 @@
+/* proto/store/feed_log.h - the feeds as they were received: append, heads, judgements, openings.
+ *
+ * Functions work inside the caller's transaction, so that they share it with others (node) or not
+ * (hub). Positions number the entries of an environment from 1 without gaps, in order of arrival.
+ * Tables: feed, entry, seq, opening, judgement, held (FORMAT.md 9.3).
+ */
+#ifndef LT_STORE_FEED_LOG_H
+#define LT_STORE_FEED_LOG_H
+
+#include "proto/feed/changeset.h"
+#include "proto/store/kv.h"
+#include "proto/store/tables.h"
+
+#include "lienthong/v1/trust.pb-c.h"
+
+struct lt_head {
+	uint64_t seq;         /* 0: the feed is not here */
+	struct lt_hash hash;
+	uint64_t stamp;       /* as signed */
+	uint64_t effective;   /* effective stamp of the last judged change-set */
+	uint64_t judged;      /* verdict known up to here */
+	uint32_t key_no;
+	uint64_t last_position;
+};
+
+/* One stored change-set. Slices borrow from the transaction. */
+struct lt_entry {
+	uint64_t position;
+	uint64_t arrival_ms;  /* wall clock of this machine when it came */
+	struct lt_unit unit;
+	struct lt_slice changeset; /* ChangeSet without openings */
+};
+
+/* What was decided about one change-set (FORMAT.md 9.3, table judgement): nothing stored means every dot
+ * accepted, stamp unclamped. In the arena. */
+struct lt_judgement {
+	size_t nrefused;
+	Ltpb__RefusedDot **refused; /* by index */
+	size_t nheld;
+	Ltpb__HeldDot **held;
+	bool clamped;
+	uint64_t floor, ceiling;
+};
+
+/* Head of a feed; *head zeroed (seq 0) and LT_OK when the feed is not here. */
+int lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    struct lt_head *head);
+
+/* Append a parsed change-set whose chain the caller has verified in this transaction
+ * (asserted: seq is head + 1). Openings go to their table. *position is set.
+ * LT_E_NOSPACE and other store errors: the transaction must be given up. */
+int lt_feed_log_append(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
+    uint64_t *position);
+
+/* Last position, 0 for an empty log. */
+int lt_feed_log_last(struct lt_kv_txn *txn, uint64_t *position);
+int lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out);
+/* LT_E_NOTFOUND. */
+int lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t *position);
+/* hash(seq) of a stored change-set, computed from its header (seq 0: zeros). */
+int lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, struct lt_hash *hash);
+
+/* Every feed, or those of one unit (NULL: all), in key order, from after (unit, feed) when given. fn returns LT_OK to
+ * go on, anything else stops and is returned. */
+typedef int lt_feed_fn(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head);
+int lt_feed_log_each(struct lt_kv_txn *txn, const struct lt_unit *unit, lt_feed_fn *fn, void *ctx);
+
+/* Store the judgement of one change-set and move the feed's judged mark to seq when it is judged + 1
+ * (a later seq: LT_E_GAP; an earlier one: replaces the judgement, the mark stays). effective is
+ * the effective stamp. Trivial judgements (all accepted, not clamped) take no row. */
+int lt_feed_log_judge(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t position, uint64_t effective, const struct lt_judgement *j);
+/* LT_OK with an empty one when nothing is stored. */
+int lt_feed_log_judgement(struct lt_kv_txn *txn, uint64_t position, struct lt_arena *arena,
+    struct lt_judgement *out);
+bool lt_judgement_refuses(const struct lt_judgement *j, uint32_t index, Ltpb__ReasonCode *reason);
+bool lt_judgement_holds(const struct lt_judgement *j, uint32_t index);
+uint64_t lt_judgement_stamp(const struct lt_judgement *j, uint64_t stamp);
+
+/* Openings at rest. field_set in the arena. LT_E_NOTFOUND: withheld here. salt and leaf: NULL allowed. */
+int lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
+    struct lt_arena *arena, struct lt_slice *field_set, uint8_t salt[LT_SALT_LEN], struct lt_hash *leaf);
+/* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened
+ * (salt and FieldSet), else its leaf. may NULL: all. Appended to out. */
+typedef bool lt_may_fn(void *ctx, const char *collection, const char *field);
+int lt_feed_log_compose(struct lt_kv_txn *txn, const struct lt_entry *e, lt_may_fn *may, void *ctx,
+    struct lt_buf *out, struct lt_err *err);
+
+/* Dots that wait for a change-set not here yet. */
+int lt_held_add(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *missing,
+    uint64_t missing_seq, uint64_t position, uint32_t change);
+/* Those that waited for (feed, up to seq); removed from the table. In the arena. */
+struct lt_held_dot {
+	uint64_t position;
+	uint32_t change;
+	uint64_t missing_seq;
+};
+int lt_held_take(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, struct lt_arena *arena, struct lt_held_dot **dots, size_t *n);
+
+#endif
