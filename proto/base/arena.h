@@ -13,9 +13,9 @@ struct lt_arena_block;
 
 struct lt_arena {
 	struct lt_arena_block *head; /* owned chain */
-	size_t used;                 /* bytes of all blocks */
+	size_t used; /* bytes of all blocks */
 	size_t cap;
-	ProtobufCAllocator pb;       /* hand this to *_unpack() */
+	ProtobufCAllocator pb; /* hand this to *_unpack() */
 };
 
 /* Cap for unpacking a message of len bytes: 64 KiB + 8 * len, at most 8 MiB. */

@@ -33,7 +33,7 @@ struct lt_buf {
 	size_t len;
 	size_t cap;
 	size_t max; /* 0: no cap of its own */
-	int err;    /* sticky: LT_OK, LT_E_NOMEM or LT_E_TOOBIG */
+	int err; /* sticky: LT_OK, LT_E_NOMEM or LT_E_TOOBIG */
 };
 
 /* A zeroed struct is an empty buffer without a cap. */
@@ -49,8 +49,9 @@ void lt_buf_u16(struct lt_buf *b, uint16_t v); /* big-endian, like all here */
 void lt_buf_u32(struct lt_buf *b, uint32_t v);
 void lt_buf_u64(struct lt_buf *b, uint64_t v);
 void lt_buf_varint(struct lt_buf *b, uint64_t v);
-void lt_buf_framed(struct lt_buf *b, struct lt_slice s);  /* u32 length, bytes */
-void lt_buf_framed8(struct lt_buf *b, struct lt_slice s); /* u8 length, bytes; longer: LT_E_TOOBIG */
+void lt_buf_framed(struct lt_buf *b, struct lt_slice s); /* u32 length, bytes */
+void lt_buf_framed8(
+    struct lt_buf *b, struct lt_slice s); /* u8 length, bytes; longer: LT_E_TOOBIG */
 /* Room for len more bytes at data + len of the buffer, or NULL (sticky). Call lt_buf_added(). */
 uint8_t *lt_buf_reserve(struct lt_buf *b, size_t len);
 void lt_buf_added(struct lt_buf *b, size_t len);

@@ -51,6 +51,7 @@ struct lt_err {
 };
 
 /* Format into e (NULL allowed) and return code, so that a caller can `return lt_err_set(...)`. */
-int lt_err_set(struct lt_err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int lt_err_set(struct lt_err *e, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,4 +1,7 @@
-/* proto/base/file.h - whole small files, written so that a power cut leaves the old or the new. */
+/* proto/base/file.h - whole small files, written so that a power cut leaves the old or the new.
+ *
+ * Errors of all: LT_E_NOTFOUND, LT_E_DENIED (rights, read-only), LT_E_NOSPACE, LT_E_INVALID (path too
+ * long), LT_E_IO, LT_E_NOMEM, and what stands with each. Any thread. */
 #ifndef LT_BASE_FILE_H
 #define LT_BASE_FILE_H
 
@@ -7,12 +10,16 @@
 
 #include <stdbool.h>
 
-/* Read at most max bytes of a regular file, appended to out. LT_E_NOTFOUND, LT_E_TOOBIG, LT_E_IO. */
+/* Read at most max bytes of a regular file, appended to out, which is as before on
+ * error. LT_E_TOOBIG: longer than max; LT_E_IO also: not a regular file. */
 int lt_file_read(const char *path, size_t max, struct lt_buf *out, struct lt_err *err);
 /* Temporary name beside it, fsync, rename, fsync of the folder. mode as in open(2).
- * excl: LT_E_EXISTS when the file is there. */
-int lt_file_write(const char *path, struct lt_slice data, unsigned mode, bool excl, struct lt_err *err);
-/* mkdir with parents; an existing folder is fine; fsync of the parent. */
+ * excl: LT_E_EXISTS when the file is there. On error the old file is as it was, only after a failed
+ * fsync of the folder it may be the new one. */
+int lt_file_write(
+    const char *path, struct lt_slice data, unsigned mode, bool excl, struct lt_err *err);
+/* mkdir with parents; an existing folder is fine; fsync of the parent. LT_E_EXISTS: the name is
+ * taken by something else. */
 int lt_dir_make(const char *path, unsigned mode, struct lt_err *err);
 /* Take the exclusive lock of a data directory (file "lock", flock). *fd stays open for the life of
  * the process. LT_E_BUSY: another process has it; err names its pid. */

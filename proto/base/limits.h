@@ -3,24 +3,24 @@
 #ifndef LT_BASE_LIMITS_H
 #define LT_BASE_LIMITS_H
 
-#define LT_KEY_MAX 256                  /* bytes of a record key */
-#define LT_NAME_MAX 64                  /* bytes of a field or collection name */
-#define LT_FIELDS_MAX 256               /* fields set, cleared and personal in one change */
-#define LT_VALUE_MAX (64 * 1024)        /* bytes of one value */
-#define LT_RECORD_MAX (512 * 1024)      /* bytes of a merge row, siblings included */
-#define LT_CHANGES_MAX 1024             /* changes in a change-set */
-#define LT_CHANGESET_MAX (512 * 1024)   /* bytes of a ChangeSet without openings */
-#define LT_MESSAGE_MAX (1024 * 1024)    /* bytes of one message after decompression */
-#define LT_CONTEXT_MAX 64               /* context entries of a change */
-#define LT_SET_ITEMS_MAX 1024           /* items of a text set */
-#define LT_UNIT_MAX 8                   /* bytes of a unit code */
-#define LT_DEPTH_MAX 8                  /* nesting of protobuf messages */
-#define LT_REPEATED_MAX 65536           /* occurrences of repeated fields in one message, all together */
+#define LT_KEY_MAX 256 /* bytes of a record key */
+#define LT_NAME_MAX 64 /* bytes of a field or collection name */
+#define LT_FIELDS_MAX 256 /* fields set, cleared and personal in one change */
+#define LT_VALUE_MAX (64 * 1024) /* bytes of one value */
+#define LT_RECORD_MAX (512 * 1024) /* bytes of a merge row, siblings included */
+#define LT_CHANGES_MAX 1024 /* changes in a change-set */
+#define LT_CHANGESET_MAX (512 * 1024) /* bytes of a ChangeSet without openings */
+#define LT_MESSAGE_MAX (1024 * 1024) /* bytes of one message after decompression */
+#define LT_CONTEXT_MAX 64 /* context entries of a change */
+#define LT_SET_ITEMS_MAX 1024 /* items of a text set */
+#define LT_UNIT_MAX 8 /* bytes of a unit code */
+#define LT_DEPTH_MAX 8 /* nesting of protobuf messages */
+#define LT_REPEATED_MAX 65536 /* occurrences of repeated fields in one message, all together */
 #define LT_DECIMAL_SCALE_MAX 18
 #define LT_FRAME_PAYLOAD_MAX 16384
-#define LT_LINE_STRANGER_MAX 1024       /* bytes parsed from a peer that is not yet known */
-#define LT_PUSH_MAX 64                  /* change-sets in one Push */
-#define LT_IMPORT_ROWS_MAX 256          /* rows in one Import call */
+#define LT_LINE_STRANGER_MAX 1024 /* bytes parsed from a peer that is not yet known */
+#define LT_PUSH_MAX 64 /* change-sets in one Push */
+#define LT_IMPORT_ROWS_MAX 256 /* rows in one Import call */
 
 #define LT_ID_LEN 16
 #define LT_FED_LEN 32

@@ -46,7 +46,8 @@ lt_log(enum lt_log_level level, const char *fmt, ...)
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	(void)gmtime_r(&ts.tv_sec, &tm);
 	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03dZ %s ", (int)(ts.tv_nsec / 1000000), names[level]);
+	n += (size_t)snprintf(
+	    line + n, sizeof(line) - n, ".%03dZ %s ", (int)(ts.tv_nsec / 1000000), names[level]);
 	n += lt_text_escape(line + n, sizeof(line) - n - 1, lt_slice_str(raw));
 	line[n++] = '\n';
 	/* A pipe that nobody reads must not stop the daemon: ask before writing. */

@@ -2,9 +2,11 @@
  * protobuf-c unpacks it.
  *
  * protobuf-c recurses without limit, allocates what is announced, and cuts strings at NUL. The
- * walker allocates nothing and checks, driven by the message's descriptor: depth, number of
- * fields, repeats, lengths, that strings are UTF-8 without NUL, that wire types fit, that enum
- * numbers are known. Unknown fields are skipped and counted. Any thread.
+ * walker allocates nothing and checks, driven by the message's descriptor: depth, repeats, lengths,
+ * that strings are UTF-8 without NUL, that wire types and numbers fit, that enum numbers are
+ * known, that nothing that can stand once stands twice and at most one member of a oneof is
+ * there. Unknown fields are skipped; they and the repeated ones count together against
+ * LT_REPEATED_MAX (the others are bounded by the descriptor). Groups are refused. Any thread.
  */
 #ifndef LT_BASE_WIRE_H
 #define LT_BASE_WIRE_H
@@ -16,8 +18,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 /* LT_OK; LT_E_TOOBIG: longer than max_len, too deep or too many fields; LT_E_INVALID: malformed. */
-int lt_wire_check(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
-    struct lt_err *err);
+int lt_wire_check(
+    const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len, struct lt_err *err);
 /* Check, then unpack into the arena. *msg lives as long as the arena. LT_E_NOMEM at its cap. */
 int lt_wire_unpack(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
     struct lt_arena *arena, ProtobufCMessage **msg, struct lt_err *err);

@@ -1,0 +1,274 @@
+#include "proto/base/text.h"
+#include "proto/base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+/* Sorting a run of combining marks is quadratic in the library; no language comes near this. */
+#define MARKS_MAX 128
+
+/* One code point at s[*i], which moves on; -1 when it is not UTF-8 or is NUL. */
+static int32_t
+next_char(struct lt_slice s, size_t *i)
+{
+	size_t left = s.len - *i;
+	utf8proc_int32_t cp;
+	utf8proc_ssize_t n;
+
+	if (s.data[*i] < 0x80) {
+		cp = s.data[(*i)++];
+		return cp == 0 ? -1 : cp;
+	}
+	n = utf8proc_iterate(s.data + *i, left > 4 ? 4 : (utf8proc_ssize_t)left, &cp);
+	if (n <= 0)
+		return -1;
+	*i += (size_t)n;
+	return cp;
+}
+
+static void
+put_char(struct lt_buf *out, int32_t cp)
+{
+	utf8proc_uint8_t b[4];
+
+	lt_buf_put(out, b, (size_t)utf8proc_encode_char(cp, b));
+}
+
+static bool
+is_blank(int32_t cp)
+{
+	return cp == ' ' || cp == '\t' || cp == '\r' || cp == '\n' || cp == 0xa0 || cp == 0xfeff;
+}
+
+bool
+lt_text_valid(struct lt_slice s)
+{
+	size_t i = 0;
+
+	while (i < s.len)
+		if (next_char(s, &i) < 0)
+			return false;
+	return true;
+}
+
+enum nfc_guess { NFC_YES, NFC_MAYBE, NFC_NO, NFC_NOT_TEXT };
+
+/* Decides nearly all text without normalising it: below U+0300, in the Vietnamese block and in
+ * this range of punctuation nothing decomposes away, combines or reorders. Marks out of canonical
+ * order are never NFC; *marks_max is the longest run of marks. */
+static enum nfc_guess
+guess_nfc(struct lt_slice s, size_t *marks_max)
+{
+	enum nfc_guess guess = NFC_YES;
+	size_t i = 0, marks = 0;
+	int32_t cp, ccc, before = 0;
+
+	*marks_max = 0;
+	while (i < s.len) {
+		cp = next_char(s, &i);
+		if (cp < 0)
+			return NFC_NOT_TEXT;
+		if (cp < 0x300 || (cp >= 0x1ea0 && cp <= 0x1ef9) ||
+		    (cp >= 0x2010 && cp <= 0x2027)) {
+			before = 0;
+			marks = 0;
+			continue;
+		}
+		ccc = utf8proc_get_property(cp)->combining_class;
+		if (guess == NFC_YES)
+			guess = NFC_MAYBE;
+		if (ccc != 0 && ccc < before)
+			guess = NFC_NO;
+		before = ccc;
+		marks = ccc == 0 ? 0 : marks + 1;
+		if (marks > *marks_max)
+			*marks_max = marks;
+	}
+	return guess;
+}
+
+/* NFC of valid text, whose marks are few or in order. Malloc'd, NULL: out of memory. */
+static uint8_t *
+compose(struct lt_slice s, size_t *len)
+{
+	const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+	utf8proc_uint8_t *p = NULL;
+	utf8proc_ssize_t n = utf8proc_map(s.data, (utf8proc_ssize_t)s.len, &p, how);
+
+	if (n < 0)
+		return NULL;
+	*len = (size_t)n;
+	return p;
+}
+
+bool
+lt_text_is_nfc(struct lt_slice s)
+{
+	size_t marks, len = 0;
+	enum nfc_guess guess = guess_nfc(s, &marks);
+	uint8_t *p;
+	bool same;
+
+	if (guess != NFC_MAYBE)
+		return guess == NFC_YES;
+	p = compose(s, &len);
+	same = p != NULL && lt_slice_eq(lt_slice(p, len), s);
+	free(p);
+	return same;
+}
+
+int
+lt_text_nfc(struct lt_buf *out, struct lt_slice s, bool *changed)
+{
+	size_t marks, len = 0;
+	enum nfc_guess guess = guess_nfc(s, &marks);
+	uint8_t *p;
+
+	if (guess == NFC_NOT_TEXT || marks > MARKS_MAX)
+		return LT_E_INVALID;
+	if (changed != NULL)
+		*changed = false;
+	if (guess == NFC_YES) {
+		lt_buf_put_slice(out, s);
+		return out->err;
+	}
+	p = compose(s, &len);
+	if (p == NULL)
+		return LT_E_NOMEM;
+	if (changed != NULL)
+		*changed = !lt_slice_eq(lt_slice(p, len), s);
+	lt_buf_put(out, p, len);
+	free(p);
+	return out->err;
+}
+
+/* Simple case folding (Unicode CaseFolding.txt, C and S). The library folds in full; where that
+ * gives several characters, the simple mapping is the lower case, and for U+0130 none. */
+static int32_t
+fold_char(int32_t cp)
+{
+	utf8proc_int32_t full[8];
+	int boundary = 0;
+
+	if (cp < 0x80)
+		return cp >= 'A' && cp <= 'Z' ? cp + ('a' - 'A') : cp;
+	if (utf8proc_decompose_char(cp, full, 8, UTF8PROC_CASEFOLD, &boundary) == 1)
+		return full[0];
+	return cp == 0x130 ? cp : utf8proc_tolower(cp);
+}
+
+static int
+squeeze(struct lt_buf *out, struct lt_slice s, bool fold)
+{
+	size_t i = 0, start = out->len;
+	bool blank = false;
+	int32_t cp;
+
+	while (i < s.len) {
+		cp = next_char(s, &i);
+		if (cp < 0) {
+			out->len = start;
+			return LT_E_INVALID;
+		}
+		if (is_blank(cp)) {
+			blank = true;
+			continue;
+		}
+		if (blank && out->len > start)
+			lt_buf_u8(out, ' ');
+		blank = false;
+		put_char(out, fold ? fold_char(cp) : cp);
+	}
+	return out->err;
+}
+
+int
+lt_text_fold(struct lt_buf *out, struct lt_slice s)
+{
+	struct lt_buf nfc = { 0 }, folded = { 0 };
+	int rc;
+
+	rc = lt_text_nfc(&nfc, s, NULL);
+	if (rc == LT_OK)
+		rc = squeeze(&folded, lt_buf_slice(&nfc), true);
+	/* Folding can leave NFC (U+0345 becomes a letter). */
+	if (rc == LT_OK)
+		rc = lt_text_nfc(out, lt_buf_slice(&folded), NULL);
+	lt_buf_fini(&nfc);
+	lt_buf_fini(&folded);
+	return rc;
+}
+
+int
+lt_text_trim(struct lt_buf *out, struct lt_slice s, bool *changed)
+{
+	size_t start = out->len;
+	int rc = squeeze(out, s, false);
+
+	if (rc == LT_OK && changed != NULL)
+		*changed = out->len - start != s.len ||
+			   (s.len != 0 && memcmp(out->data + start, s.data, s.len) != 0);
+	return rc;
+}
+
+/* What can move the cursor, end a line or turn the reading direction of a terminal. */
+static bool
+is_control(int32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200e && cp <= 0x200f) ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
+size_t
+lt_text_escape(char *out, size_t cap, struct lt_slice s)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i = 0, n = 0, at, k, len;
+	int32_t cp;
+
+	while (i < s.len) {
+		at = i;
+		cp = next_char(s, &i);
+		if (cp < 0)
+			i = at + 1;
+		len = i - at;
+		if (cp >= 0 && !is_control(cp)) {
+			if (len > cap - n)
+				break;
+			memcpy(out + n, s.data + at, len);
+			n += len;
+			continue;
+		}
+		if (4 * len > cap - n)
+			break;
+		for (k = at; k < i; k++) {
+			out[n++] = '\\';
+			out[n++] = 'x';
+			out[n++] = digits[s.data[k] >> 4];
+			out[n++] = digits[s.data[k] & 15];
+		}
+	}
+	return n;
+}
+
+size_t
+lt_text_width(struct lt_slice s)
+{
+	size_t i = 0, at, columns = 0;
+	int32_t cp;
+	int w;
+
+	while (i < s.len) {
+		at = i;
+		cp = next_char(s, &i);
+		if (cp < 0) {
+			i = at + 1;
+			columns++;
+			continue;
+		}
+		w = utf8proc_charwidth(cp);
+		columns += w > 0 ? (size_t)w : 0;
+	}
+	return columns;
+}
