@@ -1,0 +1,81 @@
+/* proto/store/author.h - this machine as an author: from what a person asks for to a signed, appended
+ * change-set (design sections 5, 6, 8). The same on a node and at the hub.
+ *
+ * Works inside the caller's write transaction of the log; `derived` is the same transaction on a
+ * node and a read transaction of the other environment at the hub. Nothing is published before the caller's
+ * commit. One thread at a time for an author.
+ * Table: local (epochs, last stamp, known hub time).
+ */
+#ifndef LT_STORE_AUTHOR_H
+#define LT_STORE_AUTHOR_H
+
+#include "proto/base/clock.h"
+#include "proto/model/validate.h"
+#include "proto/store/feed_log.h"
+#include "proto/store/projection.h"
+
+struct lt_author {
+	struct lt_fed federation;
+	struct lt_id id;
+	uint32_t key_no;
+	const struct lt_sign_key *key; /* borrowed */
+	bool by_hub;
+	struct lt_unit province;
+	const struct lt_clock *clock;
+	void (*random)(void *ctx, void *buf, size_t len); /* seeds and epochs */
+	void *random_ctx;
+};
+
+/* One thing asked for. Borrowed; the result members are set by lt_author_write(). */
+struct lt_write {
+	const char *collection;
+	const char *key;            /* "" or NULL: built from the key fields in set */
+	size_t nset;
+	Ltpb__FieldSet **set;       /* wanted values; key and unit fields allowed if they agree */
+	size_t nclear;
+	char **clear;
+	bool is_delete;
+	bool if_revision;
+	struct lt_slice revision;   /* empty with if_revision: must not exist */
+	const char *actor;          /* "" or NULL: none */
+	unsigned writer;            /* one LT_WRITER_ bit */
+	bool builtin;               /* acts: no record checks */
+	/* results */
+	int rc;                     /* LT_OK, LT_E_REFUSED (violation), LT_E_CONFLICT (revision), LT_E_NOTFOUND (delete),
+	                             * LT_E_TOOBIG */
+	struct lt_violation violation;
+	char key_out[LT_KEY_MAX + 1];
+	bool unchanged;             /* stood there already: nothing made */
+	bool created;
+	struct lt_dot dot;          /* where it stands, unless unchanged */
+};
+
+/* A change-set that was made. Slices live in the arena. */
+struct lt_made {
+	uint64_t position;
+	struct lt_changeset cs;
+};
+
+/* Make what is asked for in one unit: each write is judged alone (its rc), the good ones are sealed into as few
+ * change-sets as limits, lanes and repeated records allow, and appended. Only what differs from what is shown is
+ * written. made: the change-sets in order, in the arena. after_append (NULL allowed) runs after each append, so that a
+ * node can project it before the next write looks at the record.
+ * Returns store errors (give the transaction up) or LT_OK. */
+typedef int lt_made_fn(void *ctx, const struct lt_made *made);
+int lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_author *a,
+    const struct lt_catalogue *cat, const struct lt_unit *unit, struct lt_write *writes, size_t n,
+    struct lt_arena *arena, lt_made_fn *after_append, void *ctx, struct lt_err *err);
+
+/* The author's present feed of (unit, lane): its epoch is made when there is none. */
+int lt_author_feed(struct lt_kv_txn *log, const struct lt_author *a, const struct lt_unit *unit,
+    enum lt_lane lane, struct lt_feed_id *feed);
+/* Remember the latest hub time and the effective stamps seen (monotone). Any may be 0. */
+int lt_author_saw(struct lt_kv_txn *log, uint64_t hub_stamp, uint64_t effective);
+
+/* Small values of this machine (table local). LT_E_NOTFOUND. */
+int lt_local_get(struct lt_kv_txn *txn, const char *name, struct lt_slice *value);
+int lt_local_put(struct lt_kv_txn *txn, const char *name, struct lt_slice value);
+int lt_local_get_u64(struct lt_kv_txn *txn, const char *name, uint64_t *v); /* 0 when absent */
+int lt_local_put_u64(struct lt_kv_txn *txn, const char *name, uint64_t v);
+
+#endif
