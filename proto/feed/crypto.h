@@ -31,6 +31,16 @@ void lt_h16(const char *tag, struct lt_slice m, uint8_t out[16]);
 /* Root over n leaves (FORMAT.md 1.5); O(log n) memory, no allocation. */
 void lt_merkle_root(const struct lt_hash *leaf, size_t n, struct lt_hash *out);
 
+/* The same root, leaf by leaf, for callers that do not keep the leaves. Caller's memory. */
+struct lt_merkle {
+	uint32_t n; /* leaves so far */
+	struct lt_hash peak[32]; /* roots of complete subtrees, largest first */
+};
+
+void lt_merkle_init(struct lt_merkle *m);
+void lt_merkle_add(struct lt_merkle *m, const struct lt_hash *leaf);
+void lt_merkle_end(const struct lt_merkle *m, struct lt_hash *out);
+
 void lt_federation_id(const uint8_t root_key[32], const uint8_t salt[16], struct lt_fed *out);
 
 struct lt_sign_key {
@@ -41,19 +51,20 @@ struct lt_sign_key {
 /* From a 32-byte seed. */
 void lt_sign_key_from_seed(const uint8_t seed[32], struct lt_sign_key *out);
 /* Signature over H(tag, bytes). */
-void lt_sign(const struct lt_sign_key *k, const char *tag, struct lt_slice bytes,
-    uint8_t sig[LT_SIG_LEN]);
+void lt_sign(
+    const struct lt_sign_key *k, const char *tag, struct lt_slice bytes, uint8_t sig[LT_SIG_LEN]);
 /* LT_OK or LT_E_BADSIG. */
 int lt_sign_verify(const uint8_t pk[32], const char *tag, struct lt_slice bytes,
     struct lt_slice sig) __attribute__((warn_unused_result));
 
 /* Bytes as words, joined by blanks (FORMAT.md 4.5). */
 void lt_words(struct lt_buf *out, const uint8_t *data, size_t len);
-/* Back; case and runs of blanks do not matter. LT_E_INVALID names the word that is none. */
+/* Back; case and runs of blanks do not matter. LT_E_INVALID names the word that is none: when the words
+ * are a secret, err is for the person who typed them and not for a log. */
 int lt_words_parse(const char *words, uint8_t *out, size_t len, struct lt_err *err);
 /* 8 words of a principal's fingerprint. */
-void lt_fingerprint(const struct lt_fed *fed, const struct lt_id *principal, const uint8_t sign_key[32],
-    const uint8_t line_key[32], struct lt_buf *out);
+void lt_fingerprint(const struct lt_fed *fed, const struct lt_id *principal,
+    const uint8_t sign_key[32], const uint8_t line_key[32], struct lt_buf *out);
 /* Root seed as 33 words, and back (check word verified). */
 void lt_root_words(struct lt_buf *out, const uint8_t seed[32]);
 int lt_root_words_parse(const char *words, uint8_t seed[32], struct lt_err *err);

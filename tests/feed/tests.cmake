@@ -1,0 +1,1 @@
+lt_test(feed crypto)
