@@ -1,0 +1,2 @@
+lt_test(model change)
+lt_test(model value)
