@@ -30,9 +30,9 @@ pb_free(void *d, void *p)
 size_t
 lt_arena_cap_for(size_t len)
 {
-	const size_t top = (size_t)8 * 1024 * 1024;
+	const size_t base = (size_t)512 * 1024, top = (size_t)32 * 1024 * 1024;
 
-	return len > (top - 65536) / 8 ? top : 65536 + 8 * len;
+	return len > (top - base) / 32 ? top : base + 32 * len;
 }
 
 void

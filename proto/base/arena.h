@@ -18,7 +18,9 @@ struct lt_arena {
 	ProtobufCAllocator pb; /* hand this to *_unpack() */
 };
 
-/* Cap for unpacking a message of len bytes: 64 KiB + 8 * len, at most 8 MiB. */
+/* Cap for unpacking a message of len bytes: 512 KiB + 32 * len, at most 32 MiB. A well-formed change-set of short
+ * names and numbers takes 26 times its bytes, and 1,024 changes of ten bytes each take 400 KiB; a cap below
+ * that would refuse honest messages. Memory is taken as it is used, not at once. */
 size_t lt_arena_cap_for(size_t len);
 void lt_arena_init(struct lt_arena *a, size_t cap);
 void lt_arena_fini(struct lt_arena *a);
