@@ -15,14 +15,18 @@
 
 #include "lienthong/v1/changeset.pb-c.h"
 
+/* Bytes of a ChangeSet with openings written with explicit salts: what a hub may have to pass on, with room for
+ * the call around it in one message (FORMAT.md 3.5). */
+#define LT_CHANGESET_OPEN_MAX (LT_MESSAGE_MAX - 4096)
+
 struct lt_opening {
 	uint32_t change;
 	const char *name;
-	bool withheld;              /* only the leaf is here */
+	bool withheld; /* only the leaf is here */
 	uint8_t salt[LT_SALT_LEN];
-	struct lt_slice field_set;  /* FieldSet bytes; borrowed from the message */
-	struct lt_field_set field;  /* decoded, when not withheld */
-	struct lt_hash leaf;        /* given, or computed by parse */
+	struct lt_slice field_set; /* FieldSet bytes; borrowed from the message */
+	struct lt_field_set field; /* decoded, when not withheld */
+	struct lt_hash leaf; /* given, or computed by parse */
 };
 
 /* A parsed change-set. Slices borrow from the ChangeSet bytes, the rest lives in the arena. */
@@ -32,7 +36,7 @@ struct lt_changeset {
 	struct lt_feed_id feed;
 	uint64_t seq;
 	struct lt_hash prev;
-	struct lt_hash hash;      /* hash(n) */
+	struct lt_hash hash; /* hash(n) */
 	uint64_t stamp;
 	uint64_t hub_stamp;
 	uint64_t catalogue_version;
@@ -42,22 +46,23 @@ struct lt_changeset {
 	size_t nchange;
 	struct lt_slice *change_raw;
 	struct lt_change *change;
-	size_t nopening;          /* 0 and has_openings false when the message carries none */
+	size_t nopening; /* 0 and has_openings false when the message carries none */
 	struct lt_opening *opening;
 	bool has_openings;
 	struct lt_slice header;
 	struct lt_slice signature;
-	struct lt_slice raw;      /* whole message */
+	struct lt_slice raw; /* whole message */
 };
 
 /* Sizes, header ranges, change count and root, every change well-formed (lt_change_decode), openings well-formed:
  * one for each leaf, in order, each leaf computed. Missing openings are allowed here.
  * LT_E_TOOBIG, LT_E_INVALID, LT_E_BADHASH (changes_root), LT_E_NOMEM. */
-int lt_changeset_parse(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out,
-    struct lt_err *err);
+int lt_changeset_parse(
+    struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out, struct lt_err *err);
 int lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32])
     __attribute__((warn_unused_result));
-/* Every leaf accounted for and every personal_root met. LT_E_NOTFOUND: openings missing; LT_E_BADHASH. */
+/* Every leaf accounted for and every personal_root met. A withheld leaf counts as accounted for: who needs the
+ * values themselves (a receipt does) looks at opening[].withheld. LT_E_NOTFOUND: openings missing; LT_E_BADHASH. */
 int lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
     __attribute__((warn_unused_result));
 /* Follows (last_seq, last_hash, last_stamp); last_seq 0: the feed is new.
@@ -72,13 +77,13 @@ struct lt_draft {
 	const char *key;
 	bool is_delete;
 	size_t nset;
-	Ltpb__FieldSet **set;       /* any order; sealed sorted by name */
+	Ltpb__FieldSet **set; /* any order; sealed sorted by name */
 	size_t ncleared;
-	char **cleared;             /* any order */
+	char **cleared; /* any order */
 	size_t ncontext;
 	const struct lt_context *context; /* any order, own feed left out by the caller */
 	size_t npersonal;
-	Ltpb__FieldSet **personal;  /* any order; actor as field _actor */
+	Ltpb__FieldSet **personal; /* any order; actor as field _actor */
 };
 
 struct lt_seal {
@@ -92,7 +97,7 @@ struct lt_seal {
 	uint64_t catalogue_version;
 	uint32_t key_no;
 	const struct lt_sign_key *key;
-	uint8_t seed[LT_SALT_LEN];  /* random, from the caller */
+	uint8_t seed[LT_SALT_LEN]; /* random, from the caller */
 	size_t nearlier;
 	const Ltpb__FeedHead *earlier;
 	size_t ndraft;
@@ -100,13 +105,18 @@ struct lt_seal {
 };
 
 /* Build, hash and sign; appends the ChangeSet message (openings with the seed included) to out and sets
- * *hash to hash(n). Verifies its own signature and openings before returning (a flipped bit in memory
- * must not be published). LT_E_TOOBIG: over the change-set limits; split. LT_E_NOMEM. */
-int lt_changeset_seal(const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash,
-    struct lt_err *err);
+ * *hash to hash(n). Reads and verifies the result before returning (a flipped bit in memory must not be
+ * published). On error out and *hash are as before.
+ * LT_E_INVALID: a draft breaks the format, err says which and how, or there is none. LT_E_TOOBIG: over a limit;
+ * split, unless it is one draft. LT_E_BADHASH, LT_E_BADSIG: memory changed meanwhile; try again. LT_E_NOMEM. */
+int lt_changeset_seal(
+    const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err);
 
-/* ChangeSet without openings, from received byte strings (FORMAT.md 9.5); and with the given openings. */
+/* ChangeSet without openings, from received byte strings (FORMAT.md 9.5), appended to out. */
 int lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out);
+/* The stripped bytes and after them the given openings, each with its salt or, when withheld, its leaf (the rest of
+ * struct lt_opening is not looked at). n 0: none. Whether they are those that were signed is not checked.
+ * LT_E_INVALID: not a stripped ChangeSet, or openings not rising by (change, name). LT_E_TOOBIG. */
 int lt_changeset_compose(struct lt_slice stripped, size_t n, const struct lt_opening *opening,
     struct lt_buf *out, struct lt_err *err);
 

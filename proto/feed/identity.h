@@ -17,16 +17,18 @@ struct lt_identity {
 	uint8_t line_sk[32];
 	uint8_t line_pk[32];
 	uint8_t hub_line_key[32];
-	struct lt_unit unit;      /* node: commune; hub: province; others empty */
+	struct lt_unit unit; /* node: commune; hub: province; others empty */
 	char org[LT_NAME_MAX + 1];
-	uint8_t token[16];        /* of the invitation, until the principal is active; zero if none */
-	char addresses[1024];     /* of the hub, joined by blanks; empty for the hub itself */
-	struct lt_slice certificate; /* hub: its own Certificate bytes; owned (malloc), free with _free */
+	uint8_t token[16]; /* of the invitation, until the principal is active; zero if none */
+	char addresses[1024]; /* of the hub, joined by blanks; empty for the hub itself */
+	struct lt_slice
+	    certificate; /* hub: its own Certificate bytes; owned (malloc), free with _free */
 };
 
 /* Fresh keys from the system's randomness. */
 void lt_identity_keys(struct lt_identity *id);
-int lt_identity_write(const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err);
+int lt_identity_write(
+    const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err);
 /* Refuses a file that others can read (mode), a foreign or damaged one. The struct is allocated with
  * sodium_malloc-like protection (locked as far as the system allows). LT_E_NOTFOUND, LT_E_DENIED (mode),
  * LT_E_INVALID. */

@@ -1,0 +1,183 @@
+/* What reading and writing have in common, and the forms a change-set is stored and passed on in. */
+#include "proto/feed/changeset.h"
+
+#include "proto/base/wire.h"
+#include "proto/feed/changeset_impl.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
+
+bool
+lt_wire_next(struct lt_reader *r, struct lt_wire_field *f)
+{
+	uint64_t tag, len;
+
+	if (r->err != LT_OK || lt_reader_left(r) == 0)
+		return false;
+	memset(f, 0, sizeof(*f));
+	tag = lt_read_varint(r);
+	f->number = (uint32_t)(tag >> 3);
+	switch (tag & 7) {
+	case WIRE_VARINT:
+		f->value = lt_read_varint(r);
+		break;
+	case WIRE_FIXED64:
+		(void)lt_read_bytes(r, 8);
+		break;
+	case WIRE_FIXED32:
+		(void)lt_read_bytes(r, 4);
+		break;
+	case WIRE_LEN:
+		len = lt_read_varint(r);
+		if (r->err == LT_OK && len > lt_reader_left(r))
+			r->err = LT_E_INVALID;
+		f->bytes = lt_read_bytes(r, (size_t)len);
+		break;
+	default:
+		r->err = LT_E_INVALID;
+	}
+	return r->err == LT_OK;
+}
+
+static size_t
+varint_size(uint64_t v)
+{
+	size_t n = 1;
+
+	while (v >>= 7)
+		n++;
+	return n;
+}
+
+size_t
+lt_field_size(size_t len)
+{
+	return 1 + varint_size(len) + len;
+}
+
+void
+lt_field_put(struct lt_buf *out, uint32_t number, struct lt_slice bytes)
+{
+	assert(number < 16);
+	lt_buf_u8(out, (uint8_t)(number << 3 | WIRE_LEN));
+	lt_buf_varint(out, bytes.len);
+	lt_buf_put_slice(out, bytes);
+}
+
+static size_t
+unless_empty(struct lt_slice s)
+{
+	return s.len == 0 ? 0 : lt_field_size(s.len);
+}
+
+static void
+put_unless_empty(struct lt_buf *out, uint32_t number, struct lt_slice s)
+{
+	if (s.len != 0)
+		lt_field_put(out, number, s);
+}
+
+void
+lt_opened_put(struct lt_buf *out, uint32_t change, const char *name, struct lt_slice salt,
+    struct lt_slice field_set, struct lt_slice leaf)
+{
+	struct lt_slice n = lt_slice_str(name);
+	size_t len = (change == 0 ? 0 : 1 + varint_size(change)) + unless_empty(n) +
+		     unless_empty(salt) + unless_empty(field_set) + unless_empty(leaf);
+
+	lt_buf_u8(out, OPENINGS_FIELD << 3 | WIRE_LEN);
+	lt_buf_varint(out, len);
+	if (change != 0) {
+		lt_buf_u8(out, OPENED_CHANGE << 3 | WIRE_VARINT);
+		lt_buf_varint(out, change);
+	}
+	put_unless_empty(out, OPENED_NAME, n);
+	put_unless_empty(out, OPENED_SALT, salt);
+	put_unless_empty(out, OPENED_FIELD_SET, field_set);
+	put_unless_empty(out, OPENED_LEAF, leaf);
+}
+
+size_t
+lt_opened_size_max(uint32_t change, const char *name, size_t field_set_len)
+{
+	size_t open = lt_field_size(LT_SALT_LEN) + lt_field_size(field_set_len);
+	size_t withheld = lt_field_size(LT_HASH_LEN);
+
+	return lt_field_size(1 + varint_size(change) + lt_field_size(strlen(name)) +
+			     (open > withheld ? open : withheld));
+}
+
+int
+lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out)
+{
+	size_t i;
+
+	lt_field_put(out, CS_HEADER, cs->header);
+	lt_field_put(out, CS_SIGNATURE, cs->signature);
+	for (i = 0; i < cs->nchange; i++)
+		lt_field_put(out, CS_CHANGE, cs->change_raw[i]);
+	return out->err;
+}
+
+/* Rising by (change, name), as FORMAT.md 3.5 wants them. */
+static bool
+openings_in_order(size_t n, const struct lt_opening *o)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (o[i - 1].change > o[i].change ||
+		    (o[i - 1].change == o[i].change && strcmp(o[i - 1].name, o[i].name) >= 0))
+			return false;
+	return true;
+}
+
+static void
+put_given(struct lt_buf *out, const struct lt_opening *o)
+{
+	const struct lt_slice none = { NULL, 0 };
+
+	if (o->withheld)
+		lt_opened_put(
+		    out, o->change, o->name, none, none, lt_slice(o->leaf.b, LT_HASH_LEN));
+	else
+		lt_opened_put(
+		    out, o->change, o->name, lt_slice(o->salt, LT_SALT_LEN), o->field_set, none);
+}
+
+int
+lt_changeset_compose(struct lt_slice stripped, size_t n, const struct lt_opening *opening,
+    struct lt_buf *out, struct lt_err *err)
+{
+	struct lt_buf fields = { .max = LT_MESSAGE_MAX };
+	struct lt_wire_field f;
+	struct lt_reader r;
+	size_t i, start = out->len;
+	int rc;
+
+	rc = lt_wire_check(&ltpb__change_set__descriptor, stripped, LT_MESSAGE_MAX, err);
+	if (rc != LT_OK)
+		return rc;
+	lt_reader_init(&r, stripped);
+	while (lt_wire_next(&r, &f))
+		if (f.number == CS_OPENINGS)
+			return lt_err_set(err, LT_E_INVALID, "the change-set has openings already");
+	if (!openings_in_order(n, opening))
+		return lt_err_set(err, LT_E_INVALID, "openings out of order");
+	for (i = 0; i < n; i++)
+		put_given(&fields, &opening[i]);
+	lt_buf_put_slice(out, stripped);
+	if (n != 0)
+		lt_field_put(out, CS_OPENINGS, lt_buf_slice(&fields));
+	rc = fields.err != LT_OK ? fields.err : out->err;
+	if (rc == LT_OK && out->len - start > LT_MESSAGE_MAX)
+		rc = LT_E_TOOBIG;
+	if (rc != LT_OK) {
+		out->len = start;
+		(void)lt_err_set(err, rc, "change-set with its openings: %s", lt_strerror(rc));
+	}
+	lt_buf_fini(&fields);
+	return rc;
+}

@@ -1,0 +1,482 @@
+/* From the bytes of a stranger to a change-set that can be asked questions. Order matters: sizes, then the
+ * wire walker, then hashes, then what costs memory. */
+#include "proto/feed/changeset.h"
+
+#include "proto/base/wire.h"
+#include "proto/feed/changeset_impl.h"
+#include "proto/feed/leaf.h"
+
+#include <string.h>
+
+struct parse {
+	struct lt_changeset *cs;
+	struct lt_arena *arena;
+	struct lt_err *err;
+	size_t bare; /* bytes without openings, packed */
+	struct lt_slice openings; /* Openings bytes */
+	uint32_t change_count; /* as the header says */
+	struct lt_hash changes_root;
+};
+
+static int
+invalid(const struct parse *p, const char *what)
+{
+	return lt_err_set(p->err, LT_E_INVALID, "change-set: %s", what);
+}
+
+static int
+out_of_memory(const struct parse *p)
+{
+	return lt_err_set(p->err, LT_E_NOMEM, "change-set: over the memory cap");
+}
+
+/* Find header, signature and openings, count the changes. */
+static int
+scan(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_wire_field f;
+	struct lt_reader r;
+
+	lt_reader_init(&r, cs->raw);
+	while (lt_wire_next(&r, &f)) {
+		switch (f.number) {
+		case CS_HEADER:
+			cs->header = f.bytes;
+			break;
+		case CS_SIGNATURE:
+			cs->signature = f.bytes;
+			break;
+		case CS_CHANGE:
+			cs->nchange++;
+			break;
+		case CS_OPENINGS:
+			p->openings = f.bytes;
+			cs->has_openings = true;
+			continue;
+		default:
+			continue;
+		}
+		p->bare += lt_field_size(f.bytes.len);
+	}
+	if (r.err != LT_OK)
+		return invalid(p, "malformed");
+	if (p->bare > LT_CHANGESET_MAX)
+		return lt_err_set(p->err, LT_E_TOOBIG,
+		    "change-set: %zu bytes without openings, at most %d allowed", p->bare,
+		    LT_CHANGESET_MAX);
+	if (cs->nchange > LT_CHANGES_MAX)
+		return lt_err_set(p->err, LT_E_TOOBIG,
+		    "change-set: %zu changes, at most %d allowed", cs->nchange, LT_CHANGES_MAX);
+	if (cs->signature.len != LT_SIG_LEN)
+		return invalid(p, "the signature is not 64 bytes");
+	return LT_OK;
+}
+
+/* Cut the changes out and meet the header's root with them, before anything of them is decoded. */
+static int
+gather_changes(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_wire_field f;
+	struct lt_merkle tree;
+	struct lt_reader r;
+	struct lt_hash h;
+	size_t n = 0;
+
+	cs->change_raw = lt_arena_alloc(p->arena, cs->nchange * sizeof(*cs->change_raw));
+	cs->change = lt_arena_alloc(p->arena, cs->nchange * sizeof(*cs->change));
+	if (cs->change_raw == NULL || cs->change == NULL)
+		return out_of_memory(p);
+	lt_merkle_init(&tree);
+	lt_reader_init(&r, cs->raw);
+	while (lt_wire_next(&r, &f)) {
+		if (f.number != CS_CHANGE)
+			continue;
+		cs->change_raw[n++] = f.bytes;
+		lt_h1(LT_TAG_CHANGE, f.bytes, &h);
+		lt_merkle_add(&tree, &h);
+	}
+	lt_merkle_end(&tree, &h);
+	if (!lt_hash_eq(&h, &p->changes_root))
+		return lt_err_set(p->err, LT_E_BADHASH,
+		    "change-set: the changes are not those that the header names");
+	return LT_OK;
+}
+
+static int
+decode_changes(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_err why;
+	size_t i;
+	int rc;
+
+	why.text[0] = '\0'; /* not all of it: this is the hot path */
+	for (i = 0; i < cs->nchange; i++) {
+		rc = lt_change_decode(cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], &why);
+		if (rc != LT_OK)
+			return lt_err_set(p->err, rc, "change %zu: %s", i, why.text);
+	}
+	return LT_OK;
+}
+
+static bool
+lane_known(unsigned lane)
+{
+	return lane >= LT_LANE_URGENT && lane <= LT_LANE_BULK;
+}
+
+static bool
+feed_well_formed(const ProtobufCBinaryData *feed)
+{
+	return feed->len == LT_FEED_LEN && lane_known(feed->data[LT_ID_LEN]);
+}
+
+/* Heads of the same author, unit and lane in other epochs; only a first change-set has them. */
+static int
+check_earlier(struct parse *p, const Ltpb__Header *h)
+{
+	const struct lt_changeset *cs = p->cs;
+	size_t i;
+
+	if (h->n_earlier != 0 && h->seq != 1)
+		return invalid(p, "earlier epochs named after the first change-set");
+	for (i = 0; i < h->n_earlier; i++) {
+		const Ltpb__FeedHead *e = h->earlier[i];
+
+		if (!feed_well_formed(&e->feed) || e->seq == 0 || e->hash.len != LT_HASH_LEN)
+			return invalid(p, "malformed head of an earlier epoch");
+		/* All but the epoch's 8 bytes at the end are this feed's own. */
+		if (strcmp(e->unit, cs->unit.s) != 0 ||
+		    memcmp(e->feed.data, cs->feed.b, LT_ID_LEN + 1) != 0)
+			return invalid(p, "an earlier epoch is of another author, unit or lane");
+		if (memcmp(e->feed.data, cs->feed.b, LT_FEED_LEN) == 0)
+			return invalid(p, "the epoch names itself as an earlier one");
+	}
+	return LT_OK;
+}
+
+static int
+check_header(struct parse *p, const Ltpb__Header *h)
+{
+	static const uint8_t zeros[LT_HASH_LEN];
+
+	if (h->federation.len != LT_FED_LEN)
+		return invalid(p, "the federation id is not 32 bytes");
+	if (h->author.len != LT_ID_LEN)
+		return invalid(p, "the author id is not 16 bytes");
+	if (!lt_unit_valid(h->unit))
+		return invalid(p, "not a unit code");
+	if (!lane_known((unsigned)h->lane))
+		return invalid(p, "no lane");
+	if (h->seq == 0)
+		return invalid(p, "seq 0");
+	if (h->prev_hash.len != LT_HASH_LEN)
+		return invalid(p, "prev_hash is not 32 bytes");
+	if (h->seq == 1 && memcmp(h->prev_hash.data, zeros, LT_HASH_LEN) != 0)
+		return invalid(p, "prev_hash at seq 1 is not zero");
+	if (h->change_count == 0 || h->change_count != p->cs->nchange)
+		return invalid(p, "the number of changes is not that of the header");
+	if (h->changes_root.len != LT_HASH_LEN)
+		return invalid(p, "changes_root is not 32 bytes");
+	if (h->key_no == 0)
+		return invalid(p, "key number 0");
+	return LT_OK;
+}
+
+static void
+fill_header(struct parse *p, const Ltpb__Header *h)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_id author;
+
+	memcpy(cs->federation.b, h->federation.data, LT_FED_LEN);
+	memcpy(author.b, h->author.data, LT_ID_LEN);
+	(void)lt_unit_set(&cs->unit, lt_slice_str(h->unit));
+	cs->feed = lt_feed_id_make(author, (enum lt_lane)h->lane, h->epoch);
+	cs->seq = h->seq;
+	memcpy(cs->prev.b, h->prev_hash.data, LT_HASH_LEN);
+	cs->stamp = h->stamp;
+	cs->hub_stamp = h->hub_stamp;
+	cs->catalogue_version = h->catalogue_version;
+	cs->key_no = h->key_no;
+	cs->nearlier = h->n_earlier;
+	cs->earlier = h->earlier;
+	memcpy(p->changes_root.b, h->changes_root.data, LT_HASH_LEN);
+}
+
+static int
+parse_header(struct parse *p)
+{
+	ProtobufCMessage *msg = NULL;
+	const Ltpb__Header *h;
+	int rc;
+
+	rc = lt_wire_unpack(
+	    &ltpb__header__descriptor, p->cs->header, LT_CHANGESET_MAX, p->arena, &msg, p->err);
+	if (rc != LT_OK)
+		return rc;
+	h = (const Ltpb__Header *)msg;
+	rc = check_header(p, h);
+	if (rc != LT_OK)
+		return rc;
+	fill_header(p, h);
+	lt_h1(LT_TAG_CHANGESET, p->cs->header, &p->cs->hash);
+	return check_earlier(p, h);
+}
+
+static size_t
+count_leaves(const struct lt_changeset *cs)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < cs->nchange; i++)
+		n += cs->change[i].npersonal;
+	return n;
+}
+
+/* One OpenedField as it stands in the message. */
+struct opened {
+	uint64_t change;
+	struct lt_slice name;
+	struct lt_slice salt;
+	struct lt_slice field_set;
+	struct lt_slice leaf;
+};
+
+static void
+read_opened(struct lt_slice bytes, struct opened *o)
+{
+	struct lt_wire_field f;
+	struct lt_reader r;
+
+	memset(o, 0, sizeof(*o));
+	lt_reader_init(&r, bytes);
+	while (lt_wire_next(&r, &f)) {
+		switch (f.number) {
+		case OPENED_CHANGE:
+			o->change = f.value;
+			break;
+		case OPENED_NAME:
+			o->name = f.bytes;
+			break;
+		case OPENED_SALT:
+			o->salt = f.bytes;
+			break;
+		case OPENED_FIELD_SET:
+			o->field_set = f.bytes;
+			break;
+		case OPENED_LEAF:
+			o->leaf = f.bytes;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* The three forms of FORMAT.md 3.5: by the seed, with a salt, withheld. */
+static bool
+form_allowed(const struct opened *o, bool seeded)
+{
+	if (seeded)
+		return o->salt.len == 0 && o->leaf.len == 0 && o->field_set.len != 0;
+	if (o->leaf.len != 0)
+		return o->leaf.len == LT_HASH_LEN && o->salt.len == 0 && o->field_set.len == 0;
+	return o->salt.len == LT_SALT_LEN && o->field_set.len != 0;
+}
+
+static int
+decode_opened(struct parse *p, struct lt_opening *out)
+{
+	struct lt_err why;
+	int rc;
+
+	why.text[0] = '\0';
+	rc = lt_field_set_decode(out->field_set, p->arena, &out->field, &why);
+	if (rc != LT_OK)
+		return lt_err_set(
+		    p->err, rc, "opening of change %u: %s", (unsigned)out->change, why.text);
+	if (strcmp(out->field.pb->name, out->name) != 0)
+		return invalid(p, "an opening names one field and holds another");
+	if (strcmp(out->name, LT_ACTOR_FIELD) == 0 &&
+	    out->field.pb->value->v_case != LTPB__VALUE__V_TEXT)
+		return invalid(p, "the actor is not a text");
+	return LT_OK;
+}
+
+/* Opening o must be that of field `name` of change `index`. */
+static int
+parse_opened(struct parse *p, const struct opened *o, struct lt_slice seed, uint32_t index,
+    const char *name, struct lt_opening *out)
+{
+	const struct lt_changeset *cs = p->cs;
+	const struct lt_leaf_place place = { &cs->unit, &cs->feed, cs->seq, index,
+		cs->change[index].collection, cs->change[index].key, name };
+	int rc;
+
+	if (o->change != index || !lt_slice_eq(o->name, lt_slice_str(name)))
+		return invalid(p, "openings and personal fields do not go together");
+	if (!form_allowed(o, seed.len != 0))
+		return invalid(p, "an opening has neither value nor leaf, or both");
+	out->change = index;
+	out->name = name;
+	out->withheld = o->leaf.len != 0;
+	if (out->withheld) {
+		memcpy(out->leaf.b, o->leaf.data, LT_HASH_LEN);
+		return LT_OK;
+	}
+	out->field_set = o->field_set;
+	rc = decode_opened(p, out);
+	if (rc != LT_OK)
+		return rc;
+	if (seed.len != 0)
+		lt_leaf_salt(seed.data, index, name, out->salt);
+	else
+		memcpy(out->salt, o->salt.data, LT_SALT_LEN);
+	lt_leaf_hash(&place, out->salt, out->field_set, &out->leaf);
+	return LT_OK;
+}
+
+static int
+check_openings_size(const struct parse *p)
+{
+	const struct lt_changeset *cs = p->cs;
+	size_t i, fields = 0;
+
+	for (i = 0; i < cs->nopening; i++)
+		fields += lt_opened_size_max(
+		    cs->opening[i].change, cs->opening[i].name, cs->opening[i].field_set.len);
+	if (p->bare + lt_field_size(fields) > LT_CHANGESET_OPEN_MAX)
+		return lt_err_set(p->err, LT_E_TOOBIG,
+		    "change-set: %zu bytes with openings and salts, at most %d allowed",
+		    p->bare + lt_field_size(fields), LT_CHANGESET_OPEN_MAX);
+	return LT_OK;
+}
+
+/* The seed, and whether there are as many openings as leaves. */
+static int
+scan_openings(struct parse *p, struct lt_slice *seed)
+{
+	struct lt_wire_field f;
+	struct lt_reader r;
+	size_t n = 0;
+
+	lt_reader_init(&r, p->openings);
+	while (lt_wire_next(&r, &f)) {
+		if (f.number == OPENINGS_SEED)
+			*seed = f.bytes;
+		else if (f.number == OPENINGS_FIELD)
+			n++;
+	}
+	if (seed->len != 0 && seed->len != LT_SALT_LEN)
+		return invalid(p, "the seed is not 16 bytes");
+	if (n != p->cs->nopening)
+		return lt_err_set(p->err, LT_E_INVALID,
+		    "change-set: %zu openings for %zu personal fields", n, p->cs->nopening);
+	return LT_OK;
+}
+
+static int
+parse_openings(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_slice seed = { NULL, 0 };
+	struct lt_wire_field f;
+	struct lt_reader r;
+	struct opened o;
+	size_t change = 0, name = 0, n = 0;
+	int rc;
+
+	cs->nopening = count_leaves(cs);
+	rc = scan_openings(p, &seed);
+	if (rc != LT_OK)
+		return rc;
+	cs->opening = lt_arena_alloc(p->arena, cs->nopening * sizeof(*cs->opening));
+	if (cs->opening == NULL)
+		return out_of_memory(p);
+	lt_reader_init(&r, p->openings);
+	while (lt_wire_next(&r, &f)) {
+		if (f.number != OPENINGS_FIELD)
+			continue;
+		while (name == cs->change[change].npersonal) {
+			change++;
+			name = 0;
+		}
+		read_opened(f.bytes, &o);
+		rc = parse_opened(p, &o, seed, (uint32_t)change,
+		    cs->change[change].personal[name++], &cs->opening[n++]);
+		if (rc != LT_OK)
+			return rc;
+	}
+	return check_openings_size(p);
+}
+
+int
+lt_changeset_parse(
+    struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out, struct lt_err *err)
+{
+	struct parse p = { .cs = out, .arena = arena, .err = err };
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	out->raw = bytes;
+	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
+		LT_OK ||
+	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
+	    (rc = gather_changes(&p)) != LT_OK || (rc = decode_changes(&p)) != LT_OK)
+		return rc;
+	return out->has_openings ? parse_openings(&p) : LT_OK;
+}
+
+int
+lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32])
+{
+	if (crypto_sign_verify_detached(cs->signature.data, cs->hash.b, sizeof(cs->hash.b), pk) !=
+	    0)
+		return LT_E_BADSIG;
+	return LT_OK;
+}
+
+int
+lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
+{
+	struct lt_merkle tree;
+	struct lt_hash root;
+	size_t i, k, at = 0;
+
+	for (i = 0; i < cs->nchange; i++) {
+		const struct lt_change *c = &cs->change[i];
+
+		if (c->npersonal == 0)
+			continue;
+		if (!cs->has_openings)
+			return lt_err_set(
+			    err, LT_E_NOTFOUND, "change %zu: the openings are missing", i);
+		lt_merkle_init(&tree);
+		for (k = 0; k < c->npersonal; k++)
+			lt_merkle_add(&tree, &cs->opening[at++].leaf);
+		lt_merkle_end(&tree, &root);
+		if (!lt_hash_eq(&root, &c->personal_root))
+			return lt_err_set(
+			    err, LT_E_BADHASH, "change %zu: an opening is not what was signed", i);
+	}
+	return LT_OK;
+}
+
+int
+lt_changeset_verify_chain(const struct lt_changeset *cs, uint64_t last_seq,
+    const struct lt_hash *last_hash, uint64_t last_stamp)
+{
+	if (cs->seq <= last_seq)
+		return LT_E_EXISTS;
+	if (cs->seq - 1 != last_seq)
+		return LT_E_GAP;
+	/* At seq 1 the parser has seen that prev_hash is zero. */
+	if (last_seq != 0 && !lt_hash_eq(&cs->prev, last_hash))
+		return LT_E_BADHASH;
+	if (cs->stamp <= last_stamp)
+		return LT_E_INVALID;
+	return LT_OK;
+}
