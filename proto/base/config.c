@@ -276,11 +276,15 @@ static void
 check_section(struct parse *p, const char *line)
 {
 	const char *end = strchr(line, ']');
+	struct lt_err why;
 	char section[64];
 	size_t n;
 
-	if (end == NULL)
+	if (end == NULL) {
+		(void)lt_err_set(&why, LT_E_INVALID, "\"[\" without \"]\"; a section is [name]");
+		(void)at_line(p, &why);
 		return;
+	}
 	n = (size_t)(end - line) - 1;
 	if (n >= sizeof(section))
 		n = sizeof(section) - 1;

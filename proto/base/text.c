@@ -88,42 +88,61 @@ guess_nfc(struct lt_slice s, size_t *marks_max)
 	return guess;
 }
 
-/* NFC of valid text, whose marks are few or in order. Malloc'd, NULL: out of memory. */
-static uint8_t *
-compose(struct lt_slice s, size_t *len)
+static int
+compose_piece(struct lt_buf *out, struct lt_slice s)
 {
 	const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
 	utf8proc_uint8_t *p = NULL;
 	utf8proc_ssize_t n = utf8proc_map(s.data, (utf8proc_ssize_t)s.len, &p, how);
 
 	if (n < 0)
-		return NULL;
-	*len = (size_t)n;
-	return p;
+		return n == UTF8PROC_ERROR_NOMEM ? LT_E_NOMEM : LT_E_INVALID;
+	lt_buf_put(out, p, (size_t)n);
+	free(p);
+	return out->err;
+}
+
+/* NFC of valid text, whose marks are few or in order. In pieces, because the library swallows a
+ * U+11A7 after a Hangul syllable; that character composes with nothing on either side. */
+static int
+compose(struct lt_buf *out, struct lt_slice s)
+{
+	static const char u11a7[] = "\xe1\x86\xa7";
+	struct lt_slice left = s;
+	const uint8_t *cut;
+	size_t n;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && left.len > 0) {
+		cut = memmem(left.data + 1, left.len - 1, u11a7, 3);
+		n = cut == NULL ? left.len : (size_t)(cut - left.data);
+		rc = compose_piece(out, lt_slice(left.data, n));
+		left = lt_slice(left.data + n, left.len - n);
+	}
+	return rc;
 }
 
 bool
 lt_text_is_nfc(struct lt_slice s)
 {
-	size_t marks, len = 0;
+	size_t marks;
 	enum nfc_guess guess = guess_nfc(s, &marks);
-	uint8_t *p;
+	struct lt_buf nfc = { 0 };
 	bool same;
 
 	if (guess != NFC_MAYBE)
 		return guess == NFC_YES;
-	p = compose(s, &len);
-	same = p != NULL && lt_slice_eq(lt_slice(p, len), s);
-	free(p);
+	same = compose(&nfc, s) == LT_OK && lt_slice_eq(lt_buf_slice(&nfc), s);
+	lt_buf_fini(&nfc);
 	return same;
 }
 
 int
 lt_text_nfc(struct lt_buf *out, struct lt_slice s, bool *changed)
 {
-	size_t marks, len = 0;
+	size_t marks, start = out->len;
 	enum nfc_guess guess = guess_nfc(s, &marks);
-	uint8_t *p;
+	int rc;
 
 	if (guess == NFC_NOT_TEXT || marks > MARKS_MAX)
 		return LT_E_INVALID;
@@ -133,14 +152,14 @@ lt_text_nfc(struct lt_buf *out, struct lt_slice s, bool *changed)
 		lt_buf_put_slice(out, s);
 		return out->err;
 	}
-	p = compose(s, &len);
-	if (p == NULL)
-		return LT_E_NOMEM;
+	rc = compose(out, s);
+	if (rc != LT_OK) {
+		out->len = start;
+		return rc;
+	}
 	if (changed != NULL)
-		*changed = !lt_slice_eq(lt_slice(p, len), s);
-	lt_buf_put(out, p, len);
-	free(p);
-	return out->err;
+		*changed = !lt_slice_eq(lt_slice(out->data + start, out->len - start), s);
+	return LT_OK;
 }
 
 /* Simple case folding (Unicode CaseFolding.txt, C and S). The library folds in full; where that

@@ -1,0 +1,132 @@
+#include "tests/base/base_test.h"
+
+#include "proto/base/arena.h"
+
+static void
+cap_for_a_message(void **state)
+{
+	(void)state;
+	assert_int_equal(lt_arena_cap_for(0), 65536);
+	assert_int_equal(lt_arena_cap_for(1), 65536 + 8);
+	assert_int_equal(lt_arena_cap_for(100000), 65536 + 800000);
+	/* (8 MiB - 64 KiB) / 8 = 1,040,384: there and beyond the top is reached */
+	assert_int_equal(lt_arena_cap_for(1040383), 8 * 1024 * 1024 - 8);
+	assert_int_equal(lt_arena_cap_for(1040384), 8 * 1024 * 1024);
+	assert_int_equal(lt_arena_cap_for(1040385), 8 * 1024 * 1024);
+	assert_int_equal(lt_arena_cap_for(SIZE_MAX), 8 * 1024 * 1024);
+}
+
+static void
+pieces_are_aligned_zeroed_and_apart(void **state)
+{
+	struct lt_arena a;
+	uint8_t *p[500];
+	size_t i, k, n;
+
+	(void)state;
+	lt_arena_init(&a, 1 << 20);
+	for (i = 0; i < COUNT(p); i++) {
+		n = i % 90 + 1;
+		p[i] = lt_arena_alloc(&a, n);
+		assert_non_null(p[i]);
+		assert_int_equal((uintptr_t)p[i] % 16, 0);
+		for (k = 0; k < n; k++)
+			assert_int_equal(p[i][k], 0);
+		memset(p[i], (int)(i & 0x7f) + 1, n);
+	}
+	for (i = 0; i < COUNT(p); i++)
+		for (k = 0; k < i % 90 + 1; k++)
+			assert_int_equal(p[i][k], (i & 0x7f) + 1);
+	lt_arena_fini(&a);
+}
+
+/* Everything together never takes more than the cap, whatever the sizes. */
+static void
+the_cap_holds(void **state)
+{
+	static const size_t sizes[] = { 1, 16, 17, 1000, 16384, 16385, 50000 };
+	size_t i, cap;
+
+	(void)state;
+	for (cap = 0; cap < 200000; cap += 7777) {
+		for (i = 0; i < COUNT(sizes); i++) {
+			struct lt_arena a;
+			size_t got = 0;
+
+			lt_arena_init(&a, cap);
+			while (lt_arena_alloc(&a, sizes[i]) != NULL) {
+				got += sizes[i];
+				assert_true(got <= cap);
+			}
+			assert_true(a.used <= cap);
+			lt_arena_fini(&a);
+		}
+	}
+}
+
+static void
+a_block_of_exactly_the_cap_fits(void **state)
+{
+	struct lt_arena a;
+
+	(void)state;
+	lt_arena_init(&a, 4096);
+	assert_null(lt_arena_alloc(&a, 4097));
+	assert_null(lt_arena_alloc(&a, SIZE_MAX));
+	assert_null(lt_arena_alloc(&a, SIZE_MAX - 15));
+	assert_non_null(lt_arena_alloc(&a, 4096));
+	assert_null(lt_arena_alloc(&a, 1));
+	lt_arena_fini(&a);
+	lt_arena_fini(&a);
+}
+
+static void
+copies_end_with_a_nul(void **state)
+{
+	struct lt_arena a;
+	char *p;
+
+	(void)state;
+	lt_arena_init(&a, 1000);
+	p = lt_arena_dup(&a, "Con Cuông", strlen("Con Cuông"));
+	assert_string_equal(p, "Con Cuông");
+	p = lt_arena_dup(&a, NULL, 0);
+	assert_non_null(p);
+	assert_string_equal(p, "");
+	assert_null(lt_arena_dup(&a, "x", SIZE_MAX));
+	assert_null(lt_arena_dup(&a, "x", 1000));
+	lt_arena_fini(&a);
+}
+
+/* The allocator that protobuf-c gets: the same cap, and freeing does nothing. */
+static void
+as_allocator_of_protobuf(void **state)
+{
+	struct lt_arena a;
+	char *p;
+
+	(void)state;
+	lt_arena_init(&a, 64);
+	p = a.pb.alloc(a.pb.allocator_data, 32);
+	assert_non_null(p);
+	strcpy(p, "still there");
+	a.pb.free(a.pb.allocator_data, p);
+	assert_string_equal(p, "still there");
+	assert_null(a.pb.alloc(a.pb.allocator_data, 64));
+	lt_arena_fini(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cap_for_a_message),
+		cmocka_unit_test(pieces_are_aligned_zeroed_and_apart),
+		cmocka_unit_test(the_cap_holds),
+		cmocka_unit_test(a_block_of_exactly_the_cap_fits),
+		cmocka_unit_test(copies_end_with_a_nul),
+		cmocka_unit_test(as_allocator_of_protobuf),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,59 @@
+#include "tests/base/base_test.h"
+
+#include "proto/base/error.h"
+
+/* Every code has a text of its own, and what is no code has one too. */
+static void
+every_code_has_its_own_text(void **state)
+{
+	int a, b;
+
+	(void)state;
+	for (a = 0; a >= -25; a--) {
+		assert_string_not_equal(lt_strerror(a), "unknown error");
+		for (b = 0; b > a; b--)
+			assert_string_not_equal(lt_strerror(a), lt_strerror(b));
+	}
+	assert_string_equal(lt_strerror(0), "done");
+	assert_string_equal(lt_strerror(-26), "unknown error");
+	assert_string_equal(lt_strerror(1), "unknown error");
+	assert_string_equal(lt_strerror(-2147483647 - 1), "unknown error");
+}
+
+/* The code comes back, so that a caller can return it at once; no place for words is no error. */
+static void
+words_go_in_and_the_code_comes_back(void **state)
+{
+	struct lt_err e = { "before" };
+
+	(void)state;
+	assert_int_equal(lt_err_set(NULL, LT_E_GAP, "%d", 1), LT_E_GAP);
+	assert_int_equal(lt_err_set(&e, LT_E_GAP, "feed \"%s\" ends at %d", "x", 7), LT_E_GAP);
+	assert_string_equal(e.text, "feed \"x\" ends at 7");
+}
+
+/* A long name from outside is cut, not overrun. */
+static void
+long_words_are_cut(void **state)
+{
+	char longname[2000];
+	struct lt_err e;
+
+	(void)state;
+	memset(longname, 'n', sizeof(longname) - 1);
+	longname[sizeof(longname) - 1] = '\0';
+	assert_int_equal(lt_err_set(&e, LT_E_INVALID, "%s", longname), LT_E_INVALID);
+	assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_code_has_its_own_text),
+		cmocka_unit_test(words_go_in_and_the_code_comes_back),
+		cmocka_unit_test(long_words_are_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
