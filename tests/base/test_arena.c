@@ -6,14 +6,14 @@ static void
 cap_for_a_message(void **state)
 {
 	(void)state;
-	assert_int_equal(lt_arena_cap_for(0), 65536);
-	assert_int_equal(lt_arena_cap_for(1), 65536 + 8);
-	assert_int_equal(lt_arena_cap_for(100000), 65536 + 800000);
-	/* (8 MiB - 64 KiB) / 8 = 1,040,384: there and beyond the top is reached */
-	assert_int_equal(lt_arena_cap_for(1040383), 8 * 1024 * 1024 - 8);
-	assert_int_equal(lt_arena_cap_for(1040384), 8 * 1024 * 1024);
-	assert_int_equal(lt_arena_cap_for(1040385), 8 * 1024 * 1024);
-	assert_int_equal(lt_arena_cap_for(SIZE_MAX), 8 * 1024 * 1024);
+	assert_int_equal(lt_arena_cap_for(0), 524288);
+	assert_int_equal(lt_arena_cap_for(1), 524288 + 32);
+	assert_int_equal(lt_arena_cap_for(100000), 524288 + 3200000);
+	/* (32 MiB - 512 KiB) / 32 = 1,032,192: there and beyond the top is reached */
+	assert_int_equal(lt_arena_cap_for(1032191), 33554432 - 32);
+	assert_int_equal(lt_arena_cap_for(1032192), 33554432);
+	assert_int_equal(lt_arena_cap_for(1032193), 33554432);
+	assert_int_equal(lt_arena_cap_for(SIZE_MAX), 33554432);
 }
 
 static void
