@@ -22,18 +22,22 @@ struct lt_identity {
 	uint8_t token[16]; /* of the invitation, until the principal is active; zero if none */
 	char addresses[1024]; /* of the hub, joined by blanks; empty for the hub itself */
 	struct lt_slice
-	    certificate; /* hub: its own Certificate bytes; owned (malloc), free with _free */
+	    certificate; /* hub: its own Certificate bytes; owned (malloc) when loaded, else the caller's */
 };
 
-/* Fresh keys from the system's randomness. */
+/* Fresh signing and line keys from the system's randomness; also a principal if it is all zeros, and key number 1
+ * if it is 0. */
 void lt_identity_keys(struct lt_identity *id);
+/* Write dir/identity, mode 0600, durable. replace false: LT_E_EXISTS when there is one. LT_E_INVALID: what
+ * lt_identity_load() would refuse: federation not that of root_key and salt, node without commune, hub without
+ * province, no principal, a certificate of other keys. Else as lt_file_write(). */
 int lt_identity_write(
     const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err);
-/* Refuses a file that others can read (mode), a foreign or damaged one. The struct is allocated with
- * sodium_malloc-like protection (locked as far as the system allows). LT_E_NOTFOUND, LT_E_DENIED (mode),
- * LT_E_INVALID. */
+/* Read and check dir/identity into guarded memory (sodium_malloc; if the system does not let it be locked, that is
+ * a warning in the log). LT_E_NOTFOUND; LT_E_DENIED: mode other than 0600, another owner, no regular file; LT_E_INVALID:
+ * damaged, cut off or a foreign federation (err has the line, never its content); LT_E_NOMEM, LT_E_IO. */
 int lt_identity_load(const char *dir, struct lt_identity **out, struct lt_err *err);
-/* Zeroes and frees. NULL allowed. */
+/* Zeroes and frees what lt_identity_load() gave. NULL allowed. */
 void lt_identity_free(struct lt_identity *id);
 
 #endif

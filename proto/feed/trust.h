@@ -7,7 +7,9 @@
 
 #include "lienthong/v1/trust.pb-c.h"
 
-/* Pack and sign a body with the root key; appended to out as Certificate message. */
+/* Pack and sign a body with the root key; appended to out as Certificate message and verified there.
+ * LT_E_INVALID: a length, the role, the unit (a node needs its commune) or the key number. LT_E_TOOBIG: above
+ * 4 KiB. On error nothing is appended. Any thread, like all here. */
 int lt_certificate_make(
     const Ltpb__CertificateBody *body, const struct lt_sign_key *root, struct lt_buf *out);
 /* Verify against the root key and federation; body unpacked into the arena.
@@ -16,16 +18,22 @@ int lt_certificate_verify(struct lt_slice bytes, const uint8_t root_key[32],
     const struct lt_fed *fed, struct lt_arena *arena, Ltpb__CertificateBody **body,
     struct lt_err *err);
 
+/* The same for receipts. Making one does not verify it (this is the hub's hot path, and a receipt that does not
+ * verify is asked for again). Verifying: hub_key is that of the key number in the body, which the caller knows
+ * from the registry; LT_E_BADSIG, LT_E_INVALID, LT_E_DENIED (another federation). */
 int lt_receipt_make(
     const Ltpb__ReceiptBody *body, const struct lt_sign_key *hub, struct lt_buf *out);
 int lt_receipt_verify(struct lt_slice bytes, const uint8_t hub_key[32], const struct lt_fed *fed,
     struct lt_arena *arena, Ltpb__ReceiptBody **body, struct lt_err *err);
 
-/* One line, no newline. */
+/* One line, no newline, appended to out. It holds a secret until it is used. 1 to 8 addresses, each at most 255 bytes
+ * of printable ASCII. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
 int lt_invitation_line(const Ltpb__Invitation *inv, struct lt_buf *out);
-/* Surrounding blanks are ignored. LT_E_INVALID says what is wrong (not ours, cut off, damaged, newer). */
+/* Back, unpacked into the arena. Surrounding blanks are ignored. LT_E_INVALID says what is wrong (not ours, cut off, damaged, newer). */
 int lt_invitation_parse(
     const char *line, struct lt_arena *arena, Ltpb__Invitation **inv, struct lt_err *err);
+/* Signature by the key that asks to join, over what it asks for (FORMAT.md 4.4); LT_E_BADSIG when it is of another
+ * federation, token, principal, signing or line key. */
 void lt_join_proof(const struct lt_sign_key *k, const struct lt_fed *fed, const uint8_t token[16],
     const struct lt_id *principal, const uint8_t line_key[32], uint8_t sig[LT_SIG_LEN]);
 int lt_join_proof_verify(const uint8_t sign_key[32], const struct lt_fed *fed,
