@@ -40,7 +40,8 @@ struct lt_field {
 	bool in_key;
 	bool is_unit;
 	uint32_t scale;              /* decimals */
-	uint32_t max_len;            /* bytes of text, set (joined) or bytes value */
+	uint32_t max_len;            /* bytes of text, set (joined) or bytes value; where the file says
+	                              * nothing, default_max_len, with a pattern or without; 0: other types */
 	bool has_pattern;
 	const char *pattern;
 	regex_t regex;               /* compiled for the C locale; regexec only through lt_field_matches() */
@@ -74,6 +75,7 @@ struct lt_collection {
 	unsigned writers, creators;
 	size_t nkey;
 	size_t key[LT_KEY_FIELDS_MAX]; /* places in field[] */
+	size_t nkey_min;               /* parts a key must have: nkey, but 1 of 2 in _catalogue */
 	size_t nfield;
 	struct lt_field *field;    /* in catalogue order */
 	size_t nindex;

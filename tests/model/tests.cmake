@@ -1,5 +1,6 @@
 lt_test(model change)
 lt_test(model value)
+lt_test(model catalogue)
 
 # Merge against its definition: random histories from a reference in Python.
 add_executable(merge_harness model/merge_harness.c)
