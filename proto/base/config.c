@@ -38,13 +38,13 @@ static const struct unit {
 } units[] = {
 	{ LT_CONF_MS, "ms", 1 },
 	{ LT_CONF_MS, "s", 1000 },
-	{ LT_CONF_MS, "m", 60 * 1000 },
-	{ LT_CONF_MS, "h", 60 * 60 * 1000 },
-	{ LT_CONF_MS, "d", 24 * 60 * 60 * 1000 },
+	{ LT_CONF_MS, "m", 60000 },
+	{ LT_CONF_MS, "h", 3600000 },
+	{ LT_CONF_MS, "d", 86400000 },
 	{ LT_CONF_BYTES, "", 1 },
 	{ LT_CONF_BYTES, "K", 1024 },
-	{ LT_CONF_BYTES, "M", 1024 * 1024 },
-	{ LT_CONF_BYTES, "G", 1024 * 1024 * 1024 },
+	{ LT_CONF_BYTES, "M", 1048576 },
+	{ LT_CONF_BYTES, "G", 1073741824 },
 	{ LT_CONF_INT, "", 1 },
 };
 

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LT_CONF_FILE_MAX (64 * 1024) /* bytes of a configuration file */
+#define LT_CONF_FILE_MAX 65536 /* bytes of a configuration file */
 #define LT_CONF_KEYS_MAX 64 /* keys in a table */
 
 enum lt_conf_type {

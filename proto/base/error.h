@@ -37,7 +37,7 @@
 	X(LT_E_REMOTE, -24, "the other side reported an error") \
 	X(LT_E_UNAVAILABLE, -25, "not available now, try again later")
 
-#define LT_ERROR_ENUM(name, number, text) name = number,
+#define LT_ERROR_ENUM(name, number, text) name = (number),
 enum lt_error { LT_ERRORS(LT_ERROR_ENUM) };
 #undef LT_ERROR_ENUM
 

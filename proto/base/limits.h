@@ -6,11 +6,11 @@
 #define LT_KEY_MAX 256 /* bytes of a record key */
 #define LT_NAME_MAX 64 /* bytes of a field or collection name */
 #define LT_FIELDS_MAX 256 /* fields set, cleared and personal in one change */
-#define LT_VALUE_MAX (64 * 1024) /* bytes of one value */
-#define LT_RECORD_MAX (512 * 1024) /* bytes of a merge row, siblings included */
+#define LT_VALUE_MAX 65536 /* bytes of one value: 64 KiB */
+#define LT_RECORD_MAX 524288 /* bytes of a merge row, siblings included: 512 KiB */
 #define LT_CHANGES_MAX 1024 /* changes in a change-set */
-#define LT_CHANGESET_MAX (512 * 1024) /* bytes of a ChangeSet without openings */
-#define LT_MESSAGE_MAX (1024 * 1024) /* bytes of one message after decompression */
+#define LT_CHANGESET_MAX 524288 /* bytes of a ChangeSet without openings: 512 KiB */
+#define LT_MESSAGE_MAX 1048576 /* bytes of one message after decompression: 1 MiB */
 #define LT_CONTEXT_MAX 64 /* context entries of a change */
 #define LT_SET_ITEMS_MAX 1024 /* items of a text set */
 #define LT_UNIT_MAX 8 /* bytes of a unit code */

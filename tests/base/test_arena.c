@@ -109,7 +109,7 @@ as_allocator_of_protobuf(void **state)
 	lt_arena_init(&a, 64);
 	p = a.pb.alloc(a.pb.allocator_data, 32);
 	assert_non_null(p);
-	strcpy(p, "still there");
+	memcpy(p, "still there", sizeof("still there"));
 	a.pb.free(a.pb.allocator_data, p);
 	assert_string_equal(p, "still there");
 	assert_null(a.pb.alloc(a.pb.allocator_data, 64));

@@ -27,7 +27,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	(void)strcpy(root, "/tmp/lt_file_XXXXXX");
+	memcpy(root, "/tmp/lt_file_XXXXXX", sizeof("/tmp/lt_file_XXXXXX"));
 	return mkdtemp(root) == NULL;
 }
 

@@ -25,15 +25,19 @@ logged(char *out, size_t cap, enum lt_log_level level, const char *text)
 static void
 one_line_with_time_and_level(void **state)
 {
+	static const char shape[] = "0000-00-00T00:00:00.000Z warn ";
 	char out[8192];
-	int year, month, day, h, m, s, ms, at = 0;
+	size_t i;
 
 	(void)state;
-	assert_true(logged(out, sizeof(out), LT_LOG_WARN, "đồng hồ sai") > 0);
-	assert_int_equal(sscanf(out, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ warn %n", &year, &month, &day,
-			     &h, &m, &s, &ms, &at),
-	    7);
-	assert_string_equal(out + at, "đồng hồ sai\n");
+	assert_true(logged(out, sizeof(out), LT_LOG_WARN, "đồng hồ sai") > strlen(shape));
+	for (i = 0; i < strlen(shape); i++) {
+		if (shape[i] == '0')
+			assert_true(out[i] >= '0' && out[i] <= '9');
+		else
+			assert_int_equal(out[i], shape[i]);
+	}
+	assert_string_equal(out + i, "đồng hồ sai\n");
 }
 
 /* A name from outside makes no second line and no colours. */

@@ -1,0 +1,44 @@
+#!/bin/bash
+# check-tidy.sh [-p BUILD] [FILE...] - clang-tidy over all our .c files (or the given ones), in
+# parallel, with the commands in BUILD/compile_commands.json (build/ unless told).
+# Exit 0 nothing found, 1 findings, 3 could not find out.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 3
+root=$PWD
+
+build=build
+if [ "${1:-}" = -p ]; then
+	build=$2
+	shift 2
+fi
+db=$build/compile_commands.json
+command -v clang-tidy >/dev/null || { echo "clang-tidy is missing" >&2; exit 3; }
+[ -r "$db" ] || { echo "no $db: configure and build first" >&2; exit 3; }
+if [ $# -gt 0 ]; then
+	files=("$@")
+else
+	mapfile -t files < <(git -c safe.directory="$root" ls-files -- '*.c')
+fi
+if [ ${#files[@]} -eq 0 ]; then
+	echo "no files to check" >&2
+	exit 3
+fi
+# A file that nothing compiles would be read with guessed flags.
+for f in "${files[@]}"; do
+	if ! grep -qF "$(realpath -- "$f")\"" "$db"; then
+		echo "$f is not compiled by $build" >&2
+		exit 3
+	fi
+done
+
+found=$(mktemp) || exit 3
+trap 'rm -f "$found"' EXIT
+printf '%s\0' "${files[@]}" |
+	xargs -0 -P "${LT_JOBS:-$(nproc)}" -n 1 clang-tidy --quiet -p "$build" 2>/dev/null >"$found"
+rc=$?
+sort -u "$found" | grep -E ': (warning|error): ' >&2
+if [ $rc -ne 0 ]; then
+	echo "tidy: findings above; details with clang-tidy -p $build FILE" >&2
+	exit 1
+fi
+echo "tidy: ${#files[@]} files without findings"

@@ -1,0 +1,30 @@
+#!/bin/bash
+# test.sh [CTEST-ARGUMENT...] - build everything in build/ and run the whole test suite.
+#
+#   tools/test.sh              all tests
+#   tools/test.sh -R base      only those whose name matches
+#   LT_WERROR=ON tools/test.sh warnings are errors, as in CI
+#   LT_PRESET=asan             another preset: default, asan, tsan, release
+#
+# Installs missing Debian packages first when run as root. Exit 0 only if all was built and passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=${LT_PRESET:-default}
+jobs=${LT_JOBS:-$(nproc)}
+
+sh tools/install-packages.sh tools/packages.txt
+echo "== configure ($preset)"
+cmake --preset "$preset" -DLT_WERROR="${LT_WERROR:-OFF}" >/tmp/lt-configure.$$ 2>&1 ||
+	{ cat /tmp/lt-configure.$$; rm -f /tmp/lt-configure.$$; exit 1; }
+rm -f /tmp/lt-configure.$$
+echo "== build ($preset, $jobs jobs)"
+cmake --build --preset "$preset" --parallel "$jobs"
+echo "== test ($preset)"
+# On some machines the thread sanitizer cannot place its memory under full address randomisation.
+run=()
+if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
+	run=(setarch -R)
+fi
+# No tests found would be a pass that says nothing.
+exec "${run[@]}" ctest --preset "$preset" --no-tests=error --parallel "$jobs" "$@"
