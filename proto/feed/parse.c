@@ -393,6 +393,7 @@ parse_openings(struct parse *p)
 	rc = scan_openings(p, &seed);
 	if (rc != LT_OK)
 		return rc;
+	cs->seed = seed;
 	cs->opening = lt_arena_alloc(p->arena, cs->nopening * sizeof(*cs->opening));
 	if (cs->opening == NULL)
 		return out_of_memory(p);

@@ -62,15 +62,16 @@ int lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit, const st
 int lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
     uint64_t seq, struct lt_hash *hash);
 
-/* Every feed, or those of one unit (NULL: all), in key order, from after (unit, feed) when given. fn returns LT_OK to
- * go on, anything else stops and is returned. */
+/* Every feed, or those of one unit (NULL: all), in key order. fn returns LT_OK to go on, anything else stops and is
+ * returned; it must not write to the transaction. */
 typedef int lt_feed_fn(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head);
 int lt_feed_log_each(struct lt_kv_txn *txn, const struct lt_unit *unit, lt_feed_fn *fn, void *ctx);
 
 /* Store the judgement of one change-set and move the feed's judged mark to seq when it is judged + 1
- * (a later seq: LT_E_GAP; an earlier one: replaces the judgement, the mark stays). effective is
- * the effective stamp. Trivial judgements (all accepted, not clamped) take no row. */
+ * (a later seq, or one not here: LT_E_GAP; an earlier one: replaces the judgement, the mark stays). effective is
+ * the effective stamp. Trivial judgements (all accepted, not clamped) take no row.
+ * LT_E_INVALID: refused or held dots not strictly rising by index. */
 int lt_feed_log_judge(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
     uint64_t seq, uint64_t position, uint64_t effective, const struct lt_judgement *j);
 /* LT_OK with an empty one when nothing is stored. */
@@ -80,11 +81,13 @@ bool lt_judgement_refuses(const struct lt_judgement *j, uint32_t index, Ltpb__Re
 bool lt_judgement_holds(const struct lt_judgement *j, uint32_t index);
 uint64_t lt_judgement_stamp(const struct lt_judgement *j, uint64_t stamp);
 
-/* Openings at rest. field_set in the arena. LT_E_NOTFOUND: withheld here. salt and leaf: NULL allowed. */
+/* Openings at rest. field_set in the arena. salt and leaf: NULL allowed. LT_E_NOTFOUND: withheld here; *leaf then is the
+ * leaf kept in its place, or zeros when there is none. */
 int lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
     struct lt_arena *arena, struct lt_slice *field_set, uint8_t salt[LT_SALT_LEN], struct lt_hash *leaf);
-/* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened
- * (salt and FieldSet), else its leaf. may NULL: all. Appended to out. */
+/* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened, else its
+ * leaf. may NULL: all. With the seed when nothing is withheld and it is here. Without openings when none are here.
+ * Appended to out. LT_E_CORRUPT: some are missing. */
 typedef bool lt_may_fn(void *ctx, const char *collection, const char *field);
 int lt_feed_log_compose(struct lt_kv_txn *txn, const struct lt_entry *e, lt_may_fn *may, void *ctx,
     struct lt_buf *out, struct lt_err *err);
@@ -92,7 +95,7 @@ int lt_feed_log_compose(struct lt_kv_txn *txn, const struct lt_entry *e, lt_may_
 /* Dots that wait for a change-set not here yet. */
 int lt_held_add(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *missing,
     uint64_t missing_seq, uint64_t position, uint32_t change);
-/* Those that waited for (feed, up to seq); removed from the table. In the arena. */
+/* Those that waited for (feed, up to seq), in order of what they wait for; removed from the table. In the arena. */
 struct lt_held_dot {
 	uint64_t position;
 	uint32_t change;

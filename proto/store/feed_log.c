@@ -1,0 +1,324 @@
+#include "proto/store/feed_log_impl.h"
+
+#include <assert.h>
+
+#define HEAD_BYTES (8 + LT_HASH_LEN + 8 + 8 + 8 + 4 + 8)
+
+void
+lt_log_key_put(struct lt_log_key *k, const void *data, size_t len)
+{
+	assert(len <= sizeof(k->b) - k->len);
+	memcpy(k->b + k->len, data, len);
+	k->len += len;
+}
+
+void
+lt_log_key_u32(struct lt_log_key *k, uint32_t v)
+{
+	uint8_t b[4];
+
+	lt_store_u32(b, v);
+	lt_log_key_put(k, b, sizeof(b));
+}
+
+void
+lt_log_key_u64(struct lt_log_key *k, uint64_t v)
+{
+	uint8_t b[8];
+
+	lt_store_u64(b, v);
+	lt_log_key_put(k, b, sizeof(b));
+}
+
+void
+lt_log_key_feed(struct lt_log_key *k, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	size_t len = strlen(unit->s);
+	uint8_t n = (uint8_t)len;
+
+	lt_log_key_put(k, &n, 1);
+	lt_log_key_put(k, unit->s, len);
+	lt_log_key_put(k, feed->b, LT_FEED_LEN);
+}
+
+struct lt_slice
+lt_log_key_slice(const struct lt_log_key *k)
+{
+	return lt_slice(k->b, k->len);
+}
+
+int
+lt_log_key_feed_read(struct lt_reader *r, struct lt_unit *unit, struct lt_feed_id *feed)
+{
+	struct lt_slice u = lt_read_framed8(r), f = lt_read_bytes(r, LT_FEED_LEN);
+
+	if (r->err != LT_OK || lt_unit_set(unit, u) != LT_OK)
+		return LT_E_CORRUPT;
+	memcpy(feed->b, f.data, LT_FEED_LEN);
+	return LT_OK;
+}
+
+static int
+head_read(struct lt_slice value, struct lt_head *head)
+{
+	struct lt_reader r;
+	struct lt_slice hash;
+
+	if (value.len != HEAD_BYTES)
+		return LT_E_CORRUPT;
+	lt_reader_init(&r, value);
+	head->seq = lt_read_u64(&r);
+	hash = lt_read_bytes(&r, LT_HASH_LEN);
+	memcpy(head->hash.b, hash.data, LT_HASH_LEN);
+	head->stamp = lt_read_u64(&r);
+	head->effective = lt_read_u64(&r);
+	head->judged = lt_read_u64(&r);
+	head->key_no = lt_read_u32(&r);
+	head->last_position = lt_read_u64(&r);
+	return head->seq == 0 || head->judged > head->seq ? LT_E_CORRUPT : LT_OK;
+}
+
+int
+lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, const struct lt_head *head)
+{
+	struct lt_log_key k = { .len = 0 };
+	uint8_t b[HEAD_BYTES], *p = b;
+
+	lt_log_key_feed(&k, unit, feed);
+	lt_store_u64(p, head->seq);
+	memcpy(p + 8, head->hash.b, LT_HASH_LEN);
+	p += 8 + LT_HASH_LEN;
+	lt_store_u64(p, head->stamp);
+	lt_store_u64(p + 8, head->effective);
+	lt_store_u64(p + 16, head->judged);
+	lt_store_u32(p + 24, head->key_no);
+	lt_store_u64(p + 28, head->last_position);
+	return lt_kv_put(txn, LT_T_FEED, lt_log_key_slice(&k), lt_slice(b, sizeof(b)));
+}
+
+int
+lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    struct lt_head *head)
+{
+	struct lt_log_key k = { .len = 0 };
+	struct lt_slice v;
+	int rc;
+
+	memset(head, 0, sizeof(*head));
+	lt_log_key_feed(&k, unit, feed);
+	rc = lt_kv_get(txn, LT_T_FEED, lt_log_key_slice(&k), &v);
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	return rc == LT_OK ? head_read(v, head) : rc;
+}
+
+static int
+entry_put(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t position)
+{
+	struct lt_buf value = { 0 };
+	uint8_t key[8];
+	int rc;
+
+	lt_store_u64(key, position);
+	lt_buf_u8(&value, 0);
+	lt_buf_u64(&value, arrival_ms);
+	lt_buf_framed8(&value, lt_slice_str(cs->unit.s));
+	rc = lt_changeset_strip(cs, &value);
+	if (rc == LT_OK)
+		rc = value.err;
+	if (rc == LT_OK)
+		rc =
+		    lt_kv_append(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)), lt_buf_slice(&value));
+	lt_buf_fini(&value);
+	return rc;
+}
+
+static int
+seq_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position)
+{
+	struct lt_log_key k = { .len = 0 };
+	uint8_t value[8];
+
+	lt_log_key_feed(&k, &cs->unit, &cs->feed);
+	lt_log_key_u64(&k, cs->seq);
+	lt_store_u64(value, position);
+	return lt_kv_put(txn, LT_T_SEQ, lt_log_key_slice(&k), lt_slice(value, sizeof(value)));
+}
+
+int
+lt_feed_log_append(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position)
+{
+	struct lt_head head;
+	uint64_t last;
+	int rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_last(txn, &last);
+	if (rc != LT_OK)
+		return rc;
+	assert(cs->seq == head.seq + 1);
+	head.seq = cs->seq;
+	head.hash = cs->hash;
+	head.stamp = cs->stamp;
+	head.key_no = cs->key_no;
+	head.last_position = last + 1;
+	rc = entry_put(txn, cs, arrival_ms, last + 1);
+	if (rc == LT_OK)
+		rc = seq_put(txn, cs, last + 1);
+	if (rc == LT_OK)
+		rc = lt_opening_put_all(txn, cs, last + 1);
+	if (rc == LT_OK)
+		rc = lt_feed_log_head_put(txn, &cs->unit, &cs->feed, &head);
+	if (rc == LT_OK)
+		*position = last + 1;
+	return rc;
+}
+
+int
+lt_feed_log_last(struct lt_kv_txn *txn, uint64_t *position)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(txn, LT_T_ENTRY, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek_before(c, lt_slice(NULL, 0), &k, &v);
+	if (rc == LT_OK && k.len != 8)
+		rc = LT_E_CORRUPT;
+	if (rc == LT_OK)
+		*position = lt_load_u64(k.data);
+	if (rc == LT_E_NOTFOUND) {
+		*position = 0;
+		rc = LT_OK;
+	}
+	lt_kv_cursor_close(c);
+	return rc;
+}
+
+int
+lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out)
+{
+	struct lt_reader r;
+	struct lt_slice v, unit;
+	uint8_t key[8], flags;
+	int rc;
+
+	lt_store_u64(key, position);
+	rc = lt_kv_get(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)), &v);
+	if (rc != LT_OK)
+		return rc;
+	lt_reader_init(&r, v);
+	flags = lt_read_u8(&r);
+	out->position = position;
+	out->arrival_ms = lt_read_u64(&r);
+	unit = lt_read_framed8(&r);
+	if (r.err != LT_OK || flags != 0 || lt_unit_set(&out->unit, unit) != LT_OK)
+		return LT_E_CORRUPT;
+	out->changeset = lt_read_bytes(&r, lt_reader_left(&r));
+	return LT_OK;
+}
+
+int
+lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t *position)
+{
+	struct lt_log_key k = { .len = 0 };
+	struct lt_slice v;
+	int rc;
+
+	lt_log_key_feed(&k, unit, feed);
+	lt_log_key_u64(&k, seq);
+	rc = lt_kv_get(txn, LT_T_SEQ, lt_log_key_slice(&k), &v);
+	if (rc != LT_OK)
+		return rc;
+	if (v.len != 8)
+		return LT_E_CORRUPT;
+	*position = lt_load_u64(v.data);
+	return LT_OK;
+}
+
+/* The header is field 1, and lt_changeset_strip() writes it first. */
+static int
+header_of(struct lt_slice changeset, struct lt_slice *header)
+{
+	struct lt_reader r;
+	uint64_t len;
+
+	lt_reader_init(&r, changeset);
+	if (lt_read_varint(&r) != (1 << 3 | 2))
+		return LT_E_CORRUPT;
+	len = lt_read_varint(&r);
+	if (r.err != LT_OK || len > lt_reader_left(&r))
+		return LT_E_CORRUPT;
+	*header = lt_read_bytes(&r, (size_t)len);
+	return LT_OK;
+}
+
+int
+lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, struct lt_hash *hash)
+{
+	struct lt_entry e;
+	struct lt_slice header;
+	uint64_t position;
+	int rc;
+
+	memset(hash, 0, sizeof(*hash));
+	if (seq == 0)
+		return LT_OK;
+	rc = lt_feed_log_find(txn, unit, feed, seq, &position);
+	if (rc == LT_OK) {
+		rc = lt_feed_log_read(txn, position, &e);
+		if (rc == LT_E_NOTFOUND)
+			rc = LT_E_CORRUPT;
+	}
+	if (rc == LT_OK)
+		rc = header_of(e.changeset, &header);
+	if (rc == LT_OK)
+		lt_h1(LT_TAG_CHANGESET, header, hash);
+	return rc;
+}
+
+int
+lt_feed_log_each(struct lt_kv_txn *txn, const struct lt_unit *unit, lt_feed_fn *fn, void *ctx)
+{
+	struct lt_kv_cursor *c;
+	struct lt_log_key from = { .len = 0 };
+	struct lt_slice k, v;
+	struct lt_reader r;
+	struct lt_unit u;
+	struct lt_feed_id feed;
+	struct lt_head head;
+	uint8_t len;
+	int rc = lt_kv_cursor_open(txn, LT_T_FEED, &c), stop = LT_OK;
+
+	if (rc != LT_OK)
+		return rc;
+	if (unit != NULL) {
+		len = (uint8_t)strlen(unit->s);
+		lt_log_key_put(&from, &len, 1);
+		lt_log_key_put(&from, unit->s, len);
+	}
+	rc = lt_kv_seek(c, lt_log_key_slice(&from), &k, &v);
+	while (rc == LT_OK) {
+		lt_reader_init(&r, k);
+		stop = lt_log_key_feed_read(&r, &u, &feed);
+		if (stop == LT_OK && lt_reader_left(&r) != 0)
+			stop = LT_E_CORRUPT;
+		if (stop == LT_OK && unit != NULL && !lt_unit_eq(&u, unit))
+			break;
+		if (stop == LT_OK)
+			stop = head_read(v, &head);
+		if (stop == LT_OK)
+			stop = fn(ctx, &u, &feed, &head);
+		if (stop != LT_OK)
+			break;
+		rc = lt_kv_next(c, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	return stop != LT_OK ? stop : rc == LT_E_NOTFOUND ? LT_OK : rc;
+}

@@ -1,0 +1,31 @@
+/* proto/store/feed_log_impl.h - what the files of the feed log share. */
+#ifndef LT_STORE_FEED_LOG_IMPL_H
+#define LT_STORE_FEED_LOG_IMPL_H
+
+#include "proto/store/feed_log.h"
+
+/* The longest key of the log's tables: position, change, field name (table opening). */
+#define LT_LOG_KEY_MAX (8 + 4 + LT_NAME_MAX)
+
+/* A key on the stack. */
+struct lt_log_key {
+	uint8_t b[LT_LOG_KEY_MAX];
+	size_t len;
+};
+
+void lt_log_key_put(struct lt_log_key *k, const void *data, size_t len);
+void lt_log_key_u32(struct lt_log_key *k, uint32_t v);
+void lt_log_key_u64(struct lt_log_key *k, uint64_t v);
+void lt_log_key_feed(
+    struct lt_log_key *k, const struct lt_unit *unit, const struct lt_feed_id *feed);
+struct lt_slice lt_log_key_slice(const struct lt_log_key *k);
+/* Take a uk off the front of a stored key. LT_E_CORRUPT. */
+int lt_log_key_feed_read(struct lt_reader *r, struct lt_unit *unit, struct lt_feed_id *feed);
+
+int lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, const struct lt_head *head);
+
+/* Rows of the table opening for a change-set just appended. */
+int lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position);
+
+#endif
