@@ -1,0 +1,351 @@
+#include "proto/store/projection_impl.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define SLOTS_MIN 64
+
+int
+lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out)
+{
+	struct lt_projection *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return LT_E_NOMEM;
+	p->slot = calloc(SLOTS_MIN, sizeof(struct lt_touched *));
+	if (p->slot == NULL) {
+		free(p);
+		return LT_E_NOMEM;
+	}
+	p->o = *o;
+	p->nslot = SLOTS_MIN;
+	/* Keys come from outside: an unkeyed hash could be made to collide. */
+	randombytes_buf(p->hash_key, sizeof(p->hash_key));
+	*out = p;
+	return LT_OK;
+}
+
+static void
+touched_free(struct lt_touched *t)
+{
+	lt_buf_fini(&t->row);
+	free(t->mark);
+	free(t);
+}
+
+void
+lt_projection_abort(struct lt_projection *p)
+{
+	size_t i;
+
+	if (p == NULL)
+		return;
+	for (i = 0; i < p->nslot; i++) {
+		if (p->slot[i] != NULL)
+			touched_free(p->slot[i]);
+	}
+	free(p->slot);
+	free(p->op);
+	lt_buf_fini(&p->scratch);
+	lt_buf_fini(&p->op_keys);
+	lt_log_view_close(&p->view);
+	free(p);
+}
+
+static size_t
+slot_hash(const struct lt_projection *p, const char *rk, size_t len)
+{
+	uint8_t h[crypto_shorthash_BYTES];
+
+	(void)crypto_shorthash(h, (const uint8_t *)rk, len, p->hash_key);
+	return (size_t)lt_load_u64(h);
+}
+
+/* The place of rk, or the free one where it belongs. */
+static struct lt_touched **
+slot_find(const struct lt_projection *p, struct lt_touched **slot, size_t nslot, const char *rk,
+    size_t len)
+{
+	size_t i = slot_hash(p, rk, len) & (nslot - 1);
+
+	while (slot[i] != NULL && (slot[i]->rk_len != len || memcmp(slot[i]->rk, rk, len) != 0))
+		i = (i + 1) & (nslot - 1);
+	return &slot[i];
+}
+
+static int
+slots_grow(struct lt_projection *p)
+{
+	struct lt_touched **wider = calloc(p->nslot * 2, sizeof(struct lt_touched *)), *t;
+	size_t i;
+
+	if (wider == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < p->nslot; i++) {
+		t = p->slot[i];
+		if (t != NULL)
+			*slot_find(p, wider, p->nslot * 2, t->rk, t->rk_len) = t;
+	}
+	free(p->slot);
+	p->slot = wider;
+	p->nslot *= 2;
+	return LT_OK;
+}
+
+/* The batch's entry for a record; made when it is the first time. */
+static int
+touch(struct lt_projection *p, const char *collection, const struct lt_unit *unit, const char *key,
+    struct lt_touched **out)
+{
+	size_t nc = strlen(collection), nu = strlen(unit->s), nk = strlen(key);
+	struct lt_touched *t, **at;
+
+	if (nc == 0 || nc > LT_NAME_MAX || nu == 0 || nk == 0 || nk > LT_KEY_MAX)
+		return LT_E_INVALID;
+	if (p->ntouched * 4 >= p->nslot * 3 && slots_grow(p) != LT_OK)
+		return LT_E_NOMEM;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return LT_E_NOMEM;
+	memcpy(t->rk, collection, nc + 1);
+	memcpy(t->rk + nc + 1, unit->s, nu + 1);
+	memcpy(t->rk + nc + 1 + nu + 1, key, nk + 1);
+	t->rk_len = nc + 1 + nu + 1 + nk;
+	t->collection = t->rk;
+	t->key = t->rk + nc + 1 + nu + 1;
+	t->unit = *unit;
+	at = slot_find(p, p->slot, p->nslot, t->rk, t->rk_len);
+	if (*at != NULL) {
+		free(t);
+	} else {
+		*at = t;
+		p->ntouched++;
+	}
+	*out = *at;
+	return LT_OK;
+}
+
+/* Verdicts are consumed where they arrive, they are no records (FORMAT.md 8). */
+static int
+touch_known(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
+    const char *key, struct lt_touched **out)
+{
+	const struct lt_collection *col;
+	int rc;
+
+	if (strcmp(collection, "_verdict") == 0)
+		return LT_E_INVALID;
+	col = lt_catalogue_find(p->o.catalogue, collection);
+	if (col == NULL)
+		return LT_E_UNKNOWN;
+	rc = touch(p, collection, unit, key, out);
+	if (rc == LT_OK)
+		(*out)->col = col;
+	return rc;
+}
+
+static int
+mark_add(struct lt_touched *t, const struct lt_dot *dot, uint64_t position, int what)
+{
+	struct lt_mark *m;
+	size_t cap = t->mark_cap == 0 ? 2 : t->mark_cap * 2;
+
+	if (t->nmark == t->mark_cap) {
+		m = realloc(t->mark, cap * sizeof(*m));
+		if (m == NULL)
+			return LT_E_NOMEM;
+		t->mark = m;
+		t->mark_cap = cap;
+	}
+	t->mark[t->nmark++] = (struct lt_mark){ *dot, position, what };
+	return LT_OK;
+}
+
+int
+lt_touched_load(struct lt_projection *p, struct lt_touched *t)
+{
+	struct lt_slice v;
+	int rc;
+
+	if (t->loaded)
+		return LT_OK;
+	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &v);
+	if (rc == LT_OK)
+		lt_buf_put_slice(&t->row, v);
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		return rc;
+	if (t->row.err != LT_OK)
+		return t->row.err;
+	t->loaded = true;
+	return LT_OK;
+}
+
+static void
+swap_rows(struct lt_buf *a, struct lt_buf *b)
+{
+	struct lt_buf t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+static int
+apply(struct lt_projection *p, struct lt_touched *t, const struct lt_merge_change *mc)
+{
+	int rc;
+
+	lt_buf_clear(&p->scratch);
+	rc = lt_merge_apply(&t->col->rules, lt_unit_eq(&t->unit, &p->o.province),
+	    lt_buf_slice(&t->row), mc, &p->scratch);
+	if (rc == LT_OK)
+		rc = p->scratch.err;
+	if (rc == LT_OK)
+		swap_rows(&t->row, &p->scratch);
+	return rc;
+}
+
+int
+lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position)
+{
+	struct lt_touched *t;
+	int rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
+
+	if (rc == LT_OK)
+		rc = lt_touched_load(p, t);
+	if (rc == LT_OK)
+		rc = apply(p, t, mc);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+	return rc;
+}
+
+int
+lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position)
+{
+	struct lt_touched *t;
+	int rc;
+
+	if (strcmp(mc->change->collection, "_verdict") == 0)
+		return LT_E_INVALID;
+	rc = touch(p, mc->change->collection, unit, mc->change->key, &t);
+	return rc == LT_OK ? mark_add(t, &mc->dot, position, LT_MARK_HISTORY) : rc;
+}
+
+int
+lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position)
+{
+	struct lt_touched *t;
+	int rc;
+
+	assert(p->o.overlay);
+	rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
+	if (rc == LT_OK)
+		rc = lt_touched_load(p, t);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_ADD);
+	return rc;
+}
+
+int
+lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position, bool accepted)
+{
+	struct lt_touched *t;
+	int rc;
+
+	assert(p->o.overlay);
+	rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
+	if (rc == LT_OK)
+		rc = lt_touched_load(p, t);
+	if (rc == LT_OK && accepted)
+		rc = apply(p, t, mc);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
+	return rc;
+}
+
+int
+lt_touched_overlay(struct lt_projection *p, const struct lt_touched *t, struct lt_dots *dots)
+{
+	size_t i;
+	int rc;
+
+	if (!p->o.overlay)
+		return LT_OK;
+	rc = lt_dots_read(p->o.derived, LT_T_OVERLAY, lt_slice(t->rk, t->rk_len), dots);
+	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
+		if (t->mark[i].what == LT_MARK_HISTORY)
+			continue;
+		lt_dots_remove(dots, &t->mark[i].dot);
+		if (t->mark[i].what == LT_MARK_OVERLAY_ADD)
+			rc = lt_dots_add(dots, &t->mark[i].dot, t->mark[i].position);
+	}
+	return rc;
+}
+
+/* One change of the history, unless it is refused, held, or not judged yet. */
+static int
+rebuild_one(struct lt_projection *p, struct lt_touched *t, const struct lt_dot_at *at,
+    lt_by_hub_fn *by_hub, void *ctx)
+{
+	struct lt_arena arena;
+	struct lt_change change;
+	struct lt_merge_change mc;
+	struct lt_id author = lt_feed_author(&at->dot.feed);
+	int rc = lt_log_view_open(&p->view, p->o.log, at->position);
+
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_E_CORRUPT : rc;
+	if (lt_judgement_refuses(&p->view.judgement, at->dot.index, NULL) ||
+	    lt_judgement_holds(&p->view.judgement, at->dot.index))
+		return LT_OK;
+	lt_arena_init(&arena, LT_SHOW_ARENA);
+	rc = lt_log_view_change(&p->view, at->dot.index, &arena, &change);
+	if (rc == LT_OK) {
+		lt_log_view_merge_change(&p->view, at->dot.index, &change, &mc);
+		mc.by_hub = by_hub(ctx, &author);
+		rc = lt_dot_cmp(&mc.dot, &at->dot) == 0 ? apply(p, t, &mc) : LT_E_CORRUPT;
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_projection_rebuild(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
+    const char *key, lt_by_hub_fn *by_hub, void *ctx)
+{
+	struct lt_dots history = { 0 }, overlay = { 0 };
+	struct lt_touched *t;
+	size_t i;
+	int rc = touch_known(p, collection, unit, key, &t);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_dots_read(p->o.derived, LT_T_HISTORY, lt_slice(t->rk, t->rk_len), &history);
+	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
+		if (t->mark[i].what != LT_MARK_HISTORY)
+			continue;
+		lt_dots_remove(&history, &t->mark[i].dot);
+		rc = lt_dots_add(&history, &t->mark[i].dot, t->mark[i].position);
+	}
+	if (rc == LT_OK)
+		rc = lt_touched_overlay(p, t, &overlay);
+	for (i = 0; rc == LT_OK && i < overlay.n; i++)
+		lt_dots_remove(&history, &overlay.d[i].dot);
+	if (rc == LT_OK) {
+		lt_buf_clear(&t->row);
+		t->loaded = true;
+	}
+	for (i = 0; rc == LT_OK && i < history.n; i++)
+		rc = rebuild_one(p, t, &history.d[i], by_hub, ctx);
+	lt_dots_fini(&history);
+	lt_dots_fini(&overlay);
+	return rc;
+}

@@ -1,0 +1,369 @@
+/* Writing a batch: digests, rows, history, overlay, shown values and indexes, each table in key order. */
+#include "proto/store/projection_impl.h"
+
+#include "proto/base/wire.h"
+#include "proto/model/digest.h"
+
+#include <stdlib.h>
+
+static int
+by_rk(const void *a, const void *b)
+{
+	const struct lt_touched *x = *(struct lt_touched *const *)a,
+				*y = *(struct lt_touched *const *)b;
+
+	return lt_slice_cmp(lt_slice(x->rk, x->rk_len), lt_slice(y->rk, y->rk_len));
+}
+
+/* collection, unit: the part of rk before the key. */
+static struct lt_slice
+group_of(const struct lt_touched *t)
+{
+	return lt_slice(t->rk, (size_t)(t->key - t->rk));
+}
+
+static int
+by_bucket(const void *a, const void *b)
+{
+	const struct lt_touched *x = *(struct lt_touched *const *)a,
+				*y = *(struct lt_touched *const *)b;
+	int c = lt_slice_cmp(group_of(x), group_of(y));
+
+	if (c != 0)
+		return c;
+	return x->bucket != y->bucket ? x->bucket - y->bucket : by_rk(a, b);
+}
+
+static int
+old_row(struct lt_projection *p, const struct lt_touched *t, struct lt_slice *row)
+{
+	int rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), row);
+
+	if (rc == LT_E_NOTFOUND) {
+		*row = lt_slice(NULL, 0);
+		rc = LT_OK;
+	}
+	return rc;
+}
+
+/* Take the old row of one record out of the lanes and the new one in. */
+static int
+digest_record(
+    struct lt_projection *p, struct lt_touched *t, uint16_t lanes[LT_DIGEST_LANES], bool *any)
+{
+	struct lt_record_id id = { t->collection, t->unit.s, t->key };
+	struct lt_slice old;
+	int rc;
+
+	if (!t->loaded)
+		return LT_OK;
+	rc = old_row(p, t, &old);
+	if (rc != LT_OK || lt_slice_eq(old, lt_buf_slice(&t->row)))
+		return rc;
+	t->changed = t->row_changed = *any = true;
+	if (old.len != 0)
+		lt_digest_sub(lanes, &id, old);
+	if (t->row.len != 0)
+		lt_digest_add(lanes, &id, lt_buf_slice(&t->row));
+	return LT_OK;
+}
+
+static int
+del_quiet(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
+{
+	int rc = lt_kv_del(txn, table, key);
+
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+digest_write(struct lt_projection *p, const struct lt_touched *t, uint16_t lanes[LT_DIGEST_LANES])
+{
+	static const uint8_t empty[LT_DIGEST_BYTES];
+	struct lt_slice group = group_of(t), v;
+	uint8_t key[LT_NAME_MAX + 1 + LT_UNIT_MAX + 1 + 1], value[LT_DIGEST_BYTES];
+	uint16_t stored[LT_DIGEST_LANES];
+	int rc;
+
+	memcpy(key, group.data, group.len);
+	key[group.len] = t->bucket;
+	rc = lt_kv_get(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1), &v);
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		return rc;
+	if (rc == LT_OK && v.len != LT_DIGEST_BYTES)
+		return LT_E_CORRUPT;
+	if (rc == LT_OK) {
+		lt_digest_load(stored, v.data);
+		lt_digest_join(lanes, stored);
+	}
+	lt_digest_store(value, lanes);
+	/* An empty bucket has no row, whatever was in it before. */
+	if (memcmp(value, empty, sizeof(value)) == 0)
+		return del_quiet(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1));
+	return lt_kv_put(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1),
+	    lt_slice(value, sizeof(value)));
+}
+
+static uint8_t
+bucket_of(const struct lt_touched *t)
+{
+	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
+
+	return lt_digest_bucket(&id);
+}
+
+/* Before the rows are written, as the old ones are needed: each bucket is read and written once. */
+static int
+flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
+{
+	uint16_t lanes[LT_DIGEST_LANES];
+	size_t i = 0;
+	bool any;
+	int rc = LT_OK;
+
+	for (i = 0; i < n; i++)
+		list[i]->bucket = bucket_of(list[i]);
+	qsort(list, n, sizeof(struct lt_touched *), by_bucket);
+	for (i = 0; rc == LT_OK && i < n;) {
+		struct lt_touched *first = list[i];
+
+		memset(lanes, 0, sizeof(lanes));
+		any = false;
+		for (; rc == LT_OK && i < n && list[i]->bucket == first->bucket &&
+		       lt_slice_eq(group_of(list[i]), group_of(first));
+		     i++)
+			rc = digest_record(p, list[i], lanes, &any);
+		if (rc == LT_OK && any)
+			rc = digest_write(p, first, lanes);
+	}
+	return rc;
+}
+
+static int
+flush_marks(struct lt_projection *p, const struct lt_touched *t)
+{
+	struct lt_slice rk = lt_slice(t->rk, t->rk_len);
+	struct lt_buf key = { 0 };
+	uint8_t value[8];
+	unsigned table;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
+		lt_buf_clear(&key);
+		lt_dot_key(&key, rk, &t->mark[i].dot);
+		rc = key.err;
+		if (rc != LT_OK)
+			break;
+		table = t->mark[i].what == LT_MARK_HISTORY ? LT_T_HISTORY : LT_T_OVERLAY;
+		lt_store_u64(value, t->mark[i].position);
+		if (t->mark[i].what == LT_MARK_OVERLAY_DEL)
+			rc = del_quiet(p->o.derived, table, lt_buf_slice(&key));
+		else
+			rc = lt_kv_put(p->o.derived, table, lt_buf_slice(&key),
+			    lt_slice(value, sizeof(value)));
+	}
+	lt_buf_fini(&key);
+	return rc;
+}
+
+static int
+op_add(struct lt_projection *p, struct lt_slice key, bool put)
+{
+	size_t cap = p->op_cap == 0 ? 256 : p->op_cap * 2;
+	struct lt_index_op *op;
+
+	if (p->nop == p->op_cap) {
+		op = realloc(p->op, cap * sizeof(*op));
+		if (op == NULL)
+			return LT_E_NOMEM;
+		p->op = op;
+		p->op_cap = cap;
+	}
+	p->op[p->nop++] = (struct lt_index_op){ p->op_keys.len, key.len, put };
+	lt_buf_put_slice(&p->op_keys, key);
+	return p->op_keys.err;
+}
+
+/* What is in old and not in new goes, what is in new and not in old comes. Both sorted. */
+static int
+diff_keys(struct lt_projection *p, const struct lt_slice *old, size_t nold,
+    const struct lt_slice *new, size_t nnew)
+{
+	size_t i = 0, j = 0;
+	int c, rc = LT_OK;
+
+	while (rc == LT_OK && (i < nold || j < nnew)) {
+		c = i == nold ? 1 : j == nnew ? -1 : lt_slice_cmp(old[i], new[j]);
+		if (c < 0)
+			rc = op_add(p, old[i], false);
+		if (c > 0)
+			rc = op_add(p, new[j], true);
+		i += c <= 0;
+		j += c >= 0;
+	}
+	return rc;
+}
+
+/* Replace the stored Record by r (NULL: nothing is shown any more) and note what changes in the indexes. */
+static int
+shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_show *s,
+    Ltpb__Record *r, struct lt_arena *arena)
+{
+	struct lt_slice rk = lt_slice(t->rk, t->rk_len), old_bytes = { NULL, 0 }, *old_keys,
+			*new_keys;
+	struct lt_buf packed = { 0 };
+	Ltpb__Record *old = NULL;
+	size_t nold, nnew;
+	int rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old_bytes);
+
+	if (rc == LT_E_NOTFOUND)
+		rc = LT_OK;
+	if (rc == LT_OK && r != NULL)
+		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, &packed);
+	if (rc != LT_OK || lt_slice_eq(old_bytes, lt_buf_slice(&packed)))
+		goto out;
+	t->changed = true;
+	if (old_bytes.len != 0 && t->col->nindex != 0)
+		rc = lt_record_unpack(old_bytes, arena, &old);
+	if (rc == LT_OK)
+		rc = lt_index_keys(s, old, arena, &old_keys, &nold);
+	if (rc == LT_OK)
+		rc = lt_index_keys(s, r, arena, &new_keys, &nnew);
+	if (rc == LT_OK)
+		rc = diff_keys(p, old_keys, nold, new_keys, nnew);
+	if (rc == LT_OK)
+		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(&packed))
+			       : del_quiet(p->o.derived, LT_T_SHOWN, rk);
+out:
+	lt_buf_fini(&packed);
+	return rc;
+}
+
+/* The row with what no verdict has judged yet. */
+static int
+visible_row(struct lt_projection *p, struct lt_touched *t, struct lt_buf *visible)
+{
+	struct lt_dots overlay = { 0 };
+	int rc = lt_touched_overlay(p, t, &overlay);
+
+	lt_buf_put_slice(visible, lt_buf_slice(&t->row));
+	if (rc == LT_OK)
+		rc = visible->err;
+	if (rc == LT_OK)
+		rc = lt_overlay_apply(p->o.log, &p->view, &t->col->rules,
+		    lt_unit_eq(&t->unit, &p->o.province), &overlay, visible, &p->scratch);
+	lt_dots_fini(&overlay);
+	return rc;
+}
+
+static int
+flush_shown(struct lt_projection *p, struct lt_touched *t)
+{
+	struct lt_show s = { p->o.log, t->col, &t->unit, t->key };
+	struct lt_buf visible = { 0 };
+	struct lt_arena arena;
+	Ltpb__Record *r = NULL;
+	bool exists = false;
+	int rc = LT_OK;
+
+	lt_arena_init(&arena, LT_SHOW_ARENA);
+	if (p->o.overlay)
+		rc = visible_row(p, t, &visible);
+	if (rc == LT_OK)
+		rc = lt_show_record(
+		    &s, lt_buf_slice(p->o.overlay ? &visible : &t->row), &arena, &r, &exists);
+	if (rc == LT_OK)
+		rc = shown_replace(p, t, &s, exists ? r : NULL, &arena);
+	lt_arena_fini(&arena);
+	lt_buf_fini(&visible);
+	return rc;
+}
+
+static int
+flush_record(struct lt_projection *p, struct lt_touched *t)
+{
+	struct lt_slice rk = lt_slice(t->rk, t->rk_len);
+	int rc = LT_OK;
+
+	if (t->col != NULL) {
+		rc = flush_shown(p, t);
+		if (rc == LT_OK && t->row_changed)
+			rc = t->row.len != 0
+				 ? lt_kv_put(p->o.derived, LT_T_RECORD, rk, lt_buf_slice(&t->row))
+				 : del_quiet(p->o.derived, LT_T_RECORD, rk);
+	}
+	/* After the shown value, which reads the overlay as it was and adds the marks itself. */
+	return rc == LT_OK ? flush_marks(p, t) : rc;
+}
+
+struct sorted_op {
+	struct lt_slice key;
+	bool put;
+};
+
+static int
+by_key(const void *a, const void *b)
+{
+	return lt_slice_cmp(((const struct sorted_op *)a)->key, ((const struct sorted_op *)b)->key);
+}
+
+static int
+flush_index(struct lt_projection *p)
+{
+	struct sorted_op *op;
+	size_t i;
+	int rc = LT_OK;
+
+	if (p->nop == 0)
+		return LT_OK;
+	op = calloc(p->nop, sizeof(*op));
+	if (op == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < p->nop; i++) {
+		op[i].key = lt_slice(p->op_keys.data + p->op[i].off, p->op[i].len);
+		op[i].put = p->op[i].put;
+	}
+	qsort(op, p->nop, sizeof(*op), by_key);
+	for (i = 0; rc == LT_OK && i < p->nop; i++)
+		rc = op[i].put ? lt_kv_put(p->o.derived, LT_T_INDEX, op[i].key, lt_slice(NULL, 0))
+			       : del_quiet(p->o.derived, LT_T_INDEX, op[i].key);
+	free(op);
+	return rc;
+}
+
+static int
+flush(struct lt_projection *p, struct lt_touched **list, lt_touched_fn *touched, void *ctx)
+{
+	size_t i, n = 0;
+	int rc;
+
+	for (i = 0; i < p->nslot; i++) {
+		if (p->slot[i] != NULL)
+			list[n++] = p->slot[i];
+	}
+	rc = flush_digests(p, list, n);
+	qsort(list, n, sizeof(struct lt_touched *), by_rk);
+	for (i = 0; rc == LT_OK && i < n; i++)
+		rc = flush_record(p, list[i]);
+	if (rc == LT_OK)
+		rc = flush_index(p);
+	for (i = 0; rc == LT_OK && touched != NULL && i < n; i++) {
+		if (list[i]->changed)
+			touched(ctx, list[i]->collection, list[i]->unit.s, list[i]->key);
+	}
+	return rc;
+}
+
+int
+lt_projection_flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
+{
+	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
+	int rc = list == NULL ? LT_E_NOMEM : LT_OK;
+
+	if (rc == LT_OK)
+		rc = flush(p, list, touched, ctx);
+	free(list);
+	lt_projection_abort(p);
+	return rc;
+}

@@ -1,0 +1,107 @@
+/* proto/store/projection_impl.h - what the files of the projection share. */
+#ifndef LT_STORE_PROJECTION_IMPL_H
+#define LT_STORE_PROJECTION_IMPL_H
+
+#include "proto/store/log_view.h"
+#include "proto/store/projection.h"
+
+#include <sodium.h>
+
+/* Index values are at most this long (FORMAT.md 9.4). */
+#define LT_INDEX_VALUE_MAX 96
+/* Tail of the keys of history and overlay: dot in binary. */
+#define LT_DOT_KEY (LT_FEED_LEN + 8 + 4)
+/* Longest keys (FORMAT.md 9.3); an unit code is at most 8 bytes. */
+#define LT_RK_MAX (LT_NAME_MAX + 1 + LT_UNIT_MAX + 1 + LT_KEY_MAX)
+#define LT_INDEX_KEY_MAX \
+	(LT_NAME_MAX + 1 + LT_NAME_MAX + 1 + LT_INDEX_VALUE_MAX + 1 + LT_UNIT_MAX + 1 + LT_KEY_MAX)
+_Static_assert(LT_RK_MAX + 1 + LT_DOT_KEY <= LT_KV_KEY_MAX, "history keys fit");
+_Static_assert(LT_INDEX_KEY_MAX <= LT_KV_KEY_MAX, "index keys fit");
+
+/* Memory for showing one record: a full row and 256 personal fields of 64 KiB, unpacked. */
+#define LT_SHOW_ARENA ((size_t)64 * 1024 * 1024)
+
+enum { LT_MARK_HISTORY, LT_MARK_OVERLAY_ADD, LT_MARK_OVERLAY_DEL };
+
+struct lt_mark {
+	struct lt_dot dot;
+	uint64_t position;
+	int what;
+};
+
+/* A record that the batch touches. */
+struct lt_touched {
+	const struct lt_collection *col; /* NULL as long as only history is written */
+	struct lt_unit unit;
+	const char *collection, *key; /* into rk */
+	struct lt_buf row; /* the judged row as it will be */
+	bool loaded; /* row was read */
+	bool row_changed;
+	bool changed; /* row or shown value */
+	uint8_t bucket;
+	struct lt_mark *mark; /* owned, in order of adding */
+	size_t nmark, mark_cap;
+	size_t rk_len;
+	char rk[LT_RK_MAX + 1];
+};
+
+struct lt_projection {
+	struct lt_projection_options o;
+	uint8_t hash_key[crypto_shorthash_KEYBYTES];
+	struct lt_touched **slot; /* open addressing; owned */
+	size_t nslot, ntouched;
+	struct lt_buf scratch; /* row being made */
+	struct lt_log_view view;
+	struct lt_index_op *op; /* owned; keys in op_keys */
+	size_t nop, op_cap;
+	struct lt_buf op_keys;
+};
+
+/* A put or a delete in the table index. */
+struct lt_index_op {
+	size_t off, len;
+	bool put;
+};
+
+/* The position and dot of an overlay or history entry. */
+struct lt_dot_at {
+	struct lt_dot dot;
+	uint64_t position;
+};
+
+struct lt_dots {
+	struct lt_dot_at *d; /* owned */
+	size_t n, cap;
+};
+
+void lt_dot_key(struct lt_buf *out, struct lt_slice rk, const struct lt_dot *dot);
+int lt_dots_add(struct lt_dots *dots, const struct lt_dot *dot, uint64_t position);
+void lt_dots_remove(struct lt_dots *dots, const struct lt_dot *dot);
+void lt_dots_fini(struct lt_dots *dots);
+/* The entries of a record in history or overlay, appended to dots. */
+int lt_dots_read(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, struct lt_dots *dots);
+/* Apply own changes not judged yet on a row. scratch: any buffer, overwritten. */
+int lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct lt_rules *rules,
+    bool unit_is_province, const struct lt_dots *dots, struct lt_buf *row, struct lt_buf *scratch);
+/* The overlay as it is with the batch's marks. */
+int lt_touched_overlay(struct lt_projection *p, const struct lt_touched *t, struct lt_dots *dots);
+/* Read the judged row, once. */
+int lt_touched_load(struct lt_projection *p, struct lt_touched *t);
+
+/* What a visible row shows, as Record (all members but delivery). In the arena. *exists false: nothing is shown. */
+struct lt_show {
+	struct lt_kv_txn *log;
+	const struct lt_collection *col;
+	const struct lt_unit *unit;
+	const char *key;
+};
+int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
+    Ltpb__Record **out, bool *exists);
+
+/* The index keys of a record, sorted, without repeats. r NULL: none. In the arena. */
+int lt_index_keys(const struct lt_show *s, const Ltpb__Record *r, struct lt_arena *arena,
+    struct lt_slice **out, size_t *n);
+/* Unpack a stored Record. LT_E_CORRUPT. */
+int lt_record_unpack(struct lt_slice bytes, struct lt_arena *arena, Ltpb__Record **out);
+
+#endif
