@@ -41,8 +41,9 @@ struct lt_principal {
 
 struct lt_registry;
 
-/* hub: certified hub principals that need no record (their root certificate is their entry), may be NULL.
- * LT_E_CORRUPT, LT_E_NOMEM. */
+/* hub: certified hub principals that need no record (their root certificate is their entry and wins over records), may be
+ * NULL; copied. Only active grants are taken. Where two principals claim one active line key, it stays with the lower
+ * id, and a warning is logged. LT_E_CORRUPT, LT_E_NOMEM. */
 int lt_registry_load(struct lt_kv_txn *derived, const struct lt_principal *hub, size_t nhub,
     struct lt_registry **out, struct lt_err *err);
 struct lt_registry *lt_registry_ref(struct lt_registry *r);
@@ -51,6 +52,7 @@ void lt_registry_unref(struct lt_registry *r); /* NULL allowed */
 uint64_t lt_registry_generation(const struct lt_registry *r);
 /* NULL when unknown. Borrowed from the snapshot. */
 const struct lt_principal *lt_registry_find(const struct lt_registry *r, const struct lt_id *id);
+/* By an active line key; the principal may be of any state. */
 const struct lt_principal *lt_registry_by_line_key(const struct lt_registry *r, const uint8_t line_key[32]);
 const struct lt_principal_key *lt_principal_key(const struct lt_principal *p, uint32_t key_no);
 bool lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author);

@@ -1,0 +1,571 @@
+#include "proto/store/registry.h"
+
+#include "proto/base/log.h"
+#include "proto/store/projection.h"
+#include "proto/store/projection_impl.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define REGISTRY_ARENA ((size_t)256 * 1024 * 1024)
+#define RECORD_ARENA ((size_t)4 * 1024 * 1024)
+
+struct line_entry {
+	uint8_t key[32];
+	const struct lt_principal *principal;
+};
+
+struct lt_registry {
+	atomic_uint refs;
+	uint64_t generation;
+	struct lt_arena arena; /* everything below */
+	size_t n;
+	struct lt_principal *principal; /* by id */
+	size_t nline;
+	struct line_entry *line; /* by key, unique */
+};
+
+/* What the records say, while they are read. */
+struct load {
+	struct lt_registry *r;
+	struct lt_arena record; /* of the record at hand */
+	size_t principal_cap;
+	size_t nkey, key_cap;
+	struct key_row *key;
+	size_t ngrant, grant_cap;
+	struct grant_row *grant;
+};
+
+struct key_row {
+	struct lt_id id;
+	struct lt_principal_key key;
+};
+
+struct grant_row {
+	struct lt_id id;
+	struct lt_grant grant;
+};
+
+static atomic_uint_fast64_t generations;
+
+static const Ltpb__Value *
+field(const Ltpb__Record *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_field; i++) {
+		if (strcmp(r->field[i]->name, name) == 0)
+			return r->field[i]->value;
+	}
+	return NULL;
+}
+
+static const char *
+field_text(const Ltpb__Record *r, const char *name)
+{
+	const Ltpb__Value *v = field(r, name);
+
+	if (v != NULL && v->v_case == LTPB__VALUE__V_TEXT)
+		return v->text;
+	return v != NULL && v->v_case == LTPB__VALUE__V_ENUMERATION ? v->enumeration : "";
+}
+
+static bool
+field_key(const Ltpb__Record *r, const char *name, uint8_t out[32])
+{
+	const Ltpb__Value *v = field(r, name);
+
+	if (v == NULL || v->v_case != LTPB__VALUE__V_BYTES || v->bytes.len != 32)
+		return false;
+	memcpy(out, v->bytes.data, 32);
+	return true;
+}
+
+/* "principal" or "principal/number": number 0 when there is none. */
+static bool
+key_read(const char *key, bool numbered, struct lt_id *id, uint32_t *no)
+{
+	char hex[2 * LT_ID_LEN + 1], *end = NULL;
+	unsigned long n = 0;
+
+	if (strlen(key) < 2 * LT_ID_LEN)
+		return false;
+	memcpy(hex, key, 2 * LT_ID_LEN);
+	hex[2 * LT_ID_LEN] = '\0';
+	key += 2 * LT_ID_LEN;
+	if (lt_unhex(id->b, LT_ID_LEN, hex) != LT_OK)
+		return false;
+	if (!numbered)
+		return *key == '\0';
+	if (key[0] != '/' || key[1] < '1' || key[1] > '9')
+		return false;
+	n = strtoul(key + 1, &end, 10);
+	*no = (uint32_t)n;
+	return *end == '\0' && n <= UINT32_MAX;
+}
+
+static Ltpb__Role
+role_of(const char *s)
+{
+	static const char *const name[] = { "", "node", "hub", "department", "operator", "mirror" };
+	size_t i;
+
+	for (i = 1; i < sizeof(name) / sizeof(name[0]); i++) {
+		if (strcmp(name[i], s) == 0)
+			return (Ltpb__Role)i;
+	}
+	return LTPB__ROLE__ROLE_UNSPECIFIED;
+}
+
+static Ltpb__PrincipalState
+state_of(const char *s)
+{
+	static const char *const name[] = { "", "pending", "active", "suspended", "revoked",
+		"rejected" };
+	size_t i;
+
+	for (i = 1; i < sizeof(name) / sizeof(name[0]); i++) {
+		if (strcmp(name[i], s) == 0)
+			return (Ltpb__PrincipalState)i;
+	}
+	return LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_UNSPECIFIED;
+}
+
+/* Room for one more item; the arrays live in the arena until they are final. */
+static void *
+grow(struct lt_arena *arena, void *list, size_t n, size_t *cap, size_t size)
+{
+	size_t wider = *cap == 0 ? 64 : *cap * 2;
+	void *p;
+
+	if (n < *cap)
+		return list;
+	p = lt_arena_alloc(arena, wider * size);
+	if (p != NULL && n != 0)
+		memcpy(p, list, n * size);
+	if (p != NULL)
+		*cap = wider;
+	return p;
+}
+
+static int
+add_principal(struct load *l, const Ltpb__Record *rec)
+{
+	struct lt_registry *r = l->r;
+	struct lt_principal *p;
+	const char *unit = field_text(rec, "unit");
+	struct lt_id id;
+
+	p = grow(&r->arena, r->principal, r->n, &l->principal_cap, sizeof(*p));
+	if (p == NULL)
+		return LT_E_NOMEM;
+	r->principal = p;
+	p += r->n;
+	memset(p, 0, sizeof(*p));
+	p->role = role_of(field_text(rec, "role"));
+	p->state = state_of(field_text(rec, "state"));
+	if (!key_read(rec->key, false, &id, NULL) || p->role == LTPB__ROLE__ROLE_UNSPECIFIED ||
+	    (unit[0] != '\0' && lt_unit_set(&p->unit, lt_slice_str(unit)) != LT_OK)) {
+		lt_warn("registry: record \"%s\" says nothing usable, passed over", rec->key);
+		return LT_OK;
+	}
+	p->id = id;
+	p->org = lt_arena_dup(&r->arena, field_text(rec, "org"), strlen(field_text(rec, "org")));
+	p->label =
+	    lt_arena_dup(&r->arena, field_text(rec, "label"), strlen(field_text(rec, "label")));
+	r->n++;
+	return p->org == NULL || p->label == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+static int
+add_key(struct load *l, const Ltpb__Record *rec)
+{
+	struct key_row *k = grow(&l->r->arena, l->key, l->nkey, &l->key_cap, sizeof(*k));
+
+	if (k == NULL)
+		return LT_E_NOMEM;
+	l->key = k;
+	k += l->nkey;
+	memset(k, 0, sizeof(*k));
+	k->key.active = strcmp(field_text(rec, "state"), "active") == 0;
+	if (!key_read(rec->key, true, &k->id, &k->key.no) ||
+	    !field_key(rec, "sign_key", k->key.sign_key)) {
+		lt_warn("registry: key \"%s\" says nothing usable, passed over", rec->key);
+		return LT_OK;
+	}
+	/* Departments that only read have no signing use, authors without a line none for a line key. */
+	(void)field_key(rec, "line_key", k->key.line_key);
+	l->nkey++;
+	return LT_OK;
+}
+
+static int
+copy_set(
+    struct lt_arena *arena, const Ltpb__Record *rec, const char *name, const char ***out, size_t *n)
+{
+	const Ltpb__Value *v = field(rec, name);
+	size_t i;
+
+	*n = 0;
+	*out = NULL;
+	if (v == NULL || v->v_case != LTPB__VALUE__V_SET || v->set->n_item == 0)
+		return LT_OK;
+	*out = lt_arena_alloc(arena, v->set->n_item * sizeof(**out));
+	if (*out == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < v->set->n_item; i++) {
+		(*out)[i] = lt_arena_dup(arena, v->set->item[i], strlen(v->set->item[i]));
+		if ((*out)[i] == NULL)
+			return LT_E_NOMEM;
+	}
+	*n = v->set->n_item;
+	return LT_OK;
+}
+
+static int
+add_grant(struct load *l, const Ltpb__Record *rec)
+{
+	struct lt_arena *a = &l->r->arena;
+	struct grant_row *g = grow(a, l->grant, l->ngrant, &l->grant_cap, sizeof(*g));
+	uint32_t no;
+	int rc;
+
+	if (g == NULL)
+		return LT_E_NOMEM;
+	l->grant = g;
+	g += l->ngrant;
+	memset(g, 0, sizeof(*g));
+	if (!key_read(rec->key, true, &g->id, &no)) {
+		lt_warn("registry: grant \"%s\" says nothing usable, passed over", rec->key);
+		return LT_OK;
+	}
+	if (strcmp(field_text(rec, "state"), "active") != 0)
+		return LT_OK;
+	rc = copy_set(a, rec, "verbs", &g->grant.verb, &g->grant.nverb);
+	if (rc == LT_OK)
+		rc = copy_set(a, rec, "units", &g->grant.unit, &g->grant.nunit);
+	if (rc == LT_OK)
+		rc = copy_set(a, rec, "collections", &g->grant.collection, &g->grant.ncollection);
+	if (rc == LT_OK)
+		rc = copy_set(a, rec, "fields", &g->grant.field, &g->grant.nfield);
+	if (rc == LT_OK)
+		l->ngrant++;
+	return rc;
+}
+
+static int
+on_record(void *ctx, struct lt_slice rk, struct lt_slice record)
+{
+	struct load *l = ctx;
+	Ltpb__Record *rec;
+	int rc;
+
+	(void)rk;
+	lt_arena_init(&l->record, RECORD_ARENA);
+	rc = lt_record_unpack(record, &l->record, &rec);
+	if (rc == LT_OK && strcmp(rec->collection, "_registry") == 0)
+		rc = add_principal(l, rec);
+	else if (rc == LT_OK && strcmp(rec->collection, "_key") == 0)
+		rc = add_key(l, rec);
+	else if (rc == LT_OK)
+		rc = add_grant(l, rec);
+	lt_arena_fini(&l->record);
+	return rc;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct lt_principal *)a)->id.b,
+	    ((const struct lt_principal *)b)->id.b, LT_ID_LEN);
+}
+
+static struct lt_principal *
+find(const struct lt_registry *r, const struct lt_id *id)
+{
+	struct lt_principal want;
+
+	if (r->n == 0)
+		return NULL;
+	want.id = *id;
+	return bsearch(&want, r->principal, r->n, sizeof(want), by_id);
+}
+
+static int
+hub_keys(struct load *l, const struct lt_principal *hub)
+{
+	struct key_row *row;
+	size_t i, kept = 0;
+
+	for (i = 0; i < l->nkey; i++) {
+		if (!lt_id_eq(&l->key[i].id, &hub->id))
+			l->key[kept++] = l->key[i];
+	}
+	l->nkey = kept;
+	for (i = 0; i < hub->nkey; i++) {
+		row = grow(&l->r->arena, l->key, l->nkey, &l->key_cap, sizeof(*row));
+		if (row == NULL)
+			return LT_E_NOMEM;
+		l->key = row;
+		row[l->nkey].id = hub->id;
+		row[l->nkey++].key = hub->key[i];
+	}
+	return LT_OK;
+}
+
+/* Certified hubs stand in the registry as their certificates say, whatever a record claims. */
+static int
+add_hubs(struct load *l, const struct lt_principal *hub, size_t nhub)
+{
+	struct lt_registry *r = l->r;
+	struct lt_principal *p;
+	size_t i, j;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < nhub; i++) {
+		for (j = 0; j < r->n && !lt_id_eq(&r->principal[j].id, &hub[i].id); j++)
+			;
+		p = grow(&r->arena, r->principal, r->n, &l->principal_cap, sizeof(*p));
+		if (p == NULL)
+			return LT_E_NOMEM;
+		r->principal = p;
+		r->n += j == r->n;
+		p[j] = hub[i];
+		p[j].org = lt_arena_dup(&r->arena, hub[i].org == NULL ? "" : hub[i].org,
+		    hub[i].org == NULL ? 0 : strlen(hub[i].org));
+		p[j].label = lt_arena_dup(&r->arena, hub[i].label == NULL ? "" : hub[i].label,
+		    hub[i].label == NULL ? 0 : strlen(hub[i].label));
+		p[j].nkey = p[j].ngrant = 0;
+		p[j].key = NULL;
+		p[j].grant = NULL;
+		if (p[j].org == NULL || p[j].label == NULL)
+			return LT_E_NOMEM;
+		rc = hub_keys(l, &hub[i]);
+	}
+	return rc;
+}
+
+static int
+key_order(const void *a, const void *b)
+{
+	const struct key_row *x = a, *y = b;
+	int c = memcmp(x->id.b, y->id.b, LT_ID_LEN);
+
+	return c != 0 ? c : (x->key.no > y->key.no) - (x->key.no < y->key.no);
+}
+
+static int
+grant_order(const void *a, const void *b)
+{
+	return memcmp(
+	    ((const struct grant_row *)a)->id.b, ((const struct grant_row *)b)->id.b, LT_ID_LEN);
+}
+
+static int
+attach_keys(struct load *l)
+{
+	struct lt_registry *r = l->r;
+	struct lt_principal_key *all = lt_arena_alloc(&r->arena, l->nkey * sizeof(*all));
+	struct lt_principal *p;
+	size_t i;
+
+	if (all == NULL)
+		return LT_E_NOMEM;
+	if (l->nkey != 0)
+		qsort(l->key, l->nkey, sizeof(*l->key), key_order);
+	for (i = 0; i < l->nkey; i++) {
+		all[i] = l->key[i].key;
+		p = find(r, &l->key[i].id);
+		if (p != NULL && p->nkey++ == 0)
+			p->key = &all[i];
+	}
+	return LT_OK;
+}
+
+static int
+attach_grants(struct load *l)
+{
+	struct lt_registry *r = l->r;
+	struct lt_grant *all = lt_arena_alloc(&r->arena, l->ngrant * sizeof(*all));
+	struct lt_principal *p;
+	size_t i;
+
+	if (all == NULL)
+		return LT_E_NOMEM;
+	if (l->ngrant != 0)
+		qsort(l->grant, l->ngrant, sizeof(*l->grant), grant_order);
+	for (i = 0; i < l->ngrant; i++) {
+		all[i] = l->grant[i].grant;
+		p = find(r, &l->grant[i].id);
+		if (p != NULL && p->ngrant++ == 0)
+			p->grant = &all[i];
+	}
+	return LT_OK;
+}
+
+static int
+line_order(const void *a, const void *b)
+{
+	const struct line_entry *x = a, *y = b;
+	int c = memcmp(x->key, y->key, sizeof(x->key));
+
+	return c != 0 ? c : memcmp(x->principal->id.b, y->principal->id.b, LT_ID_LEN);
+}
+
+/* Active line keys; where two principals claim one, it stays with the lower id. */
+static int
+attach_lines(struct load *l)
+{
+	static const uint8_t none[32];
+	struct lt_registry *r = l->r;
+	struct line_entry *e = lt_arena_alloc(&r->arena, l->nkey * sizeof(*e));
+	size_t i, k, kept = 0;
+	char hex[2 * LT_ID_LEN + 1];
+
+	if (e == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < r->n; i++) {
+		for (k = 0; k < r->principal[i].nkey; k++) {
+			const struct lt_principal_key *key = &r->principal[i].key[k];
+
+			if (!key->active || memcmp(key->line_key, none, sizeof(none)) == 0)
+				continue;
+			memcpy(e[r->nline].key, key->line_key, sizeof(none));
+			e[r->nline++].principal = &r->principal[i];
+		}
+	}
+	if (r->nline != 0)
+		qsort(e, r->nline, sizeof(*e), line_order);
+	for (i = 0; i < r->nline; i++) {
+		if (kept == 0 || memcmp(e[kept - 1].key, e[i].key, sizeof(none)) != 0) {
+			e[kept++] = e[i];
+		} else if (e[kept - 1].principal != e[i].principal) {
+			lt_hex(hex, e[i].principal->id.b, LT_ID_LEN);
+			lt_warn(
+			    "registry: line key of principal %s belongs to another, ignored", hex);
+		}
+	}
+	r->nline = kept;
+	r->line = e;
+	return LT_OK;
+}
+
+static int
+load(struct load *l, struct lt_kv_txn *derived, const struct lt_principal *hub, size_t nhub)
+{
+	static const char *const collection[] = { "_registry", "_key", "_grant" };
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < 3; i++)
+		rc = lt_record_each(derived, collection[i], "_", lt_slice(NULL, 0), on_record, l);
+	if (rc == LT_OK)
+		rc = add_hubs(l, hub, nhub);
+	if (rc != LT_OK)
+		return rc;
+	if (l->r->n != 0)
+		qsort(l->r->principal, l->r->n, sizeof(struct lt_principal), by_id);
+	rc = attach_keys(l);
+	if (rc == LT_OK)
+		rc = attach_grants(l);
+	return rc == LT_OK ? attach_lines(l) : rc;
+}
+
+int
+lt_registry_load(struct lt_kv_txn *derived, const struct lt_principal *hub, size_t nhub,
+    struct lt_registry **out, struct lt_err *err)
+{
+	struct load l;
+	int rc;
+
+	memset(&l, 0, sizeof(l));
+	l.r = calloc(1, sizeof(*l.r));
+	if (l.r == NULL)
+		return lt_err_set(err, LT_E_NOMEM, "out of memory for the registry");
+	atomic_init(&l.r->refs, 1);
+	lt_arena_init(&l.r->arena, REGISTRY_ARENA);
+	rc = load(&l, derived, hub, nhub);
+	if (rc != LT_OK) {
+		lt_registry_unref(l.r);
+		return lt_err_set(err, rc, "the registry cannot be read: %s", lt_strerror(rc));
+	}
+	l.r->generation = atomic_fetch_add(&generations, 1) + 1;
+	*out = l.r;
+	return LT_OK;
+}
+
+struct lt_registry *
+lt_registry_ref(struct lt_registry *r)
+{
+	(void)atomic_fetch_add(&r->refs, 1);
+	return r;
+}
+
+void
+lt_registry_unref(struct lt_registry *r)
+{
+	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	lt_arena_fini(&r->arena);
+	free(r);
+}
+
+uint64_t
+lt_registry_generation(const struct lt_registry *r)
+{
+	return r->generation;
+}
+
+const struct lt_principal *
+lt_registry_find(const struct lt_registry *r, const struct lt_id *id)
+{
+	return find(r, id);
+}
+
+const struct lt_principal *
+lt_registry_by_line_key(const struct lt_registry *r, const uint8_t line_key[32])
+{
+	size_t lo = 0, hi = r->nline, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (memcmp(r->line[mid].key, line_key, 32) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < r->nline && memcmp(r->line[lo].key, line_key, 32) == 0 ? r->line[lo].principal
+									   : NULL;
+}
+
+const struct lt_principal_key *
+lt_principal_key(const struct lt_principal *p, uint32_t key_no)
+{
+	size_t i;
+
+	for (i = 0; i < p->nkey; i++) {
+		if (p->key[i].no == key_no)
+			return &p->key[i];
+	}
+	return NULL;
+}
+
+bool
+lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author)
+{
+	const struct lt_principal *p = find(r, author);
+
+	return p != NULL && p->role == LTPB__ROLE__ROLE_HUB;
+}
+
+size_t
+lt_registry_count(const struct lt_registry *r)
+{
+	return r->n;
+}
+
+const struct lt_principal *
+lt_registry_at(const struct lt_registry *r, size_t i)
+{
+	return i < r->n ? &r->principal[i] : NULL;
+}
