@@ -1,0 +1,2 @@
+lt_test(node import_csv)
+lt_test(node import_map)
