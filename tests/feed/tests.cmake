@@ -2,3 +2,8 @@ lt_test(feed crypto)
 lt_test(feed changeset SOURCES feed/sample.c)
 lt_test(feed trust SOURCES feed/sample.c)
 lt_test(feed identity)
+lt_test(feed golden SOURCES feed/sample.c LIBS PkgConfig::JANSSON)
+# The vectors are what the second implementation makes of FORMAT.md today.
+add_test(NAME feed.golden_vectors
+  COMMAND ${LT_PYTHON} ${CMAKE_SOURCE_DIR}/tests/vectors/make_golden.py --check)
+set_tests_properties(feed.golden_vectors PROPERTIES TIMEOUT 60 LABELS feed)

@@ -1,0 +1,450 @@
+#!/usr/bin/python3
+"""Golden vectors of proto/FORMAT.md, by a second implementation.
+
+Written from FORMAT.md and the .proto files alone: hashlib for BLAKE2b, PyNaCl for Ed25519 and X25519, and the
+protobuf wire format by hand. Keys and salts are fixed, so the output is always the same.
+
+    make_golden.py            write golden.json beside this file
+    make_golden.py --check    compare with it; exit 1 and say where when it differs
+"""
+import base64
+import hashlib
+import json
+import os
+import struct
+import sys
+
+from nacl.bindings import crypto_scalarmult_base
+from nacl.signing import SigningKey
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATH = os.path.join(HERE, "golden.json")
+
+
+# 1.1, 1.2: layouts and hashes
+
+def u8(v):
+    return struct.pack(">B", v)
+
+
+def u16(v):
+    return struct.pack(">H", v)
+
+
+def u32(v):
+    return struct.pack(">I", v)
+
+
+def u64(v):
+    return struct.pack(">Q", v)
+
+
+def framed(x):
+    return u32(len(x)) + x
+
+
+def tagged(tag, m):
+    t = tag.encode()
+    return u8(len(t)) + t + m
+
+
+def H(tag, m):
+    return hashlib.blake2b(tagged(tag, m), digest_size=32).digest()
+
+
+def H16(tag, m):
+    return hashlib.blake2b(tagged(tag, m), digest_size=16).digest()
+
+
+def run(n, first):
+    """n bytes: first, first + 1, ..."""
+    return bytes((first + i) % 256 for i in range(n))
+
+
+# 1.3: signatures
+
+class Key:
+    def __init__(self, seed):
+        self.seed = seed
+        self.key = SigningKey(seed)
+        self.public = bytes(self.key.verify_key)
+
+    def sign(self, tag, m):
+        return self.key.sign(H(tag, m)).signature
+
+
+# 1.5: Merkle tree, as the definition says it
+
+def root(leaves):
+    n = len(leaves)
+    if n == 0:
+        return H("lt1.empty", b"")
+    if n == 1:
+        return leaves[0]
+    k = 1
+    while k * 2 < n:
+        k *= 2
+    return H("lt1.node", root(leaves[:k]) + root(leaves[k:]))
+
+
+# protobuf wire format; proto3 leaves zero and empty fields out
+
+def varint(v):
+    assert 0 <= v < 1 << 64
+    out = b""
+    while v > 127:
+        out += u8(v & 127 | 128)
+        v >>= 7
+    return out + u8(v)
+
+
+def zigzag(v):
+    return (v << 1) & (1 << 64) - 1 if v >= 0 else ((-v) << 1) - 1
+
+
+def p_varint(number, v, always=False):
+    return varint(number << 3) + varint(v) if v or always else b""
+
+
+def p_fixed64(number, v):
+    return varint(number << 3 | 1) + struct.pack("<Q", v) if v else b""
+
+
+def p_bytes(number, b, always=False):
+    return varint(number << 3 | 2) + varint(len(b)) + b if b or always else b""
+
+
+def p_text(number, s, always=False):
+    return p_bytes(number, s.encode(), always)
+
+
+# 2: values. A value is a pair (type, content); a member of a oneof is written even when it is zero.
+
+def value(v):
+    kind, x = v
+    if kind == "text":
+        return p_text(1, x, True)
+    if kind == "integer":
+        return p_varint(2, zigzag(x), True)
+    if kind == "decimal":
+        return p_bytes(3, p_varint(1, zigzag(x[0])) + p_varint(2, x[1]), True)
+    if kind == "boolean":
+        return p_varint(4, 1 if x else 0, True)
+    if kind == "date":
+        return p_varint(5, zigzag(x), True)
+    if kind == "timestamp":
+        return p_varint(6, zigzag(x), True)
+    if kind == "bytes":
+        return p_bytes(7, bytes.fromhex(x), True)
+    if kind == "enumeration":
+        return p_text(8, x, True)
+    if kind == "set":
+        return p_bytes(9, b"".join(p_text(1, i, True) for i in sorted(x, key=str.encode)), True)
+    raise ValueError(kind)
+
+
+def field_set(f):
+    return (p_text(1, f["name"]) + p_bytes(2, value(f["value"]), True) +
+            b"".join(p_text(3, i, True) for i in f.get("added", [])) +
+            b"".join(p_text(4, i, True) for i in f.get("removed", [])))
+
+
+def by_name(fields):
+    return sorted(fields, key=lambda f: f["name"].encode())
+
+
+# 3: change-sets
+
+def feed_id(author, lane, epoch):
+    return author + u8(lane) + u64(epoch)
+
+
+def salt_of(seed, index, field):
+    m = tagged("lt1.salt", u32(index) + field.encode())
+    return hashlib.blake2b(m, digest_size=16, key=seed).digest()
+
+
+def leaf_of(cs, index, draft, field, salt):
+    place = (framed(cs["unit"].encode()) + cs["feed"] + u64(cs["seq"]) + u32(index) +
+             framed(draft["collection"].encode()) + framed(draft["key"].encode()))
+    return H("lt1.personal",
+             salt + place + framed(field["name"].encode()) + framed(field_set(field)))
+
+
+def change_bytes(cs, index, draft):
+    """The bytes of one change and its leaves as (field, salt, leaf)."""
+    personal = []
+    for f in by_name(draft.get("personal", [])):
+        salt = salt_of(cs["seed"], index, f["name"])
+        personal.append((f, salt, leaf_of(cs, index, draft, f, salt)))
+    out = p_text(1, draft["collection"]) + p_text(2, draft["key"])
+    out += p_varint(3, 2 if draft.get("delete") else 1)
+    for f in by_name(draft.get("set", [])):
+        out += p_bytes(4, field_set(f), True)
+    for name in sorted(draft.get("cleared", []), key=str.encode):
+        out += p_text(5, name, True)
+    for feed, seq, hash8 in sorted(draft.get("context", [])):
+        out += p_bytes(6, p_bytes(1, feed) + p_varint(2, seq) + p_fixed64(3, hash8), True)
+    for f, _, _ in personal:
+        out += p_text(7, f["name"], True)
+    if personal:
+        out += p_bytes(8, root([leaf for _, _, leaf in personal]))
+    return out, personal
+
+
+def header_bytes(cs, changes):
+    return (p_bytes(1, cs["federation"]) + p_bytes(2, cs["author"]) + p_text(3, cs["unit"]) +
+            p_varint(4, cs["lane"]) + p_fixed64(5, cs["epoch"]) + p_varint(6, cs["seq"]) +
+            p_bytes(7, cs["prev"]) + p_fixed64(8, cs["stamp"]) +
+            p_varint(9, cs["catalogue_version"]) + p_varint(10, len(changes)) +
+            p_bytes(11, root([H("lt1.change", c) for c in changes])) +
+            p_varint(12, cs["key_no"]) + p_fixed64(13, cs["hub_stamp"]) +
+            b"".join(p_bytes(14, p_text(1, u) + p_bytes(2, f) + p_varint(3, s) + p_bytes(4, h))
+                     for u, f, s, h in cs.get("earlier", [])))
+
+
+def opened(index, name, salt=b"", fs=b"", leaf=b""):
+    return p_bytes(2, p_varint(1, index) + p_text(2, name) + p_bytes(3, salt) + p_bytes(4, fs) +
+                   p_bytes(5, leaf), True)
+
+
+def seal(cs, key):
+    changes, leaves = [], []
+    for i, d in enumerate(cs["drafts"]):
+        c, personal = change_bytes(cs, i, d)
+        changes.append(c)
+        leaves += [(i, f, salt, leaf) for f, salt, leaf in personal]
+    header = header_bytes(cs, changes)
+    signature = key.sign("lt1.changeset", header)
+    bare = (p_bytes(1, header) + p_bytes(2, signature) +
+            b"".join(p_bytes(3, c, True) for c in changes))
+
+    def with_openings(fields, seed=b""):
+        return bare + p_bytes(4, p_bytes(1, seed) + b"".join(fields)) if fields else bare
+
+    return {
+        "header": header,
+        "hash": H("lt1.changeset", header),
+        "signature": signature,
+        "changes": changes,
+        "leaves": [{"change": i, "name": f["name"], "field_set": field_set(f), "salt": salt,
+                    "leaf": leaf} for i, f, salt, leaf in leaves],
+        "bare": bare,
+        "with_seed": with_openings([opened(i, f["name"], fs=field_set(f))
+                                    for i, f, _, _ in leaves], cs["seed"]),
+        "with_salts": with_openings([opened(i, f["name"], salt, field_set(f))
+                                     for i, f, salt, _ in leaves]),
+        # every second opening withheld, from the second one on
+        "with_withheld": with_openings(
+            [opened(i, f["name"], leaf=leaf) if n % 2 else
+             opened(i, f["name"], salt, field_set(f))
+             for n, (i, f, salt, leaf) in enumerate(leaves)]),
+    }
+
+
+def sample():
+    """Three changes: every type of value, personal fields, actor, context, clears, a delete."""
+    author = run(16, 0xa0)
+    cs = {
+        "federation": run(32, 0x40), "author": author, "unit": "23956", "lane": 2,
+        "epoch": 0x1122334455667788, "seq": 7, "prev": run(32, 0x60),
+        "stamp": 1785542400123 << 16 | 9, "hub_stamp": 1785542400000 << 16,
+        "catalogue_version": 12, "key_no": 2, "seed": run(16, 0xe0),
+    }
+    cs["feed"] = feed_id(author, cs["lane"], cs["epoch"])
+    cs["drafts"] = [
+        {"collection": "ho_ngheo", "key": "HN-0001",
+         "set": [
+             {"name": "name", "value": ("text", "Lường Minh")},
+             {"name": "amount", "value": ("integer", -1250000000)},
+             {"name": "area", "value": ("decimal", [123456, 2])},
+             {"name": "poor", "value": ("boolean", False)},
+             {"name": "issued", "value": ("date", -3653)},
+             {"name": "seen_at", "value": ("timestamp", 1785542400123)},
+             {"name": "scan", "value": ("bytes", "00ff10")},
+             {"name": "kind", "value": ("enumeration", "near_poor")},
+             {"name": "tags", "value": ("set", ["a1", "b2", "xã"]), "added": ["b2"],
+              "removed": ["c3", "d4"]},
+         ],
+         "personal": [
+             {"name": "ho_ten", "value": ("text", "Nguyễn Thị Ánh")},
+             {"name": "_actor", "value": ("text", "acc-7")},
+             {"name": "birth_year", "value": ("integer", 1961)},
+         ]},
+        {"collection": "ho_ngheo", "key": "HN-0002/a%20b",
+         "set": [{"name": "name", "value": ("text", "")}],
+         "cleared": ["phone2", "note"],
+         "personal": [{"name": "ho_ten", "value": ("text", "Lò Văn Bình")}],
+         "context": [(feed_id(run(16, 0xd0), 3, 0x8000000000000001), 300, 0x0102030405060708),
+                     (feed_id(run(16, 0x10), 1, 5), 1, 0xf1f2f3f4f5f6f7f8)]},
+        {"collection": "du_an", "key": "DA-9", "delete": True,
+         "personal": [{"name": "_actor", "value": ("text", "acc-7")}]},
+    ]
+    return cs
+
+
+def first():
+    """The first change-set of an epoch, nothing personal, two earlier epochs named."""
+    author = run(16, 0xa0)
+    cs = {
+        "federation": run(32, 0x40), "author": author, "unit": "_", "lane": 1, "epoch": 1, "seq": 1,
+        "prev": bytes(32), "stamp": 1, "hub_stamp": 0, "catalogue_version": 0, "key_no": 1,
+        "seed": run(16, 0xe0),
+        "earlier": [("_", feed_id(author, 1, 0), 128, run(32, 1)),
+                    ("_", feed_id(author, 1, (1 << 64) - 1), 1, run(32, 2))],
+    }
+    cs["feed"] = feed_id(author, cs["lane"], cs["epoch"])
+    cs["drafts"] = [{"collection": "_unit", "key": "23956"}]
+    return cs
+
+
+# 4: trust
+
+ONSETS = "b c d g h kh l m n ng nh ph t th tr x".split()
+RIMES = "a ai am an ao ap o oi om on op u ui um un up".split()
+
+
+def words(data):
+    return " ".join(ONSETS[b >> 4] + RIMES[b & 15] for b in data)
+
+
+def signed(tag, body, key):
+    return p_bytes(1, body) + p_bytes(2, key.sign(tag, body))
+
+
+def trust():
+    root_key, hub, node = Key(run(32, 1)), Key(run(32, 2)), Key(run(32, 3))
+    salt, token, principal = run(16, 0x30), run(16, 0x50), run(16, 0x70)
+    line_secret = run(32, 0x90)
+    line = crypto_scalarmult_base(line_secret)
+    federation = H("lt1.federation", root_key.public + salt)
+
+    certificate = (p_bytes(1, federation) + p_bytes(2, principal) + p_varint(3, 2) +
+                   p_text(5, "UBND tỉnh") + p_varint(6, 3) + p_bytes(7, hub.public) +
+                   p_bytes(8, line) + p_varint(9, 300) + p_text(10, "hub"))
+    feed = feed_id(run(16, 0xa0), 3, 0x1122334455667788)
+    receipt = (p_bytes(1, federation) + p_bytes(2, principal) + p_varint(3, 3) +
+               p_text(4, "23956") + p_bytes(5, feed) + p_varint(6, 70000) +
+               p_bytes(7, run(32, 0xb0)) + p_varint(8, 1785542400123) +
+               p_bytes(9, p_varint(1, 69999) + p_varint(2, 5) + p_varint(3, 4), True) +
+               p_bytes(10, p_varint(1, 70000), True) +
+               p_bytes(11, p_varint(1, 1) + p_varint(2, 70000) + p_fixed64(3, 1 << 16) +
+                       p_fixed64(4, 1785542400123 << 16 | 0xffff), True) +
+               p_varint(12, 1))
+    invitation = (p_bytes(1, root_key.public) + p_bytes(2, salt) + p_bytes(3, line) +
+                  p_bytes(4, token) + p_text(5, "tcp://hub.example:7117") +
+                  p_text(5, "tcp://[2001:db8::7]:7117") + p_varint(6, 1) + p_text(7, "23956") +
+                  p_varint(9, 1790000000))
+    checked = invitation + H16("lt1.token", invitation)[:4]
+    return {
+        "root_seed": root_key.seed, "hub_seed": hub.seed, "node_seed": node.seed,
+        "salt": salt, "token": token, "principal": principal, "line_secret": line_secret,
+        "line_public": line,
+        "root_key": root_key.public,
+        "federation": federation,
+        "certificate": signed("lt1.certificate", certificate, root_key),
+        "receipt": signed("lt1.receipt", receipt, hub),
+        "invitation_line": "LT1." + base64.urlsafe_b64encode(checked).decode().rstrip("="),
+        "token_hash": H("lt1.token", token),
+        "join_proof": node.sign("lt1.join", federation + token + principal + node.public + line),
+        "fingerprint": words(H("lt1.fingerprint", federation + principal + node.public + line)[:8]),
+        "root_words": words(root_key.seed + H("lt1.root-words", root_key.seed)[:1]),
+        "identity": identity(federation, root_key, salt, principal, node, line_secret, token),
+    }
+
+
+# 9: on disk
+
+def checksum(table, key, v):
+    return H("lt1.value", framed(table.encode()) + framed(key) + v)[:8]
+
+
+def identity(federation, root_key, salt, principal, node, line_secret, token):
+    lines = [("role", u8(1)), ("federation", federation), ("root_key", root_key.public),
+             ("salt", salt), ("principal", principal), ("key_no", u32(258)),
+             ("sign_seed", node.seed), ("line_secret", line_secret),
+             ("hub_line_key", run(32, 0xc0)), ("unit", b"23956"), ("org", b""), ("token", token),
+             ("addresses", b"tcp://hub.example:7117 tcp://[2001:db8::7]:7117"),
+             ("certificate", b"")]
+    text = "LTID1\n" + "".join("%s=%s\n" % (n, b.hex()) for n, b in lines)
+    return text + "sum=%s\n" % checksum("identity", b"", text.encode()).hex()
+
+
+def stored_values():
+    out = []
+    for table, key, v in [("feed", run(34, 0), run(100, 7)), ("meta", b"format", b"LTST"),
+                          ("held", run(46, 9), b""), ("x", b"", bytes(1000))]:
+        out.append({"table": table, "key": key, "value": v, "stored": v + checksum(table, key, v)})
+    return out
+
+
+def digest():
+    collection, unit, key, row = b"ho_ngheo", b"23956", b"HN-0001", run(77, 1)
+    place = framed(collection) + framed(unit) + framed(key)
+    lanes = b"".join(
+        hashlib.blake2b(tagged("lt1.lthash", u8(i) + place + row), digest_size=64).digest()
+        for i in range(32))
+    return {"collection": collection.decode(), "unit": unit.decode(), "key": key.decode(),
+            "row": row, "bucket": H("lt1.bucket", place)[0], "contribution": lanes,
+            "short": H16("lt1.lthash", lanes), "revision": H16("lt1.value", row)}
+
+
+def knock():
+    line, nonce, message = run(32, 0x11), run(16, 0x22), run(96, 0x33)
+    k = hashlib.blake2b(nonce + message, digest_size=16, key=H("lt1.knock", line)).digest()
+    return {"line_public": line, "nonce": nonce, "message": message, "knock": k}
+
+
+def golden():
+    key = Key(run(32, 0x20))
+    hashes = [("lt1.change", b""), ("lt1.token", run(16, 0)), ("lt1.root-words", run(32, 5)),
+              ("lt1.changeset", run(200, 3)), ("lt1.value", bytes(1000))]
+    leaves = [H("lt1.change", u8(i)) for i in range(9)]
+    return {
+        "about": "made by make_golden.py; bytes are hexadecimal",
+        "hash": [{"tag": t, "message": m, "h": H(t, m), "h16": H16(t, m)} for t, m in hashes],
+        "merkle": [{"leaves": leaves[:n], "root": root(leaves[:n])} for n in range(10)],
+        "changeset": {"sign_seed": key.seed, "sign_key": key.public, "given": sample(),
+                      "made": seal(sample(), key)},
+        "changeset_first": {"sign_seed": key.seed, "sign_key": key.public, "given": first(),
+                            "made": seal(first(), key)},
+        "trust": trust(),
+        "value": stored_values(),
+        "digest": digest(),
+        "knock": knock(),
+    }
+
+
+def plain(x):
+    """Bytes as hexadecimal; 64-bit numbers that JSON readers may round as decimal text."""
+    if isinstance(x, bytes):
+        return x.hex()
+    if isinstance(x, dict):
+        return {k: plain(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [plain(v) for v in x]
+    if isinstance(x, int) and not isinstance(x, bool) and abs(x) >= 1 << 53:
+        return str(x)
+    return x
+
+
+def main():
+    text = json.dumps(plain(golden()), indent=1, ensure_ascii=False) + "\n"
+    if sys.argv[1:] == ["--check"]:
+        with open(PATH, encoding="utf-8") as f:
+            there = f.read().splitlines()
+        made = text.splitlines()
+        for n, (a, b) in enumerate(zip(there, made), 1):
+            if a != b:
+                sys.exit("golden.json, line %d: %s\nmade now: %s" % (n, a, b))
+        if len(there) != len(made):
+            sys.exit("golden.json has %d lines, made now: %d" % (len(there), len(made)))
+        return
+    if sys.argv[1:]:
+        sys.exit(__doc__)
+    with open(PATH, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+if __name__ == "__main__":
+    main()
