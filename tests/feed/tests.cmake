@@ -7,3 +7,4 @@ lt_test(feed golden SOURCES feed/sample.c LIBS PkgConfig::JANSSON)
 add_test(NAME feed.golden_vectors
   COMMAND ${LT_PYTHON} ${CMAKE_SOURCE_DIR}/tests/vectors/make_golden.py --check)
 set_tests_properties(feed.golden_vectors PROPERTIES TIMEOUT 60 LABELS feed)
+lt_test(feed damage SOURCES feed/sample.c)
