@@ -16,20 +16,20 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-struct lt_pool;    /* worker threads with a bounded queue */
-struct lt_server;  /* listeners and the services behind them */
-struct lt_conn;    /* one connection, either side; reference counted inside */
-struct lt_call;    /* server side of one call */
+struct lt_pool; /* worker threads with a bounded queue */
+struct lt_server; /* listeners and the services behind them */
+struct lt_conn; /* one connection, either side; reference counted inside */
+struct lt_call; /* server side of one call */
 
 /* ---- what protoc-c drops ---- */
 
 struct lt_method {
-	const char *name;           /* "/lienthong.v1.Sync/Push" */
+	const char *name; /* "/lienthong.v1.Sync/Push" */
 	bool server_streaming;
 	bool idempotent;
-	uint32_t deadline_ms;       /* used when the caller names none; 0: none (streams) */
-	uint32_t deadline_max_ms;   /* a longer one is cut to this; 0: no limit */
-	unsigned grant;             /* the owner's word for what a caller needs; see `authorize` */
+	uint32_t deadline_ms; /* used when the caller names none; 0: none (streams) */
+	uint32_t deadline_max_ms; /* a longer one is cut to this; 0: no limit */
+	unsigned grant; /* the owner's word for what a caller needs; see `authorize` */
 };
 
 /* ---- workers ---- */
@@ -45,10 +45,10 @@ enum lt_peer_kind { LT_PEER_LOCAL, LT_PEER_LINE };
 
 struct lt_peer {
 	enum lt_peer_kind kind;
-	uint64_t uid;               /* local */
-	uint8_t line_key[32];       /* line: the peer's static key, proven by the handshake */
-	char address[64];           /* "127.0.0.1" or "local" */
-	uint64_t conn_id;           /* rises, never re-used in a process */
+	uint64_t uid; /* local */
+	uint8_t line_key[32]; /* line: the peer's static key, proven by the handshake */
+	char address[64]; /* "127.0.0.1" or "local" */
+	uint64_t conn_id; /* rises, never re-used in a process */
 };
 
 /* ---- server ---- */
@@ -56,7 +56,8 @@ struct lt_peer {
 struct lt_server_options {
 	struct lt_pool *pool;
 	const struct lt_clock *clock;
-	const struct lt_method *methods;  /* checked at start against the services' descriptors: every method once */
+	const struct lt_method
+	    *methods; /* checked at start against the services' descriptors: every method once */
 	size_t nmethods;
 	/* Line only. Asked after the initiator's static key is known and before anything else happens:
 	 * LT_OK lets it in, anything else closes without a word. Any thread; must not block on disk. */
@@ -64,21 +65,26 @@ struct lt_server_options {
 	/* Asked before every dispatch, after the method is found. Anything but OK ends the call with it. */
 	void (*authorize)(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
 	    struct lt_status *status);
-	/* Told when a connection is gone; never before `admit`. */
+	/* Told once, on a worker, when a connection that was let in is gone (line: `admit` said yes; local: its user
+	 * was right). */
 	void (*closed)(void *ctx, const struct lt_peer *peer);
 	void *ctx;
-	const uint8_t *line_sk;           /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
-	const uint8_t *federation;        /* 32 bytes */
-	uint32_t handshake_ms;            /* 0: 5,000 */
-	uint32_t idle_ms;                 /* nothing received for so long: ping, then close; 0: 60,000 */
-	unsigned conns_max;               /* 0: 4,096 */
-	unsigned conns_per_address_max;   /* unfinished handshakes included; 0: 512 */
-	unsigned handshakes_max;          /* unfinished, in all; 0: 256 */
-	unsigned calls_max;               /* running and queued, in all; 0: 1,024. Above: RESOURCE_EXHAUSTED + RetryInfo */
+	const uint8_t
+	    *line_sk; /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
+	const uint8_t *federation; /* 32 bytes */
+	uint32_t handshake_ms; /* 0: 5,000 */
+	uint32_t idle_ms; /* nothing received for so long: ping, then close; 0: 60,000 */
+	unsigned conns_max; /* 0: 4,096 */
+	unsigned conns_per_address_max; /* unfinished handshakes included; 0: 512 */
+	unsigned handshakes_max; /* unfinished, in all; 0: 256 */
+	unsigned
+	    calls_max; /* running and queued, in all; 0: 1,024. Above: RESOURCE_EXHAUSTED + RetryInfo */
 };
 
 int lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct lt_err *err);
-/* Before listening. service: a protobuf-c service filled with handlers, borrowed. */
+/* Before listening. service: a protobuf-c service filled with handlers, borrowed. Each of its methods must stand
+ * once in the table, and the table must name none that it lacks: LT_E_INVALID. Rows of services that are never
+ * added are allowed. LT_E_EXISTS: added already. */
 int lt_server_add(struct lt_server *s, ProtobufCService *service, struct lt_err *err);
 /* url: "tcp://0.0.0.0:7340" (secured line) or "ipc:///path/sock" (mode 0600, same uid only).
  * A port 0 is chosen by the system: lt_server_port() tells. LT_E_BUSY: address in use. */
@@ -87,7 +93,22 @@ int lt_server_port(const struct lt_server *s); /* of the first tcp listener, -1 
 /* Cut every connection of a peer (revocation). Any thread. */
 void lt_server_cut(struct lt_server *s, const uint8_t line_key[32]);
 unsigned lt_server_connections(const struct lt_server *s);
-/* No new connections and calls, running ones get until the deadline, then everything is closed and freed. */
+/* Connections closed without a word, by reason. Any thread. */
+struct lt_server_counts {
+	uint64_t accepted;
+	uint64_t
+	    over_limit; /* too many connections or unfinished handshakes, in all or of an address */
+	uint64_t bad_handshake; /* malformed, wrong knock, a key not proven, gone before the end */
+	uint64_t not_admitted; /* `admit` said no, or another user on the local socket */
+	uint64_t handshake_late;
+	uint64_t cut; /* open ones ended by us: rules broken, silent, not reading, revoked */
+	uint64_t calls;
+	uint64_t calls_refused; /* RESOURCE_EXHAUSTED */
+};
+void lt_server_counts(const struct lt_server *s, struct lt_server_counts *out);
+/* No new connections and calls (GOAWAY), running ones get until wait_ms, then everything is closed and freed.
+ * Not from a worker. A handler that has still not answered keeps its call's memory and may answer later, to
+ * nobody; `closed`, `admit` and `authorize` are not called any more once this has returned. */
 void lt_server_stop(struct lt_server *s, uint32_t wait_ms);
 
 /* ---- inside a handler: closure_data is the call ---- */
@@ -100,8 +121,8 @@ int64_t lt_call_left_ms(const struct lt_call *c);
 bool lt_call_cancelled(const struct lt_call *c);
 /* Unary: the generated closure(reply, closure_data) answers and ends the call. To fail instead: */
 void lt_call_fail(struct lt_call *c, const struct lt_status *status);
-void lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
 /* A handler that answers later (from another thread) keeps the call; the request message stays
  * valid until the call has ended. Exactly one end for each call: closure, fail, or stream_end. */
 
@@ -124,12 +145,12 @@ void lt_call_kick(struct lt_call *c);
 struct lt_dial_options {
 	struct lt_pool *pool;
 	const struct lt_clock *clock;
-	const char *url;                 /* tcp://host:port or ipc:///path */
-	const uint8_t *line_sk;          /* tcp: own static secret, 32 bytes, copied */
-	const uint8_t *remote_line_key;  /* tcp: the pinned key of the other side */
+	const char *url; /* tcp://host:port or ipc:///path */
+	const uint8_t *line_sk; /* tcp: own static secret, 32 bytes, copied */
+	const uint8_t *remote_line_key; /* tcp: the pinned key of the other side */
 	const uint8_t *federation;
-	uint32_t connect_ms;             /* connect and handshake; 0: 5,000 */
-	uint32_t idle_ms;                /* 0: 60,000: ping after half of it, close after it */
+	uint32_t connect_ms; /* connect and handshake; 0: 5,000 */
+	uint32_t idle_ms; /* 0: 60,000: ping after half of it, close after it */
 	/* Told once when the connection is gone, with the reason. NULL allowed. */
 	void (*closed)(void *ctx, int rc, const char *why);
 	void *ctx;
@@ -139,8 +160,8 @@ struct lt_dial_options {
  * the handshake: not known there, or another key), LT_E_INVALID (url). */
 int lt_dial(const struct lt_dial_options *o, struct lt_conn **out, struct lt_err *err);
 /* The same without blocking: done runs on a worker. Returns an error only if it could not start. */
-int lt_dial_async(const struct lt_dial_options *o, void (*done)(void *ctx, struct lt_conn *c, int rc, const char *why),
-    void *ctx);
+int lt_dial_async(const struct lt_dial_options *o,
+    void (*done)(void *ctx, struct lt_conn *c, int rc, const char *why), void *ctx);
 /* Closes, waits for callbacks to end, frees. Not from a callback of this connection. NULL allowed. */
 void lt_conn_close(struct lt_conn *c);
 bool lt_conn_alive(const struct lt_conn *c);
@@ -160,9 +181,9 @@ int lt_conn_call(struct lt_conn *c, const ProtobufCServiceDescriptor *service, c
 void lt_conn_cancel(struct lt_conn *c, uint32_t id);
 /* Unary and blocking, for tools and tests. *reply is freed with protobuf_c_message_free_unpacked(reply, NULL);
  * NULL unless OK. Returns status->code. */
-int lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service, const char *method,
-    const ProtobufCMessage *request, uint32_t timeout_ms, ProtobufCMessage **reply,
-    struct lt_status *status);
+int lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
+    const char *method, const ProtobufCMessage *request, uint32_t timeout_ms,
+    ProtobufCMessage **reply, struct lt_status *status);
 /* A protobuf-c service whose generated client functions call over this connection: the closure runs
  * once with the reply, or with NULL on failure. Freed with the connection. */
 ProtobufCService *lt_conn_service(struct lt_conn *c, const ProtobufCServiceDescriptor *service);

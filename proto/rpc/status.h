@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 #define LT_STATUS_CODES(X) \
-	X(OK, 0) X(CANCELLED, 1) X(UNKNOWN, 2) X(INVALID_ARGUMENT, 3) X(DEADLINE_EXCEEDED, 4) \
-	X(NOT_FOUND, 5) X(ALREADY_EXISTS, 6) X(PERMISSION_DENIED, 7) X(RESOURCE_EXHAUSTED, 8) \
-	X(FAILED_PRECONDITION, 9) X(ABORTED, 10) X(OUT_OF_RANGE, 11) X(UNIMPLEMENTED, 12) \
-	X(INTERNAL, 13) X(UNAVAILABLE, 14) X(DATA_LOSS, 15) X(UNAUTHENTICATED, 16)
+	X(OK, 0) \
+	X(CANCELLED, 1) X(UNKNOWN, 2) X(INVALID_ARGUMENT, 3) X(DEADLINE_EXCEEDED, 4) \
+	    X(NOT_FOUND, 5) X(ALREADY_EXISTS, 6) X(PERMISSION_DENIED, 7) X(RESOURCE_EXHAUSTED, 8) \
+		X(FAILED_PRECONDITION, 9) X(ABORTED, 10) X(OUT_OF_RANGE, 11) X(UNIMPLEMENTED, 12) \
+		    X(INTERNAL, 13) X(UNAVAILABLE, 14) X(DATA_LOSS, 15) X(UNAUTHENTICATED, 16)
 
 #define LT_STATUS_ENUM(name, number) LT_STATUS_##name = number,
 enum lt_status_code { LT_STATUS_CODES(LT_STATUS_ENUM) };
@@ -19,9 +20,9 @@ enum lt_status_code { LT_STATUS_CODES(LT_STATUS_ENUM) };
 struct lt_status {
 	enum lt_status_code code;
 	char message[512];
-	char reason[64];          /* ErrorInfo.reason, UPPER_SNAKE_CASE, "" if none */
-	uint32_t retry_delay_ms;  /* RetryInfo, 0 if none */
-	char field[65];           /* first FieldViolation, "" if none */
+	char reason[64]; /* ErrorInfo.reason, UPPER_SNAKE_CASE, "" if none */
+	uint32_t retry_delay_ms; /* RetryInfo, 0 if none */
+	char field[65]; /* first FieldViolation, "" if none */
 	char rule[64];
 };
 
@@ -31,7 +32,7 @@ const char *lt_status_name(int code);
 enum lt_status_code lt_status_from_error(int rc);
 /* The error code a caller sees for a status code. */
 int lt_status_to_error(int code);
-void lt_status_set(struct lt_status *s, enum lt_status_code code, const char *reason, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void lt_status_set(struct lt_status *s, enum lt_status_code code, const char *reason,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif
