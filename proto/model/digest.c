@@ -1,5 +1,6 @@
 #include "proto/model/digest.h"
 
+#include <endian.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ lt_digest_bucket(const struct lt_record_id *id)
 /* The row is hashed once and the hash expanded: hashing the row for every 64 bytes of the contribution
  * cost twenty times as much. */
 static void
-expand(uint8_t out[LT_DIGEST_BYTES], const struct lt_record_id *id, struct lt_slice row)
+expand(uint16_t out[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
 {
 	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
 	crypto_generichash_state st;
@@ -58,35 +59,29 @@ expand(uint8_t out[LT_DIGEST_BYTES], const struct lt_record_id *id, struct lt_sl
 	hash_id(&st, id);
 	(void)crypto_generichash_update(&st, row.data, row.len);
 	(void)crypto_generichash_final(&st, key, sizeof(key));
-	(void)crypto_stream_chacha20_ietf(out, LT_DIGEST_BYTES, nonce, key);
-}
-
-static uint16_t
-lane(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | (unsigned)p[1] << 8);
+	(void)crypto_stream_chacha20_ietf((uint8_t *)out, LT_DIGEST_BYTES, nonce, key);
 }
 
 void
 lt_digest_add(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
 {
-	uint8_t x[LT_DIGEST_BYTES];
+	uint16_t x[LT_DIGEST_LANES];
 	size_t i;
 
 	expand(x, id, row);
 	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = (uint16_t)(lanes[i] + lane(x + 2 * i));
+		lanes[i] = (uint16_t)(lanes[i] + le16toh(x[i]));
 }
 
 void
 lt_digest_sub(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
 {
-	uint8_t x[LT_DIGEST_BYTES];
+	uint16_t x[LT_DIGEST_LANES];
 	size_t i;
 
 	expand(x, id, row);
 	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = (uint16_t)(lanes[i] - lane(x + 2 * i));
+		lanes[i] = (uint16_t)(lanes[i] - le16toh(x[i]));
 }
 
 void
@@ -115,7 +110,7 @@ lt_digest_load(uint16_t lanes[LT_DIGEST_LANES], const uint8_t bytes[LT_DIGEST_BY
 	size_t i;
 
 	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = lane(bytes + 2 * i);
+		lanes[i] = (uint16_t)(bytes[2 * i] | (unsigned)bytes[2 * i + 1] << 8);
 }
 
 void

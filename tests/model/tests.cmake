@@ -20,3 +20,6 @@ add_test(NAME model.merge_bugs
   COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/model/merge_reference.py
     $<TARGET_FILE:merge_harness_bugs> --bugs)
 set_tests_properties(model.merge_bugs PROPERTIES TIMEOUT 600 LABELS model)
+lt_test(model merge SOURCES model/merge_fixture.c)
+lt_test(model row SOURCES model/merge_fixture.c)
+lt_test(model digest)
