@@ -15,9 +15,11 @@ jobs=${LT_JOBS:-$(nproc)}
 
 sh tools/install-packages.sh tools/packages.txt
 echo "== configure ($preset)"
-cmake --preset "$preset" -DLT_WERROR="${LT_WERROR:-OFF}" >/tmp/lt-configure.$$ 2>&1 ||
-	{ cat /tmp/lt-configure.$$; rm -f /tmp/lt-configure.$$; exit 1; }
-rm -f /tmp/lt-configure.$$
+# Its many lines are of interest only when it fails.
+if ! said=$(cmake --preset "$preset" -DLT_WERROR="${LT_WERROR:-OFF}" 2>&1); then
+	printf '%s\n' "$said"
+	exit 1
+fi
 echo "== build ($preset, $jobs jobs)"
 cmake --build --preset "$preset" --parallel "$jobs"
 echo "== test ($preset)"
