@@ -49,6 +49,7 @@ sealed_reads_back(void **state)
 	assert_int_equal(cs.change[1].context[0].feed.b[0], 0x10);
 	assert_true(cs.change[2].is_delete);
 	assert_true(cs.has_openings);
+	assert_true(lt_slice_eq(cs.seed, lt_slice(s.seal.seed, LT_SALT_LEN)));
 	assert_int_equal(cs.nopening, 5);
 	assert_string_equal(cs.opening[0].name, "_actor");
 	assert_string_equal(cs.opening[1].name, "birth_year");
@@ -110,6 +111,7 @@ strip_and_compose(void **state)
 	assert_int_equal(
 	    lt_changeset_compose(lt_buf_slice(&bare), 5, cs.opening, &full, NULL), LT_OK);
 	assert_int_equal(verify(&s, lt_buf_slice(&full), &a2, &back), LT_OK);
+	assert_int_equal(back.seed.len, 0);
 	assert_true(lt_slice_eq(back.header, cs.header));
 	assert_true(lt_slice_eq(back.change_raw[2], cs.change_raw[2]));
 	assert_memory_equal(back.opening[3].salt, cs.opening[3].salt, LT_SALT_LEN);
