@@ -1,0 +1,26 @@
+/* proto/base/failpoint.h - places where a test can make the process die as by kill -9.
+ *
+ * LIENTHONG_FAILPOINT=name or name:n in the environment at process start: the n-th (first) time that
+ * any thread passes LT_FAILPOINT("name"), the process gets SIGKILL there. Not set, a point costs the test of one
+ * pointer. The variable is ignored in set-user-id programs. Names in use:
+ *
+ *   writer.before_commit  a batch has run, nothing of it is durable (proto/store/writer.c)
+ *   writer.after_commit   the batch is durable, nobody has been told
+ */
+#ifndef LT_BASE_FAILPOINT_H
+#define LT_BASE_FAILPOINT_H
+
+#include <stddef.h>
+
+/* Name of the armed point, NULL if none. Set before main(), constant afterwards. */
+extern const char *lt_failpoint_armed;
+/* Die here if this is the armed point and its count has run down. Any thread. */
+void lt_failpoint_pass(const char *name);
+
+#define LT_FAILPOINT(name) \
+	do { \
+		if (__builtin_expect(lt_failpoint_armed != NULL, 0)) \
+			lt_failpoint_pass(name); \
+	} while (0)
+
+#endif
