@@ -15,26 +15,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LT_KV_KEY_MAX 511
+#define LT_KV_KEY_MAX 511 /* LMDB's; a longer or an empty key is LT_E_INVALID everywhere */
+#define LT_KV_VALUE_MAX (16 * 1024 * 1024) /* far above LT_MESSAGE_MAX; above it LT_E_TOOBIG */
 #define LT_KV_TABLES_MAX 32
 
 enum lt_kv_kind { LT_KV_NODE = 1, LT_KV_HUB_LOG = 2, LT_KV_HUB_DERIVED = 3, LT_KV_TEST = 9 };
 
-struct lt_kv;        /* an environment */
-struct lt_kv_txn;    /* a transaction */
+struct lt_kv; /* an environment */
+struct lt_kv_txn; /* a transaction */
 struct lt_kv_cursor; /* a position in a table, within a transaction */
 
 struct lt_kv_options {
-	const char *path;            /* folder, made if missing; NULL for memory */
+	const char *path; /* folder, made if missing; NULL for memory */
 	enum lt_kv_kind kind;
-	const uint8_t *federation;   /* 32 bytes; checked against the store's */
-	const char *const *tables;   /* names, NULL-terminated; table number = place in this list */
-	uint64_t map_bytes;          /* 0: 64 GiB; address space only */
-	bool read_only;              /* offline inspection; must exist */
+	const uint8_t
+	    *federation; /* 32 bytes; checked against the store's; NULL with read_only: any */
+	const char *const
+	    *tables; /* names (1..63 bytes), NULL-terminated; table number = place here */
+	uint64_t map_bytes; /* 0: 64 GiB; address space only */
+	bool read_only; /* inspection, also while another process writes; must exist */
 };
 
 /* Open, or create with its meta table (format, federation, incarnation: FORMAT.md 9.2).
- * LT_E_VERSION: another program's or a newer store; LT_E_BUSY, LT_E_CORRUPT, LT_E_IO, LT_E_NOSPACE. */
+ * LT_E_VERSION   another program's, another federation's, another kind of or a newer store: untouched.
+ * LT_E_CORRUPT   damaged, cut short, or gone from a folder that has held one: restore, do not go on.
+ * LT_E_NOTFOUND  read_only and no store there.
+ * LT_E_BUSY      another process writes to it, or this process has it open (once a process, also
+ *                for reading).
+ * LT_E_NOSPACE, LT_E_DENIED (permissions), LT_E_NOMEM, LT_E_IO.
+ * May fork a child that looks at a damaged file first; call it before threads hold locks. */
 int lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err);
 int lt_kv_open_mem(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err);
 /* No transaction may be open. NULL allowed. */
@@ -46,7 +55,8 @@ uint64_t lt_kv_used_bytes(struct lt_kv *kv);
 
 /* Read transaction: short (a held one makes the file grow). */
 int lt_kv_begin_read(struct lt_kv *kv, struct lt_kv_txn **out);
-/* Write transaction; waits for the one before. */
+/* Write transaction; waits for the one before. To be ended by the thread that began it. LT_E_DENIED:
+ * opened read_only. After a commit failed with anything but LT_E_NOSPACE: that code, for good. */
 int lt_kv_begin_write(struct lt_kv *kv, struct lt_kv_txn **out);
 /* Durable when this returns LT_OK. The transaction is spent even when this fails.
  * LT_E_NOSPACE: disk full, nothing written. LT_E_IO: stop writing, exit, verify on restart. */
@@ -54,9 +64,13 @@ int lt_kv_commit(struct lt_kv_txn *txn);
 /* NULL allowed. */
 void lt_kv_abort(struct lt_kv_txn *txn);
 
-/* The value, valid until the transaction ends or writes. LT_E_NOTFOUND; LT_E_CORRUPT. */
+/* A put, append, del or clear that failed with anything but LT_E_INVALID, LT_E_TOOBIG, LT_E_EXISTS
+ * or LT_E_NOTFOUND leaves a transaction that can only be aborted: whatever writes next and the
+ * commit return the same code.
+ *
+ * The value, valid until the transaction ends or writes. LT_E_NOTFOUND; LT_E_CORRUPT. */
 int lt_kv_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *value);
-/* Insert or replace. Key 1..511 bytes. */
+/* Insert or replace. Key 1..511 bytes. Key and value may be what a get or cursor just returned. */
 int lt_kv_put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value);
 /* Insert at the end: key must be above all others (faster); else LT_E_EXISTS. */
 int lt_kv_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value);
@@ -68,20 +82,22 @@ int lt_kv_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n);
 int lt_kv_clear(struct lt_kv_txn *txn, unsigned table);
 
 /* Cursors die with their transaction; close them before it ends. Keys and values as for get.
- * In a write transaction a put or del on the table through lt_kv_* leaves the cursor valid only
- * after a new seek. LT_E_NOTFOUND at the end. */
+ * LT_E_NOTFOUND at the end; next and prev then say so again until a new seek. LT_E_CORRUPT: *k names
+ * the entry, the cursor stands on it and can go on. LT_E_USAGE from next and prev: the table was
+ * written to since the last seek; seek again. */
 int lt_kv_cursor_open(struct lt_kv_txn *txn, unsigned table, struct lt_kv_cursor **out);
 void lt_kv_cursor_close(struct lt_kv_cursor *c);
 /* First entry with key >= the given. Empty slice: the first. */
 int lt_kv_seek(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v);
 /* Last entry with key < the given. Empty slice: the last of the table. */
-int lt_kv_seek_before(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k,
-    struct lt_slice *v);
+int lt_kv_seek_before(
+    struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v);
 int lt_kv_next(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v);
 int lt_kv_prev(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v);
 
 /* Tests only: called before every write-side store call (begin_write, put, append, del, clear,
- * commit) with its ordinal; a return other than LT_OK makes that call fail so. NULL: off. */
+ * commit) with its ordinal, from 1 since it was set; a return other than LT_OK makes that call fail so,
+ * a commit included: nothing of it is kept. fn NULL: off. Set it while no transaction is open. */
 typedef int lt_kv_fault_fn(void *ctx, uint64_t ordinal);
 void lt_kv_set_fault(struct lt_kv *kv, lt_kv_fault_fn *fn, void *ctx);
 

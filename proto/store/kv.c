@@ -1,0 +1,451 @@
+#include "proto/store/kv_impl.h"
+#include "proto/store/kv_test.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#define VALUE_TAG "lt1.value"
+
+void
+lt_kv_table_init(struct lt_kv_table *t, const char *name)
+{
+	size_t len = strlen(name), tag_len = sizeof(VALUE_TAG) - 1;
+
+	assert(len >= 1);
+	assert(len <= LT_KV_NAME_MAX);
+	memset(t, 0, sizeof(*t));
+	memcpy(t->name, name, len);
+	t->prefix[0] = (uint8_t)tag_len;
+	memcpy(t->prefix + 1, VALUE_TAG, tag_len);
+	lt_store_u32(t->prefix + 1 + tag_len, (uint32_t)len);
+	memcpy(t->prefix + 1 + tag_len + 4, name, len);
+	t->prefix_len = 1 + tag_len + 4 + len;
+}
+
+void
+lt_kv_init(struct lt_kv *kv, const struct lt_kv_ops *ops, const struct lt_kv_options *o)
+{
+	unsigned n;
+
+	kv->ops = ops;
+	kv->read_only = o->read_only;
+	for (n = 0; o->tables[n] != NULL; n++) {
+		assert(n < LT_KV_TABLES_MAX);
+		lt_kv_table_init(&kv->table[n], o->tables[n]);
+	}
+	kv->ntables = n;
+	lt_buf_init(&kv->scratch, 0);
+	atomic_init(&kv->broken, LT_OK);
+	atomic_init(&kv->txns, 0);
+	atomic_init(&kv->ordinal, 0);
+}
+
+void
+lt_kv_fini(struct lt_kv *kv)
+{
+	lt_buf_fini(&kv->scratch);
+}
+
+/* The hottest hash of the project: prefix and key in one piece, no allocation, the value in place. */
+void
+lt_kv_sum(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice value,
+    uint8_t sum[LT_KV_SUM_LEN])
+{
+	uint8_t head[LT_KV_PREFIX_MAX + 4 + LT_KV_KEY_MAX];
+	uint8_t hash[crypto_generichash_BYTES];
+	crypto_generichash_state st;
+
+	assert(key.len <= LT_KV_KEY_MAX);
+	memcpy(head, t->prefix, t->prefix_len);
+	lt_store_u32(head + t->prefix_len, (uint32_t)key.len);
+	if (key.len != 0)
+		memcpy(head + t->prefix_len + 4, key.data, key.len);
+	(void)crypto_generichash_init(&st, NULL, 0, sizeof(hash));
+	(void)crypto_generichash_update(&st, head, t->prefix_len + 4 + key.len);
+	if (value.len != 0)
+		(void)crypto_generichash_update(&st, value.data, value.len);
+	(void)crypto_generichash_final(&st, hash, sizeof(hash));
+	memcpy(sum, hash, LT_KV_SUM_LEN);
+}
+
+int
+lt_kv_unseal(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice stored,
+    struct lt_slice *value)
+{
+	uint8_t sum[LT_KV_SUM_LEN];
+	struct lt_slice v;
+
+	/* A damaged page can hand back a key of any length. */
+	if (stored.len < LT_KV_SUM_LEN || key.len > LT_KV_KEY_MAX)
+		return LT_E_CORRUPT;
+	v = lt_slice(stored.data, stored.len - LT_KV_SUM_LEN);
+	lt_kv_sum(t, key, v, sum);
+	if (memcmp(sum, stored.data + v.len, LT_KV_SUM_LEN) != 0)
+		return LT_E_CORRUPT;
+	*value = v;
+	return LT_OK;
+}
+
+int
+lt_kv_seal(
+    const struct lt_kv_table *t, struct lt_slice key, struct lt_slice value, struct lt_buf *out)
+{
+	uint8_t sum[LT_KV_SUM_LEN];
+
+	lt_kv_sum(t, key, value, sum);
+	lt_buf_put_slice(out, value);
+	lt_buf_put(out, sum, sizeof(sum));
+	return out->err;
+}
+
+static bool
+key_ok(struct lt_slice key)
+{
+	return key.len >= 1 && key.len <= LT_KV_KEY_MAX;
+}
+
+static int
+fault(struct lt_kv *kv)
+{
+	if (kv->fault == NULL)
+		return LT_OK;
+	return kv->fault(kv->fault_ctx, atomic_fetch_add(&kv->ordinal, 1) + 1);
+}
+
+void
+lt_kv_set_fault(struct lt_kv *kv, lt_kv_fault_fn *fn, void *ctx)
+{
+	kv->fault = fn;
+	kv->fault_ctx = ctx;
+	atomic_store(&kv->ordinal, 0);
+}
+
+void
+lt_kv_close(struct lt_kv *kv)
+{
+	if (kv == NULL)
+		return;
+	assert(atomic_load(&kv->txns) == 0);
+	kv->ops->close(kv);
+}
+
+const uint8_t *
+lt_kv_incarnation(const struct lt_kv *kv)
+{
+	return kv->incarnation;
+}
+
+uint64_t
+lt_kv_used_bytes(struct lt_kv *kv)
+{
+	return kv->ops->used_bytes(kv);
+}
+
+static int
+begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
+{
+	int rc;
+
+	rc = kv->ops->begin(kv, write, out);
+	if (rc != LT_OK)
+		return rc;
+	(*out)->kv = kv;
+	(*out)->write = write;
+	atomic_fetch_add(&kv->txns, 1);
+	return LT_OK;
+}
+
+int
+lt_kv_begin_read(struct lt_kv *kv, struct lt_kv_txn **out)
+{
+	return begin(kv, false, out);
+}
+
+int
+lt_kv_begin_write(struct lt_kv *kv, struct lt_kv_txn **out)
+{
+	int rc;
+
+	if (kv->read_only)
+		return LT_E_DENIED;
+	rc = fault(kv);
+	if (rc == LT_OK)
+		rc = atomic_load(&kv->broken);
+	return rc != LT_OK ? rc : begin(kv, true, out);
+}
+
+int
+lt_kv_commit(struct lt_kv_txn *txn)
+{
+	struct lt_kv *kv = txn->kv;
+	bool write = txn->write;
+	int rc = txn->err;
+
+	assert(txn->cursors == 0);
+	if (rc == LT_OK && write)
+		rc = fault(kv);
+	if (rc != LT_OK) {
+		lt_kv_abort(txn);
+		return rc;
+	}
+	atomic_fetch_sub(&kv->txns, 1);
+	rc = kv->ops->commit(txn);
+	/* A sync that failed once may report success the next time without having written. */
+	if (rc != LT_OK && rc != LT_E_NOSPACE && write)
+		atomic_store(&kv->broken, rc);
+	return rc;
+}
+
+void
+lt_kv_abort(struct lt_kv_txn *txn)
+{
+	if (txn == NULL)
+		return;
+	assert(txn->cursors == 0);
+	atomic_fetch_sub(&txn->kv->txns, 1);
+	txn->kv->ops->abort(txn);
+}
+
+int
+lt_kv_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *value)
+{
+	struct lt_slice stored;
+	int rc;
+
+	assert(table < txn->kv->ntables);
+	if (!key_ok(key))
+		return LT_E_INVALID;
+	rc = txn->kv->ops->get(txn, table, key, &stored);
+	return rc != LT_OK ? rc : lt_kv_unseal(&txn->kv->table[table], key, stored, value);
+}
+
+/* Before a write to a table: LT_OK, or why not. */
+static int
+write_begin(struct lt_kv_txn *txn, unsigned table)
+{
+	assert(table < txn->kv->ntables);
+	assert(txn->write);
+	if (txn->err == LT_OK)
+		txn->err = fault(txn->kv);
+	return txn->err;
+}
+
+/* After it: the transaction of a write that failed half-way must not be committed. */
+static int
+write_end(struct lt_kv_txn *txn, unsigned table, int rc)
+{
+	txn->gen[table]++;
+	if (rc != LT_OK && rc != LT_E_EXISTS && rc != LT_E_NOTFOUND)
+		txn->err = rc;
+	return rc;
+}
+
+static int
+put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value, bool append)
+{
+	struct lt_kv *kv = txn->kv;
+	int rc;
+
+	if (!key_ok(key))
+		return LT_E_INVALID;
+	if (value.len > LT_KV_VALUE_MAX)
+		return LT_E_TOOBIG;
+	rc = write_begin(txn, table);
+	if (rc != LT_OK)
+		return rc;
+	/* Copied before the store is touched: the value may be one that a get just returned. */
+	lt_buf_clear(&kv->scratch);
+	rc = lt_kv_seal(&kv->table[table], key, value, &kv->scratch);
+	if (rc == LT_OK)
+		rc = (append ? kv->ops->append : kv->ops->put)(
+		    txn, table, key, lt_buf_slice(&kv->scratch));
+	return write_end(txn, table, rc);
+}
+
+int
+lt_kv_put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value)
+{
+	return put(txn, table, key, value, false);
+}
+
+int
+lt_kv_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value)
+{
+	return put(txn, table, key, value, true);
+}
+
+int
+lt_kv_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
+{
+	int rc;
+
+	if (!key_ok(key))
+		return LT_E_INVALID;
+	rc = write_begin(txn, table);
+	return rc != LT_OK ? rc : write_end(txn, table, txn->kv->ops->del(txn, table, key));
+}
+
+int
+lt_kv_clear(struct lt_kv_txn *txn, unsigned table)
+{
+	int rc = write_begin(txn, table);
+
+	return rc != LT_OK ? rc : write_end(txn, table, txn->kv->ops->clear(txn, table));
+}
+
+int
+lt_kv_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n)
+{
+	assert(table < txn->kv->ntables);
+	return txn->kv->ops->count(txn, table, n);
+}
+
+int
+lt_kv_cursor_open(struct lt_kv_txn *txn, unsigned table, struct lt_kv_cursor **out)
+{
+	int rc;
+
+	assert(table < txn->kv->ntables);
+	rc = txn->kv->ops->cursor_open(txn, table, out);
+	if (rc != LT_OK)
+		return rc;
+	(*out)->txn = txn;
+	(*out)->table = table;
+	txn->cursors++;
+	return LT_OK;
+}
+
+void
+lt_kv_cursor_close(struct lt_kv_cursor *c)
+{
+	if (c == NULL)
+		return;
+	assert(c->txn->cursors > 0);
+	c->txn->cursors--;
+	c->txn->kv->ops->cursor_close(c);
+}
+
+/* A value that does not verify leaves the cursor in place: a scrub reports it and goes on. */
+static int
+cursor_result(struct lt_kv_cursor *c, int rc, struct lt_slice key, struct lt_slice stored,
+    struct lt_slice *k, struct lt_slice *v)
+{
+	c->placed = rc == LT_OK;
+	if (rc != LT_OK)
+		return rc;
+	*k = key;
+	return lt_kv_unseal(&c->txn->kv->table[c->table], key, stored, v);
+}
+
+static int
+seek(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v,
+    bool before)
+{
+	const struct lt_kv_ops *ops = c->txn->kv->ops;
+	struct lt_slice fk = { NULL, 0 }, fs = { NULL, 0 };
+	int rc;
+
+	if (key.len > LT_KV_KEY_MAX)
+		return LT_E_INVALID;
+	c->gen = c->txn->gen[c->table];
+	rc = (before ? ops->seek_before : ops->seek)(c, key, &fk, &fs);
+	return cursor_result(c, rc, fk, fs, k, v);
+}
+
+int
+lt_kv_seek(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v)
+{
+	return seek(c, key, k, v, false);
+}
+
+int
+lt_kv_seek_before(
+    struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v)
+{
+	return seek(c, key, k, v, true);
+}
+
+static int
+step(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v, bool forward)
+{
+	const struct lt_kv_ops *ops = c->txn->kv->ops;
+	struct lt_slice fk = { NULL, 0 }, fs = { NULL, 0 };
+
+	if (c->gen != c->txn->gen[c->table])
+		return LT_E_USAGE;
+	if (!c->placed)
+		return LT_E_NOTFOUND;
+	return cursor_result(c, (forward ? ops->next : ops->prev)(c, &fk, &fs), fk, fs, k, v);
+}
+
+int
+lt_kv_next(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v)
+{
+	return step(c, k, v, true);
+}
+
+int
+lt_kv_prev(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v)
+{
+	return step(c, k, v, false);
+}
+
+int
+lt_kv_test_get_raw(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored)
+{
+	assert(table < txn->kv->ntables);
+	return txn->kv->ops->get(txn, table, key, stored);
+}
+
+int
+lt_kv_test_put_raw(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored)
+{
+	struct lt_buf *b = &txn->kv->scratch;
+
+	assert(table < txn->kv->ntables);
+	assert(txn->write);
+	lt_buf_clear(b);
+	lt_buf_put_slice(b, stored);
+	if (b->err != LT_OK)
+		return b->err;
+	return write_end(txn, table, txn->kv->ops->put(txn, table, key, lt_buf_slice(b)));
+}
+
+int
+lt_kv_test_flip(struct lt_kv *kv, unsigned table, struct lt_slice key, size_t bit, size_t *nbits)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice stored;
+	struct lt_buf b = { 0 };
+	int rc;
+
+	rc = begin(kv, true, &txn);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_test_get_raw(txn, table, key, &stored);
+	if (rc != LT_OK)
+		goto out;
+	if (nbits != NULL)
+		*nbits = stored.len * 8;
+	rc = LT_E_INVALID;
+	if (bit >= stored.len * 8)
+		goto out;
+	lt_buf_put_slice(&b, stored);
+	rc = b.err;
+	if (rc != LT_OK)
+		goto out;
+	b.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	rc = lt_kv_test_put_raw(txn, table, key, lt_buf_slice(&b));
+	if (rc == LT_OK) {
+		atomic_fetch_sub(&kv->txns, 1);
+		rc = kv->ops->commit(txn);
+		txn = NULL;
+	}
+out:
+	lt_kv_abort(txn);
+	lt_buf_fini(&b);
+	return rc;
+}

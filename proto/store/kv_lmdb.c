@@ -1,0 +1,1037 @@
+/* The store on disk: one LMDB environment in a folder.
+ *
+ *   data.mdb  the environment. It appears by rename when it is complete, so a power cut while it is
+ *             made leaves none, and an empty or short one is always damage.
+ *   lock.mdb  LMDB's reader table and writer mutex, made anew when missing.
+ *   made      says that data.mdb was here: without it the folder may be filled, with it a missing
+ *             data.mdb is a loss that somebody must hear of.
+ *
+ * The folder itself is held with flock by the one process that may write: lock.mdb can be deleted under
+ * a running daemon, and two writers with different lock files would destroy the environment.
+ * LMDB's locks are fcntl locks: while an environment is open, nothing here opens and closes data.mdb or
+ * lock.mdb by hand, which would drop them. */
+#include "proto/base/file.h"
+#include "proto/base/log.h"
+#include "proto/store/kv_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAP_BYTES_DEFAULT ((uint64_t)64 << 30)
+#define READERS_MAX 256
+/* At least LMDB's header and READERS_MAX slots of 64 bytes, in whole pages. */
+#define LOCK_FILE_BYTES ((off_t)20480)
+#define FORMAT_MAGIC "LTST"
+#define FORMAT_VERSION 1
+#define DATA_FILE "data.mdb"
+#define NEW_FILE "new.mdb"
+#define LOCK_FILE "lock.mdb"
+#define MADE_FILE "made"
+#define MADE_TEXT "this folder has held a store of lienthong; if data.mdb is gone, data was lost\n"
+#define PROBE_FILE "probe"
+/* A file system that cannot give this much is full: a commit writes runs of at most 64 pages, or one
+ * value of at most LT_KV_VALUE_MAX; a short write takes what was left. */
+#define PROBE_BYTES ((off_t)1 << 20)
+/* Seconds for walking a store that looks cut; 100 MB/s of an old disk over 60 GB. */
+#define WALK_SECONDS 600
+
+struct env {
+	struct lt_kv base;
+	MDB_env *env;
+	MDB_dbi dbi[LT_KV_TABLES_MAX];
+	struct lt_kv_table meta;
+	int dir; /* folder, locked unless read_only */
+	dev_t dev;
+	ino_t ino; /* of the folder, while it stands in the list below */
+	pid_t pid; /* that opened it: a child inherits the list, but not LMDB's locks */
+	struct env *next;
+};
+
+struct env_txn {
+	struct lt_kv_txn base;
+	MDB_txn *mt;
+};
+
+struct env_cursor {
+	struct lt_kv_cursor base;
+	MDB_cursor *mc;
+};
+
+/* LMDB breaks when one process opens an environment twice. */
+static pthread_mutex_t open_mx = PTHREAD_MUTEX_INITIALIZER; /* guards open_list */
+static struct env *open_list;
+
+static int
+code_of(int rc)
+{
+	switch (rc) {
+	case MDB_SUCCESS:
+		return LT_OK;
+	case MDB_NOTFOUND:
+	case ENOENT:
+		return LT_E_NOTFOUND;
+	case MDB_KEYEXIST:
+		return LT_E_EXISTS;
+	case MDB_MAP_FULL:
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return LT_E_NOSPACE;
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+	case MDB_CURSOR_FULL:
+	case MDB_PAGE_FULL:
+	case MDB_BAD_DBI:
+	case MDB_INCOMPATIBLE:
+		return LT_E_CORRUPT;
+	case MDB_VERSION_MISMATCH:
+		return LT_E_VERSION;
+	case MDB_READERS_FULL:
+	case EBUSY:
+	case EAGAIN:
+		return LT_E_BUSY;
+	case MDB_TXN_FULL:
+		return LT_E_TOOBIG;
+	case MDB_BAD_VALSIZE:
+		return LT_E_INVALID;
+	case ENOMEM:
+		return LT_E_NOMEM;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return LT_E_DENIED;
+	default: /* EIO, MDB_PANIC, MDB_BAD_TXN, MDB_MAP_RESIZED and whatever else the system says */
+		return LT_E_IO;
+	}
+}
+
+/* Is there no room left in the folder's file system (or quota, or inodes)? */
+static bool
+disk_full(int dir)
+{
+	int fd, rc, e;
+
+	fd = openat(dir, PROBE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return errno == ENOSPC || errno == EDQUOT;
+	rc = posix_fallocate(fd, 0, PROBE_BYTES);
+	(void)unlinkat(dir, PROBE_FILE, 0);
+	e = close(fd) == 0 ? 0 : errno;
+	return rc == ENOSPC || rc == EDQUOT || e == ENOSPC || e == EDQUOT;
+}
+
+/* As code_of, after a call that writes: LMDB reports a write cut short by a full disk as EIO. */
+static int
+write_code_of(const struct env *e, int rc)
+{
+	if (rc == EIO && disk_full(e->dir))
+		return LT_E_NOSPACE;
+	return code_of(rc);
+}
+
+static MDB_val
+to_val(struct lt_slice s)
+{
+	MDB_val v = { s.len, (void *)(uintptr_t)s.data };
+
+	return v;
+}
+
+static struct lt_slice
+from_val(MDB_val v)
+{
+	return lt_slice(v.mv_data, v.mv_size);
+}
+
+/* The file is to reach as far as the pages LMDB counts: pages at its end that were taken and given
+ * back within one transaction are never written, and would look like a cut file at the next start. */
+static void
+stretch(const struct env *e)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	struct stat sb;
+	mdb_filehandle_t fd;
+	uint64_t want;
+
+	if (mdb_env_info(e->env, &info) != 0 || mdb_env_stat(e->env, &st) != 0 ||
+	    mdb_env_get_fd(e->env, &fd) != 0 || fstat(fd, &sb) != 0)
+		return;
+	want = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+	if ((uint64_t)sb.st_size < want && ftruncate(fd, (off_t)want) != 0)
+		lt_warn("cannot stretch the store's file: %s", strerror(errno));
+}
+
+static uint64_t
+env_used_bytes(struct lt_kv *kv)
+{
+	struct env *e = (struct env *)kv;
+	MDB_envinfo info;
+	MDB_stat st;
+
+	if (mdb_env_info(e->env, &info) != 0 || mdb_env_stat(e->env, &st) != 0)
+		return 0;
+	return ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+}
+
+static int
+env_begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
+{
+	struct env *e = (struct env *)kv;
+	struct env_txn *t = calloc(1, sizeof(*t));
+	int rc, dead;
+
+	if (t == NULL)
+		return LT_E_NOMEM;
+	/* A reader that was killed pins its pages until somebody looks. */
+	if (write)
+		(void)mdb_reader_check(e->env, &dead);
+	rc = mdb_txn_begin(e->env, NULL, write ? 0 : MDB_RDONLY, &t->mt);
+	if (rc == MDB_READERS_FULL && mdb_reader_check(e->env, &dead) == 0 && dead > 0)
+		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &t->mt);
+	if (rc != 0) {
+		free(t);
+		return code_of(rc);
+	}
+	*out = &t->base;
+	return LT_OK;
+}
+
+static int
+env_commit(struct lt_kv_txn *txn)
+{
+	struct env_txn *t = (struct env_txn *)txn;
+	struct env *e = (struct env *)txn->kv;
+	int rc;
+
+	rc = mdb_txn_commit(t->mt);
+	if (rc == 0 && txn->write)
+		stretch(e);
+	free(t);
+	return write_code_of(e, rc);
+}
+
+static void
+env_abort(struct lt_kv_txn *txn)
+{
+	struct env_txn *t = (struct env_txn *)txn;
+
+	mdb_txn_abort(t->mt);
+	free(t);
+}
+
+static MDB_txn *
+mt_of(struct lt_kv_txn *txn)
+{
+	return ((struct env_txn *)txn)->mt;
+}
+
+static MDB_dbi
+dbi_of(struct lt_kv_txn *txn, unsigned table)
+{
+	return ((struct env *)txn->kv)->dbi[table];
+}
+
+static int
+env_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored)
+{
+	MDB_val k = to_val(key), v;
+	int rc;
+
+	rc = mdb_get(mt_of(txn), dbi_of(txn, table), &k, &v);
+	if (rc == 0)
+		*stored = from_val(v);
+	return code_of(rc);
+}
+
+static int
+put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored,
+    unsigned flags)
+{
+	MDB_val k = to_val(key), v = to_val(stored);
+	uint8_t copy[LT_KV_KEY_MAX];
+
+	/* The key may lie in a page that this very call moves. */
+	memcpy(copy, key.data, key.len);
+	k.mv_data = copy;
+	return write_code_of(
+	    (struct env *)txn->kv, mdb_put(mt_of(txn), dbi_of(txn, table), &k, &v, flags));
+}
+
+static int
+env_put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored)
+{
+	return put(txn, table, key, stored, 0);
+}
+
+static int
+env_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored)
+{
+	return put(txn, table, key, stored, MDB_APPEND);
+}
+
+static int
+env_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
+{
+	uint8_t copy[LT_KV_KEY_MAX];
+	MDB_val k = { key.len, copy };
+
+	memcpy(copy, key.data, key.len);
+	return write_code_of(
+	    (struct env *)txn->kv, mdb_del(mt_of(txn), dbi_of(txn, table), &k, NULL));
+}
+
+static int
+env_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n)
+{
+	MDB_stat st;
+	int rc;
+
+	rc = mdb_stat(mt_of(txn), dbi_of(txn, table), &st);
+	if (rc == 0)
+		*n = st.ms_entries;
+	return code_of(rc);
+}
+
+static int
+env_clear(struct lt_kv_txn *txn, unsigned table)
+{
+	return write_code_of((struct env *)txn->kv, mdb_drop(mt_of(txn), dbi_of(txn, table), 0));
+}
+
+static int
+env_cursor_open(struct lt_kv_txn *txn, unsigned table, struct lt_kv_cursor **out)
+{
+	struct env_cursor *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return LT_E_NOMEM;
+	rc = mdb_cursor_open(mt_of(txn), dbi_of(txn, table), &c->mc);
+	if (rc != 0) {
+		free(c);
+		return code_of(rc);
+	}
+	*out = &c->base;
+	return LT_OK;
+}
+
+static void
+env_cursor_close(struct lt_kv_cursor *cur)
+{
+	struct env_cursor *c = (struct env_cursor *)cur;
+
+	mdb_cursor_close(c->mc);
+	free(c);
+}
+
+static int
+move(struct lt_kv_cursor *cur, struct lt_slice key, MDB_cursor_op op, struct lt_slice *k,
+    struct lt_slice *s)
+{
+	MDB_val mk = to_val(key), mv;
+	int rc;
+
+	rc = mdb_cursor_get(((struct env_cursor *)cur)->mc, &mk, &mv, op);
+	if (rc == 0) {
+		*k = from_val(mk);
+		*s = from_val(mv);
+	}
+	return code_of(rc);
+}
+
+static int
+env_seek(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *s)
+{
+	return move(c, key, key.len == 0 ? MDB_FIRST : MDB_SET_RANGE, k, s);
+}
+
+static int
+env_seek_before(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *s)
+{
+	int rc;
+
+	if (key.len == 0)
+		return move(c, key, MDB_LAST, k, s);
+	rc = move(c, key, MDB_SET_RANGE, k, s);
+	if (rc == LT_E_NOTFOUND)
+		return move(c, key, MDB_LAST, k, s);
+	return rc != LT_OK ? rc : move(c, key, MDB_PREV, k, s);
+}
+
+static int
+env_next(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *s)
+{
+	return move(c, lt_slice(NULL, 0), MDB_NEXT, k, s);
+}
+
+static int
+env_prev(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *s)
+{
+	return move(c, lt_slice(NULL, 0), MDB_PREV, k, s);
+}
+
+/* ---- the folder ---- */
+
+static int
+path_in(char out[PATH_MAX], const char *dir, const char *name, struct lt_err *err)
+{
+	if ((size_t)snprintf(out, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+		return lt_err_set(err, LT_E_INVALID, "path \"%s\" is too long", dir);
+	return LT_OK;
+}
+
+static int
+fail(struct lt_err *err, int code, const char *what, const char *path, int mdb_rc)
+{
+	return lt_err_set(err, code, "%s \"%s\": %s", what, path, mdb_strerror(mdb_rc));
+}
+
+static bool
+exists(int dir, const char *name, off_t *size)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, 0) != 0)
+		return false;
+	if (size != NULL)
+		*size = st.st_size;
+	return true;
+}
+
+/* Enter the folder into the list of open ones. LT_E_BUSY: it is in there. */
+static int
+list_enter(struct env *e)
+{
+	struct env *i;
+	struct stat st;
+	int rc = LT_OK;
+
+	if (fstat(e->dir, &st) != 0)
+		return LT_E_IO;
+	(void)pthread_mutex_lock(&open_mx);
+	for (i = open_list; i != NULL && rc == LT_OK; i = i->next)
+		if (i->dev == st.st_dev && i->ino == st.st_ino && i->pid == getpid())
+			rc = LT_E_BUSY;
+	if (rc == LT_OK) {
+		e->dev = st.st_dev;
+		e->ino = st.st_ino;
+		e->pid = getpid();
+		e->next = open_list;
+		open_list = e;
+	}
+	(void)pthread_mutex_unlock(&open_mx);
+	return rc;
+}
+
+static void
+list_leave(struct env *e)
+{
+	struct env **p;
+
+	(void)pthread_mutex_lock(&open_mx);
+	for (p = &open_list; *p != NULL; p = &(*p)->next) {
+		if (*p == e) {
+			*p = e->next;
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&open_mx);
+}
+
+/* Open the folder, make sure this process opens it once, and that only one process writes. */
+static int
+folder_take(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	int rc;
+
+	if (!o->read_only) {
+		rc = lt_dir_make(o->path, 0700, err);
+		if (rc != LT_OK)
+			return rc;
+	}
+	e->dir = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (e->dir < 0)
+		return lt_err_set(
+		    err, code_of(errno), "cannot open folder \"%s\": %s", o->path, strerror(errno));
+	rc = list_enter(e);
+	if (rc == LT_E_BUSY)
+		return lt_err_set(err, rc, "store \"%s\" is open in this process already", o->path);
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "cannot examine folder \"%s\"", o->path);
+	if (!o->read_only && flock(e->dir, LOCK_EX | LOCK_NB) != 0)
+		return lt_err_set(err, errno == EWOULDBLOCK ? LT_E_BUSY : LT_E_IO,
+		    "store \"%s\" is in use by another process", o->path);
+	return LT_OK;
+}
+
+static int
+mark_made(const char *path, struct lt_err *err)
+{
+	char file[PATH_MAX];
+	int rc;
+
+	rc = path_in(file, path, MADE_FILE, err);
+	if (rc != LT_OK)
+		return rc;
+	return lt_file_write(file, lt_slice_str(MADE_TEXT), 0600, false, err);
+}
+
+/* ---- opening ---- */
+
+static int
+env_make(MDB_env **out, const struct lt_kv_options *o, unsigned ntables)
+{
+	uint64_t map = o->map_bytes != 0 ? o->map_bytes : MAP_BYTES_DEFAULT;
+	int rc;
+
+	rc = mdb_env_create(out);
+	if (rc != 0)
+		return rc;
+	rc = mdb_env_set_maxdbs(*out, ntables + 1);
+	if (rc == 0)
+		rc = mdb_env_set_maxreaders(*out, READERS_MAX);
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(*out, (size_t)map);
+	if (rc == 0)
+		return 0;
+	mdb_env_close(*out);
+	*out = NULL;
+	return rc;
+}
+
+static int
+meta_put(const struct env *e, MDB_txn *mt, MDB_dbi dbi, const char *name, struct lt_slice value)
+{
+	struct lt_slice key = lt_slice_str(name);
+	struct lt_buf b = { 0 };
+	MDB_val k = to_val(key), v;
+	int rc;
+
+	if (lt_kv_seal(&e->meta, key, value, &b) != LT_OK) {
+		lt_buf_fini(&b);
+		return ENOMEM;
+	}
+	v = to_val(lt_buf_slice(&b));
+	rc = mdb_put(mt, dbi, &k, &v, 0);
+	lt_buf_fini(&b);
+	return rc;
+}
+
+static int
+meta_fill(const struct env *e, MDB_txn *mt, const struct lt_kv_options *o)
+{
+	uint8_t incarnation[LT_KV_INCARNATION_LEN];
+	struct lt_buf b = { 0 };
+	char mdb[32];
+	int major, minor, patch, rc;
+	MDB_dbi dbi;
+
+	(void)mdb_version(&major, &minor, &patch);
+	(void)snprintf(mdb, sizeof(mdb), "%d.%d.%d", major, minor, patch);
+	lt_buf_str(&b, FORMAT_MAGIC);
+	lt_buf_u16(&b, FORMAT_VERSION);
+	lt_buf_u8(&b, (uint8_t)o->kind);
+	lt_buf_framed(&b, lt_slice_str(mdb));
+	lt_buf_framed(&b, lt_slice_str(LT_VERSION));
+	randombytes_buf(incarnation, sizeof(incarnation));
+	rc = b.err != LT_OK ? ENOMEM : mdb_dbi_open(mt, e->meta.name, MDB_CREATE, &dbi);
+	if (rc == 0)
+		rc = meta_put(e, mt, dbi, "format", lt_buf_slice(&b));
+	if (rc == 0)
+		rc = meta_put(e, mt, dbi, "federation", lt_slice(o->federation, 32));
+	if (rc == 0)
+		rc =
+		    meta_put(e, mt, dbi, "incarnation", lt_slice(incarnation, sizeof(incarnation)));
+	lt_buf_fini(&b);
+	return rc;
+}
+
+/* Write a whole new environment to the file: durable when this returns 0. */
+static int
+create_file(const struct env *e, const struct lt_kv_options *o, const char *file)
+{
+	MDB_env *env = NULL;
+	MDB_txn *mt = NULL;
+	MDB_dbi dbi;
+	unsigned i;
+	int rc;
+
+	rc = env_make(&env, o, e->base.ntables);
+	if (rc == 0)
+		/* No lock file: nobody else knows this name, and the folder is held. */
+		rc = mdb_env_open(env, file, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
+	if (rc == 0)
+		rc = mdb_txn_begin(env, NULL, 0, &mt);
+	if (rc == 0)
+		rc = meta_fill(e, mt, o);
+	for (i = 0; rc == 0 && i < e->base.ntables; i++)
+		rc = mdb_dbi_open(mt, e->base.table[i].name, MDB_CREATE, &dbi);
+	if (rc == 0) {
+		rc = mdb_txn_commit(mt);
+		mt = NULL;
+	}
+	if (mt != NULL)
+		mdb_txn_abort(mt);
+	if (env != NULL)
+		mdb_env_close(env);
+	return rc;
+}
+
+static int
+create(const struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	char file[PATH_MAX];
+	int rc;
+
+	rc = path_in(file, o->path, NEW_FILE, err);
+	if (rc != LT_OK)
+		return rc;
+	(void)unlinkat(e->dir, NEW_FILE, 0);
+	rc = create_file(e, o, file);
+	if (rc != 0) {
+		/* Before the file is removed: it is what fills the disk. */
+		int code = write_code_of(e, rc);
+
+		(void)unlinkat(e->dir, NEW_FILE, 0);
+		return fail(err, code, "cannot make store", o->path, rc);
+	}
+	if (renameat(e->dir, NEW_FILE, e->dir, DATA_FILE) != 0 || fsync(e->dir) != 0)
+		return fail(err, code_of(errno), "cannot make store", o->path, errno);
+	return LT_OK;
+}
+
+/* Is there a store to open? Makes one where that is right. */
+static int
+find_or_create(const struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	off_t size = 0;
+
+	if (exists(e->dir, DATA_FILE, &size)) {
+		if (size == 0)
+			return lt_err_set(err, LT_E_CORRUPT,
+			    "store \"%s\" is damaged: " DATA_FILE " is empty", o->path);
+		return LT_OK;
+	}
+	if (exists(e->dir, MADE_FILE, NULL))
+		return lt_err_set(err, LT_E_CORRUPT,
+		    "store \"%s\" is lost: the folder has held one, but " DATA_FILE " is gone",
+		    o->path);
+	if (o->read_only)
+		return lt_err_set(err, LT_E_NOTFOUND, "no store in \"%s\"", o->path);
+	return create(e, o, err);
+}
+
+/* Does the file end before the last page the newest meta page counts? */
+static bool
+looks_cut(MDB_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	struct stat sb;
+	mdb_filehandle_t fd;
+
+	if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &st) != 0 ||
+	    mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &sb) != 0)
+		return true;
+	return (uint64_t)sb.st_size < ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+}
+
+/* Read every byte that a table reaches; of a table of ours (t not NULL) verify it as well: the last
+ * page may be there in part. */
+static bool
+walk_table(MDB_txn *mt, MDB_dbi dbi, const struct lt_kv_table *t)
+{
+	struct lt_slice value;
+	MDB_cursor *c;
+	MDB_val k, v;
+	MDB_stat st;
+	size_t n = 0;
+	int rc;
+
+	if (mdb_stat(mt, dbi, &st) != 0 || mdb_cursor_open(mt, dbi, &c) != 0)
+		return false;
+	/* The count bounds a walk that damage has sent in circles. */
+	while ((rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) == 0 && n++ < st.ms_entries)
+		if (t != NULL && lt_kv_unseal(t, from_val(k), from_val(v), &value) != LT_OK)
+			break;
+	mdb_cursor_close(c);
+	return rc == MDB_NOTFOUND && n == st.ms_entries;
+}
+
+/* In the child: 0 when everything is there. */
+static int
+walk(const struct env *e, const struct lt_kv_options *o)
+{
+	const MDB_dbi free_dbi = 0; /* LMDB's own table of free pages */
+	MDB_env *env;
+	MDB_txn *mt;
+	MDB_dbi dbi;
+	unsigned i;
+
+	if (env_make(&env, o, e->base.ntables) != 0 ||
+	    mdb_env_open(env, o->path, MDB_RDONLY | MDB_NOTLS, 0600) != 0 ||
+	    mdb_txn_begin(env, NULL, MDB_RDONLY, &mt) != 0)
+		return 1;
+	if (!walk_table(mt, free_dbi, NULL))
+		return 1;
+	if (mdb_dbi_open(mt, e->meta.name, 0, &dbi) != 0 || !walk_table(mt, dbi, &e->meta))
+		return 1;
+	for (i = 0; i < e->base.ntables; i++) {
+		int rc = mdb_dbi_open(mt, e->base.table[i].name, 0, &dbi);
+
+		if (rc != MDB_NOTFOUND && (rc != 0 || !walk_table(mt, dbi, &e->base.table[i])))
+			return 1;
+	}
+	return 0;
+}
+
+/* A page beyond the end of the file kills the process that touches it, so a child goes first. */
+static bool
+walk_in_child(const struct env *e, const struct lt_kv_options *o)
+{
+	const struct rlimit no_core = { 0, 0 };
+	int status = 0;
+	sigset_t none;
+	pid_t pid, got;
+
+	pid = fork();
+	if (pid < 0)
+		return false;
+	if (pid == 0) {
+		(void)setrlimit(RLIMIT_CORE, &no_core);
+		(void)signal(SIGBUS, SIG_DFL);
+		(void)signal(SIGSEGV, SIG_DFL);
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)signal(SIGALRM, SIG_DFL);
+		(void)sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
+		(void)alarm(WALK_SECONDS);
+		_exit(walk(e, o));
+	}
+	do
+		got = waitpid(pid, &status, 0);
+	while (got < 0 && errno == EINTR);
+	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* LMDB maps its lock file and writes through the map: on a full disk the first touch of a block not yet
+ * there would kill the process. Returns an errno. */
+static int
+reserve_lock_file(const struct env *e)
+{
+	int fd, rc = 0;
+
+	fd = openat(e->dir, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) /* LMDB may still read without locks; if not, it says so itself */
+		return errno == ENOSPC || errno == EDQUOT ? errno : 0;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_FILE_BYTES) != 0 &&
+	    (errno == ENOSPC || errno == EDQUOT))
+		rc = errno;
+	(void)close(fd);
+	return rc;
+}
+
+static int
+open_env(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	unsigned flags = MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0);
+	int rc;
+
+	rc = reserve_lock_file(e);
+	if (rc != 0)
+		return fail(err, code_of(rc), "no room for the lock file of store", o->path, rc);
+	rc = env_make(&e->env, o, e->base.ntables);
+	if (rc == 0)
+		rc = mdb_env_open(e->env, o->path, flags, 0600);
+	if (rc == MDB_INVALID && !exists(e->dir, MADE_FILE, NULL))
+		return lt_err_set(
+		    err, LT_E_VERSION, "\"%s/" DATA_FILE "\" is not a store of lienthong", o->path);
+	if (rc == MDB_INVALID)
+		return lt_err_set(err, LT_E_CORRUPT,
+		    "store \"%s\" is damaged: " DATA_FILE " does not begin as it must", o->path);
+	if (rc == MDB_VERSION_MISMATCH)
+		return lt_err_set(err, LT_E_VERSION,
+		    "store \"%s\" has a file format that %s does not read", o->path,
+		    mdb_version(NULL, NULL, NULL));
+	return rc == 0 ? LT_OK : fail(err, code_of(rc), "cannot open store", o->path, rc);
+}
+
+/* Open LMDB; a file that ends too early is walked first, in a child. */
+static int
+open_whole(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	int rc;
+
+	rc = open_env(e, o, err);
+	if (rc != LT_OK || !looks_cut(e->env))
+		return rc;
+	mdb_env_close(e->env);
+	e->env = NULL;
+	if (!walk_in_child(e, o))
+		return lt_err_set(err, LT_E_CORRUPT,
+		    "store \"%s\" is damaged: the end of " DATA_FILE " is missing", o->path);
+	rc = open_env(e, o, err);
+	if (rc == LT_OK && !o->read_only)
+		stretch(e);
+	return rc;
+}
+
+/* ---- what the meta table says ---- */
+
+/* mdb codes; *out lives as long as the transaction. LT_E_CORRUPT for a value that does not verify. */
+static int
+meta_get(const struct env *e, MDB_txn *mt, MDB_dbi dbi, const char *name, struct lt_slice *raw,
+    struct lt_slice *out)
+{
+	struct lt_slice key = lt_slice_str(name);
+	MDB_val k = to_val(key), v;
+	int rc;
+
+	rc = mdb_get(mt, dbi, &k, &v);
+	if (rc != 0)
+		return code_of(rc);
+	*raw = from_val(v);
+	return lt_kv_unseal(&e->meta, key, *raw, out);
+}
+
+static int
+foreign(const struct lt_kv_options *o, struct lt_err *err)
+{
+	return lt_err_set(err, LT_E_VERSION,
+	    "\"%s\" holds the data of another program, not a store of lienthong", o->path);
+}
+
+static const char *
+kind_name(unsigned kind)
+{
+	switch (kind) {
+	case LT_KV_NODE:
+		return "a node's store";
+	case LT_KV_HUB_LOG:
+		return "a hub's log";
+	case LT_KV_HUB_DERIVED:
+		return "a hub's derived tables";
+	case LT_KV_TEST:
+		return "a test's store";
+	default:
+		return "a store of an unknown kind";
+	}
+}
+
+static int
+check_mdb(const struct lt_kv_options *o, struct lt_slice mdb, struct lt_err *err)
+{
+	char want[32];
+	int major, minor, patch, n;
+
+	(void)mdb_version(&major, &minor, &patch);
+	n = snprintf(want, sizeof(want), "%d.%d.", major, minor);
+	if (mdb.len >= (size_t)n && memcmp(mdb.data, want, (size_t)n) == 0)
+		return LT_OK;
+	return lt_err_set(err, LT_E_VERSION,
+	    "store \"%s\" was made with LMDB %.*s; this program works with %s", o->path,
+	    (int)(mdb.len < 32 ? mdb.len : 32), (const char *)mdb.data,
+	    mdb_version(NULL, NULL, NULL));
+}
+
+static int
+check_format(const struct lt_kv_options *o, struct lt_slice format, struct lt_err *err)
+{
+	struct lt_slice magic, mdb, program;
+	struct lt_reader r;
+	unsigned version, kind;
+
+	lt_reader_init(&r, format);
+	magic = lt_read_bytes(&r, 4);
+	version = lt_read_u16(&r);
+	if (r.err != LT_OK || !lt_slice_eq(magic, lt_slice_str(FORMAT_MAGIC)))
+		return foreign(o, err);
+	if (version != FORMAT_VERSION)
+		return lt_err_set(err, LT_E_VERSION,
+		    "store \"%s\" has format version %u; this program (%s) understands version %d",
+		    o->path, version, LT_VERSION, FORMAT_VERSION);
+	kind = lt_read_u8(&r);
+	mdb = lt_read_framed(&r);
+	program = lt_read_framed(&r);
+	(void)program;
+	if (r.err != LT_OK)
+		return lt_err_set(
+		    err, LT_E_CORRUPT, "store \"%s\" is damaged: format is cut", o->path);
+	if (kind != (unsigned)o->kind)
+		return lt_err_set(err, LT_E_VERSION, "\"%s\" holds %s (kind %u), not %s (kind %u)",
+		    o->path, kind_name(kind), kind, kind_name((unsigned)o->kind),
+		    (unsigned)o->kind);
+	return check_mdb(o, mdb, err);
+}
+
+static int
+check_federation(const struct lt_kv_options *o, struct lt_slice federation, struct lt_err *err)
+{
+	char have[17], want[17];
+
+	if (federation.len != 32)
+		return lt_err_set(
+		    err, LT_E_CORRUPT, "store \"%s\" is damaged: federation is cut", o->path);
+	if (o->federation == NULL || memcmp(federation.data, o->federation, 32) == 0)
+		return LT_OK;
+	lt_hex(have, federation.data, 8);
+	lt_hex(want, o->federation, 8);
+	return lt_err_set(err, LT_E_VERSION,
+	    "store \"%s\" belongs to federation %s..., this program works for %s...", o->path, have,
+	    want);
+}
+
+static int
+check_meta(struct env *e, MDB_txn *mt, const struct lt_kv_options *o, struct lt_err *err)
+{
+	static const char damaged[] = "store \"%s\" is damaged: %s in its meta table";
+	struct lt_slice raw, v;
+	MDB_dbi dbi;
+	int rc;
+
+	rc = mdb_dbi_open(mt, e->meta.name, 0, &dbi);
+	if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
+		return foreign(o, err);
+	if (rc != 0)
+		return fail(err, code_of(rc), "cannot read store", o->path, rc);
+	raw = lt_slice(NULL, 0);
+	rc = meta_get(e, mt, dbi, "format", &raw, &v);
+	/* What does not even carry our magic was never ours. */
+	if (rc == LT_E_NOTFOUND ||
+	    (rc == LT_E_CORRUPT && (raw.len < 4 || memcmp(raw.data, FORMAT_MAGIC, 4) != 0)))
+		return foreign(o, err);
+	if (rc != LT_OK)
+		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "format");
+	rc = check_format(o, v, err);
+	if (rc != LT_OK)
+		return rc;
+	if (meta_get(e, mt, dbi, "federation", &raw, &v) != LT_OK)
+		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "federation");
+	rc = check_federation(o, v, err);
+	if (rc != LT_OK)
+		return rc;
+	if (meta_get(e, mt, dbi, "incarnation", &raw, &v) != LT_OK ||
+	    v.len != LT_KV_INCARNATION_LEN)
+		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "incarnation");
+	memcpy(e->base.incarnation, v.data, v.len);
+	return LT_OK;
+}
+
+/* Check the meta table, then open (a newer program: add) the tables. Handles live as long as the
+ * environment once this transaction has committed. */
+static int
+open_tables(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	MDB_txn *mt;
+	unsigned i;
+	int rc, mrc;
+
+	mrc = mdb_txn_begin(e->env, NULL, o->read_only ? MDB_RDONLY : 0, &mt);
+	if (mrc != 0)
+		return fail(err, code_of(mrc), "cannot read store", o->path, mrc);
+	rc = check_meta(e, mt, o, err);
+	for (i = 0; rc == LT_OK && i < e->base.ntables; i++) {
+		mrc = mdb_dbi_open(
+		    mt, e->base.table[i].name, o->read_only ? 0 : MDB_CREATE, &e->dbi[i]);
+		if (mrc == MDB_NOTFOUND)
+			rc = lt_err_set(err, LT_E_VERSION,
+			    "store \"%s\" was made by an older program: it has no table \"%s\"",
+			    o->path, e->base.table[i].name);
+		else if (mrc != 0)
+			rc = fail(err, write_code_of(e, mrc), "cannot open tables of store",
+			    o->path, mrc);
+	}
+	if (rc != LT_OK) {
+		mdb_txn_abort(mt);
+		return rc;
+	}
+	mrc = mdb_txn_commit(mt);
+	return mrc == 0 ? LT_OK
+			: fail(err, write_code_of(e, mrc), "cannot open store", o->path, mrc);
+}
+
+static void
+env_close(struct lt_kv *kv)
+{
+	struct env *e = (struct env *)kv;
+
+	if (e->env != NULL)
+		mdb_env_close(e->env);
+	list_leave(e);
+	if (e->dir >= 0)
+		(void)close(e->dir);
+	lt_kv_fini(kv);
+	free(e);
+}
+
+static const struct lt_kv_ops env_ops = {
+	.close = env_close,
+	.used_bytes = env_used_bytes,
+	.begin = env_begin,
+	.commit = env_commit,
+	.abort = env_abort,
+	.get = env_get,
+	.put = env_put,
+	.append = env_append,
+	.del = env_del,
+	.count = env_count,
+	.clear = env_clear,
+	.cursor_open = env_cursor_open,
+	.cursor_close = env_cursor_close,
+	.seek = env_seek,
+	.seek_before = env_seek_before,
+	.next = env_next,
+	.prev = env_prev,
+};
+
+int
+lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err)
+{
+	struct env *e;
+	int rc, dead;
+
+	*out = NULL;
+	assert(o->path != NULL);
+	assert(o->read_only || o->federation != NULL);
+	if (sodium_init() < 0)
+		return lt_err_set(err, LT_E_IO, "cannot start the cryptographic library");
+	e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return lt_err_set(err, LT_E_NOMEM, "out of memory");
+	e->dir = -1;
+	lt_kv_init(&e->base, &env_ops, o);
+	lt_kv_table_init(&e->meta, "meta");
+	rc = folder_take(e, o, err);
+	if (rc == LT_OK)
+		rc = find_or_create(e, o, err);
+	if (rc == LT_OK)
+		rc = open_whole(e, o, err);
+	if (rc == LT_OK)
+		rc = open_tables(e, o, err);
+	/* Only now: another program's folder stays as it is. */
+	if (rc == LT_OK && !o->read_only && !exists(e->dir, MADE_FILE, NULL))
+		rc = mark_made(o->path, err);
+	if (rc != LT_OK) {
+		env_close(&e->base);
+		return rc;
+	}
+	(void)mdb_reader_check(e->env, &dead);
+	*out = &e->base;
+	return LT_OK;
+}

@@ -1,0 +1,21 @@
+/* proto/store/kv_test.h - the back door for tests: stored bytes as they are, so that a test can
+ * damage or move them. Works on both implementations. Nothing outside tests includes it. */
+#ifndef LT_STORE_KV_TEST_H
+#define LT_STORE_KV_TEST_H
+
+#include "proto/store/kv.h"
+
+#define LT_KV_TEST_SUM_LEN 8
+
+/* value || checksum, not verified; valid as for lt_kv_get. */
+int lt_kv_test_get_raw(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored);
+/* Insert or replace value || checksum as given, whether it fits or not. No fault hook. */
+int lt_kv_test_put_raw(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored);
+/* Flip one bit of the stored bytes (bit 0 is the lowest of the first byte), in a transaction of its own.
+ * LT_E_NOTFOUND; LT_E_INVALID: no such bit, and *nbits (NULL allowed) says how many there are. */
+int lt_kv_test_flip(
+    struct lt_kv *kv, unsigned table, struct lt_slice key, size_t bit, size_t *nbits);
+
+#endif

@@ -1,0 +1,1 @@
+lt_test(store kv TIMEOUT 600)
