@@ -17,15 +17,14 @@ lt_strerror(int code)
 	}
 }
 
-int
-lt_err_set(struct lt_err *e, int code, const char *fmt, ...)
+void
+lt_err_put(struct lt_err *e, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (e == NULL)
-		return code;
+		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	return code;
 }

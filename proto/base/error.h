@@ -50,8 +50,18 @@ struct lt_err {
 	char text[512];
 };
 
-/* Format into e (NULL allowed) and return code, so that a caller can `return lt_err_set(...)`. */
-int lt_err_set(struct lt_err *e, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* int lt_err_set(struct lt_err *e, int code, const char *fmt, ...): format into e (NULL allowed) and
+ * return code, so that a caller can `return lt_err_set(...)`. Arguments are evaluated once.
+ *
+ * A macro, so that whoever reads one file only (the compiler, the analyser) sees the code come back. */
+#define lt_err_set(e, code, ...) (lt_err_put((e), __VA_ARGS__), lt_err_code(code))
+
+/* For lt_err_set(). */
+void lt_err_put(struct lt_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline int
+lt_err_code(int code)
+{
+	return code;
+}
 
 #endif
