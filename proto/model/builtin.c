@@ -105,6 +105,7 @@ add_field(struct lt_catalogue *c, struct lt_field *f, const struct act_field *a,
 	f->unit_of_measure = "";
 	f->ref = "";
 	f->max_len = a->max_len;
+	f->wildcard = a->type == LT_TYPE_SET;
 	f->in_key = in_key;
 	f->required = a->required;
 	f->pattern = a->pattern == NULL ? "" : a->pattern;

@@ -47,6 +47,7 @@ struct lt_field {
 	regex_t regex;               /* compiled for the C locale; regexec only through lt_field_matches() */
 	bool has_min, has_max;
 	int64_t min, max;            /* in the unit of the field: int, days, unscaled decimal at scale */
+	bool wildcard;               /* built-in lists: "*" is a code */
 	size_t nvalue;               /* enum */
 	const char **value;
 	size_t ntransition;

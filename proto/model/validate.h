@@ -40,20 +40,25 @@ int lt_admit_change(const struct lt_catalogue *cat, const struct lt_writer_info 
     const struct lt_change *c, const struct lt_field_set *opened, size_t nopened,
     struct lt_violation *v);
 
-/* The same checks for one field's value on its own (import, put): type, enum, range, pattern, length. */
+/* The same checks for one field's value on its own (import, put): well-formed (FORMAT.md 2), type, enum, range, pattern, length,
+ * list. added and removed are not looked at. */
 int lt_field_check(const struct lt_field *f, const Ltpb__FieldSet *fs, struct lt_violation *v);
 
 /* shown: the record as it stands (exists false: it is being made). set and cleared: what is to be written, personal
- * fields among them. writer: one LT_WRITER_ bit. LT_OK or LT_E_REFUSED. */
+ * fields among them. writer: one LT_WRITER_ bit. LT_OK or LT_E_REFUSED. Covers: writers, creators, immutable, required (an
+ * empty text is no value; a required field is not cleared), transitions (where a value stands and another is to follow),
+ * checks (those that name a field being set, where every field has a value that is not withheld). What lt_admit_change()
+ * covers is not repeated. */
 int lt_write_check(const struct lt_collection *col, unsigned writer, const struct lt_shown *shown,
     const Ltpb__FieldSet *const *set, size_t nset, const char *const *cleared, size_t ncleared,
     bool is_delete, struct lt_violation *v);
 
 /* Key text from values of the key fields (percent-encoded, joined by '/'). values as fields; is_unit fields
- * come from unit when absent. LT_E_REFUSED with *v when a part is missing or does not match. */
+ * come from unit when absent. Appended to key. LT_E_REFUSED with *v when a part is missing or does not match; LT_E_NOMEM. */
 int lt_key_build(const struct lt_collection *col, const struct lt_unit *unit,
     const Ltpb__FieldSet *const *set, size_t nset, struct lt_buf *key, struct lt_violation *v);
-/* The key's parts as field sets (values typed), in the arena, in key order. */
+/* The key's parts as field sets (values typed), in the arena, in key order. A key has one spelling: only what
+ * must be is percent-encoded, with capital hex digits. LT_E_REFUSED, LT_E_NOMEM. */
 int lt_key_split(const struct lt_collection *col, const char *key, struct lt_arena *arena,
     Ltpb__FieldSet ***fields, size_t *n, struct lt_violation *v);
 

@@ -1,6 +1,7 @@
 lt_test(model change)
 lt_test(model value)
 lt_test(model catalogue)
+lt_test(model validate)
 
 # Merge against its definition: random histories from a reference in Python.
 add_executable(merge_harness model/merge_harness.c)
