@@ -31,24 +31,24 @@ struct act {
 #define NUMBER "^[1-9][0-9]{0,18}$"
 #define KEY(n, t, p) \
 	{ \
-		.name = n, .type = t, .max_len = (t) == LT_TYPE_TEXT ? 64 : 0, .pattern = p, \
-		.required = true \
+		.name = (n), .type = (t), .max_len = (t) == LT_TYPE_TEXT ? LT_NAME_MAX : 0, \
+		.pattern = (p), .required = true \
 	}
 #define TEXT(n, len) \
 	{ \
-		.name = n, .type = LT_TYPE_TEXT, .max_len = len \
+		.name = (n), .type = LT_TYPE_TEXT, .max_len = (len) \
 	}
 #define BYTES(n, len) \
 	{ \
-		.name = n, .type = LT_TYPE_BYTES, .max_len = len \
+		.name = (n), .type = LT_TYPE_BYTES, .max_len = (len) \
 	}
 #define CODES(n) \
 	{ \
-		.name = n, .type = LT_TYPE_SET, .max_len = 16384 \
+		.name = (n), .type = LT_TYPE_SET, .max_len = 16384 \
 	}
 #define WORD(n, ...) \
 	{ \
-		.name = n, .type = LT_TYPE_ENUM, .value = { __VA_ARGS__ } \
+		.name = (n), .type = LT_TYPE_ENUM, .value = { __VA_ARGS__ } \
 	}
 
 static const struct act acts[] = {

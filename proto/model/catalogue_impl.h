@@ -24,7 +24,7 @@
 #define LT_INDEXED_MAX 6 /* index_rule of the catalogue */
 #define LT_PATTERN_MAX 300
 #define LT_PATTERN_NODES_MAX 1000 /* of one pattern, repetitions written out */
-#define LT_PATTERNS_NODES_MAX 50000 /* of all patterns of a catalogue */
+#define LT_PATTERNS_NODES_MAX 20000 /* of all patterns of a catalogue; about 45 MiB when compiled */
 #define LT_PATTERN_REPEAT_MAX 255
 #define LT_PATTERN_DEPTH_MAX 8
 

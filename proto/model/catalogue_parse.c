@@ -39,7 +39,7 @@ fail(struct parse *p, int code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	if (p->collection == NULL)
 		return lt_err_set(p->err, code, "catalogue: %s", what);
@@ -282,7 +282,7 @@ static const struct word personal_words[] = {
 static int
 parse_words(struct parse *p, const json_t *o, struct lt_field *f)
 {
-	int type, policy, authority, personal, rc;
+	int type = 0, policy = 0, authority = 0, personal = 0, rc;
 
 	if ((rc = get_word(p, o, "type", type_words, COUNT(type_words), &type)) != LT_OK ||
 	    (rc = get_word(p, o, "merge", policy_words, COUNT(policy_words), &policy)) != LT_OK ||
@@ -316,7 +316,7 @@ parse_list_separator(struct parse *p, const json_t *o, struct lt_field *f)
 static int
 parse_scale(struct parse *p, const json_t *o, struct lt_field *f)
 {
-	int64_t n;
+	int64_t n = 0;
 	int rc;
 
 	if (f->rule.type != LT_TYPE_DECIMAL)
@@ -806,7 +806,7 @@ parse_collection_head(struct parse *p, json_t *o, struct lt_collection *c)
 		"readers", "writers", "creators", "cadence", "lane", "unit_rule", "immutable",
 		"key", "contains_personal_data", "contains_sensitive_personal_data",
 		"volume_per_commune", "fields", "source", "note", "practice_note", "checks" };
-	int lane, unit_rule, any, rc;
+	int lane = 0, unit_rule = 0, any, rc;
 
 	if ((rc = get_text(p, o, "id", LT_NAME_MAX, &c->id)) != LT_OK)
 		return rc;

@@ -32,7 +32,9 @@ refuse(struct pattern *s, const char *why)
 static char
 next(const struct pattern *s)
 {
-	return s->p < s->end ? *s->p : '\0';
+	if (s->p >= s->end)
+		return '\0';
+	return *s->p;
 }
 
 static bool

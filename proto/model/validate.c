@@ -80,29 +80,29 @@ has_authority(const struct lt_field *f, const struct lt_writer_info *who)
 	return false;
 }
 
-/* The field is known, not of the key, and the author's to write. */
-static int
-check_touch(const struct lt_collection *col, const struct lt_writer_info *who, const char *name,
-    const struct lt_field **out, struct lt_violation *v)
+/* The field, if it is known, not of the key, and the author's to write; NULL: refused. */
+static const struct lt_field *
+touch(const struct lt_collection *col, const struct lt_writer_info *who, const char *name,
+    struct lt_violation *v)
 {
 	const struct lt_field *f = lt_collection_field(col, name);
 
 	if (f == NULL)
-		return refuse_field(v, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, "field", name, NULL,
+		refuse_field(v, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, "field", name, NULL,
 		    "the collection has no such field", "loại hồ sơ này không có trường đó");
-	if (f->in_key)
-		return refuse_field(v, LTPB__REASON_CODE__REASON_BAD_KEY, "in_key", name, f,
+	else if (f->in_key)
+		refuse_field(v, LTPB__REASON_CODE__REASON_BAD_KEY, "in_key", name, f,
 		    "a key field stands in the key alone", "trường khóa chỉ nằm trong khóa");
-	if (!has_authority(f, who))
-		return refuse_field(v, LTPB__REASON_CODE__REASON_AUTHORITY, "authority", name, f,
-		    f->rule.authority == LT_AUTHORITY_HUB
-			? "only the hub may write this field"
-			: "only the unit that owns the record may write this field",
-		    f->rule.authority == LT_AUTHORITY_HUB
-			? "chỉ máy chủ tỉnh được ghi trường này"
-			: "chỉ đơn vị sở hữu hồ sơ được ghi trường này");
-	*out = f;
-	return LT_OK;
+	else if (has_authority(f, who))
+		return f;
+	else if (f->rule.authority == LT_AUTHORITY_HUB)
+		refuse_field(v, LTPB__REASON_CODE__REASON_AUTHORITY, "authority", name, f,
+		    "only the hub may write this field", "chỉ máy chủ tỉnh được ghi trường này");
+	else
+		refuse_field(v, LTPB__REASON_CODE__REASON_AUTHORITY, "authority", name, f,
+		    "only the unit that owns the record may write this field",
+		    "chỉ đơn vị sở hữu hồ sơ được ghi trường này");
+	return NULL;
 }
 
 static bool
@@ -160,7 +160,7 @@ static int
 check_set_fields(const struct lt_collection *col, const struct lt_writer_info *who,
     const struct lt_change *c, struct lt_violation *v)
 {
-	const struct lt_field *f = NULL;
+	const struct lt_field *f;
 	size_t i;
 	int rc;
 
@@ -171,9 +171,9 @@ check_set_fields(const struct lt_collection *col, const struct lt_writer_info *w
 			return refuse_field(v, LTPB__REASON_CODE__REASON_PERSONAL_IN_CLEAR,
 			    "personal", name, NULL, "the actor must not stand in the clear",
 			    "người thực hiện không được ghi công khai");
-		rc = check_touch(col, who, name, &f, v);
-		if (rc != LT_OK)
-			return rc;
+		f = touch(col, who, name, v);
+		if (f == NULL)
+			return LT_E_REFUSED;
 		if (f->rule.personal != LT_PERSONAL_NONE)
 			return refuse_field(v, LTPB__REASON_CODE__REASON_PERSONAL_IN_CLEAR,
 			    "personal", name, f, "personal data must not stand in the clear",
@@ -189,14 +189,13 @@ static int
 check_cleared(const struct lt_collection *col, const struct lt_writer_info *who,
     const struct lt_change *c, struct lt_violation *v)
 {
-	const struct lt_field *f = NULL;
+	const struct lt_field *f;
 	size_t i;
-	int rc;
 
 	for (i = 0; i < c->ncleared; i++) {
-		rc = check_touch(col, who, c->cleared[i], &f, v);
-		if (rc != LT_OK)
-			return rc;
+		f = touch(col, who, c->cleared[i], v);
+		if (f == NULL)
+			return LT_E_REFUSED;
 		if (f->is_unit)
 			return refuse_field(v, LTPB__REASON_CODE__REASON_UNIT_FIELD, "is_unit",
 			    f->rule.name, f, "the unit of a record cannot be cleared",
@@ -209,16 +208,15 @@ static int
 check_leaves(const struct lt_collection *col, const struct lt_writer_info *who,
     const struct lt_change *c, struct lt_violation *v)
 {
-	const struct lt_field *f = NULL;
+	const struct lt_field *f;
 	size_t i;
-	int rc;
 
 	for (i = 0; i < c->npersonal; i++) {
 		if (strcmp(c->personal[i], LT_ACTOR_FIELD) == 0)
 			continue;
-		rc = check_touch(col, who, c->personal[i], &f, v);
-		if (rc != LT_OK)
-			return rc;
+		f = touch(col, who, c->personal[i], v);
+		if (f == NULL)
+			return LT_E_REFUSED;
 		if (f->rule.personal == LT_PERSONAL_NONE)
 			return refuse_field(v, LTPB__REASON_CODE__REASON_BAD_LEAF, "personal",
 			    f->rule.name, f, "a field that is not personal must stand in the clear",

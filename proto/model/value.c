@@ -462,7 +462,9 @@ read_date(struct lt_reader *r, int32_t *days)
 static char
 peek(const struct lt_reader *r)
 {
-	return lt_reader_left(r) > 0 ? (char)r->p[0] : '\0';
+	if (lt_reader_left(r) == 0)
+		return '\0';
+	return (char)r->p[0];
 }
 
 /* Up to three digits of a second's fraction. */

@@ -170,7 +170,7 @@ test_locale(void **state)
 	assert_true(lt_field_matches(f, "abc_1"));
 	assert_false(lt_field_matches(f, "aBc"));
 	assert_false(lt_field_matches(f, "\xc3\xa9t\xc3\xa9"));
-	setlocale(LC_ALL, "C");
+	assert_non_null(setlocale(LC_ALL, "C"));
 	assert_true(lt_field_matches(f, "abc_1"));
 	assert_false(lt_field_matches(f, "aBc"));
 	lt_catalogue_unref(cat);
@@ -486,9 +486,9 @@ test_hostile_json(void **state)
 	memset(s, '[', 100000);
 	s[100000] = '\0';
 	assert_int_equal(parse_text(s, &err), LT_E_TOOBIG);
-	strcpy(s, "{\"a\":[");
+	memcpy(s, "{\"a\":[", 6);
 	for (i = 0; i < 70000; i++)
-		strcpy(s + 6 + 2 * i, "1,");
+		memcpy(s + 6 + 2 * i, "1,", 3);
 	assert_int_equal(parse_text(s, &err), LT_E_TOOBIG);
 	/* brackets in a text are no nesting */
 	snprintf(s, 100, "{\"format\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[\",\"version\":2}");

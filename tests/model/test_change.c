@@ -45,7 +45,7 @@ fixture_init(struct fixture *f)
 	for (i = 0; i < 3; i++) {
 		ltpb__field_set__init(&f->field[i]);
 		ltpb__value__init(&f->value[i]);
-		strcpy(f->name[i], names[i]);
+		(void)snprintf(f->name[i], sizeof(f->name[i]), "%s", names[i]);
 		f->field[i].name = f->name[i];
 		f->field[i].value = &f->value[i];
 		f->fields[i] = &f->field[i];
@@ -719,7 +719,7 @@ test_damage(void **state)
 			refused++;
 		free(copy);
 	}
-	copy = malloc(raw.len);
+	copy = malloc(raw.len + 1);
 	assert_non_null(copy);
 	for (i = 0; i < raw.len * 8; i++) {
 		memcpy(copy, raw.data, raw.len);

@@ -289,7 +289,7 @@ test_directives(void **state)
 		}
 		json_decref(o);
 	}
-	fclose(in);
+	assert_int_equal(fclose(in), 0);
 	assert_int_equal(n, 113);
 	assert_int_equal(alone, 3);
 }
@@ -330,7 +330,7 @@ sample_imports(const char *path)
 		}
 		json_decref(o);
 	}
-	fclose(in);
+	assert_int_equal(fclose(in), 0);
 	json_decref(head);
 	return n;
 }
@@ -726,6 +726,56 @@ test_admit_table(void **state)
 	assert_true(seen[R(FOREIGN_UNIT)] && seen[R(AUTHORITY)] && seen[R(BAD_LEAF)] &&
 		    seen[R(UNIT_FIELD)]);
 	assert_true(seen[R(ENUM)] && seen[R(PERSONAL_IN_CLEAR)] && seen[R(SET)]);
+}
+
+/* Whatever decodes after a bit was flipped is admitted or refused with words; nothing crashes. */
+static void
+test_admit_damaged(void **state)
+{
+	struct lt_writer_info who = { .lane = LT_LANE_NORMAL };
+	Ltpb__Change pb = LTPB__CHANGE__INIT;
+	size_t i, admitted = 0, refused = 0;
+	struct lt_buf raw;
+	struct draft d;
+
+	(void)state;
+	draft_init(&d, HP, HP_KEY);
+	draft_fields(&d,
+	    "village=Bản Một|members=5|class=ngheo|policy_codes=a;b|reviewed_date=2025-09-15|"
+	    "social_protection=true",
+	    d.set, &d.nset);
+	set_unit(&who.unit, "16906");
+	set_unit(&who.province, "40");
+	pb.collection = (char *)d.col->id;
+	pb.key = d.key;
+	pb.kind = LTPB__CHANGE_KIND__CHANGE_KIND_PUT;
+	pb.n_set = d.nset;
+	pb.set = d.set;
+	lt_buf_init(&raw, 0);
+	assert_int_equal(lt_change_encode(&pb, &raw), LT_OK);
+	for (i = 0; i < raw.len * 8; i++) {
+		struct lt_violation v = { 0 };
+		struct lt_arena arena;
+		struct lt_change c;
+
+		lt_arena_init(&arena, lt_arena_cap_for(raw.len));
+		raw.data[i / 8] ^= (uint8_t)(1u << i % 8);
+		if (lt_change_decode(lt_buf_slice(&raw), NULL, &arena, &c, NULL) == LT_OK) {
+			if (lt_admit_change(cat, &who, &c, NULL, 0, &v) == LT_OK) {
+				admitted++;
+			} else {
+				refused++;
+				assert_true(v.message[0] != '\0' && v.reason != OK);
+				assert_true(lt_text_valid(lt_slice_str(v.message)));
+				assert_true(lt_text_valid(lt_slice_str(v.message_vi)));
+			}
+		}
+		raw.data[i / 8] ^= (uint8_t)(1u << i % 8);
+		lt_arena_fini(&arena);
+	}
+	assert_true(admitted > 0 && refused > 0);
+	lt_buf_fini(&raw);
+	lt_arena_fini(&d.arena);
 }
 
 static void
@@ -1375,6 +1425,7 @@ main(void)
 		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_example_keys),
 		cmocka_unit_test(test_admit_table),
+		cmocka_unit_test(test_admit_damaged),
 		cmocka_unit_test(test_lane),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_field_check_malformed),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 static struct lt_arena arena;
@@ -307,8 +308,14 @@ test_every_day(void **state)
 
 	(void)state;
 	for (days = -719162; days <= 2932896; days++) {
+		time_t t = (time_t)days * 86400;
+		struct tm tm;
+
 		lt_days_to_date(days, &y, &m, &d);
 		assert_true(lt_date_to_days(y, m, d, &back));
+		if (gmtime_r(&t, &tm) == NULL || tm.tm_year + 1900 != y || tm.tm_mon + 1 != m ||
+		    tm.tm_mday != d)
+			fail_msg("%d is not %d-%d-%d", days, y, m, d);
 		if (back != days)
 			fail_msg("%d -> %d-%d-%d -> %d", days, y, m, d, back);
 		if (!((y == py && m == pm && d == pd + 1) || (y == py && m == pm + 1 && d == 1) ||
@@ -437,7 +444,7 @@ random_value(enum lt_type type, uint64_t *seed, char *text, uint8_t *bytes)
 		break;
 	case LT_TYPE_BOOL:
 		v->v_case = LTPB__VALUE__V_BOOLEAN;
-		v->boolean = r & 1;
+		v->boolean = (r & 1) != 0;
 		break;
 	case LT_TYPE_DECIMAL:
 		v->v_case = LTPB__VALUE__V_DECIMAL;
