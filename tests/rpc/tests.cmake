@@ -2,3 +2,19 @@ lt_test(rpc status)
 lt_test(rpc noise)
 lt_test(rpc frame)
 lt_test(rpc line)
+lt_test(rpc mux)
+lt_test(rpc pool)
+# The streaming service of the tests.
+add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/echo.pb-c.c ${CMAKE_CURRENT_BINARY_DIR}/echo.pb-c.h
+  COMMAND ${PROTOC_C} -I${CMAKE_CURRENT_SOURCE_DIR}/rpc --c_out=${CMAKE_CURRENT_BINARY_DIR}
+    ${CMAKE_CURRENT_SOURCE_DIR}/rpc/echo.proto
+  DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/rpc/echo.proto VERBATIM)
+add_library(lt_test_echo STATIC ${CMAKE_CURRENT_BINARY_DIR}/echo.pb-c.c)
+target_include_directories(lt_test_echo SYSTEM PUBLIC ${CMAKE_CURRENT_BINARY_DIR})
+target_compile_options(lt_test_echo PRIVATE -fPIE)
+target_link_libraries(lt_test_echo PUBLIC PkgConfig::PROTOBUFC)
+
+add_library(lt_test_rpc STATIC rpc/fixture.c)
+target_link_libraries(lt_test_rpc PUBLIC lt_test_echo lt_rpc PkgConfig::CMOCKA PRIVATE lt_build)
+lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
+lt_test(rpc hostile LIBS lt_test_rpc TIMEOUT 120)

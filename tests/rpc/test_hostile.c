@@ -1,0 +1,789 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/rpc/fixture.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sodium.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ECHO (&lttest__echo__descriptor)
+
+/* The server is as it was: somebody honest gets an answer. */
+static void
+still_serves(struct fx *fx)
+{
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct lt_conn *c = fx_dial(fx, true);
+	struct lt_status st;
+
+	assert_int_equal(
+	    lt_conn_call_wait(c, ECHO, "Say", &req.base, 10000, NULL, &st), LT_STATUS_OK);
+	lt_conn_close(c);
+}
+
+static struct lt_server_counts
+counts_of(struct fx *fx)
+{
+	struct lt_server_counts n;
+
+	lt_server_counts(fx->server, &n);
+	return n;
+}
+
+struct want {
+	struct fx *fx;
+	size_t offset;
+	uint64_t n;
+};
+
+static bool
+count_reached(void *arg)
+{
+	const struct want *w = arg;
+	struct lt_server_counts n = counts_of(w->fx);
+	uint64_t v;
+
+	memcpy(&v, (const char *)&n + w->offset, sizeof(v));
+	return v >= w->n;
+}
+
+#define UNTIL_COUNT(fx_, field, n_) \
+	fx_until(count_reached, \
+	    &(struct want){ (fx_), offsetof(struct lt_server_counts, field), (n_) }, \
+	    #field " has risen")
+
+/* Bytes of other protocols and random ones, announced huge lengths: closed without a word. */
+static void
+garbage(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} fixed[] = {
+		{ "GET / HTTP/1.1\r\nHost: hub\r\n\r\n", 29 },
+		{ "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11 },
+		{ "\xff\xff\xff\xff\xff\xff\xff\xff", 8 },
+		{ "\x00\x00\x00\x00", 4 },
+		{ "LTL1\xff\xff\xff\xff", 8 },
+		{ "LTL1\x00\x00", 6 },
+		{ "LTL1\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00", 14 },
+	};
+	uint8_t noise[700];
+	struct fx fx;
+	size_t i;
+	int fd;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	for (i = 0; i < 60; i++) {
+		fd = raw_connect(&fx, i % 2 == 0);
+		if (i / 2 < sizeof(fixed) / sizeof(fixed[0])) {
+			(void)send(fd, fixed[i / 2].bytes, fixed[i / 2].len, MSG_NOSIGNAL);
+		} else {
+			randombytes_buf(noise, sizeof(noise));
+			noise[0] |= 1; /* no length that would be waited for, no magic */
+			(void)send(fd, noise, sizeof(noise), MSG_NOSIGNAL);
+		}
+		assert_true(fd_until_closed(fd));
+		(void)close(fd);
+	}
+	still_serves(&fx);
+	assert_int_equal(fx.admitted, 1);
+	fx_stop(&fx);
+}
+
+/* Silent, and one byte at a time but never done: both are closed when the time for the handshake is over. */
+static void
+silent_strangers(void **state)
+{
+	const struct lt_server_options o = { .handshake_ms = 80 };
+	struct fx fx;
+	int fd[3];
+	size_t i;
+
+	(void)state;
+	fx_start(&fx, &o);
+	fd[0] = raw_connect(&fx, true);
+	fd[1] = raw_connect(&fx, false);
+	fd[2] = raw_connect(&fx, true);
+	(void)send(fd[2], "\0\x70half a knock", 14, MSG_NOSIGNAL);
+	for (i = 0; i < 3; i++) {
+		assert_true(fd_until_closed(fd[i]));
+		(void)close(fd[i]);
+	}
+	UNTIL_COUNT(&fx, handshake_late, 3);
+	still_serves(&fx);
+	fx_stop(&fx);
+}
+
+/* Above each limit a connection is closed at once; below it there is room again as soon as one goes. */
+static void
+limits_of_strangers(void **state)
+{
+	const struct lt_server_options total = { .handshakes_max = 3, .handshake_ms = 20000 };
+	const struct lt_server_options address = { .conns_per_address_max = 2,
+		.handshake_ms = 20000 };
+	const struct lt_server_options conns = { .conns_max = 2 };
+	const struct lt_server_options *all[] = { &total, &address, &conns };
+	const unsigned room[] = { 3, 2, 2 };
+	struct fx fx;
+	uint8_t hello[20];
+	unsigned i, k;
+	int fd[5];
+
+	(void)state;
+	for (k = 0; k < 3; k++) {
+		fx_start(&fx, all[k]);
+		for (i = 0; i < room[k]; i++) {
+			fd[i] = raw_connect(&fx, true);
+			assert_int_equal(recv(fd[i], hello, sizeof(hello), MSG_WAITALL), 20);
+			assert_memory_equal(hello, "LT1\n", 4);
+		}
+		fd[i] = raw_connect(&fx, true);
+		assert_int_equal(recv(fd[i], hello, 1, 0) <= 0, 1);
+		(void)close(fd[i]);
+		assert_int_equal(counts_of(&fx).over_limit, 1);
+		for (i = 0; i < room[k]; i++)
+			(void)close(fd[i]);
+		UNTIL_COUNT(&fx, bad_handshake, room[k]);
+		still_serves(&fx);
+		fx_stop(&fx);
+	}
+}
+
+/* Not known: message 1 is right, and the answer is a close; `closed` is not told. */
+static void
+unknown_principal(void **state)
+{
+	struct lt_dial_options o;
+	struct lt_conn *c;
+	struct fx fx;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	fx.admit_rc = LT_E_NOTFOUND;
+	o = fx_dial_options(&fx, true);
+	assert_int_equal(lt_dial(&o, &c, NULL), LT_E_DENIED);
+	UNTIL_COUNT(&fx, not_admitted, 1);
+	assert_int_equal(lt_server_connections(fx.server), 0);
+	fx.admit_rc = LT_OK;
+	still_serves(&fx);
+	fx_stop(&fx);
+	assert_int_equal(fx.closed, 1);
+}
+
+/* The deadline is the server's business: this caller does not keep time. */
+static void
+server_keeps_deadlines(void **state)
+{
+	struct lt_frame f;
+	struct fx fx;
+	struct raw r;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	raw_open(&r, &fx, true);
+	raw_request(&r, 1, "/lttest.Echo/Hold", 30);
+	(void)raw_send(&r, LT_FRAME_DATA, 3, 1, NULL, 0);
+	assert_int_equal(raw_end_of(&r, 1), LT_STATUS_DEADLINE_EXCEEDED);
+	/* Held calls that are over are answered by their handler: nothing is sent, the call is not opened again. */
+	fx_answer_all(&fx);
+	/* A request that never becomes whole. */
+	raw_request(&r, 3, "/lttest.Echo/Say", 30);
+	(void)raw_send(&r, LT_FRAME_DATA, 0, 3, "\x0a", 1);
+	assert_int_equal(raw_end_of(&r, 3), LT_STATUS_DEADLINE_EXCEEDED);
+	/* A stream with a deadline. */
+	raw_request(&r, 5, "/lttest.Echo/Count", 30);
+	(void)raw_send(&r, LT_FRAME_DATA, 3, 5, "\x10\x80\xd0\xac\xf3\x0e\x18\xe8\x07", 9);
+	assert_int_equal(raw_end_of(&r, 5), LT_STATUS_DEADLINE_EXCEEDED);
+	raw_request(&r, 7, "/lttest.Echo/Say", 0);
+	(void)raw_send(&r, LT_FRAME_DATA, 3, 7, NULL, 0);
+	assert_true(raw_next(&r, &f));
+	assert_int_equal(f.id, 7);
+	assert_int_equal(f.type, LT_FRAME_DATA);
+	assert_int_equal(raw_end_of(&r, 7), LT_STATUS_OK);
+	raw_close(&r);
+	fx_stop(&fx);
+}
+
+struct data_frame {
+	uint8_t flags;
+	const char *bytes;
+	size_t len;
+};
+
+/* Requests that are wrong in a way that the call can be told. */
+static void
+bad_requests(void **state)
+{
+	static const struct {
+		const char *descr;
+		const char *method;
+		struct data_frame data[2];
+		int status;
+	} cases[] = {
+		{ "good", "/lttest.Echo/Say", { { 3, "\x0a\x01x", 3 } }, LT_STATUS_OK },
+		{ "malformed", "/lttest.Echo/Say", { { 3, "\x0a\x05x", 3 } },
+		    LT_STATUS_INVALID_ARGUMENT },
+		{ "text with a NUL", "/lttest.Echo/Fail",
+		    { { 3,
+			"\x12\x02"
+			"a\0",
+			4 } },
+		    LT_STATUS_INVALID_ARGUMENT },
+		{ "compressed", "/lttest.Echo/Say", { { 7, "\x0a\x01x", 3 } },
+		    LT_STATUS_INVALID_ARGUMENT },
+		{ "no message", "/lttest.Echo/Say", { { 2, "", 0 } }, LT_STATUS_INVALID_ARGUMENT },
+		{ "in two pieces", "/lttest.Echo/Say", { { 0, "\x0a\x01", 2 }, { 3, "x", 1 } },
+		    LT_STATUS_OK },
+		{ "two messages", "/lttest.Echo/Hold", { { 1, "", 0 }, { 1, "", 0 } },
+		    LT_STATUS_INVALID_ARGUMENT },
+		{ "no such method", "/lttest.Echo/Sing", { { 3, "", 0 } },
+		    LT_STATUS_UNIMPLEMENTED },
+		{ "no such service", "/lttest.Ech/Say", { { 3, "", 0 } }, LT_STATUS_UNIMPLEMENTED },
+		{ "no method at all", "", { { 3, "", 0 } }, LT_STATUS_UNIMPLEMENTED },
+	};
+	uint32_t id = 1;
+	struct fx fx;
+	struct raw r;
+	size_t i, k;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	raw_open(&r, &fx, true);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++, id += 2) {
+		print_message("%s\n", cases[i].descr);
+		if (cases[i].method[0] == '\0')
+			(void)raw_send(&r, LT_FRAME_REQUEST, 0, id, "\x10\x01", 2);
+		else
+			raw_request(&r, id, cases[i].method, 0);
+		for (k = 0; k < 2 && cases[i].data[k].bytes != NULL; k++)
+			(void)raw_send(&r, LT_FRAME_DATA, cases[i].data[k].flags, id,
+			    cases[i].data[k].bytes, cases[i].data[k].len);
+		assert_int_equal(raw_end_of(&r, id), cases[i].status);
+	}
+	/* A head that is none, and one with random bytes. */
+	(void)raw_send(&r, LT_FRAME_REQUEST, 0, id, "\xff\xff\xff", 3);
+	assert_int_equal(raw_end_of(&r, id), LT_STATUS_INVALID_ARGUMENT);
+	/* A type from a newer program is skipped. */
+	(void)raw_send(&r, 16, 0x55, 77, "future", 6);
+	raw_request(&r, id + 2, "/lttest.Echo/Say", 0);
+	(void)raw_send(&r, LT_FRAME_DATA, 3, id + 2, NULL, 0);
+	assert_int_equal(raw_end_of(&r, id + 2), LT_STATUS_OK);
+	fx_answer_all(&fx);
+	raw_close(&r);
+	fx_stop(&fx);
+}
+
+/* Breaking the rules of the frames ends the connection. */
+static void
+rule_breakers(void **state)
+{
+	struct fx fx;
+	struct raw r;
+	int k;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	for (k = 0; k < 12; k++) {
+		raw_open(&r, &fx, k % 2 == 0);
+		switch (k) {
+		case 0:
+			(void)raw_send(&r, LT_FRAME_DATA, 0, 1, "x", 1);
+			break;
+		case 1:
+			(void)raw_send(&r, 9, 0, 1, NULL, 0);
+			break;
+		case 2:
+			(void)raw_send(&r, 0, 0, 1, NULL, 0);
+			break;
+		case 3: /* our numbers are the odd ones */
+			raw_request(&r, 2, "/lttest.Echo/Say", 0);
+			break;
+		case 4: /* a number twice */
+			raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+			raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+			break;
+		case 5: /* a call never opened */
+			(void)raw_send(&r, LT_FRAME_CANCEL, 0, 99, NULL, 0);
+			break;
+		case 6: /* END is the server's */
+			raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+			(void)raw_send(&r, LT_FRAME_END, 0, 1, NULL, 0);
+			break;
+		case 7: /* credit beyond measure */
+			raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+			(void)raw_send(&r, LT_FRAME_CREDIT, 0, 1, "\x7f\xff\xff\xff", 4);
+			break;
+		case 8: /* data behind the last */
+			raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+			(void)raw_send(&r, LT_FRAME_DATA, 3, 1, NULL, 0);
+			(void)raw_send(&r, LT_FRAME_DATA, 0, 1, "x", 1);
+			break;
+		case 9: /* flag of no meaning */
+			(void)raw_send(&r, LT_FRAME_CANCEL, 1, 1, NULL, 0);
+			break;
+		case 10: /* a frame altered on the way */
+			(void)send(
+			    r.fd, "\0\x20xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 34, MSG_NOSIGNAL);
+			break;
+		default: /* length beyond the largest */
+			(void)send(r.fd, "\xff\xff", 2, MSG_NOSIGNAL);
+			break;
+		}
+		raw_until_closed(&r);
+		raw_close(&r);
+		UNTIL_COUNT(&fx, cut, (uint64_t)k + 1);
+	}
+	still_serves(&fx);
+	fx_answer_all(&fx);
+	fx_stop(&fx);
+}
+
+/* A peer that respects its credit may send a message of 1 MiB; one byte more is refused for the call alone. */
+static void
+credit_and_size(void **state)
+{
+	static uint8_t big[16384];
+	struct lt_frame f;
+	struct fx fx;
+	struct raw r;
+	size_t credit = 65536, sent = 0, n;
+	int status = -1;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	raw_open(&r, &fx, true);
+	raw_request(&r, 1, "/lttest.Echo/Say", 0);
+	while (status < 0) {
+		n = credit < sizeof(big) ? credit : sizeof(big);
+		if (n != 0) {
+			(void)raw_send(&r, LT_FRAME_DATA, 0, 1, big, n);
+			credit -= n;
+			sent += n;
+			continue;
+		}
+		assert_true(raw_next(&r, &f));
+		if (f.type == LT_FRAME_CREDIT && f.id == 1)
+			credit += lt_load_u32(f.payload.data);
+		if (f.type == LT_FRAME_END && f.id == 1)
+			status = 1;
+	}
+	/* Counted before it is stored: never more than one window beyond the limit was let in. */
+	assert_true(sent > 1048576 && sent <= 1048576 + 65536);
+	raw_request(&r, 3, "/lttest.Echo/Say", 0);
+	for (n = 0; n < 5; n++)
+		(void)raw_send(&r, LT_FRAME_DATA, 0, 3, big, n < 4 ? sizeof(big) : 1);
+	raw_request(&r, 5, "/lttest.Echo/Say", 0);
+	(void)raw_send(&r, LT_FRAME_DATA, 3, 5, NULL, 0);
+	assert_int_equal(raw_end_of(&r, 5), LT_STATUS_OK); /* credit had come back in time */
+	raw_close(&r);
+
+	still_serves(&fx);
+	fx_answer_all(&fx);
+	fx_stop(&fx);
+}
+
+static void
+block(void *arg)
+{
+	_Atomic bool *go = arg;
+
+	while (!*go)
+		(void)poll(NULL, 0, 1);
+}
+
+/* While nobody consumes (all workers are busy) one window and no byte more may be sent on a call. */
+static void
+credit_overrun(void **state)
+{
+	static uint8_t big[16384];
+	_Atomic bool go = false;
+	struct fx fx;
+	struct raw r;
+	int over, n;
+
+	(void)state;
+	for (over = 0; over < 2; over++) {
+		fx_start(&fx, NULL);
+		raw_open(&r, &fx, true);
+		fx_until_connections(&fx, 1);
+		go = false;
+		for (n = 0; n < 4; n++)
+			assert_int_equal(lt_pool_submit(fx.pool, block, &go), LT_OK);
+		raw_request(&r, 1, "/lttest.Echo/Hold", 0);
+		(void)raw_send(&r, LT_FRAME_DATA, 1, 1, "\x10\x01", 2);
+		for (n = 0; n < 3; n++)
+			(void)raw_send(&r, LT_FRAME_DATA, 0, 1, big, sizeof(big));
+		(void)raw_send(&r, LT_FRAME_DATA, 0, 1, big, sizeof(big) - 2 + (size_t)over);
+		if (over) {
+			raw_until_closed(&r);
+			go = true;
+		} else {
+			go = true;
+			(void)raw_send(&r, LT_FRAME_DATA, 1, 1, NULL, 0);
+			assert_int_equal(
+			    raw_end_of(&r, 1), LT_STATUS_INVALID_ARGUMENT); /* two messages */
+		}
+		assert_int_equal(counts_of(&fx).cut, over);
+		raw_close(&r);
+		still_serves(&fx);
+		fx_answer_all(&fx);
+		fx_stop(&fx);
+	}
+}
+
+/* Asks for much and reads nothing, pinging all the time: cut when its queue has stood still. */
+static void
+never_reads(void **state)
+{
+	const struct lt_server_options o = { .idle_ms = 300 };
+	static const uint8_t request[] = { 0x18, 0x80, 0xb5, 0x18 }; /* size: 400,000 */
+	struct fx fx;
+	struct raw r;
+	uint32_t id;
+	int small = 4096;
+
+	(void)state;
+	fx_start(&fx, &o);
+	raw_open(&r, &fx, true);
+	(void)setsockopt(r.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	for (id = 1; id < 80; id += 2) {
+		raw_request(&r, id, "/lttest.Echo/Say", 0);
+		(void)raw_send(&r, LT_FRAME_CREDIT, 0, id, "\x01\0\0\0", 4);
+		(void)raw_send(&r, LT_FRAME_DATA, 3, id, request, sizeof(request));
+	}
+	while (raw_send(&r, LT_FRAME_PONG, 0, 0, "12345678", 8))
+		(void)poll(NULL, 0, 5);
+	UNTIL_COUNT(&fx, cut, 1);
+	fx_until_connections(&fx, 0);
+	raw_close(&r);
+	still_serves(&fx);
+	fx_stop(&fx);
+}
+
+/* Pings without end whose answers nobody reads: the control queue is bounded. */
+static void
+ping_flood(void **state)
+{
+	struct fx fx;
+	struct raw r;
+	int small = 4096;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	raw_open(&r, &fx, false);
+	(void)setsockopt(r.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	while (raw_send(&r, LT_FRAME_PING, 0, 0, "12345678", 8))
+		;
+	UNTIL_COUNT(&fx, cut, 1);
+	raw_close(&r);
+	still_serves(&fx);
+	fx_stop(&fx);
+}
+
+/* Says nothing after the handshake: pinged, then closed. One that answers stays. */
+static void
+idle(void **state)
+{
+	const struct lt_server_options o = { .idle_ms = 100 };
+	struct lt_frame f;
+	struct fx fx;
+	struct raw dead, alive;
+	struct pollfd pfd;
+
+	(void)state;
+	fx_start(&fx, &o);
+	raw_open(&dead, &fx, true);
+	raw_open(&alive, &fx, false);
+	fx_until_connections(&fx, 2);
+	pfd.fd = alive.fd;
+	pfd.events = POLLIN;
+	/* raw_next() answers PING, so the living one lives at least until the dead one is gone. */
+	raw_request(&alive, 1, "/lttest.Echo/Hold", 1500);
+	(void)raw_send(&alive, LT_FRAME_DATA, 3, 1, NULL, 0);
+	assert_int_equal(raw_end_of(&alive, 1), LT_STATUS_DEADLINE_EXCEEDED);
+	assert_int_equal(counts_of(&fx).cut, 1);
+	assert_true(fd_until_closed(dead.fd));
+	(void)f;
+	(void)pfd;
+	raw_close(&dead);
+	raw_close(&alive);
+	fx_answer_all(&fx);
+	fx_stop(&fx);
+}
+
+/* ---- a hub that is the enemy ---- */
+
+struct enemy {
+	int fd; /* listening */
+	char url[64];
+	struct fx *fx;
+	void (*act)(struct raw *r);
+	pthread_t thread;
+};
+
+static void *
+enemy_run(void *arg)
+{
+	struct enemy *e = arg;
+	struct raw r;
+
+	raw_accept(&r, accept(e->fd, NULL, NULL), false, e->fx);
+	e->act(&r);
+	while (!r.eof) {
+		struct lt_frame f;
+
+		if (!raw_next(&r, &f))
+			break;
+	}
+	raw_close(&r);
+	return NULL;
+}
+
+static void
+enemy_start(struct enemy *e, struct fx *fx, void (*act)(struct raw *r))
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(in);
+
+	e->fx = fx;
+	e->act = act;
+	e->fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(e->fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(e->fd, 1), 0);
+	assert_int_equal(getsockname(e->fd, (struct sockaddr *)&in, &len), 0);
+	(void)snprintf(e->url, sizeof(e->url), "tcp://127.0.0.1:%d", (int)ntohs(in.sin_port));
+	assert_int_equal(pthread_create(&e->thread, NULL, enemy_run, e), 0);
+}
+
+static void
+await_request(struct raw *r)
+{
+	struct lt_frame f;
+
+	do
+		assert_true(raw_next(r, &f));
+	while (f.type != LT_FRAME_DATA || (f.flags & LT_DATA_NO_MORE) == 0);
+}
+
+static void
+act_credit(struct raw *r)
+{
+	static uint8_t big[16384];
+	int n;
+
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_DATA, 1, 1, NULL, 0); /* the callback of this one waits */
+	for (n = 0; n < 5; n++)
+		(void)raw_send(r, LT_FRAME_DATA, 0, 1, big, n < 4 ? sizeof(big) : 1);
+}
+
+static void
+act_malformed(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_DATA, 1, 1, "\x0a\x7f", 2);
+	(void)raw_send(r, LT_FRAME_END, 0, 1, NULL, 0);
+}
+
+static void
+act_zstd(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_DATA, 5, 1, "x", 1);
+}
+
+static void
+act_nothing(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_END, 0, 1, NULL, 0);
+}
+
+static void
+act_two(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_DATA, 1, 1, NULL, 0);
+	(void)raw_send(r, LT_FRAME_DATA, 1, 1, NULL, 0);
+	(void)raw_send(r, LT_FRAME_END, 0, 1, NULL, 0);
+}
+
+static void
+act_half(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_DATA, 0, 1, "\x0a", 1);
+	(void)raw_send(r, LT_FRAME_END, 0, 1, NULL, 0);
+}
+
+static void
+act_bad_status(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_END, 0, 1, "\xff\xff", 2);
+}
+
+static void
+act_unasked(struct raw *r)
+{
+	await_request(r);
+	(void)raw_send(r, LT_FRAME_END, 0, 99, NULL, 0);
+}
+
+static void
+act_huge(struct raw *r)
+{
+	await_request(r);
+	(void)send(r->fd, "\xff\xff", 2, MSG_NOSIGNAL);
+}
+
+/* Calls the client, which serves nothing and says so; then answers. */
+static void
+act_calls_back(struct raw *r)
+{
+	await_request(r);
+	raw_request(r, 2, "/lttest.Echo/Say", 0);
+	if (raw_end_of(r, 2) == LT_STATUS_UNIMPLEMENTED) {
+		(void)raw_send(r, LT_FRAME_DATA, 1, 1, NULL, 0);
+		(void)raw_send(r, LT_FRAME_END, 0, 1, NULL, 0);
+	} else {
+		(void)raw_send(r, LT_FRAME_END, 0, 1, "\x08\x0d", 2);
+	}
+}
+
+/* Whatever the hub does, the call ends with an error that says so, and the client can be closed. */
+static void
+enemy_hub(void **state)
+{
+	static const struct {
+		const char *descr;
+		void (*act)(struct raw *r);
+		int status;
+	} cases[] = {
+		{ "malformed answer", act_malformed, LT_STATUS_INTERNAL },
+		{ "compressed answer", act_zstd, LT_STATUS_INTERNAL },
+		{ "OK without an answer", act_nothing, LT_STATUS_INTERNAL },
+		{ "two answers", act_two, LT_STATUS_INTERNAL },
+		{ "half an answer", act_half, LT_STATUS_INTERNAL },
+		{ "malformed status", act_bad_status, LT_STATUS_INTERNAL },
+		{ "ends a call never opened", act_unasked, LT_STATUS_UNAVAILABLE },
+		{ "huge length", act_huge, LT_STATUS_UNAVAILABLE },
+		{ "calls the client", act_calls_back, LT_STATUS_OK },
+	};
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct lt_dial_options o;
+	struct lt_status st;
+	struct lt_conn *c;
+	struct enemy e;
+	struct fx fx;
+	size_t i;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].descr);
+		enemy_start(&e, &fx, cases[i].act);
+		o = fx_dial_options(&fx, true);
+		o.url = e.url;
+		assert_int_equal(lt_dial(&o, &c, NULL), LT_OK);
+		assert_int_equal(lt_conn_call_wait(c, ECHO, "Say", &req.base, 15000, NULL, &st),
+		    cases[i].status);
+		lt_conn_close(c);
+		pthread_join(e.thread, NULL);
+		(void)close(e.fd);
+	}
+	fx_stop(&fx);
+}
+
+struct waits {
+	_Atomic bool go, ended;
+	enum lt_status_code code;
+};
+
+static void
+waits_item(void *ctx, const ProtobufCMessage *m)
+{
+	(void)m;
+	block(&((struct waits *)ctx)->go);
+}
+
+static void
+waits_end(void *ctx, const struct lt_status *status)
+{
+	struct waits *w = ctx;
+
+	w->code = status->code;
+	w->ended = true;
+}
+
+static bool
+has_died(void *arg)
+{
+	return !lt_conn_alive(arg);
+}
+
+/* A hub that sends beyond the credit of a slow client loses the connection. */
+static void
+enemy_overruns(void **state)
+{
+	static const struct lt_call_ops ops = { waits_item, waits_end };
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct waits w = { .go = false };
+	struct lt_dial_options o;
+	struct lt_conn *c;
+	struct enemy e;
+	struct fx fx;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	enemy_start(&e, &fx, act_credit);
+	o = fx_dial_options(&fx, true);
+	o.url = e.url;
+	assert_int_equal(lt_dial(&o, &c, NULL), LT_OK);
+	assert_int_equal(lt_conn_call(c, ECHO, "Count", &req.base, 0, &ops, &w, NULL), LT_OK);
+	fx_until(has_died, c, "the client ends the connection");
+	assert_false(w.ended);
+	w.go = true;
+	lt_conn_close(c);
+	assert_true(w.ended);
+	assert_int_equal(w.code, LT_STATUS_UNAVAILABLE);
+	pthread_join(e.thread, NULL);
+	(void)close(e.fd);
+	fx_stop(&fx);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(garbage),
+		cmocka_unit_test(silent_strangers),
+		cmocka_unit_test(limits_of_strangers),
+		cmocka_unit_test(unknown_principal),
+		cmocka_unit_test(server_keeps_deadlines),
+		cmocka_unit_test(bad_requests),
+		cmocka_unit_test(rule_breakers),
+		cmocka_unit_test(credit_and_size),
+		cmocka_unit_test(credit_overrun),
+		cmocka_unit_test(never_reads),
+		cmocka_unit_test(ping_flood),
+		cmocka_unit_test(idle),
+		cmocka_unit_test(enemy_hub),
+		cmocka_unit_test(enemy_overruns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
