@@ -430,7 +430,8 @@ make_succession(struct maker *m, const struct lt_succession_info *s)
 		rc = put(m, "old_name", s->old_name);
 	if (rc != LT_OK)
 		return rc;
-	strcpy(key, s->old_code);
+	/* districts without communes of their own had no commune code */
+	strcpy(key, s->old_code[0] != 0 ? s->old_code : "_");
 	strcat(key, "/");
 	strcat(key, s->new_code);
 	return emit(m, "_", key);
@@ -453,8 +454,7 @@ make_one(struct maker *m, enum lt_units_rows what, size_t i)
 
 	if (what == LT_ROWS_SUCCESSION) {
 		s = &m->succession->row[i];
-		return s->old_code[0] != 0 && in_province(m, s->new_code) ? make_succession(m, s)
-									  : LT_OK;
+		return in_province(m, s->new_code) ? make_succession(m, s) : LT_OK;
 	}
 	u = &m->units->unit[i];
 	if (!in_province(m, u->code))

@@ -53,7 +53,7 @@ int lt_succession_whole(const struct lt_succession *s, const char *old_code, str
 enum lt_units_rows {
 	LT_ROWS_COMMUNE_PROFILE, /* commune_profile of each commune: name, type, old_communes */
 	LT_ROWS_UNIT, /* _unit: the province and its communes */
-	LT_ROWS_SUCCESSION, /* _succession: all rows that lead to them and have an old code */
+	LT_ROWS_SUCCESSION, /* _succession: all rows that lead to them; the old code is "_" where there was none */
 };
 
 /* Called for each record in order of unit or key. value: fields a change carries, by name. */
