@@ -641,8 +641,12 @@ parse_and_check(const struct lt_field *f, struct lt_slice text, struct lt_arena 
 	struct lt_err err = { "" };
 	int rc = lt_value_parse(f->rule.type, f->scale, text, arena, out, &err);
 
-	if (rc == LT_OK)
-		return lt_import_check_value(f, *out, fault);
+	if (rc == LT_OK) {
+		rc = lt_import_check_value(f, *out, fault);
+		if (rc != LT_OK)
+			*out = NULL;
+		return rc;
+	}
 	*out = NULL;
 	if (rc == LT_E_NOMEM)
 		return rc;

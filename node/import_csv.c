@@ -12,7 +12,7 @@
 struct lt_csv {
 	struct lt_csv_source source;
 	char separator;
-	bool whole_lines, bom, eof;
+	bool whole_lines, bom, eof, guessed;
 	size_t record_max;
 	uint64_t records_max;
 	uint8_t *buf; /* owned; unread bytes are buf[start..end) */
@@ -456,9 +456,11 @@ lt_csv_open(const struct lt_csv_options *opt, struct lt_csv **out, struct lt_err
 	}
 	if (!r->whole_lines)
 		take_sep_line(r, opt->separator);
-	if (r->separator == 0)
+	if (r->separator == 0) {
+		r->guessed = !r->whole_lines;
 		r->separator = sniff(lt_slice(r->buf + r->start, unread(r)),
 		    opt->header_line >= r->line ? opt->header_line - r->line + 1 : 0);
+	}
 	*out = r;
 	return LT_OK;
 }
@@ -483,6 +485,18 @@ char
 lt_csv_separator(const struct lt_csv *r)
 {
 	return r->separator;
+}
+
+bool
+lt_csv_separator_guessed(const struct lt_csv *r)
+{
+	return r->guessed;
+}
+
+void
+lt_csv_separator_set(struct lt_csv *r, char separator)
+{
+	r->separator = separator;
 }
 
 struct lt_slice

@@ -67,6 +67,10 @@ void lt_csv_close(struct lt_csv *r); /* NULL allowed */
 
 bool lt_csv_bom(const struct lt_csv *r);
 char lt_csv_separator(const struct lt_csv *r);
+/* Nobody gave it: it was found by counting. A caller who knows the header can do better. */
+bool lt_csv_separator_guessed(const struct lt_csv *r);
+/* Before the first lt_csv_next(). */
+void lt_csv_separator_set(struct lt_csv *r, char separator);
 /* The first bytes without mark, before the first lt_csv_next(). *cut: there is more. */
 struct lt_slice lt_csv_head(const struct lt_csv *r, bool *cut);
 

@@ -118,6 +118,31 @@ find_collection(struct lt_import *im, struct lt_err *err)
 	return check_map(im, err);
 }
 
+/* The separator under which the header is found; when there is none, the guess stays. */
+static void
+find_separator(struct lt_import *im, struct lt_slice head)
+{
+	static const char seps[] = ";\t,|";
+	struct lt_csv *whole = im->csv;
+	bool found = false;
+	size_t i;
+
+	for (i = 0; seps[i] != 0 && !found; i++) {
+		struct lt_slice s = head;
+		struct lt_csv_options o = { .source = { lt_csv_read_slice, &s },
+			.separator = seps[i] };
+
+		if (lt_csv_open(&o, &im->csv, NULL) != LT_OK)
+			break;
+		/* a header with something wrong in it is one too */
+		found = lt_import_take_header(im, NULL) != LT_E_NOTFOUND;
+		lt_csv_close(im->csv);
+		if (found)
+			lt_csv_separator_set(whole, seps[i]);
+	}
+	im->csv = whole;
+}
+
 static int
 open_file(struct lt_import *im, struct lt_err *err)
 {
@@ -147,6 +172,8 @@ open_file(struct lt_import *im, struct lt_err *err)
 	rc = lt_charset_settle(wanted, lt_csv_bom(im->csv), head, cut, &im->rules.charset, err);
 	if (rc != LT_OK || im->opt.json_lines)
 		return rc;
+	if (lt_csv_separator_guessed(im->csv))
+		find_separator(im, head);
 	return lt_import_take_header(im, err);
 }
 
@@ -391,6 +418,20 @@ judge_key_field(
 	return LT_OK;
 }
 
+/* The unit in the key: it may be another's, which is judged by itself. */
+static struct lt_unit
+key_unit(const struct lt_import *im, const struct lt_collection *col, const struct row_values *rv)
+{
+	struct lt_unit u = im->opt.unit;
+	size_t i;
+
+	for (i = 0; i < col->nkey; i++)
+		if (col->field[col->key[i]].is_unit &&
+		    lt_unit_set(&u, lt_slice_str(rv->value[col->key[i]]->text)) != LT_OK)
+			u = im->opt.unit;
+	return u;
+}
+
 static int
 judge_key(struct lt_import *im, struct lt_import_row *row, struct row_values *rv)
 {
@@ -398,6 +439,7 @@ judge_key(struct lt_import *im, struct lt_import_row *row, struct row_values *rv
 	const Ltpb__FieldSet *part[LT_KEY_FIELDS_MAX];
 	struct lt_violation v = { 0 };
 	struct lt_buf key = { 0 };
+	struct lt_unit of;
 	size_t i;
 	int rc = LT_OK;
 
@@ -409,7 +451,8 @@ judge_key(struct lt_import *im, struct lt_import_row *row, struct row_values *rv
 		if (part[i] == NULL)
 			return LT_E_NOMEM;
 	}
-	rc = lt_key_build(col, &im->opt.unit, part, col->nkey, &key, &v);
+	of = key_unit(im, col, rv);
+	rc = lt_key_build(col, &of, part, col->nkey, &key, &v);
 	if (rc == LT_OK)
 		row->key = lt_arena_dup(&im->row, key.data, key.len);
 	lt_buf_fini(&key);

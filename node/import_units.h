@@ -56,7 +56,8 @@ enum lt_units_rows {
 	LT_ROWS_SUCCESSION, /* _succession: all rows that lead to them; the old code is "_" where there was none */
 };
 
-/* Called for each record in order of unit or key. value: fields a change carries, by name. */
+/* Called for each record, in order of the list's codes. set: fields that a change carries, by name; all lives
+ * until fn returns. */
 typedef int lt_units_row_fn(
     void *ctx, const struct lt_unit *unit, const char *key, Ltpb__FieldSet **set, size_t nset);
 

@@ -47,11 +47,11 @@ chance(struct rng *r, int percent)
 
 /* ---- people ---- */
 
-static const char *const families[] = { "Lô", "Vi", "Lương", "Ngân", "Hà", "Lữ", "Kha", "Moong", "Cụt",
-	"Lộc", "Vang", "Quang", "Nguyễn", "Trần", "Lê", "Phan" };
-static const char *const given[] = { "An", "Bình", "Chung", "Dung", "Điệp", "Giang", "Hạnh", "Hường",
-	"Khoa", "Lan", "Minh", "Ngọc", "Oanh", "Phúc", "Quý", "Sơn", "Thảo", "Tú", "Uyên", "Vinh", "Xuân",
-	"Yến" };
+static const char *const families[] = { "Lô", "Vi", "Lương", "Ngân", "Hà", "Lữ", "Kha", "Moong",
+	"Cụt", "Lộc", "Vang", "Quang", "Nguyễn", "Trần", "Lê", "Phan" };
+static const char *const given[] = { "An", "Bình", "Chung", "Dung", "Điệp", "Giang", "Hạnh",
+	"Hường", "Khoa", "Lan", "Minh", "Ngọc", "Oanh", "Phúc", "Quý", "Sơn", "Thảo", "Tú", "Uyên",
+	"Vinh", "Xuân", "Yến" };
 static const char *const peoples[] = { "Thái", "Khơ Mú", "Mông", "Thổ", "Kinh" };
 
 struct person {
@@ -70,8 +70,8 @@ make_person(struct rng *r, struct person *p)
 	    families[between(r, 0, (int)COUNT(families) - 1)], woman ? "Thị" : "Văn",
 	    given[between(r, 0, (int)COUNT(given) - 1)]);
 	/* 099, century and sex, year of birth, six digits */
-	snprintf(p->id_no, sizeof(p->id_no), "099%d%02d%06d", (born >= 2000 ? 2 : 0) + (woman ? 1 : 0),
-	    born % 100, between(r, 0, 999999));
+	snprintf(p->id_no, sizeof(p->id_no), "099%d%02d%06d",
+	    (born >= 2000 ? 2 : 0) + (woman ? 1 : 0), born % 100, between(r, 0, 999999));
 	snprintf(p->phone, sizeof(p->phone), "0000%06d", between(r, 0, 999999));
 }
 
@@ -148,14 +148,16 @@ put_day(json_t *o, const char *name, int32_t day)
 static void
 put_moment(json_t *o, const char *name, struct moment at)
 {
-	int64_t minutes = (int64_t)at.day * 1440 + at.minute - 7 * 60; /* Asia/Ho_Chi_Minh is UTC+7 */
+	int64_t minutes =
+	    (int64_t)at.day * 1440 + at.minute - 7 * 60; /* Asia/Ho_Chi_Minh is UTC+7 */
 	int32_t day = (int32_t)(minutes >= 0 ? minutes / 1440 : -((1439 - minutes) / 1440));
 	int minute = (int)(minutes - (int64_t)day * 1440);
 	char text[40];
 	int y, m, d;
 
 	lt_days_to_date(day, &y, &m, &d);
-	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:00.000Z", y, m, d, minute / 60, minute % 60);
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:00.000Z", y, m, d, minute / 60,
+	    minute % 60);
 	json_object_set_new(o, name, json_string(text));
 }
 
@@ -171,19 +173,22 @@ struct procedure {
 /* Weights after what the service centres of communes publish: certification and civil status
  * are most of a day, land is most of what stays open. */
 static const struct procedure procedures[] = {
-	{ 24, "2.000815", "Chứng thực bản sao từ bản chính giấy tờ, văn bản", "chung_thuc", "xa", 0, 8000 },
-	{ 8, "2.000884", "Chứng thực chữ ký trong các giấy tờ, văn bản", "chung_thuc", "xa", 0, 10000 },
+	{ 24, "2.000815", "Chứng thực bản sao từ bản chính giấy tờ, văn bản", "chung_thuc", "xa", 0,
+	    8000 },
+	{ 8, "2.000884", "Chứng thực chữ ký trong các giấy tờ, văn bản", "chung_thuc", "xa", 0,
+	    10000 },
 	{ 12, "1.001193", "Đăng ký khai sinh", "ho_tich", "xa", 1, 0 },
 	{ 9, "1.004873", "Cấp giấy xác nhận tình trạng hôn nhân", "ho_tich", "xa", 3, 0 },
 	{ 6, "2.000635", "Cấp bản sao trích lục hộ tịch", "ho_tich", "xa", 0, 8000 },
 	{ 4, "1.000894", "Đăng ký kết hôn", "ho_tich", "xa", 1, 0 },
 	{ 3, "1.000656", "Đăng ký khai tử", "ho_tich", "xa", 1, 0 },
 	{ 3, "1.004859", "Thay đổi, cải chính, bổ sung thông tin hộ tịch", "ho_tich", "xa", 3, 0 },
-	{ 6, "1.012783", "Đăng ký đất đai, cấp giấy chứng nhận quyền sử dụng đất lần đầu", "dat_dai", "xa", 20,
-	    100000 },
+	{ 6, "1.012783", "Đăng ký đất đai, cấp giấy chứng nhận quyền sử dụng đất lần đầu",
+	    "dat_dai", "xa", 20, 100000 },
 	{ 5, "1.012784", "Đăng ký biến động quyền sử dụng đất", "dat_dai", "tinh", 10, 50000 },
 	{ 2, "1.012796", "Chuyển mục đích sử dụng đất", "dat_dai", "xa", 15, 0 },
-	{ 5, "1.001776", "Trợ cấp xã hội hằng tháng cho đối tượng bảo trợ xã hội", "bao_tro_xa_hoi", "xa", 10, 0 },
+	{ 5, "1.001776", "Trợ cấp xã hội hằng tháng cho đối tượng bảo trợ xã hội", "bao_tro_xa_hoi",
+	    "xa", 10, 0 },
 	{ 2, "1.001731", "Hỗ trợ chi phí mai táng", "bao_tro_xa_hoi", "xa", 3, 0 },
 	{ 2, "1.010833", "Xác nhận thân nhân của người có công", "nguoi_co_cong", "xa", 5, 0 },
 	{ 3, "1.001612", "Đăng ký thành lập hộ kinh doanh", "dang_ky_kinh_doanh", "xa", 3, 100000 },
@@ -264,7 +269,8 @@ finish(struct rng *r, struct dossier *d, struct moment at, int days, int32_t due
 		return;
 	}
 	add_event(d, done, what < 5 ? "tu_choi" : "da_giai_quyet", due);
-	add_event(d, days_later(r, done, chance(r, 75) ? 0 : between(r, 1, 3)), "da_tra_ket_qua", due);
+	add_event(
+	    d, days_later(r, done, chance(r, 75) ? 0 : between(r, 1, 3)), "da_tra_ket_qua", due);
 }
 
 static void
@@ -314,7 +320,7 @@ static bool
 is_at_work(const char *status)
 {
 	return strcmp(status, "tiep_nhan") == 0 || strcmp(status, "dang_xu_ly") == 0 ||
-	    strcmp(status, "yeu_cau_bo_sung") == 0 || strcmp(status, "tam_dung") == 0;
+	       strcmp(status, "yeu_cau_bo_sung") == 0 || strcmp(status, "tam_dung") == 0;
 }
 
 static bool
@@ -364,8 +370,10 @@ pick_channel(struct rng *r)
 {
 	int what = between(r, 0, 99);
 
-	return what < 70 ? "truc_tuyen_toan_trinh" : what < 93 ? "truc_tuyen_mot_phan" :
-	    what < 98 ? "truc_tiep" : "buu_chinh_cong_ich";
+	return what < 70   ? "truc_tuyen_toan_trinh"
+	       : what < 93 ? "truc_tuyen_mot_phan"
+	       : what < 98 ? "truc_tiep"
+			   : "buu_chinh_cong_ich";
 }
 
 static void
@@ -407,7 +415,8 @@ put_result(struct rng *r, json_t *j, const struct dossier *d, const struct event
 {
 	static const char *const why[] = { "Chờ kết quả xác minh của cơ quan chuyên môn",
 		"Hệ thống phần mềm gián đoạn, chưa ký số được", "Phải đo đạc lại thực địa" };
-	static const char *const happy[] = { "rat_hai_long", "hai_long", "hai_long", "khong_hai_long" };
+	static const char *const happy[] = { "rat_hai_long", "hai_long", "hai_long",
+		"khong_hai_long" };
 	int doc = between(r, 1, 900), reason = between(r, 0, 2), mood = between(r, 0, 99);
 	const struct event *done = reached(d, now, "da_giai_quyet");
 	const struct event *no = reached(d, now, "tu_choi");
@@ -490,14 +499,16 @@ check(const struct lt_gen_options *o, struct lt_err *err)
 {
 	struct lt_unit u;
 
-	if (o->unit == NULL || lt_unit_set(&u, lt_slice_str(o->unit)) != LT_OK || !lt_unit_is_commune(&u))
+	if (o->unit == NULL || lt_unit_set(&u, lt_slice_str(o->unit)) != LT_OK ||
+	    !lt_unit_is_commune(&u))
 		return lt_err_set(err, LT_E_USAGE, "unit must be the five digits of a commune");
 	if (o->agency != NULL && !is_agency(o->agency))
 		return lt_err_set(err, LT_E_USAGE, "agency must be like H41.17.254");
 	if (o->count == 0 || o->count > LT_GEN_COUNT_MAX)
 		return lt_err_set(err, LT_E_USAGE, "count must be 1 to %u", LT_GEN_COUNT_MAX);
 	if (o->open_days > LT_GEN_OPEN_DAYS_MAX)
-		return lt_err_set(err, LT_E_USAGE, "open-days must be 0 to %u", LT_GEN_OPEN_DAYS_MAX);
+		return lt_err_set(
+		    err, LT_E_USAGE, "open-days must be 0 to %u", LT_GEN_OPEN_DAYS_MAX);
 	if (o->until > 1439)
 		return lt_err_set(err, LT_E_USAGE, "until must be a time of the day");
 	/* from 2001: received long before the day, still a date; to 2098: two digits of the year, 9999 never near */
@@ -560,8 +571,8 @@ lt_gen_dossiers(const struct lt_gen_options *o, struct lt_buf *out, struct lt_er
 
 /* ---- households ---- */
 
-static const char *const deprivations[] = { "giao_duc", "nha_o", "nuoc_sach", "thong_tin", "viec_lam",
-	"y_te" };
+static const char *const deprivations[] = { "giao_duc", "nha_o", "nuoc_sach", "thong_tin",
+	"viec_lam", "y_te" };
 static const char *const causes[] = { "dong_nguoi_phu_thuoc", "om_dau", "thieu_dat", "thieu_von",
 	"thieu_viec_lam" };
 
@@ -608,9 +619,15 @@ put_household(struct rng *r, const struct lt_gen_options *o, uint32_t number, st
 	json_object_set_new(j, "members", json_integer(between(r, 1, 9)));
 	put_text(j, "class", poor ? "ngheo" : near ? "can_ngheo" : "thoat_can_ngheo");
 	json_object_set_new(j, "income_per_head_vnd",
-	    json_integer(1000 * between(r, poor ? 400 : near ? 700 : 1600, poor || near ? 1500 : 2500)));
+	    json_integer(1000 * between(r,
+				    poor   ? 400
+				    : near ? 700
+					   : 1600,
+				    poor || near ? 1500 : 2500)));
 	put_codes(r, j, "deprivation_codes", deprivations, (int)COUNT(deprivations),
-	    poor ? between(r, 3, 5) : near ? between(r, 0, 2) : 0);
+	    poor   ? between(r, 3, 5)
+	    : near ? between(r, 0, 2)
+		   : 0);
 	put_codes(r, j, "cause_codes", causes, (int)COUNT(causes), between(r, 1, 2));
 	json_object_set_new(j, "social_protection", json_boolean(chance(r, 12)));
 	json_object_set_new(j, "recognised_year", json_integer(y));

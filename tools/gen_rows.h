@@ -17,13 +17,14 @@
 #define LT_GEN_END_OF_DAY (17 * 60 + 30) /* minutes: the office is closed */
 
 struct lt_gen_options {
-	const char *unit;   /* five digits */
+	const char *unit; /* five digits */
 	const char *agency; /* dossiers: agency part of the code; NULL: H41 and the unit's digits */
-	int32_t day;        /* days since 1970 */
-	uint32_t count;     /* dossiers of the whole day; households */
-	uint32_t open_days; /* dossiers: how far back those still open in the morning were received; 0: none */
-	uint32_t until;     /* dossiers: state at this minute of the day; 0: LT_GEN_END_OF_DAY */
-	uint32_t first;     /* households: number of the first; 0: 101 */
+	int32_t day; /* days since 1970 */
+	uint32_t count; /* dossiers of the whole day; households */
+	uint32_t
+	    open_days; /* dossiers: how far back those still open in the morning were received; 0: none */
+	uint32_t until; /* dossiers: state at this minute of the day; 0: LT_GEN_END_OF_DAY */
+	uint32_t first; /* households: number of the first; 0: 101 */
 	uint64_t seed;
 };
 

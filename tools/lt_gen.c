@@ -49,7 +49,7 @@ take_day(const char *text, int32_t *out)
 	int y, m, d;
 
 	return strlen(text) == 10 && sscanf(text, "%4d-%2d-%2d%c", &y, &m, &d, &end) == 3 &&
-	    lt_date_to_days(y, m, d, out);
+	       lt_date_to_days(y, m, d, out);
 }
 
 static bool
@@ -106,7 +106,8 @@ print(const struct lt_gen_options *o, bool dossiers)
 	struct lt_buf out = { 0 };
 	struct lt_err err = { "" };
 	int rc = dossiers ? lt_gen_dossiers(o, &out, &err) : lt_gen_households(o, &out, &err);
-	bool written = rc == LT_OK && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+	bool written =
+	    rc == LT_OK && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
 
 	lt_buf_fini(&out);
 	if (rc == LT_E_USAGE)
@@ -121,8 +122,10 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = { { "unit", required_argument, NULL, 'u' },
 		{ "day", required_argument, NULL, 'd' }, { "count", required_argument, NULL, 'c' },
-		{ "seed", required_argument, NULL, 's' }, { "open-days", required_argument, NULL, 'o' },
-		{ "until", required_argument, NULL, 't' }, { "agency", required_argument, NULL, 'a' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "open-days", required_argument, NULL, 'o' },
+		{ "until", required_argument, NULL, 't' },
+		{ "agency", required_argument, NULL, 'a' },
 		{ "first", required_argument, NULL, 'f' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 } };
 	struct lt_gen_options o = { .open_days = 30, .seed = 1 };
@@ -132,7 +135,8 @@ main(int argc, char **argv)
 		if (c == 'h')
 			return fputs(usage, stdout) < 0 ? 3 : 0;
 		if (!take_option(c, optarg, &o))
-			return wrong_usage(c == '?' ? NULL : "a value that the option does not take");
+			return wrong_usage(
+			    c == '?' ? NULL : "a value that the option does not take");
 	}
 	if (optind + 1 != argc)
 		return wrong_usage("one of dossiers, households is wanted");

@@ -1,0 +1,1 @@
+lt_test(tools gen LIBS lt_node)
