@@ -1,0 +1,361 @@
+#include "node/sync.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PULL_AGAIN_MS 2000
+#define PUSH_TARGET_MS 1000
+
+static uint64_t
+next_random(struct lt_sync *s)
+{
+	uint64_t z = s->rng += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static struct lt_sync_action *
+add(struct lt_sync_todo *todo, enum lt_sync_action_kind kind)
+{
+	struct lt_sync_action *a;
+
+	assert(todo->n < LT_SYNC_TODO_MAX);
+	a = &todo->action[todo->n++];
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	return a;
+}
+
+/* Full jitter: anywhere between nothing and the doubled bound. */
+static int64_t
+backoff_ms(struct lt_sync *s)
+{
+	unsigned shift = s->attempts < 16 ? s->attempts : 16;
+	uint64_t bound = (uint64_t)LT_SYNC_BACKOFF_BASE_MS << shift;
+
+	if (bound > LT_SYNC_BACKOFF_MAX_MS)
+		bound = LT_SYNC_BACKOFF_MAX_MS;
+	return (int64_t)(next_random(s) % (bound + 1));
+}
+
+static void
+forget_session(struct lt_sync *s)
+{
+	size_t i;
+
+	s->pulling = s->announcing = false;
+	s->pull_at_ms = 0;
+	s->hold_until_ms = 0;
+	for (i = 0; i < s->nfeed; i++) {
+		s->feed[i].in_flight = false;
+		s->feed[i].usable = false; /* until the next login says so */
+	}
+}
+
+static void
+wait_and_redial(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	int64_t wait = backoff_ms(s);
+
+	forget_session(s);
+	if (ev->final)
+		wait = LT_SYNC_BACKOFF_MAX_MS / 2 + wait / 2;
+	if (wait < (int64_t)ev->retry_after_ms)
+		wait = (int64_t)ev->retry_after_ms + wait;
+	s->attempts++;
+	s->phase = LT_SYNC_WAITING;
+	s->wait_until_ms = ev->now_ms + wait;
+}
+
+static bool
+bulk_open(const struct lt_sync *s, int minute)
+{
+	int from = s->config.bulk_from, to = s->config.bulk_to;
+
+	if (from == to || minute < 0)
+		return true;
+	return from < to ? minute >= from && minute < to : minute >= from || minute < to;
+}
+
+static bool
+wants_push(const struct lt_sync_feed *f)
+{
+	return f->usable && !f->in_flight && f->held < f->head;
+}
+
+/* Older epochs first within a lane: they were written first. The list keeps the order of the login. */
+static void
+start_pushes(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	int lane;
+	size_t i;
+
+	if (ev->now_ms < s->hold_until_ms)
+		return;
+	for (lane = LT_LANE_URGENT; lane <= LT_LANE_BULK; lane++) {
+		bool busy = false;
+
+		if (lane == LT_LANE_BULK && !bulk_open(s, ev->minute_of_day))
+			continue;
+		for (i = 0; i < s->nfeed; i++)
+			busy |= lt_feed_lane(&s->feed[i].feed) == (enum lt_lane)lane && s->feed[i].in_flight;
+		for (i = 0; i < s->nfeed && !busy; i++) {
+			struct lt_sync_feed *f = &s->feed[i];
+			struct lt_sync_action *a;
+
+			if (lt_feed_lane(&f->feed) != (enum lt_lane)lane || !wants_push(f))
+				continue;
+			a = add(todo, LT_SYNC_DO_PUSH);
+			a->feed = f->feed;
+			a->from_seq = f->held + 1;
+			a->max_bytes = s->batch_bytes;
+			f->in_flight = busy = true;
+			s->push_started_ms[lane] = ev->now_ms;
+		}
+	}
+}
+
+static void
+online(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	if (!s->pulling && s->pull_at_ms <= ev->now_ms) {
+		s->pulling = true;
+		s->pull_at_ms = 0;
+		add(todo, LT_SYNC_DO_PULL);
+	}
+	if (!s->announcing && s->announce_at_ms <= ev->now_ms) {
+		s->announcing = true;
+		s->announce_at_ms = ev->now_ms + LT_SYNC_ANNOUNCE_MS;
+		add(todo, LT_SYNC_DO_ANNOUNCE);
+	}
+	start_pushes(s, ev, todo);
+}
+
+/* The one timer: the earliest thing that waits for time alone. */
+static void
+arm(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	int64_t at = INT64_MAX;
+
+	if (s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_JOINING)
+		at = s->wait_until_ms;
+	if (s->phase == LT_SYNC_ONLINE) {
+		at = s->announce_at_ms;
+		if (s->pull_at_ms != 0 && s->pull_at_ms < at)
+			at = s->pull_at_ms;
+		if (s->hold_until_ms > ev->now_ms && s->hold_until_ms < at)
+			at = s->hold_until_ms;
+	}
+	if (at != INT64_MAX)
+		add(todo, LT_SYNC_DO_TIMER)->at_ms = at > ev->now_ms ? at : ev->now_ms + 1;
+}
+
+static struct lt_sync_feed *
+find_feed(struct lt_sync *s, const struct lt_feed_id *id)
+{
+	size_t i;
+
+	for (i = 0; i < s->nfeed; i++)
+		if (lt_feed_id_cmp(&s->feed[i].feed, id) == 0)
+			return &s->feed[i];
+	return NULL;
+}
+
+static void
+on_greeted(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	size_t i;
+
+	s->nfeed = ev->nfeed < LT_SYNC_FEEDS_MAX ? ev->nfeed : LT_SYNC_FEEDS_MAX;
+	for (i = 0; i < s->nfeed; i++) {
+		s->feed[i] = ev->feeds[i];
+		s->feed[i].in_flight = false;
+	}
+	s->phase = LT_SYNC_ONLINE;
+	s->attempts = 0;
+	s->announce_at_ms = ev->now_ms;
+	s->pull_at_ms = 0;
+}
+
+static void
+resize_batch(struct lt_sync *s, const struct lt_sync_event *ev, int64_t took_ms)
+{
+	size_t fits;
+
+	if (ev->bytes == 0)
+		return;
+	fits = took_ms <= 0 ? LT_SYNC_BATCH_MAX : ev->bytes * PUSH_TARGET_MS / (size_t)took_ms;
+	if (fits > s->batch_bytes * 2)
+		fits = s->batch_bytes * 2;
+	s->batch_bytes = (s->batch_bytes + fits) / 2;
+	if (s->batch_bytes < LT_SYNC_BATCH_MIN)
+		s->batch_bytes = LT_SYNC_BATCH_MIN;
+	if (s->batch_bytes > LT_SYNC_BATCH_MAX)
+		s->batch_bytes = LT_SYNC_BATCH_MAX;
+}
+
+static void
+on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	struct lt_sync_feed *f = find_feed(s, &ev->feed);
+
+	if (f == NULL || !f->in_flight)
+		return;
+	f->in_flight = false;
+	if (ev->ok) {
+		f->held = ev->seq; /* the hub's word, also when it is lower than we thought */
+		resize_batch(s, ev, ev->now_ms - s->push_started_ms[lt_feed_lane(&f->feed)]);
+		return;
+	}
+	if (ev->final) {
+		f->usable = false;
+		return;
+	}
+	s->batch_bytes = LT_SYNC_BATCH_FIRST;
+	s->hold_until_ms = ev->now_ms + ev->retry_after_ms + backoff_ms(s);
+}
+
+static void
+on_committed(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	struct lt_sync_feed *f = find_feed(s, &ev->feed);
+
+	if (f != NULL) {
+		if (f->head < ev->seq)
+			f->head = ev->seq;
+		return;
+	}
+	/* A feed begun after the login: the hub holds nothing of it. */
+	if (s->phase != LT_SYNC_ONLINE || s->nfeed == LT_SYNC_FEEDS_MAX)
+		return;
+	f = &s->feed[s->nfeed++];
+	memset(f, 0, sizeof(*f));
+	f->feed = ev->feed;
+	f->head = ev->seq;
+	f->usable = true;
+}
+
+static void
+on_timer(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	if (s->phase == LT_SYNC_WAITING && ev->now_ms >= s->wait_until_ms) {
+		s->phase = LT_SYNC_DIALING;
+		add(todo, LT_SYNC_DO_DIAL);
+	} else if (s->phase == LT_SYNC_JOINING && ev->now_ms >= s->wait_until_ms) {
+		s->wait_until_ms = ev->now_ms + LT_SYNC_BACKOFF_MAX_MS; /* the answer sets it anew */
+		add(todo, LT_SYNC_DO_JOIN);
+	}
+}
+
+static void
+on_dialed(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	if (s->phase != LT_SYNC_DIALING)
+		return;
+	if (!ev->ok) {
+		wait_and_redial(s, ev);
+	} else if (s->config.joining) {
+		s->phase = LT_SYNC_JOINING;
+		s->wait_until_ms = ev->now_ms + LT_SYNC_BACKOFF_MAX_MS;
+		add(todo, LT_SYNC_DO_JOIN);
+	} else {
+		s->phase = LT_SYNC_GREETING;
+		add(todo, LT_SYNC_DO_HELLO);
+	}
+}
+
+static void
+on_joined(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	if (s->phase != LT_SYNC_JOINING)
+		return;
+	if (ev->ok && ev->active) {
+		s->config.joining = false;
+		s->phase = LT_SYNC_GREETING;
+		add(todo, LT_SYNC_DO_HELLO);
+	} else if (ev->ok) {
+		s->wait_until_ms = ev->now_ms +
+		    (ev->retry_after_ms != 0 ? (int64_t)ev->retry_after_ms : LT_SYNC_JOIN_MS);
+	} else {
+		add(todo, LT_SYNC_DO_CLOSE);
+		wait_and_redial(s, ev);
+	}
+}
+
+void
+lt_sync_init(struct lt_sync *s, const struct lt_sync_config *config)
+{
+	memset(s, 0, sizeof(*s));
+	s->config = *config;
+	s->rng = config->seed;
+	s->phase = LT_SYNC_STOPPED;
+	s->batch_bytes = LT_SYNC_BATCH_FIRST;
+}
+
+void
+lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	todo->n = 0;
+	if (s->phase == LT_SYNC_STOPPED && ev->kind != LT_SYNC_EV_START)
+		return;
+	switch (ev->kind) {
+	case LT_SYNC_EV_START:
+		s->phase = LT_SYNC_DIALING;
+		add(todo, LT_SYNC_DO_DIAL);
+		break;
+	case LT_SYNC_EV_STOP:
+		forget_session(s);
+		s->phase = LT_SYNC_STOPPED;
+		add(todo, LT_SYNC_DO_CLOSE);
+		return;
+	case LT_SYNC_EV_TIMER:
+		on_timer(s, ev, todo);
+		break;
+	case LT_SYNC_EV_DIALED:
+		on_dialed(s, ev, todo);
+		break;
+	case LT_SYNC_EV_LOST:
+		if (s->phase != LT_SYNC_WAITING)
+			wait_and_redial(s, ev);
+		break;
+	case LT_SYNC_EV_JOINED:
+		on_joined(s, ev, todo);
+		break;
+	case LT_SYNC_EV_GREETED:
+		if (s->phase != LT_SYNC_GREETING)
+			break;
+		if (ev->ok) {
+			on_greeted(s, ev);
+		} else {
+			add(todo, LT_SYNC_DO_CLOSE);
+			wait_and_redial(s, ev);
+		}
+		break;
+	case LT_SYNC_EV_PUSHED:
+		on_pushed(s, ev);
+		break;
+	case LT_SYNC_EV_ANNOUNCED:
+		s->announcing = false;
+		break;
+	case LT_SYNC_EV_PULL_ENDED:
+		s->pulling = false;
+		s->pull_at_ms = ev->now_ms + PULL_AGAIN_MS;
+		break;
+	case LT_SYNC_EV_COMMITTED:
+		on_committed(s, ev);
+		break;
+	}
+	if (s->phase == LT_SYNC_ONLINE)
+		online(s, ev, todo);
+	arm(s, ev, todo);
+}
+
+const char *
+lt_sync_phase_name(enum lt_sync_phase p)
+{
+	static const char *const name[] = { "waiting", "connecting", "pending", "greeting", "online", "stopped" };
+
+	return name[p];
+}

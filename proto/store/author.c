@@ -1,0 +1,727 @@
+#include "proto/store/author.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Bytes of changes and openings gathered before a change-set is sealed; a lone larger change still
+ * goes, up to LT_CHANGESET_MAX. Keeps a ChangeSet with openings well under LT_MESSAGE_MAX. */
+#define GROUP_BYTES_MAX ((size_t)192 * 1024)
+#define GROUP_CHANGES_MAX 256
+#define LANES 3
+
+/* Change-sets being gathered for one lane. */
+struct group {
+	size_t n;
+	size_t bytes;
+	struct lt_draft draft[GROUP_CHANGES_MAX];
+	struct lt_write *write[GROUP_CHANGES_MAX];
+};
+
+struct authoring {
+	struct lt_kv_txn *log;
+	struct lt_kv_txn *derived;
+	const struct lt_author *a;
+	const struct lt_catalogue *cat;
+	const struct lt_unit *unit;
+	struct lt_arena *arena;
+	lt_made_fn *after_append;
+	void *ctx;
+	struct lt_err *err;
+	struct group *lane[LANES]; /* in the arena, made when first used */
+};
+
+int
+lt_local_get(struct lt_kv_txn *txn, const char *name, struct lt_slice *value)
+{
+	return lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(name), value);
+}
+
+int
+lt_local_put(struct lt_kv_txn *txn, const char *name, struct lt_slice value)
+{
+	return lt_kv_put(txn, LT_T_LOCAL, lt_slice_str(name), value);
+}
+
+int
+lt_local_get_u64(struct lt_kv_txn *txn, const char *name, uint64_t *v)
+{
+	struct lt_slice s;
+	int rc = lt_local_get(txn, name, &s);
+
+	*v = 0;
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	if (rc != LT_OK)
+		return rc;
+	if (s.len != 8)
+		return LT_E_CORRUPT;
+	*v = lt_load_u64(s.data);
+	return LT_OK;
+}
+
+int
+lt_local_put_u64(struct lt_kv_txn *txn, const char *name, uint64_t v)
+{
+	uint8_t b[8];
+
+	lt_store_u64(b, v);
+	return lt_local_put(txn, name, lt_slice(b, sizeof(b)));
+}
+
+static int
+raise_u64(struct lt_kv_txn *txn, const char *name, uint64_t v)
+{
+	uint64_t old;
+	int rc;
+
+	if (v == 0)
+		return LT_OK;
+	rc = lt_local_get_u64(txn, name, &old);
+	if (rc != LT_OK || old >= v)
+		return rc;
+	return lt_local_put_u64(txn, name, v);
+}
+
+int
+lt_author_saw(struct lt_kv_txn *log, uint64_t hub_stamp, uint64_t effective)
+{
+	int rc = raise_u64(log, "hub_stamp", hub_stamp);
+
+	return rc != LT_OK ? rc : raise_u64(log, "hlc", effective);
+}
+
+static void
+epoch_name(char out[64], const struct lt_unit *unit, enum lt_lane lane)
+{
+	struct lt_buf b;
+
+	lt_buf_init(&b, 0);
+	lt_buf_printf(&b, "epoch/%s/%d", unit->s, (int)lane);
+	assert(b.err == LT_OK && b.len < 64);
+	memcpy(out, b.data, b.len);
+	out[b.len] = '\0';
+	lt_buf_fini(&b);
+}
+
+int
+lt_author_feed(struct lt_kv_txn *log, const struct lt_author *a, const struct lt_unit *unit,
+    enum lt_lane lane, struct lt_feed_id *feed)
+{
+	char name[64];
+	uint64_t epoch;
+	int rc;
+
+	epoch_name(name, unit, lane);
+	rc = lt_local_get_u64(log, name, &epoch);
+	if (rc != LT_OK)
+		return rc;
+	while (epoch == 0) {
+		uint8_t b[8];
+
+		a->random(a->random_ctx, b, sizeof(b));
+		epoch = lt_load_u64(b);
+		if (epoch == 0)
+			continue;
+		rc = lt_local_put_u64(log, name, epoch);
+		if (rc != LT_OK)
+			return rc;
+	}
+	*feed = lt_feed_id_make(a->id, lane, epoch);
+	return LT_OK;
+}
+
+/* ---- sealing a group ---- */
+
+struct earlier {
+	struct authoring *w;
+	const struct lt_feed_id *own;
+	size_t n;
+	Ltpb__FeedHead head[16]; /* more earlier epochs than this: the newest 16 by key order are named */
+};
+
+static int
+note_earlier(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+{
+	struct earlier *e = ctx;
+	Ltpb__FeedHead *h;
+
+	if (memcmp(feed->b, e->own->b, LT_ID_LEN + 1) != 0 || lt_feed_id_cmp(feed, e->own) == 0)
+		return LT_OK;
+	if (e->n == sizeof(e->head) / sizeof(e->head[0]))
+		return LT_OK;
+	h = &e->head[e->n++];
+	ltpb__feed_head__init(h);
+	h->unit = lt_arena_dup(e->w->arena, unit->s, strlen(unit->s));
+	h->feed.data = lt_arena_dup(e->w->arena, feed->b, LT_FEED_LEN);
+	h->feed.len = LT_FEED_LEN;
+	h->seq = head->seq;
+	h->hash.data = lt_arena_dup(e->w->arena, head->hash.b, LT_HASH_LEN);
+	h->hash.len = LT_HASH_LEN;
+	return h->unit == NULL || h->feed.data == NULL || h->hash.data == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+static int
+next_stamp(struct authoring *w, const struct lt_head *head, uint64_t *stamp, uint64_t *hub_stamp)
+{
+	uint64_t last;
+	int64_t wall = lt_wall_ms(w->a->clock);
+	int rc = lt_local_get_u64(w->log, "hlc", &last);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_local_get_u64(w->log, "hub_stamp", hub_stamp);
+	if (rc != LT_OK)
+		return rc;
+	if (last < head->stamp)
+		last = head->stamp;
+	/* A clock that says a time before this program was built, or before the hub's last word, is wrong. */
+	if (wall < LT_BUILD_FLOOR_MS)
+		wall = LT_BUILD_FLOOR_MS;
+	if (wall < LT_STAMP_MS(*hub_stamp))
+		wall = LT_STAMP_MS(*hub_stamp);
+	*stamp = lt_hlc_next(last, wall);
+	if (*stamp == 0)
+		return LT_E_INVALID;
+	return lt_local_put_u64(w->log, "hlc", *stamp);
+}
+
+static int
+append_made(struct authoring *w, struct lt_slice bytes, struct lt_made *made)
+{
+	struct lt_judgement accepted = { 0 };
+	int rc;
+
+	rc = lt_changeset_parse(bytes, w->arena, &made->cs, w->err);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_feed_log_append(w->log, &made->cs, (uint64_t)lt_wall_ms(w->a->clock), &made->position);
+	if (rc != LT_OK || !w->a->by_hub)
+		return rc;
+	return lt_feed_log_judge(w->log, w->unit, &made->cs.feed, made->cs.seq, made->position,
+	    made->cs.stamp, &accepted);
+}
+
+static int
+seal_group(struct authoring *w, enum lt_lane lane, struct group *g, struct lt_buf *bytes,
+    struct lt_seal *seal)
+{
+	struct earlier e = { .w = w };
+	struct lt_head head;
+	struct lt_hash hash;
+	int rc;
+
+	memset(seal, 0, sizeof(*seal));
+	rc = lt_author_feed(w->log, w->a, w->unit, lane, &seal->feed);
+	if (rc == LT_OK)
+		rc = lt_feed_log_head(w->log, w->unit, &seal->feed, &head);
+	if (rc == LT_OK)
+		rc = next_stamp(w, &head, &seal->stamp, &seal->hub_stamp);
+	if (rc != LT_OK)
+		return rc;
+	if (head.seq == 0) {
+		e.own = &seal->feed;
+		rc = lt_feed_log_each(w->log, w->unit, note_earlier, &e);
+		if (rc != LT_OK)
+			return rc;
+	}
+	seal->federation = w->a->federation;
+	seal->unit = *w->unit;
+	seal->seq = head.seq + 1;
+	seal->prev = head.hash;
+	seal->catalogue_version = lt_catalogue_version(w->cat);
+	seal->key_no = w->a->key_no;
+	seal->key = w->a->key;
+	w->a->random(w->a->random_ctx, seal->seed, sizeof(seal->seed));
+	seal->nearlier = e.n;
+	seal->earlier = e.head;
+	seal->ndraft = g->n;
+	seal->draft = g->draft;
+	return lt_changeset_seal(seal, bytes, &hash, w->err);
+}
+
+/* Seal and append what the lane has gathered. */
+static int
+flush_lane(struct authoring *w, enum lt_lane lane)
+{
+	struct group *g = w->lane[lane - 1];
+	struct lt_made made = { 0 };
+	struct lt_seal seal;
+	struct lt_buf bytes;
+	uint8_t *kept;
+	size_t i;
+	int rc;
+
+	if (g == NULL || g->n == 0)
+		return LT_OK;
+	lt_buf_init(&bytes, LT_MESSAGE_MAX);
+	rc = seal_group(w, lane, g, &bytes, &seal);
+	if (rc == LT_E_TOOBIG && g->n == 1) {
+		g->write[0]->rc = LT_E_TOOBIG;
+		rc = LT_OK;
+		goto out;
+	}
+	if (rc != LT_OK)
+		goto out;
+	kept = lt_arena_dup(w->arena, bytes.data, bytes.len);
+	if (kept == NULL) {
+		rc = LT_E_NOMEM;
+		goto out;
+	}
+	rc = append_made(w, lt_slice(kept, bytes.len), &made);
+	if (rc != LT_OK)
+		goto out;
+	for (i = 0; i < g->n; i++) {
+		g->write[i]->dot.feed = made.cs.feed;
+		g->write[i]->dot.seq = made.cs.seq;
+		g->write[i]->dot.index = (uint32_t)i;
+	}
+	if (w->after_append != NULL)
+		rc = w->after_append(w->ctx, &made);
+out:
+	g->n = 0;
+	g->bytes = 0;
+	lt_buf_fini(&bytes);
+	return rc;
+}
+
+static int
+flush_all(struct authoring *w)
+{
+	int lane, rc = LT_OK;
+
+	for (lane = 1; lane <= LANES && rc == LT_OK; lane++)
+		rc = flush_lane(w, (enum lt_lane)lane);
+	return rc;
+}
+
+/* ---- one write against the record as it stands ---- */
+
+/* The record a write is about. */
+struct target {
+	const struct lt_collection *col;
+	struct lt_buf row;      /* visible row, empty when there is none */
+	struct lt_shown shown;
+};
+
+static int
+opening_of(void *ctx, const struct lt_dot *dot, const char *field, struct lt_arena *arena,
+    struct lt_slice *field_set)
+{
+	struct authoring *w = ctx;
+	uint64_t position;
+	int rc = lt_feed_log_find(w->log, w->unit, &dot->feed, dot->seq, &position);
+
+	if (rc != LT_OK)
+		return rc;
+	return lt_opening_get(w->log, position, dot->index, field, arena, field_set, NULL, NULL);
+}
+
+static int
+refuse(struct lt_write *wr, Ltpb__ReasonCode reason, const char *field, const char *rule, const char *message,
+    const char *message_vi)
+{
+	struct lt_err text;
+
+	wr->violation.reason = reason;
+	(void)lt_err_set(&text, 0, "%.64s", field);
+	memcpy(wr->violation.field, text.text, sizeof(wr->violation.field) - 1);
+	(void)lt_err_set(&text, 0, "%.31s", rule);
+	memcpy(wr->violation.rule, text.text, sizeof(wr->violation.rule));
+	(void)lt_err_set(&text, 0, message, field);
+	memcpy(wr->violation.message, text.text, sizeof(wr->violation.message) - 1);
+	(void)lt_err_set(&text, 0, message_vi, field);
+	memcpy(wr->violation.message_vi, text.text, sizeof(wr->violation.message_vi) - 1);
+	return wr->rc = LT_E_REFUSED;
+}
+
+static int
+resolve_key(struct authoring *w, const struct lt_collection *col, struct lt_write *wr)
+{
+	struct lt_buf key;
+	Ltpb__FieldSet **part;
+	size_t npart;
+	int rc;
+
+	lt_buf_init(&key, LT_KEY_MAX);
+	if (wr->key != NULL && wr->key[0] != '\0')
+		lt_buf_str(&key, wr->key);
+	else
+		wr->rc = lt_key_build(col, w->unit, (const Ltpb__FieldSet *const *)wr->set, wr->nset, &key,
+		    &wr->violation);
+	if (wr->rc == LT_OK && key.err != LT_OK)
+		refuse(wr, LTPB__REASON_CODE__REASON_TOO_LONG, "", "key", "the key is longer than 256 bytes%s",
+		    "khóa dài hơn 256 byte%s");
+	if (wr->rc == LT_OK) {
+		memcpy(wr->key_out, key.data, key.len);
+		wr->key_out[key.len] = '\0';
+		rc = lt_key_split(col, wr->key_out, w->arena, &part, &npart, &wr->violation);
+		wr->rc = rc;
+	}
+	lt_buf_fini(&key);
+	return wr->rc == LT_E_NOMEM ? LT_E_NOMEM : LT_OK;
+}
+
+static int
+load_target(struct authoring *w, struct lt_write *wr, struct target *t)
+{
+	int rc;
+
+	lt_buf_init(&t->row, LT_RECORD_MAX);
+	memset(&t->shown, 0, sizeof(t->shown));
+	rc = lt_record_row(w->log, w->derived, w->cat, &w->a->province, wr->collection, w->unit->s,
+	    wr->key_out, &t->row);
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	if (rc != LT_OK)
+		return rc;
+	return lt_merge_show(&t->col->rules, lt_buf_slice(&t->row), opening_of, w, w->arena, &t->shown);
+}
+
+static void
+check_revision(struct lt_write *wr, const struct target *t)
+{
+	uint8_t rev[16];
+	bool same;
+
+	if (!wr->if_revision)
+		return;
+	if (!t->shown.exists) {
+		if (wr->revision.len != 0)
+			wr->rc = LT_E_CONFLICT;
+		return;
+	}
+	lt_record_revision(lt_buf_slice(&t->row), rev);
+	same = lt_slice_eq(wr->revision, lt_slice(rev, sizeof(rev)));
+	if (!same)
+		wr->rc = LT_E_CONFLICT;
+}
+
+static const struct lt_shown_field *
+shown_field(const struct lt_shown *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->nfield; i++)
+		if (strcmp(s->field[i].name, name) == 0)
+			return &s->field[i];
+	return NULL;
+}
+
+static const Ltpb__FieldSet *
+part_named(Ltpb__FieldSet *const *part, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(part[i]->name, name) == 0)
+			return part[i];
+	return NULL;
+}
+
+/* A key or unit field among the wanted values must say what the key and unit say. */
+static bool
+names_itself(struct authoring *w, const struct lt_field *f, const Ltpb__FieldSet *fs, Ltpb__FieldSet *const *part,
+    size_t npart)
+{
+	const Ltpb__FieldSet *in_key = f->in_key ? part_named(part, npart, f->rule.name) : NULL;
+
+	if (in_key != NULL && !lt_value_eq(in_key->value, fs->value))
+		return false;
+	if (!f->is_unit)
+		return true;
+	return fs->value != NULL && fs->value->v_case == LTPB__VALUE__V_TEXT &&
+	    strcmp(fs->value->text, w->unit->s) == 0;
+}
+
+/* Does this wanted value differ from what stands there? For sets, what it adds and removes goes to out. */
+static int
+wanted_change(struct authoring *w, const struct target *t, const struct lt_field *f, Ltpb__FieldSet *fs,
+    Ltpb__FieldSet **out)
+{
+	const struct lt_shown_field *s = shown_field(&t->shown, f->rule.name);
+	Ltpb__FieldSet *copy;
+
+	*out = NULL;
+	if (s != NULL && !s->conflict && !s->withheld && lt_value_eq(s->value, fs->value))
+		return LT_OK;
+	copy = lt_arena_alloc(w->arena, sizeof(*copy));
+	if (copy == NULL)
+		return LT_E_NOMEM;
+	ltpb__field_set__init(copy);
+	copy->name = fs->name;
+	copy->value = fs->value;
+	*out = copy;
+	if (f->rule.policy != LT_POLICY_SET || fs->value->v_case != LTPB__VALUE__V_SET)
+		return LT_OK;
+	return lt_set_delta(s != NULL && s->value != NULL && s->value->v_case == LTPB__VALUE__V_SET
+	        ? s->value->set : NULL, fs->value->set, w->arena, copy);
+}
+
+static int
+draft_sets(struct authoring *w, struct lt_write *wr, const struct target *t, struct lt_draft *d)
+{
+	Ltpb__FieldSet **part, *change;
+	size_t npart, i;
+	int rc;
+
+	rc = lt_key_split(t->col, wr->key_out, w->arena, &part, &npart, &wr->violation);
+	if (rc != LT_OK)
+		return rc;
+	d->set = lt_arena_alloc(w->arena, (wr->nset + 1) * sizeof(*d->set));
+	d->personal = lt_arena_alloc(w->arena, (wr->nset + 1) * sizeof(*d->personal));
+	if (d->set == NULL || d->personal == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < wr->nset && wr->rc == LT_OK; i++) {
+		const struct lt_field *f = lt_collection_field(t->col, wr->set[i]->name);
+
+		if (f == NULL) {
+			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->set[i]->name, "unknown_field",
+			    "the collection has no field '%s'", "bộ dữ liệu không có trường '%s'");
+			break;
+		}
+		if (f->in_key || f->is_unit) {
+			if (!names_itself(w, f, wr->set[i], part, npart))
+				refuse(wr, LTPB__REASON_CODE__REASON_UNIT_FIELD, f->rule.name, "unit_field",
+				    "field '%s' says another unit or key than the record's",
+				    "trường '%s' khác với đơn vị hoặc khóa của bản ghi");
+			continue;
+		}
+		wr->rc = lt_field_check(f, wr->set[i], &wr->violation);
+		if (wr->rc != LT_OK)
+			break;
+		rc = wanted_change(w, t, f, wr->set[i], &change);
+		if (rc != LT_OK)
+			return rc;
+		if (change == NULL)
+			continue;
+		if (f->rule.personal == LT_PERSONAL_NONE)
+			d->set[d->nset++] = change;
+		else
+			d->personal[d->npersonal++] = change;
+	}
+	return LT_OK;
+}
+
+static int
+draft_clears(struct authoring *w, struct lt_write *wr, const struct target *t, struct lt_draft *d)
+{
+	size_t i;
+
+	d->cleared = lt_arena_alloc(w->arena, (wr->nclear + 1) * sizeof(*d->cleared));
+	if (d->cleared == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < wr->nclear && wr->rc == LT_OK; i++) {
+		const struct lt_field *f = lt_collection_field(t->col, wr->clear[i]);
+
+		if (f == NULL || f->in_key || f->is_unit)
+			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->clear[i], "unknown_field",
+			    "field '%s' cannot be cleared", "không thể xóa trường '%s'");
+		else if (shown_field(&t->shown, f->rule.name) != NULL)
+			d->cleared[d->ncleared++] = wr->clear[i];
+	}
+	return LT_OK;
+}
+
+static int
+draft_actor(struct authoring *w, const struct lt_write *wr, struct lt_draft *d)
+{
+	Ltpb__FieldSet *fs;
+	Ltpb__Value *v;
+
+	if (wr->actor == NULL || wr->actor[0] == '\0')
+		return LT_OK;
+	if (d->personal == NULL)
+		d->personal = lt_arena_alloc(w->arena, sizeof(*d->personal));
+	fs = lt_arena_alloc(w->arena, sizeof(*fs));
+	v = lt_arena_alloc(w->arena, sizeof(*v));
+	if (d->personal == NULL || fs == NULL || v == NULL)
+		return LT_E_NOMEM;
+	ltpb__value__init(v);
+	v->v_case = LTPB__VALUE__V_TEXT;
+	v->text = lt_arena_dup(w->arena, wr->actor, strlen(wr->actor));
+	ltpb__field_set__init(fs);
+	fs->name = lt_arena_dup(w->arena, LT_ACTOR_FIELD, strlen(LT_ACTOR_FIELD));
+	fs->value = v;
+	if (v->text == NULL || fs->name == NULL)
+		return LT_E_NOMEM;
+	d->personal[d->npersonal++] = fs;
+	return LT_OK;
+}
+
+/* What admission would say, so that nothing is ever signed that would be refused. *size: about how many bytes. */
+static int
+admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, enum lt_lane lane, size_t *size)
+{
+	struct lt_writer_info who = { *w->unit, lane, w->a->by_hub, w->a->province };
+	struct lt_seal seal = { .federation = w->a->federation, .unit = *w->unit, .seq = 1, .stamp = 1,
+		.catalogue_version = lt_catalogue_version(w->cat), .key_no = w->a->key_no, .key = w->a->key,
+		.ndraft = 1, .draft = d };
+	struct lt_changeset cs;
+	struct lt_field_set *opened;
+	struct lt_buf bytes;
+	struct lt_hash hash;
+	size_t i;
+	int rc;
+
+	lt_buf_init(&bytes, LT_MESSAGE_MAX);
+	seal.feed = lt_feed_id_make(w->a->id, lane, 1);
+	rc = lt_changeset_seal(&seal, &bytes, &hash, w->err);
+	if (rc == LT_OK)
+		rc = lt_changeset_parse(lt_buf_slice(&bytes), w->arena, &cs, w->err);
+	if (rc == LT_OK) {
+		opened = lt_arena_alloc(w->arena, (cs.nopening + 1) * sizeof(*opened));
+		rc = opened == NULL ? LT_E_NOMEM : LT_OK;
+	}
+	if (rc == LT_E_TOOBIG) {
+		wr->rc = LT_E_TOOBIG;
+		rc = LT_OK;
+	} else if (rc == LT_OK) {
+		for (i = 0; i < cs.nopening; i++)
+			opened[i] = cs.opening[i].field;
+		wr->rc = lt_admit_change(w->cat, &who, &cs.change[0], opened, cs.nopening, &wr->violation);
+		*size = bytes.len;
+	}
+	lt_buf_fini(&bytes);
+	return rc;
+}
+
+static bool
+gathered(const struct authoring *w, const struct lt_write *wr)
+{
+	int lane;
+	size_t i;
+
+	for (lane = 0; lane < LANES; lane++) {
+		const struct group *g = w->lane[lane];
+
+		for (i = 0; g != NULL && i < g->n; i++)
+			if (strcmp(g->draft[i].key, wr->key_out) == 0 &&
+			    strcmp(g->draft[i].collection, wr->collection) == 0)
+				return true;
+	}
+	return false;
+}
+
+static int
+gather(struct authoring *w, enum lt_lane lane, struct lt_write *wr, const struct lt_draft *d, size_t size)
+{
+	struct group **g = &w->lane[lane - 1];
+	int rc;
+
+	if (*g == NULL)
+		*g = lt_arena_alloc(w->arena, sizeof(**g));
+	if (*g == NULL)
+		return LT_E_NOMEM;
+	if ((*g)->n == GROUP_CHANGES_MAX || ((*g)->n != 0 && (*g)->bytes + size > GROUP_BYTES_MAX)) {
+		rc = flush_lane(w, lane);
+		if (rc != LT_OK)
+			return rc;
+	}
+	(*g)->draft[(*g)->n] = *d;
+	(*g)->write[(*g)->n] = wr;
+	(*g)->n++;
+	(*g)->bytes += size;
+	return LT_OK;
+}
+
+/* From the wanted state to a draft; nothing to do leaves wr->unchanged or an error in wr->rc. */
+static int
+draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
+{
+	struct lt_feed_id own;
+	struct lt_context *context;
+	int rc;
+
+	d->collection = t->col->id;
+	d->key = wr->key_out;
+	d->is_delete = wr->is_delete;
+	if (wr->is_delete && !t->shown.exists) {
+		wr->rc = LT_E_NOTFOUND;
+		return LT_OK;
+	}
+	if (!wr->builtin)
+		wr->rc = lt_write_check(t->col, wr->writer, &t->shown, (const Ltpb__FieldSet *const *)wr->set,
+		    wr->nset, (const char *const *)wr->clear, wr->nclear, wr->is_delete, &wr->violation);
+	if (wr->rc != LT_OK)
+		return LT_OK;
+	rc = wr->is_delete ? LT_OK : draft_sets(w, wr, t, d);
+	if (rc == LT_OK && wr->rc == LT_OK && !wr->is_delete)
+		rc = draft_clears(w, wr, t, d);
+	if (rc != LT_OK || wr->rc != LT_OK)
+		return rc;
+	if (!wr->is_delete && t->shown.exists && !t->shown.incomplete &&
+	    d->nset + d->npersonal + d->ncleared == 0) {
+		wr->unchanged = true;
+		return LT_OK;
+	}
+	wr->created = !t->shown.exists;
+	rc = draft_actor(w, wr, d);
+	if (rc == LT_OK)
+		rc = lt_author_feed(w->log, w->a, w->unit, t->col->lane, &own);
+	if (rc == LT_OK && t->row.len != 0) {
+		rc = lt_row_context(lt_buf_slice(&t->row), &own, w->arena, &context, &d->ncontext);
+		d->context = context;
+	}
+	return rc;
+}
+
+static int
+write_one(struct authoring *w, struct lt_write *wr)
+{
+	struct target t = { 0 };
+	struct lt_draft *d;
+	size_t size = 0;
+	int rc;
+
+	t.col = lt_catalogue_find(w->cat, wr->collection);
+	if (t.col == NULL) {
+		refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_COLLECTION, wr->collection, "unknown_collection",
+		    "the catalogue has no collection '%s'", "danh mục không có bộ dữ liệu '%s'");
+		return LT_OK;
+	}
+	rc = resolve_key(w, t.col, wr);
+	if (rc != LT_OK || wr->rc != LT_OK)
+		return rc;
+	if (gathered(w, wr)) {
+		rc = flush_all(w);
+		if (rc != LT_OK)
+			return rc;
+	}
+	d = lt_arena_alloc(w->arena, sizeof(*d));
+	if (d == NULL)
+		return LT_E_NOMEM;
+	rc = load_target(w, wr, &t);
+	if (rc == LT_OK)
+		check_revision(wr, &t);
+	if (rc == LT_OK && wr->rc == LT_OK)
+		rc = draft_write(w, wr, &t, d);
+	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
+		rc = admit_draft(w, wr, d, t.col->lane, &size);
+	if (rc == LT_OK && wr->rc == LT_OK && t.row.len + size > LT_RECORD_MAX)
+		wr->rc = LT_E_TOOBIG;
+	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
+		rc = gather(w, t.col->lane, wr, d, size);
+	lt_buf_fini(&t.row);
+	return rc;
+}
+
+int
+lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_author *a,
+    const struct lt_catalogue *cat, const struct lt_unit *unit, struct lt_write *writes, size_t n,
+    struct lt_arena *arena, lt_made_fn *after_append, void *ctx, struct lt_err *err)
+{
+	struct authoring w = { .log = log, .derived = derived, .a = a, .cat = cat, .unit = unit,
+		.arena = arena, .after_append = after_append, .ctx = ctx, .err = err };
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; i < n && rc == LT_OK; i++) {
+		/* A job may run again in another transaction: results start afresh. */
+		writes[i].rc = LT_OK;
+		writes[i].unchanged = writes[i].created = false;
+		memset(&writes[i].violation, 0, sizeof(writes[i].violation));
+		memset(&writes[i].dot, 0, sizeof(writes[i].dot));
+		rc = write_one(&w, &writes[i]);
+	}
+	return rc == LT_OK ? flush_all(&w) : rc;
+}
