@@ -1,0 +1,410 @@
+/* node/apply.c - what comes down from the hub: append, then merge; and verdicts on feeds of this unit.
+ *
+ * The hub's own change-sets count at once. Those of this node and of the commune's other nodes count when the
+ * hub's verdict names them: a verdict that runs ahead of the feed it judges waits in table local. */
+#include "node/node_impl.h"
+#include "proto/base/log.h"
+#include "proto/base/wire.h"
+#include "proto/store/admit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct applying {
+	struct lt_node *n;
+	struct lt_kv_txn *txn;
+	const struct lt_registry *reg;
+	struct lt_projection *proj;
+	struct lt_arena *arena;
+	struct lt_err *err;
+};
+
+static uint64_t
+hash8(const struct lt_hash *h)
+{
+	return lt_load_u64(h->b);
+}
+
+static int
+open_projection(struct applying *ap, const struct lt_catalogue *cat)
+{
+	struct lt_projection_options o = { .log = ap->txn, .derived = ap->txn, .catalogue = cat,
+		.province = ap->n->author.province, .overlay = true };
+
+	return lt_projection_begin(&o, &ap->proj);
+}
+
+int
+lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
+    const struct lt_changeset *cs, uint64_t position)
+{
+	struct applying ap = { .n = n, .txn = txn };
+	size_t i;
+	int rc = open_projection(&ap, cat);
+
+	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
+		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i }, .stamp = cs->stamp,
+			.hash8 = hash8(&cs->hash), .by_hub = false, .change = &cs->change[i] };
+
+		rc = lt_projection_add_overlay(ap.proj, &cs->unit, &mc, position);
+	}
+	if (rc == LT_OK)
+		return lt_projection_flush(ap.proj, NULL, NULL);
+	lt_projection_abort(ap.proj);
+	return rc;
+}
+
+/* ---- verdicts ---- */
+
+static bool
+names_dot(size_t n, Ltpb__HeldDot *const *d, uint64_t seq, uint32_t index)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (d[i]->seq == seq && d[i]->index == index)
+			return true;
+	return false;
+}
+
+/* What a verdict says of one change-set. */
+static int
+judgement_of(const Ltpb__Verdict *v, uint64_t seq, struct lt_arena *arena, struct lt_judgement *j)
+{
+	size_t i;
+
+	memset(j, 0, sizeof(*j));
+	j->refused = lt_arena_alloc(arena, (v->n_refused + 1) * sizeof(*j->refused));
+	j->held = lt_arena_alloc(arena, (v->n_held + 1) * sizeof(*j->held));
+	if (j->refused == NULL || j->held == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < v->n_refused; i++)
+		if (v->refused[i]->seq == seq)
+			j->refused[j->nrefused++] = v->refused[i];
+	for (i = 0; i < v->n_held; i++)
+		if (v->held[i]->seq == seq)
+			j->held[j->nheld++] = v->held[i];
+	for (i = 0; i < v->n_clamp; i++)
+		if (v->clamp[i]->from <= seq && seq <= v->clamp[i]->to) {
+			j->clamped = true;
+			j->floor = v->clamp[i]->floor;
+			j->ceiling = v->clamp[i]->ceiling;
+		}
+	return LT_OK;
+}
+
+static int
+quarantine(struct applying *ap, uint64_t position, uint32_t change, Ltpb__ReasonCode reason)
+{
+	uint8_t key[12], value[2];
+
+	lt_store_u64(key, position);
+	lt_store_u32(key + 8, change);
+	lt_store_u16(value, (uint16_t)reason);
+	return lt_kv_put(ap->txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
+}
+
+/* Let one judged dot count, or take it out. */
+static int
+count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, uint32_t i, uint64_t stamp,
+    bool accepted)
+{
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = stamp,
+		.hash8 = hash8(&cs->hash), .by_hub = false, .change = &cs->change[i] };
+	struct lt_id author = lt_feed_author(&cs->feed);
+
+	if (lt_id_eq(&author, &ap->n->author.id))
+		return lt_projection_settle(ap->proj, &cs->unit, &mc, position, accepted);
+	return accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position) : LT_OK;
+}
+
+static int
+judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position, const struct lt_judgement *j,
+    uint64_t stamp)
+{
+	Ltpb__ReasonCode reason;
+	uint32_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
+		if (lt_judgement_holds(j, i))
+			continue;
+		if (lt_judgement_refuses(j, i, &reason)) {
+			rc = quarantine(ap, position, i, reason);
+			if (rc == LT_OK)
+				rc = count_dot(ap, cs, position, i, stamp, false);
+		} else {
+			rc = count_dot(ap, cs, position, i, stamp, true);
+		}
+	}
+	return rc;
+}
+
+/* A later verdict on dots that an earlier one held. */
+static int
+settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position, const Ltpb__Verdict *v,
+    const struct lt_judgement *now)
+{
+	struct lt_judgement old, kept;
+	Ltpb__ReasonCode reason;
+	uint64_t stamp;
+	size_t i;
+	int rc = lt_feed_log_judgement(ap->txn, position, ap->arena, &old);
+
+	if (rc != LT_OK)
+		return rc;
+	kept = old;
+	kept.nheld = 0;
+	kept.held = lt_arena_alloc(ap->arena, (old.nheld + 1) * sizeof(*kept.held));
+	kept.refused = lt_arena_alloc(ap->arena, (old.nrefused + old.nheld + 1) * sizeof(*kept.refused));
+	if (kept.held == NULL || kept.refused == NULL)
+		return LT_E_NOMEM;
+	memcpy(kept.refused, old.refused, old.nrefused * sizeof(*kept.refused));
+	stamp = lt_judgement_stamp(&old, cs->stamp);
+	for (i = 0; rc == LT_OK && i < old.nheld; i++) {
+		uint32_t index = old.held[i]->index;
+
+		if (index >= cs->nchange)
+			return LT_E_CORRUPT;
+		if (names_dot(v->n_settled, v->settled, cs->seq, index)) {
+			rc = count_dot(ap, cs, position, index, stamp, true);
+		} else if (lt_judgement_refuses(now, index, &reason)) {
+			size_t k;
+
+			for (k = 0; k < now->nrefused; k++)
+				if (now->refused[k]->index == index)
+					kept.refused[kept.nrefused++] = now->refused[k];
+			rc = quarantine(ap, position, index, reason);
+			if (rc == LT_OK)
+				rc = count_dot(ap, cs, position, index, stamp, false);
+		} else {
+			kept.held[kept.nheld++] = old.held[i];
+		}
+	}
+	if (rc != LT_OK)
+		return rc;
+	return lt_feed_log_judge(ap->txn, &cs->unit, &cs->feed, cs->seq, position, stamp, &kept);
+}
+
+static int
+judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t seq,
+    uint64_t judged, const Ltpb__Verdict *v)
+{
+	struct lt_judgement j;
+	struct lt_changeset cs;
+	struct lt_entry e;
+	uint64_t position, stamp;
+	uint8_t *copy;
+	int rc;
+
+	rc = lt_feed_log_find(ap->txn, unit, feed, seq, &position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(ap->txn, position, &e);
+	if (rc != LT_OK)
+		return rc;
+	/* The entry's bytes move when the transaction writes. */
+	copy = lt_arena_dup(ap->arena, e.changeset.data, e.changeset.len);
+	if (copy == NULL)
+		return LT_E_NOMEM;
+	rc = lt_changeset_parse(lt_slice(copy, e.changeset.len), ap->arena, &cs, ap->err);
+	if (rc == LT_OK)
+		rc = judgement_of(v, seq, ap->arena, &j);
+	if (rc != LT_OK)
+		return rc;
+	if (seq <= judged)
+		return settle_dots(ap, &cs, position, v, &j);
+	stamp = lt_judgement_stamp(&j, cs.stamp);
+	rc = lt_feed_log_judge(ap->txn, unit, feed, seq, position, stamp, &j);
+	if (rc == LT_OK)
+		rc = judge_dots(ap, &cs, position, &j, stamp);
+	return rc == LT_OK ? lt_author_saw(ap->txn, 0, stamp) : rc;
+}
+
+static void
+waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t from)
+{
+	char hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, feed->b, LT_FEED_LEN);
+	(void)snprintf(out, cap, "verdict/%s/%s/%016llx", unit->s, hex, (unsigned long long)from);
+}
+
+/* A verdict as far as the judged feed is here; what reaches beyond waits. */
+static int
+apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice bytes)
+{
+	ProtobufCMessage *msg;
+	const Ltpb__Verdict *v;
+	struct lt_feed_id feed;
+	struct lt_head head;
+	struct lt_hash have;
+	char name[128];
+	uint64_t seq;
+	int rc;
+
+	rc = lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, ap->arena, &msg, ap->err);
+	if (rc != LT_OK)
+		return rc;
+	v = (const Ltpb__Verdict *)msg;
+	if (v->feed.len != LT_FEED_LEN || v->from == 0 || v->to < v->from || v->to_hash.len != LT_HASH_LEN)
+		return lt_err_set(ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
+	memcpy(feed.b, v->feed.data, LT_FEED_LEN);
+	rc = lt_feed_log_head(ap->txn, unit, &feed, &head);
+	if (rc != LT_OK)
+		return rc;
+	if (v->to <= head.seq) {
+		rc = lt_feed_log_hash(ap->txn, unit, &feed, v->to, &have);
+		if (rc != LT_OK)
+			return rc;
+		if (memcmp(have.b, v->to_hash.data, LT_HASH_LEN) != 0) {
+			lt_error("the hub judged another branch of one of this unit's feeds at number %llu: "
+			         "two machines sign with one key; report this to the province",
+			    (unsigned long long)v->to);
+			return LT_OK;
+		}
+	}
+	for (seq = v->from; seq <= v->to && seq <= head.seq && rc == LT_OK; seq++)
+		rc = judge_one(ap, unit, &feed, seq, head.judged, v);
+	if (rc != LT_OK || v->to <= head.seq)
+		return rc;
+	waiting_name(name, sizeof(name), unit, &feed, v->from);
+	return lt_local_put(ap->txn, name, bytes);
+}
+
+/* Verdicts that were here before the change-set they judge. */
+static int
+apply_waiting(struct applying *ap, const struct lt_changeset *cs)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, val;
+	struct lt_buf kept;
+	char name[128], prefix[128];
+	size_t plen;
+	int rc;
+
+	waiting_name(name, sizeof(name), &cs->unit, &cs->feed, 0);
+	plen = strlen(name) - 16;
+	memcpy(prefix, name, plen);
+	lt_buf_init(&kept, LT_VALUE_MAX + 64);
+	rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
+	while (rc == LT_OK && k.len == plen + 16 && memcmp(k.data, prefix, plen) == 0) {
+		ProtobufCMessage *msg;
+		const Ltpb__Verdict *v;
+
+		lt_buf_clear(&kept);
+		memcpy(name, k.data, k.len);
+		name[k.len] = '\0';
+		lt_buf_put_slice(&kept, val);
+		rc = kept.err;
+		if (rc == LT_OK)
+			rc = lt_wire_unpack(&ltpb__verdict__descriptor, lt_buf_slice(&kept), LT_VALUE_MAX, ap->arena,
+			    &msg, ap->err);
+		if (rc != LT_OK)
+			break;
+		v = (const Ltpb__Verdict *)msg;
+		if (v->from <= cs->seq && cs->seq <= v->to) {
+			struct lt_head head;
+
+			rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
+			if (rc == LT_OK)
+				rc = judge_one(ap, &cs->unit, &cs->feed, cs->seq, head.judged, v);
+			if (rc == LT_OK && cs->seq == v->to)
+				rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(name));
+			break;
+		}
+		rc = lt_kv_next(c, &k, &val);
+	}
+	lt_kv_cursor_close(c);
+	lt_buf_fini(&kept);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* ---- change-sets ---- */
+
+static bool
+concerns_reload(const char *collection)
+{
+	static const char *const acts[] = { "_catalogue", "_registry", "_key", "_grant", "_unit", "_federation" };
+	size_t i;
+
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (strcmp(collection, acts[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i, uint64_t position)
+{
+	const struct lt_change *c = &cs->change[i];
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = cs->stamp,
+		.hash8 = hash8(&cs->hash), .by_hub = true, .change = c };
+
+	if (strcmp(c->collection, "_verdict") == 0) {
+		if (c->nset != 1 || strcmp(c->set[0].pb->name, "verdict") != 0 || c->set[0].pb->value == NULL ||
+		    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
+			return lt_err_set(ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
+		return apply_verdict(ap, &cs->unit,
+		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len));
+	}
+	if (concerns_reload(c->collection))
+		ap->n->stale = true;
+	return lt_projection_add(ap->proj, &cs->unit, &mc, position);
+}
+
+static int
+chain_answer(struct applying *ap, const struct lt_changeset *cs)
+{
+	struct lt_head head;
+	struct lt_hash have;
+	int rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp);
+	if (rc == LT_E_EXISTS) {
+		rc = lt_feed_log_hash(ap->txn, &cs->unit, &cs->feed, cs->seq, &have);
+		if (rc == LT_OK)
+			rc = lt_hash_eq(&have, &cs->hash) ? LT_E_EXISTS : LT_E_FORK;
+	}
+	if (rc == LT_E_FORK || rc == LT_E_BADHASH)
+		return lt_err_set(ap->err, LT_E_FORK, "the hub sent another change-set %llu of a feed of unit %s than the one here",
+		    (unsigned long long)cs->seq, cs->unit.s);
+	return rc;
+}
+
+int
+lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena, struct lt_err *err)
+{
+	struct applying ap = { .n = n, .txn = txn, .reg = reg, .arena = arena, .err = err };
+	struct lt_judgement accepted = { 0 };
+	struct lt_id author = lt_feed_author(&cs->feed);
+	uint64_t position;
+	uint32_t i;
+	int rc = chain_answer(&ap, cs);
+
+	if (rc != LT_OK)
+		return rc == LT_E_EXISTS ? LT_OK : rc;
+	rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(n->clock), &position);
+	if (rc == LT_OK)
+		rc = open_projection(&ap, cat);
+	if (rc != LT_OK)
+		return rc;
+	if (lt_registry_is_hub(reg, &author)) {
+		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position, cs->stamp, &accepted);
+		for (i = 0; rc == LT_OK && i < cs->nchange; i++)
+			rc = apply_hub_change(&ap, cs, i, position);
+		if (rc == LT_OK)
+			rc = lt_author_saw(txn, cs->stamp, cs->stamp);
+	} else {
+		rc = apply_waiting(&ap, cs);
+	}
+	if (rc == LT_OK)
+		return lt_projection_flush(ap.proj, NULL, NULL);
+	lt_projection_abort(ap.proj);
+	return rc;
+}

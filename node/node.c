@@ -1,0 +1,704 @@
+#include "node/node_impl.h"
+#include "proto/base/log.h"
+#include "proto/base/wire.h"
+#include "proto/feed/trust.h"
+#include "proto/store/admit.h"
+#include "proto/store/catalogue_store.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PARSE_ARENA ((size_t)8 * 1024 * 1024)
+
+static void
+system_random(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	randombytes_buf(buf, len);
+}
+
+/* A commit that failed for another reason than a full disk: what is on disk is unknown until it is read
+ * again. Never retried on the same descriptor; the supervisor starts us anew. */
+static void
+store_failed(void *ctx, int rc)
+{
+	(void)ctx;
+	lt_error("the store could not commit (%s): stopping; check the disk, then start again", lt_strerror(rc));
+	_exit(1);
+}
+
+static void
+batch_committed(void *ctx, size_t njobs)
+{
+	struct lt_node *n = ctx;
+	struct lt_err err = { "" };
+
+	(void)njobs;
+	if (!n->stale)
+		return;
+	n->stale = false;
+	if (lt_node_reload(n, &err) != LT_OK)
+		lt_error("catalogue and registry could not be read again: %s", err.text);
+}
+
+/* ---- snapshots ---- */
+
+static int
+load_hub(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
+{
+	struct lt_arena arena;
+	Ltpb__CertificateBody *body;
+	struct lt_slice cert;
+	int rc = lt_local_get(txn, "hub_certificate", &cert);
+
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, PARSE_ARENA);
+	rc = lt_certificate_verify(cert, n->identity->root_key, &n->identity->federation, &arena, &body, err);
+	if (rc == LT_OK) {
+		pthread_mutex_lock(&n->mx);
+		memset(&n->hub, 0, sizeof(n->hub));
+		memcpy(n->hub.id.b, body->principal.data, LT_ID_LEN);
+		n->hub.role = LTPB__ROLE__ROLE_HUB;
+		n->hub.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+		n->hub.org = "";
+		n->hub.label = "hub";
+		n->hub.nkey = 1;
+		n->hub.key = &n->hub_key;
+		n->hub_key.no = body->key_no;
+		n->hub_key.active = true;
+		memcpy(n->hub_key.sign_key, body->sign_key.data, 32);
+		memcpy(n->hub_key.line_key, body->line_key.data, 32);
+		n->hub_known = true;
+		pthread_mutex_unlock(&n->mx);
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+static int
+load_province(struct lt_node *n, struct lt_kv_txn *txn)
+{
+	struct lt_slice s;
+	struct lt_unit u;
+	int rc = lt_local_get(txn, "province", &s);
+
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (lt_unit_set(&u, s) != LT_OK)
+		return LT_E_CORRUPT;
+	pthread_mutex_lock(&n->mx);
+	n->province = u;
+	n->author.province = u;
+	pthread_mutex_unlock(&n->mx);
+	return LT_OK;
+}
+
+int
+lt_node_reload(struct lt_node *n, struct lt_err *err)
+{
+	struct lt_catalogue *cat = NULL, *old_cat;
+	struct lt_registry *reg = NULL, *old_reg;
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_read(n->kv, &txn);
+
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "cannot read the store: %s", lt_strerror(rc));
+	rc = load_hub(n, txn, err);
+	if (rc == LT_OK)
+		rc = load_province(n, txn);
+	if (rc == LT_OK)
+		rc = lt_registry_load(txn, n->hub_known ? &n->hub : NULL, n->hub_known ? 1 : 0, &reg, err);
+	if (rc == LT_OK) {
+		rc = lt_catalogue_load_newest(txn, &cat, err);
+		if (rc == LT_E_UNKNOWN || rc == LT_E_NOTFOUND)
+			rc = lt_catalogue_builtin(&cat);
+	}
+	lt_kv_abort(txn);
+	if (rc != LT_OK) {
+		lt_registry_unref(reg);
+		return rc;
+	}
+	pthread_mutex_lock(&n->mx);
+	old_cat = n->catalogue;
+	old_reg = n->registry;
+	n->catalogue = cat;
+	n->registry = reg;
+	pthread_mutex_unlock(&n->mx);
+	lt_catalogue_unref(old_cat);
+	lt_registry_unref(old_reg);
+	return LT_OK;
+}
+
+struct lt_catalogue *
+lt_node_catalogue(struct lt_node *n)
+{
+	struct lt_catalogue *c;
+
+	pthread_mutex_lock(&n->mx);
+	c = lt_catalogue_ref(n->catalogue);
+	pthread_mutex_unlock(&n->mx);
+	return c;
+}
+
+struct lt_registry *
+lt_node_registry(struct lt_node *n)
+{
+	struct lt_registry *r;
+
+	pthread_mutex_lock(&n->mx);
+	r = lt_registry_ref(n->registry);
+	pthread_mutex_unlock(&n->mx);
+	return r;
+}
+
+void
+lt_node_province(struct lt_node *n, struct lt_unit *out)
+{
+	pthread_mutex_lock(&n->mx);
+	*out = n->province;
+	pthread_mutex_unlock(&n->mx);
+}
+
+void
+lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
+{
+	struct lt_arena arena;
+	struct lt_kv_txn *txn;
+	Ltpb__Record *rec;
+	size_t i;
+
+	(void)snprintf(out, cap, "%s", n->identity->unit.s);
+	if (lt_kv_begin_read(n->kv, &txn) != LT_OK)
+		return;
+	lt_arena_init(&arena, PARSE_ARENA);
+	if (lt_record_get(txn, "_unit", "_", n->identity->unit.s, &arena, &rec) == LT_OK)
+		for (i = 0; i < rec->n_field; i++)
+			if (strcmp(rec->field[i]->name, "name") == 0 && rec->field[i]->value != NULL &&
+			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
+				(void)snprintf(out, cap, "%s", rec->field[i]->value->text);
+	lt_arena_fini(&arena);
+	lt_kv_abort(txn);
+}
+
+/* ---- life ---- */
+
+static int
+open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
+{
+	struct lt_kv_options ko = { .kind = LT_KV_NODE, .federation = n->identity->federation.b,
+		.tables = lt_table_names, .map_bytes = o->map_bytes };
+	char path[4096];
+
+	if (o->kv != NULL) {
+		n->kv = o->kv;
+		return LT_OK;
+	}
+	if (snprintf(path, sizeof(path), "%s/store", o->dir) >= (int)sizeof(path))
+		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
+	ko.path = path;
+	n->own_kv = true;
+	return lt_kv_open_lmdb(&ko, &n->kv, err);
+}
+
+int
+lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_err *err)
+{
+	struct lt_writer_options wo = { .fatal = store_failed, .committed = batch_committed };
+	struct lt_node *n = calloc(1, sizeof(*n));
+	int rc;
+
+	if (n == NULL)
+		return LT_E_NOMEM;
+	n->identity = o->identity;
+	n->clock = o->clock;
+	pthread_mutex_init(&n->mx, NULL);
+	n->author.federation = o->identity->federation;
+	n->author.id = o->identity->principal;
+	n->author.key_no = o->identity->key_no;
+	n->author.key = &o->identity->sign;
+	n->author.clock = o->clock;
+	n->author.random = system_random;
+	rc = open_store(n, o, err);
+	if (rc == LT_OK)
+		rc = lt_node_reload(n, err);
+	wo.committed_ctx = n;
+	if (rc == LT_OK)
+		rc = lt_writer_start(n->kv, &wo, &n->writer);
+	if (rc != LT_OK) {
+		lt_node_close(n);
+		return rc;
+	}
+	*out = n;
+	return LT_OK;
+}
+
+void
+lt_node_close(struct lt_node *n)
+{
+	if (n == NULL)
+		return;
+	lt_writer_stop(n->writer);
+	if (n->own_kv)
+		lt_kv_close(n->kv);
+	lt_catalogue_unref(n->catalogue);
+	lt_registry_unref(n->registry);
+	pthread_mutex_destroy(&n->mx);
+	free(n);
+}
+
+const struct lt_identity *
+lt_node_identity(const struct lt_node *n)
+{
+	return n->identity;
+}
+
+const struct lt_clock *
+lt_node_clock(const struct lt_node *n)
+{
+	return n->clock;
+}
+
+struct lt_kv *
+lt_node_kv(struct lt_node *n)
+{
+	return n->kv;
+}
+
+void
+lt_node_on_moved(struct lt_node *n, lt_node_moved_fn *fn, void *ctx)
+{
+	n->moved = fn;
+	n->moved_ctx = ctx;
+}
+
+/* ---- writing ---- */
+
+#define MOVED_MAX 8
+
+struct write_job {
+	struct lt_node *n;
+	struct lt_kv_txn *txn;
+	struct lt_catalogue *cat;
+	struct lt_write *writes;
+	size_t count;
+	const uint8_t *request_id;
+	bool again;
+	struct lt_arena *arena;
+	struct lt_err *err;
+	size_t nmoved;
+	struct lt_feed_id moved[MOVED_MAX]; /* a lane each; the last head counts */
+	uint64_t head[MOVED_MAX];
+};
+
+static int
+after_append(void *ctx, const struct lt_made *made)
+{
+	struct write_job *j = ctx;
+	size_t i;
+
+	for (i = 0; i < j->nmoved; i++)
+		if (lt_feed_id_cmp(&j->moved[i], &made->cs.feed) == 0)
+			break;
+	if (i < MOVED_MAX) {
+		j->moved[i] = made->cs.feed;
+		j->head[i] = made->cs.seq;
+		if (i == j->nmoved)
+			j->nmoved++;
+	}
+	return lt_node_project_own(j->n, j->txn, j->cat, &made->cs, made->position);
+}
+
+/* The reply of a request seen before, as far as a caller needs it (FORMAT.md 9.3, table request). */
+static int
+recall_request(struct write_job *j)
+{
+	struct lt_write *w = &j->writes[0];
+	ProtobufCMessage *msg;
+	const Ltpb__PutReply *r;
+	struct lt_slice v;
+	int rc = lt_kv_get(j->txn, LT_T_REQUEST, lt_slice(j->request_id, 16), &v);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_wire_unpack(&ltpb__put_reply__descriptor, v, 4096, j->arena, &msg, j->err);
+	if (rc != LT_OK)
+		return LT_E_CORRUPT;
+	r = (const Ltpb__PutReply *)msg;
+	w->rc = LT_OK;
+	w->unchanged = r->unchanged;
+	if (r->feed.len == LT_FEED_LEN)
+		memcpy(w->dot.feed.b, r->feed.data, LT_FEED_LEN);
+	w->dot.seq = r->seq;
+	w->dot.index = r->index;
+	(void)snprintf(w->key_out, sizeof(w->key_out), "%s", r->key);
+	j->again = true;
+	return LT_OK;
+}
+
+static int
+remember_request(struct write_job *j)
+{
+	struct lt_write *w = &j->writes[0];
+	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
+	struct lt_buf b;
+	int rc;
+
+	if (w->rc != LT_OK)
+		return LT_OK;
+	r.unit = (char *)j->n->identity->unit.s;
+	r.key = w->key_out;
+	r.feed.data = w->dot.feed.b;
+	r.feed.len = w->unchanged ? 0 : LT_FEED_LEN;
+	r.seq = w->dot.seq;
+	r.index = w->dot.index;
+	r.unchanged = w->unchanged;
+	lt_buf_init(&b, 4096);
+	rc = lt_wire_pack(&r.base, 4096, &b);
+	if (rc == LT_OK)
+		rc = lt_kv_put(j->txn, LT_T_REQUEST, lt_slice(j->request_id, 16), lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	return rc;
+}
+
+static int
+run_write(struct lt_kv_txn *txn, void *ctx)
+{
+	struct write_job *j = ctx;
+	int rc;
+
+	j->txn = txn;
+	j->nmoved = 0;
+	j->again = false;
+	if (j->request_id != NULL) {
+		rc = recall_request(j);
+		if (rc != LT_E_NOTFOUND)
+			return rc;
+	}
+	rc = lt_author_write(txn, txn, &j->n->author, j->cat, &j->n->identity->unit, j->writes, j->count,
+	    j->arena, after_append, j, j->err);
+	if (rc == LT_OK && j->request_id != NULL)
+		rc = remember_request(j);
+	return rc;
+}
+
+int
+lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id, bool *again,
+    struct lt_arena *arena, struct lt_err *err)
+{
+	struct write_job j = { .n = n, .writes = writes, .count = count, .request_id = request_id,
+		.arena = arena, .err = err };
+	size_t i;
+	int rc;
+
+	assert(count > 0);
+	j.cat = lt_node_catalogue(n);
+	if (lt_catalogue_version(j.cat) == 0) {
+		rc = lt_err_set(err, LT_E_UNAVAILABLE,
+		    "the catalogue has not come down from the hub yet; connect once, then write");
+		goto out;
+	}
+	rc = lt_writer_run(n->writer, run_write, &j);
+	if (rc == LT_OK && n->moved != NULL)
+		for (i = 0; i < j.nmoved; i++)
+			n->moved(n->moved_ctx, &j.moved[i], j.head[i]);
+	if (again != NULL)
+		*again = j.again;
+out:
+	lt_catalogue_unref(j.cat);
+	return rc;
+}
+
+/* ---- what comes down ---- */
+
+struct apply_job {
+	struct lt_node *n;
+	uint8_t *bytes;
+	size_t len;
+	struct lt_arena arena;
+	struct lt_changeset cs;
+	struct lt_err err;
+	lt_applied_fn *done;
+	void *ctx;
+};
+
+static int
+run_apply(struct lt_kv_txn *txn, void *ctx)
+{
+	struct apply_job *j = ctx;
+	struct lt_registry *reg = lt_node_registry(j->n);
+	struct lt_catalogue *cat = lt_node_catalogue(j->n);
+	struct lt_id author = lt_feed_author(&j->cs.feed);
+	int rc;
+
+	rc = lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
+	if (rc == LT_OK && !lt_id_eq(&author, &j->n->author.id) && !lt_registry_is_hub(reg, &author)) {
+		const struct lt_principal *p = lt_registry_find(reg, &author);
+
+		if (p == NULL || !lt_unit_eq(&p->unit, &j->cs.unit))
+			rc = lt_err_set(&j->err, LT_E_DENIED, "a change-set of unit %s by an author of another unit", j->cs.unit.s);
+	}
+	if (rc == LT_OK)
+		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
+	lt_registry_unref(reg);
+	lt_catalogue_unref(cat);
+	return rc;
+}
+
+static void
+apply_done(void *ctx, int rc)
+{
+	struct apply_job *j = ctx;
+
+	j->done(j->ctx, rc, j->err.text);
+	lt_arena_fini(&j->arena);
+	free(j->bytes);
+	free(j);
+}
+
+int
+lt_node_apply(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done, void *ctx)
+{
+	struct apply_job *j;
+	int rc;
+
+	if (change_set.len == 0 || change_set.len > LT_MESSAGE_MAX)
+		return LT_E_TOOBIG;
+	j = calloc(1, sizeof(*j));
+	if (j == NULL)
+		return LT_E_NOMEM;
+	j->n = n;
+	j->done = done;
+	j->ctx = ctx;
+	lt_arena_init(&j->arena, PARSE_ARENA);
+	j->bytes = malloc(change_set.len);
+	if (j->bytes == NULL) {
+		rc = LT_E_NOMEM;
+		goto fail;
+	}
+	memcpy(j->bytes, change_set.data, change_set.len);
+	j->len = change_set.len;
+	rc = lt_changeset_parse(lt_slice(j->bytes, j->len), &j->arena, &j->cs, &j->err);
+	if (rc == LT_OK)
+		rc = lt_writer_submit(n->writer, run_apply, apply_done, j);
+	if (rc == LT_OK)
+		return LT_OK;
+fail:
+	lt_arena_fini(&j->arena);
+	free(j->bytes);
+	free(j);
+	return rc;
+}
+
+struct meet_job {
+	struct lt_slice certificate;
+	const char *province;
+	uint64_t hub_stamp;
+	struct lt_slice receipt_key;
+	struct lt_slice receipt;
+};
+
+static int
+run_meet(struct lt_kv_txn *txn, void *ctx)
+{
+	struct meet_job *j = ctx;
+	int rc = lt_local_put(txn, "hub_certificate", j->certificate);
+
+	return rc != LT_OK ? rc : lt_local_put(txn, "province", lt_slice_str(j->province));
+}
+
+int
+lt_node_meet_hub(struct lt_node *n, struct lt_slice certificate, const char *province, struct lt_err *err)
+{
+	struct meet_job j = { .certificate = certificate, .province = province };
+	Ltpb__CertificateBody *body;
+	struct lt_arena arena;
+	struct lt_kv_txn *txn;
+	struct lt_slice have;
+	struct lt_unit u;
+	bool known = false;
+	int rc;
+
+	lt_arena_init(&arena, PARSE_ARENA);
+	rc = lt_certificate_verify(certificate, n->identity->root_key, &n->identity->federation, &arena, &body, err);
+	if (rc == LT_OK && body->role != LTPB__ROLE__ROLE_HUB)
+		rc = lt_err_set(err, LT_E_DENIED, "the certificate shown is not that of a hub");
+	if (rc == LT_OK && (lt_unit_set(&u, lt_slice_str(province)) != LT_OK || !lt_unit_is_province(&u)))
+		rc = lt_err_set(err, LT_E_INVALID, "the hub names no province");
+	lt_arena_fini(&arena);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_begin_read(n->kv, &txn);
+	if (rc != LT_OK)
+		return rc;
+	known = lt_local_get(txn, "hub_certificate", &have) == LT_OK && lt_slice_eq(have, certificate) &&
+	    n->hub_known;
+	lt_kv_abort(txn);
+	if (known)
+		return LT_OK;
+	rc = lt_writer_run(n->writer, run_meet, &j);
+	return rc == LT_OK ? lt_node_reload(n, err) : rc;
+}
+
+static int
+run_hub_time(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct meet_job *j = ctx;
+
+	return lt_author_saw(txn, j->hub_stamp, 0);
+}
+
+int
+lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
+{
+	struct meet_job j = { 0 };
+
+	if (hub_time_ms <= 0 || hub_time_ms >= INT64_C(1) << 47)
+		return LT_E_INVALID;
+	n->clock_offset_ms = lt_wall_ms(n->clock) - hub_time_ms;
+	j.hub_stamp = LT_STAMP(hub_time_ms, 0);
+	return lt_writer_run(n->writer, run_hub_time, &j);
+}
+
+int64_t
+lt_node_clock_offset(struct lt_node *n)
+{
+	return n->clock_offset_ms;
+}
+
+/* ---- receipts ---- */
+
+static int
+run_receipt(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct meet_job *j = ctx;
+
+	return lt_kv_put(txn, LT_T_RECEIPT, j->receipt_key, j->receipt);
+}
+
+int
+lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
+{
+	struct meet_job j = { .receipt = receipt };
+	struct lt_registry *reg = lt_node_registry(n);
+	Ltpb__ReceiptBody *body;
+	struct lt_feed_id feed;
+	struct lt_arena arena;
+	struct lt_unit unit;
+	struct lt_buf key;
+	uint8_t hub_key[32];
+	bool known;
+	int rc;
+
+	pthread_mutex_lock(&n->mx);
+	known = n->hub_known;
+	memcpy(hub_key, n->hub_key.sign_key, sizeof(hub_key));
+	pthread_mutex_unlock(&n->mx);
+	lt_registry_unref(reg);
+	if (!known)
+		return lt_err_set(err, LT_E_UNKNOWN, "a receipt came before the hub's certificate");
+	lt_arena_init(&arena, PARSE_ARENA);
+	lt_buf_init(&key, LT_KV_KEY_MAX);
+	rc = lt_receipt_verify(receipt, hub_key, &n->identity->federation, &arena, &body, err);
+	if (rc == LT_OK && (body->feed.len != LT_FEED_LEN || lt_unit_set(&unit, lt_slice_str(body->unit)) != LT_OK))
+		rc = lt_err_set(err, LT_E_INVALID, "a receipt of the hub is malformed");
+	if (rc == LT_OK) {
+		memcpy(feed.b, body->feed.data, LT_FEED_LEN);
+		lt_key_feed(&key, &unit, &feed);
+		lt_buf_u64(&key, body->seq);
+		j.receipt_key = lt_buf_slice(&key);
+		rc = key.err != LT_OK ? key.err : lt_writer_run(n->writer, run_receipt, &j);
+	}
+	lt_buf_fini(&key);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t *seq)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	struct lt_buf key;
+	size_t plen;
+	int rc;
+
+	*seq = 0;
+	lt_buf_init(&key, LT_KV_KEY_MAX);
+	lt_key_feed(&key, unit, feed);
+	plen = key.len;
+	lt_buf_u64(&key, UINT64_MAX);
+	rc = key.err != LT_OK ? key.err : lt_kv_cursor_open(txn, LT_T_RECEIPT, &c);
+	if (rc == LT_OK) {
+		rc = lt_kv_seek_before(c, lt_buf_slice(&key), &k, &v);
+		if (rc == LT_OK && k.len == plen + 8 && memcmp(k.data, key.data, plen) == 0)
+			*seq = lt_load_u64(k.data + plen);
+		lt_kv_cursor_close(c);
+	}
+	lt_buf_fini(&key);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* ---- delivery ---- */
+
+struct last_own {
+	struct lt_id author;
+	bool found;
+	struct lt_dot dot;
+	uint64_t position;
+};
+
+static int
+note_own(void *ctx, const struct lt_dot *dot, uint64_t position)
+{
+	struct last_own *l = ctx;
+	struct lt_id author = lt_feed_author(&dot->feed);
+
+	if (lt_id_eq(&author, &l->author) && (!l->found || position >= l->position)) {
+		l->found = true;
+		l->dot = *dot;
+		l->position = position;
+	}
+	return LT_OK;
+}
+
+int
+lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collection, const char *key,
+    lt_sent_fn *sent, void *ctx, Ltpb__Delivery *out, Ltpb__ReasonCode *reason)
+{
+	struct last_own l = { .author = n->author.id };
+	struct lt_judgement j;
+	struct lt_arena arena;
+	struct lt_head head;
+	uint64_t receipted;
+	int rc;
+
+	*out = LTPB__DELIVERY__DELIVERY_RECEIPTED;
+	*reason = LTPB__REASON_CODE__REASON_UNSPECIFIED;
+	rc = lt_history_each(txn, collection, n->identity->unit.s, key, note_own, &l);
+	if (rc != LT_OK || !l.found)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	lt_arena_init(&arena, PARSE_ARENA);
+	rc = lt_feed_log_head(txn, &n->identity->unit, &l.dot.feed, &head);
+	if (rc == LT_OK && l.dot.seq <= head.judged) {
+		rc = lt_feed_log_judgement(txn, l.position, &arena, &j);
+		if (rc == LT_OK && lt_judgement_refuses(&j, l.dot.index, reason))
+			*out = LTPB__DELIVERY__DELIVERY_REFUSED;
+		else if (rc == LT_OK && lt_judgement_holds(&j, l.dot.index))
+			*out = LTPB__DELIVERY__DELIVERY_HELD;
+	} else if (rc == LT_OK) {
+		rc = lt_node_receipted(txn, &n->identity->unit, &l.dot.feed, &receipted);
+		if (rc == LT_OK && l.dot.seq > receipted)
+			*out = sent != NULL && sent(ctx, &l.dot.feed, l.dot.seq) ? LTPB__DELIVERY__DELIVERY_SENT
+			                                                        : LTPB__DELIVERY__DELIVERY_SAVED;
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}

@@ -1,0 +1,42 @@
+/* node/node_impl.h - for node.c and its neighbours only. */
+#ifndef LT_NODE_NODE_IMPL_H
+#define LT_NODE_NODE_IMPL_H
+
+#include "node/node.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct lt_node {
+	const struct lt_identity *identity;
+	const struct lt_clock *clock;
+	struct lt_kv *kv;
+	bool own_kv;
+	struct lt_writer *writer;
+	struct lt_author author;
+	lt_node_moved_fn *moved;
+	void *moved_ctx;
+	_Atomic int64_t clock_offset_ms;
+	atomic_bool stale;            /* registry or catalogue records changed in this batch */
+
+	pthread_mutex_t mx;           /* guards what follows */
+	struct lt_catalogue *catalogue;
+	struct lt_registry *registry;
+	struct lt_unit province;
+	struct lt_principal hub;      /* from its certificate */
+	struct lt_principal_key hub_key;
+	bool hub_known;
+};
+
+/* Load catalogue and registry anew from the store and put them in place. */
+int lt_node_reload(struct lt_node *n, struct lt_err *err);
+
+/* Inside a write transaction: append and merge one verified change-set (apply.c). Sets *moved when
+ * acts changed what lt_node_reload() reads. */
+int lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena, struct lt_err *err);
+/* After a local append: overlay and shown value. */
+int lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
+    const struct lt_changeset *cs, uint64_t position);
+
+#endif
