@@ -572,6 +572,33 @@ lt_node_clock_offset(struct lt_node *n)
 	return n->clock_offset_ms;
 }
 
+struct epoch_job {
+	struct lt_node *n;
+	const struct lt_feed_id *old;
+};
+
+static int
+run_new_epoch(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct epoch_job *j = ctx;
+	struct lt_feed_id now;
+	enum lt_lane lane = lt_feed_lane(j->old);
+	int rc = lt_author_feed(txn, &j->n->author, &j->n->identity->unit, lane, &now);
+
+	/* Another login may have begun a new one already. */
+	if (rc != LT_OK || lt_feed_id_cmp(&now, j->old) != 0)
+		return rc;
+	return lt_author_end_epoch(txn, &j->n->identity->unit, lane);
+}
+
+int
+lt_node_new_epoch(struct lt_node *n, const struct lt_feed_id *old)
+{
+	struct epoch_job j = { n, old };
+
+	return lt_writer_run(n->writer, run_new_epoch, &j);
+}
+
 /* ---- receipts ---- */
 
 static int

@@ -65,6 +65,9 @@ int64_t lt_node_clock_offset(struct lt_node *n); /* own minus hub, ms; 0 if neve
 /* A receipt: verified with the hub's key, stored. LT_E_BADSIG, LT_E_UNKNOWN (hub not met), LT_E_INVALID. */
 int lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err);
 
+/* The next write in this feed's lane begins a new epoch (the hub knows more of the old one than we do). */
+int lt_node_new_epoch(struct lt_node *n, const struct lt_feed_id *old);
+
 /* ---- reading ---- */
 
 /* Highest seq of a feed that a stored receipt covers, 0 if none. */

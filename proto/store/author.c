@@ -130,6 +130,15 @@ lt_author_feed(struct lt_kv_txn *log, const struct lt_author *a, const struct lt
 	return LT_OK;
 }
 
+int
+lt_author_end_epoch(struct lt_kv_txn *log, const struct lt_unit *unit, enum lt_lane lane)
+{
+	char name[64];
+
+	epoch_name(name, unit, lane);
+	return lt_local_put_u64(log, name, 0);
+}
+
 /* ---- sealing a group ---- */
 
 struct earlier {

@@ -69,6 +69,8 @@ int lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const stru
 /* The author's present feed of (unit, lane): its epoch is made when there is none. */
 int lt_author_feed(struct lt_kv_txn *log, const struct lt_author *a, const struct lt_unit *unit,
     enum lt_lane lane, struct lt_feed_id *feed);
+/* Give the epoch up: the next change-set of (unit, lane) opens a new one. */
+int lt_author_end_epoch(struct lt_kv_txn *log, const struct lt_unit *unit, enum lt_lane lane);
 /* Remember the latest hub time and the effective stamps seen (monotone). Any may be 0. */
 int lt_author_saw(struct lt_kv_txn *log, uint64_t hub_stamp, uint64_t effective);
 

@@ -1,0 +1,35 @@
+/* node/link.h - carries out what node/sync.h decides: dials the hub, calls it, applies what comes down.
+ *
+ * One thread of its own runs the step function; calls and answers run on the pool. */
+#ifndef LT_NODE_LINK_H
+#define LT_NODE_LINK_H
+
+#include "node/node.h"
+#include "node/sync.h"
+#include "proto/rpc/rpc.h"
+
+struct lt_link;
+
+struct lt_link_options {
+	struct lt_node *node;
+	struct lt_pool *pool;
+	const char *addresses;   /* of the hub, blanks between; tried in turn */
+	int bulk_from, bulk_to;  /* minutes of the day; equal: always */
+	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
+	void (*joined)(void *ctx);
+	void *ctx;
+};
+
+struct lt_link_status {
+	enum lt_sync_phase phase;
+	char error[256];            /* last failure, "" when none since the last login */
+	int64_t last_contact_ms;    /* wall clock, 0 never */
+};
+
+int lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_err *err);
+void lt_link_stop(struct lt_link *l); /* NULL allowed; returns when nothing runs any more */
+void lt_link_status(struct lt_link *l, struct lt_link_status *out);
+/* Whether (feed, seq) was pushed in this process: for the clerk's "sent". */
+bool lt_link_sent(void *link, const struct lt_feed_id *feed, uint64_t seq);
+
+#endif
