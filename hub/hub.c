@@ -1,0 +1,372 @@
+#include "hub/hub_impl.h"
+#include "proto/base/log.h"
+#include "proto/base/wire.h"
+#include "proto/feed/trust.h"
+#include "proto/store/catalogue_store.h"
+#include "proto/store/feed_log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VISIBLE_MS 30000
+
+static void
+system_random(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	randombytes_buf(buf, len);
+}
+
+static void
+store_failed(void *ctx, int rc)
+{
+	(void)ctx;
+	lt_error("the feed log could not commit (%s): stopping; check the disk, then start again", lt_strerror(rc));
+	_exit(1);
+}
+
+static void
+batch_committed(void *ctx, size_t njobs)
+{
+	struct lt_hub *h = ctx;
+
+	(void)njobs;
+	lt_projector_kick(h);
+	lt_verdicts_kick(h->verdicts);
+	if (h->news != NULL)
+		h->news(h->news_ctx);
+}
+
+/* ---- snapshots ---- */
+
+int
+lt_hub_reload(struct lt_hub *h, struct lt_err *err)
+{
+	struct lt_catalogue *cat = NULL, *old_cat = NULL;
+	struct lt_registry *reg = NULL, *old_reg;
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_read(h->derived, &txn);
+
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "cannot read the derived tables: %s", lt_strerror(rc));
+	rc = lt_registry_load(txn, &h->self, 1, &reg, err);
+	if (rc == LT_OK) {
+		rc = lt_catalogue_load_newest(txn, &cat, err);
+		if (rc == LT_E_UNKNOWN || rc == LT_E_NOTFOUND)
+			rc = lt_catalogue_builtin(&cat);
+	}
+	lt_kv_abort(txn);
+	if (rc != LT_OK) {
+		lt_registry_unref(reg);
+		return rc;
+	}
+	pthread_mutex_lock(&h->mx);
+	old_reg = h->registry;
+	h->registry = reg;
+	/* While the derived tables are built anew, the catalogue in memory is ahead of theirs. */
+	if (h->catalogue == NULL || lt_catalogue_version(cat) >= lt_catalogue_version(h->catalogue)) {
+		old_cat = h->catalogue;
+		h->catalogue = cat;
+	} else {
+		old_cat = cat;
+	}
+	pthread_mutex_unlock(&h->mx);
+	lt_catalogue_unref(old_cat);
+	lt_registry_unref(old_reg);
+	return LT_OK;
+}
+
+struct lt_catalogue *
+lt_hub_catalogue(struct lt_hub *h)
+{
+	struct lt_catalogue *c;
+
+	pthread_mutex_lock(&h->mx);
+	c = lt_catalogue_ref(h->catalogue);
+	pthread_mutex_unlock(&h->mx);
+	return c;
+}
+
+struct lt_registry *
+lt_hub_registry(struct lt_hub *h)
+{
+	struct lt_registry *r;
+
+	pthread_mutex_lock(&h->mx);
+	r = lt_registry_ref(h->registry);
+	pthread_mutex_unlock(&h->mx);
+	return r;
+}
+
+/* ---- life ---- */
+
+static int
+open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name, struct lt_kv *given,
+    struct lt_kv **out, bool *own, struct lt_err *err)
+{
+	struct lt_kv_options ko = { .kind = kind, .federation = h->identity->federation.b, .tables = lt_table_names,
+		.map_bytes = o->map_bytes };
+	char path[4096];
+
+	if (given != NULL) {
+		*out = given;
+		return LT_OK;
+	}
+	if (snprintf(path, sizeof(path), "%s/%s", o->dir, name) >= (int)sizeof(path))
+		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
+	ko.path = path;
+	*own = true;
+	return lt_kv_open_lmdb(&ko, out, err);
+}
+
+static void
+set_author(struct lt_hub *h, const struct lt_hub_options *o)
+{
+	const struct lt_identity *id = o->identity;
+
+	h->author.federation = id->federation;
+	h->author.id = id->principal;
+	h->author.key_no = id->key_no;
+	h->author.key = &id->sign;
+	h->author.by_hub = true;
+	h->author.province = id->unit;
+	h->author.clock = o->clock;
+	h->author.random = system_random;
+	h->self.id = id->principal;
+	h->self.role = LTPB__ROLE__ROLE_HUB;
+	h->self.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	h->self.org = "";
+	h->self.label = "hub";
+	h->self.nkey = 1;
+	h->self.key = &h->self_key;
+	h->self_key.no = id->key_no;
+	h->self_key.active = true;
+	memcpy(h->self_key.sign_key, id->sign.pk, 32);
+	memcpy(h->self_key.line_key, id->line_pk, 32);
+}
+
+static int
+read_position(struct lt_hub *h)
+{
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	int rc = lt_kv_begin_read(h->log, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_feed_log_last(txn, &position);
+	h->log_position = position;
+	lt_kv_abort(txn);
+	return rc;
+}
+
+int
+lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *err)
+{
+	struct lt_writer_options wo = { .fatal = store_failed, .committed = batch_committed };
+	struct lt_hub *h = calloc(1, sizeof(*h));
+	pthread_condattr_t attr;
+	int rc;
+
+	if (h == NULL)
+		return LT_E_NOMEM;
+	h->identity = o->identity;
+	h->clock = o->clock;
+	pthread_mutex_init(&h->mx, NULL);
+	pthread_mutex_init(&h->author_mx, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&h->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	set_author(h, o);
+	wo.committed_ctx = h;
+	rc = open_env(h, o, LT_KV_HUB_LOG, "log", o->log, &h->log, &h->own_log, err);
+	if (rc == LT_OK)
+		rc = open_env(h, o, LT_KV_HUB_DERIVED, "derived", o->derived, &h->derived, &h->own_derived, err);
+	if (rc == LT_OK)
+		rc = read_position(h);
+	if (rc == LT_OK)
+		rc = lt_hub_reload(h, err);
+	if (rc == LT_OK)
+		rc = lt_verdicts_open(h, &h->verdicts);
+	if (rc == LT_OK)
+		rc = lt_writer_start(h->log, &wo, &h->writer);
+	if (rc == LT_OK)
+		rc = lt_projector_start(h, err);
+	if (rc != LT_OK) {
+		if (err != NULL && err->text[0] == '\0')
+			(void)lt_err_set(err, rc, "the hub's store cannot be opened: %s", lt_strerror(rc));
+		lt_hub_close(h);
+		return rc;
+	}
+	lt_verdicts_kick(h->verdicts);
+	*out = h;
+	return LT_OK;
+}
+
+void
+lt_hub_close(struct lt_hub *h)
+{
+	if (h == NULL)
+		return;
+	lt_writer_stop(h->writer);
+	lt_projector_stop(h);
+	lt_verdicts_close(h->verdicts);
+	if (h->own_log)
+		lt_kv_close(h->log);
+	if (h->own_derived)
+		lt_kv_close(h->derived);
+	lt_catalogue_unref(h->catalogue);
+	lt_registry_unref(h->registry);
+	pthread_cond_destroy(&h->cond);
+	pthread_mutex_destroy(&h->mx);
+	pthread_mutex_destroy(&h->author_mx);
+	free(h);
+}
+
+const struct lt_identity *
+lt_hub_identity(const struct lt_hub *h)
+{
+	return h->identity;
+}
+
+const struct lt_clock *
+lt_hub_clock(const struct lt_hub *h)
+{
+	return h->clock;
+}
+
+struct lt_kv *
+lt_hub_log(struct lt_hub *h)
+{
+	return h->log;
+}
+
+struct lt_kv *
+lt_hub_derived(struct lt_hub *h)
+{
+	return h->derived;
+}
+
+struct lt_writer *
+lt_hub_writer(struct lt_hub *h)
+{
+	return h->writer;
+}
+
+const struct lt_unit *
+lt_hub_province(const struct lt_hub *h)
+{
+	return &h->identity->unit;
+}
+
+uint64_t
+lt_hub_log_position(struct lt_hub *h)
+{
+	return h->log_position;
+}
+
+uint64_t
+lt_hub_projected(struct lt_hub *h)
+{
+	uint64_t p;
+
+	pthread_mutex_lock(&h->mx);
+	p = h->projected;
+	pthread_mutex_unlock(&h->mx);
+	return p;
+}
+
+void
+lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx)
+{
+	h->news = fn;
+	h->news_ctx = ctx;
+}
+
+int
+lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms)
+{
+	struct timespec ts;
+	int rc = LT_OK;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += timeout_ms / 1000;
+	ts.tv_nsec += timeout_ms % 1000 * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&h->mx);
+	while (h->projected < position && rc == LT_OK) {
+		if (h->projector_rc != LT_OK)
+			rc = h->projector_rc;
+		else if (h->stopping)
+			rc = LT_E_CLOSED;
+		else if (pthread_cond_timedwait(&h->cond, &h->mx, &ts) != 0)
+			rc = h->projected < position ? LT_E_TIMEOUT : LT_OK;
+	}
+	pthread_mutex_unlock(&h->mx);
+	return rc;
+}
+
+/* ---- writing as the hub ---- */
+
+struct hub_write {
+	struct lt_hub *h;
+	const struct lt_unit *unit;
+	struct lt_write *writes;
+	size_t count;
+	struct lt_arena *arena;
+	struct lt_err *err;
+	struct lt_catalogue *cat;
+	uint64_t position;
+};
+
+static int
+note_position(void *ctx, const struct lt_made *made)
+{
+	struct hub_write *w = ctx;
+
+	w->position = made->position;
+	w->h->log_position = made->position;
+	return LT_OK;
+}
+
+static int
+run_write(struct lt_kv_txn *txn, void *ctx)
+{
+	struct hub_write *w = ctx;
+	struct lt_kv_txn *derived;
+	int rc = lt_kv_begin_read(w->h->derived, &derived);
+
+	if (rc != LT_OK)
+		return rc;
+	w->position = 0;
+	rc = lt_author_write(txn, derived, &w->h->author, w->cat, w->unit, w->writes, w->count, w->arena, note_position,
+	    w, w->err);
+	lt_kv_abort(derived);
+	return rc;
+}
+
+int
+lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
+    struct lt_arena *arena, struct lt_err *err)
+{
+	struct hub_write w = { .h = h, .unit = unit, .writes = writes, .count = count, .arena = arena, .err = err };
+	int rc;
+
+	/* The next write must see this one: the record it looks at is the projected one. */
+	pthread_mutex_lock(&h->author_mx);
+	w.cat = lt_hub_catalogue(h);
+	rc = lt_writer_run(h->writer, run_write, &w);
+	if (rc == LT_OK && w.position != 0)
+		rc = lt_hub_wait_projected(h, w.position, VISIBLE_MS);
+	lt_catalogue_unref(w.cat);
+	pthread_mutex_unlock(&h->author_mx);
+	return rc;
+}

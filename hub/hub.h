@@ -1,0 +1,83 @@
+/* hub/hub.h - the provincial hub without its network: two environments (feed log; derived tables), the log's
+ * writer, the projector between them, and this machine as an author.
+ *
+ * Threads: every function may be called from any thread. Readers take short read transactions of
+ * lt_hub_log() and lt_hub_derived().
+ */
+#ifndef LT_HUB_HUB_H
+#define LT_HUB_HUB_H
+
+#include "proto/base/clock.h"
+#include "proto/feed/identity.h"
+#include "proto/store/author.h"
+#include "proto/store/registry.h"
+#include "proto/store/writer.h"
+
+#include "lienthong/v1/sync.pb-c.h"
+
+struct lt_hub;
+
+struct lt_hub_options {
+	const char *dir;
+	const struct lt_identity *identity; /* borrowed for the hub's life */
+	const struct lt_clock *clock;
+	uint64_t map_bytes;                 /* 0: default */
+	struct lt_kv *log, *derived;        /* NULL: LMDB in dir/log and dir/derived. Else used and not closed */
+};
+
+int lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *err);
+/* Finishes what is queued, stops the projector. NULL allowed. */
+void lt_hub_close(struct lt_hub *h);
+
+const struct lt_identity *lt_hub_identity(const struct lt_hub *h);
+const struct lt_clock *lt_hub_clock(const struct lt_hub *h);
+struct lt_kv *lt_hub_log(struct lt_hub *h);
+struct lt_kv *lt_hub_derived(struct lt_hub *h);
+struct lt_writer *lt_hub_writer(struct lt_hub *h);
+const struct lt_unit *lt_hub_province(const struct lt_hub *h);
+/* References; the caller gives them back. */
+struct lt_catalogue *lt_hub_catalogue(struct lt_hub *h);
+struct lt_registry *lt_hub_registry(struct lt_hub *h);
+
+/* Last durable position, and how far the derived tables reach. */
+uint64_t lt_hub_log_position(struct lt_hub *h);
+uint64_t lt_hub_projected(struct lt_hub *h);
+/* Wait until the derived tables reach the position. LT_E_TIMEOUT. */
+int lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms);
+
+/* Told after commits of the log, on the writer thread, and after the projector moved, on its thread. Short. Set before use. */
+typedef void lt_hub_news_fn(void *ctx);
+void lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx);
+
+/* Write as the hub, in any unit: durable and visible in the derived tables when this returns LT_OK; each write's own
+ * result is in it. One at a time. LT_E_TIMEOUT: durable, not yet visible. */
+int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
+    struct lt_arena *arena, struct lt_err *err);
+
+/* ---- intake ---- */
+
+struct lt_intake_feed {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	uint64_t held;              /* the hub holds up to here, durable */
+	struct lt_hash held_hash;
+	bool need;                  /* something before what was sent is missing */
+	struct lt_slice receipt;    /* Receipt bytes, empty when nothing of this feed is held from this push */
+};
+
+struct lt_intake_result {
+	int rc;                     /* LT_OK, or why nothing (more) was taken: LT_E_DENIED, LT_E_BADSIG, LT_E_FORK,
+	                             * LT_E_UNAVAILABLE (later), LT_E_UNKNOWN (catalogue version not here: later), ... */
+	const char *why;
+	size_t nfeed;
+	struct lt_intake_feed *feed;
+	uint64_t position;          /* of the last one appended, 0 none */
+};
+
+/* Take change-sets of feeds that `pusher` authors, in order. Verifies on the calling thread, appends on the writer; done runs on the
+ * writer thread after the commit, exactly once, also on failure. bytes are borrowed until then; the result dies with done. */
+typedef void lt_intake_fn(void *ctx, const struct lt_intake_result *result);
+void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes, size_t n,
+    lt_intake_fn *done, void *ctx);
+
+#endif

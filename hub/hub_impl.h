@@ -1,0 +1,59 @@
+/* hub/hub_impl.h - for hub.c and its neighbours only. */
+#ifndef LT_HUB_HUB_IMPL_H
+#define LT_HUB_HUB_IMPL_H
+
+#include "hub/hub.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define LT_HUB_ARENA ((size_t)64 * 1024 * 1024)
+
+struct lt_verdicts; /* verdict.c */
+
+struct lt_hub {
+	const struct lt_identity *identity;
+	const struct lt_clock *clock;
+	struct lt_kv *log, *derived;
+	bool own_log, own_derived;
+	struct lt_writer *writer;
+	struct lt_author author;
+	struct lt_principal self;
+	struct lt_principal_key self_key;
+	lt_hub_news_fn *news;
+	void *news_ctx;
+	_Atomic uint64_t log_position;
+	struct lt_verdicts *verdicts;
+	pthread_mutex_t author_mx; /* one operator's write at a time, until it is visible */
+
+	pthread_t projector;
+	bool projector_runs;
+
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t cond;
+	struct lt_catalogue *catalogue;
+	struct lt_registry *registry;
+	uint64_t projected;
+	bool stopping;
+	int projector_rc; /* why the projector stopped, LT_OK while it runs */
+};
+
+int lt_hub_reload(struct lt_hub *h, struct lt_err *err);
+
+/* project.c */
+int lt_projector_start(struct lt_hub *h, struct lt_err *err);
+void lt_projector_stop(struct lt_hub *h);
+void lt_projector_kick(struct lt_hub *h);
+
+/* verdict.c: verdicts as acts, after what they judge is durable */
+int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);
+void lt_verdicts_close(struct lt_verdicts *v);
+/* This feed has judged change-sets without a verdict. Any thread. */
+void lt_verdicts_note(struct lt_verdicts *v, const struct lt_unit *unit, const struct lt_feed_id *feed);
+/* A dot held before is decided, inside the intake's transaction. reason 0: accepted. */
+int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
+/* After a commit: write what is owed, as one more job of the writer. */
+void lt_verdicts_kick(struct lt_verdicts *v);
+
+#endif

@@ -1,0 +1,394 @@
+/* hub/project.c - the projector: from the feed log to the derived tables, with a cursor of its own.
+ *
+ * At once when idle; in batches of up to about a second when there is much to do. The cursor lies in the same
+ * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew. */
+#include "hub/hub_impl.h"
+#include "proto/base/log.h"
+#include "proto/store/projection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_ENTRIES 10000
+#define BATCH_BYTES ((size_t)32 * 1024 * 1024)
+#define BATCH_MS 1000
+#define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
+
+struct cursor {
+	uint64_t position;
+	struct lt_hash hash; /* of the change-set at that position */
+	uint64_t catalogue_version;
+};
+
+static int
+write_cursor(struct lt_hub *h, struct lt_kv_txn *txn, const struct cursor *c)
+{
+	uint8_t v[CURSOR_LEN];
+
+	memcpy(v, lt_kv_incarnation(h->log), 16);
+	lt_store_u64(v + 16, c->position);
+	memcpy(v + 24, c->hash.b, 32);
+	lt_store_u32(v + 56, LT_MERGE_VERSION);
+	lt_store_u64(v + 60, c->catalogue_version);
+	return lt_kv_put(txn, LT_T_CURSOR, lt_slice_str("projector"), lt_slice(v, sizeof(v)));
+}
+
+static int
+entry_hash(struct lt_kv_txn *log, uint64_t position, struct lt_hash *out)
+{
+	struct lt_arena arena;
+	struct lt_changeset cs;
+	struct lt_entry e;
+	int rc = lt_feed_log_read(log, position, &e);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	rc = lt_changeset_parse(e.changeset, &arena, &cs, NULL);
+	if (rc == LT_OK)
+		*out = cs.hash;
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* *fits false: the derived tables belong to another log, merge or catalogue. */
+static int
+read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, struct cursor *c, bool *fits)
+{
+	struct lt_slice v;
+	struct lt_hash have;
+	uint64_t last;
+	int rc = lt_kv_get(derived, LT_T_CURSOR, lt_slice_str("projector"), &v);
+
+	memset(c, 0, sizeof(*c));
+	*fits = rc == LT_E_NOTFOUND;
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (v.len != CURSOR_LEN || memcmp(v.data, lt_kv_incarnation(h->log), 16) != 0 ||
+	    lt_load_u32(v.data + 56) != LT_MERGE_VERSION)
+		return LT_OK;
+	c->position = lt_load_u64(v.data + 16);
+	memcpy(c->hash.b, v.data + 24, 32);
+	c->catalogue_version = lt_load_u64(v.data + 60);
+	rc = lt_feed_log_last(log, &last);
+	if (rc != LT_OK || c->position > last || c->position == 0)
+		return rc;
+	rc = entry_hash(log, c->position, &have);
+	*fits = rc == LT_OK && lt_hash_eq(&have, &c->hash);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+clear_derived(struct lt_hub *h)
+{
+	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY, LT_T_DIGEST,
+		LT_T_CURSOR };
+	struct lt_kv_txn *txn;
+	size_t i;
+	int rc = lt_kv_begin_write(h->derived, &txn);
+
+	for (i = 0; rc == LT_OK && i < sizeof(tables) / sizeof(tables[0]); i++) {
+		rc = lt_kv_clear(txn, tables[i]);
+		if (rc != LT_OK)
+			lt_kv_abort(txn);
+	}
+	return rc == LT_OK ? lt_kv_commit(txn) : rc;
+}
+
+/* ---- one batch ---- */
+
+struct batch {
+	struct lt_hub *h;
+	struct lt_kv_txn *log, *derived;
+	struct lt_projection *proj;
+	struct lt_catalogue *cat;
+	struct lt_registry *reg;
+	struct lt_arena arena; /* one entry */
+	struct cursor cursor;
+	size_t entries, bytes;
+	bool acts;             /* registry or catalogue records changed: reload before going on */
+};
+
+static int
+add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change *c)
+{
+	ProtobufCMessage *msg;
+	const Ltpb__Verdict *v;
+	struct lt_feed_id feed;
+	size_t i;
+	int rc;
+
+	if (c->nset != 1 || c->set[0].pb->value == NULL || c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
+		return LT_OK;
+	msg = protobuf_c_message_unpack(&ltpb__verdict__descriptor, &b->arena.pb, c->set[0].pb->value->bytes.len,
+	    c->set[0].pb->value->bytes.data); /* our own bytes, signed by us */
+	v = (const Ltpb__Verdict *)msg;
+	if (v == NULL || v->feed.len != LT_FEED_LEN)
+		return v == NULL ? LT_E_NOMEM : LT_E_CORRUPT;
+	memcpy(feed.b, v->feed.data, LT_FEED_LEN);
+	for (i = 0; i < v->n_settled; i++) {
+		struct lt_judgement j;
+		struct lt_changeset cs;
+		struct lt_entry e;
+		struct lt_merge_change mc;
+		uint64_t position;
+
+		rc = lt_feed_log_find(b->log, unit, &feed, v->settled[i]->seq, &position);
+		if (rc == LT_OK)
+			rc = lt_feed_log_read(b->log, position, &e);
+		if (rc == LT_OK)
+			rc = lt_changeset_parse(e.changeset, &b->arena, &cs, NULL);
+		if (rc == LT_OK)
+			rc = lt_feed_log_judgement(b->log, position, &b->arena, &j);
+		if (rc != LT_OK)
+			return rc;
+		if (v->settled[i]->index >= cs.nchange)
+			return LT_E_CORRUPT;
+		memset(&mc, 0, sizeof(mc));
+		mc.dot.feed = feed;
+		mc.dot.seq = cs.seq;
+		mc.dot.index = v->settled[i]->index;
+		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
+		mc.hash8 = lt_load_u64(cs.hash.b);
+		mc.change = &cs.change[mc.dot.index];
+		rc = lt_projection_add(b->proj, unit, &mc, position);
+		if (rc != LT_OK)
+			return rc;
+	}
+	return LT_OK;
+}
+
+static int
+add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judgement *j, uint32_t i, bool by_hub)
+{
+	const struct lt_change *c = &cs->change[i];
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = lt_judgement_stamp(j, cs->stamp),
+		.hash8 = lt_load_u64(cs->hash.b), .by_hub = by_hub, .change = c };
+	Ltpb__ReasonCode reason;
+
+	if (lt_judgement_refuses(j, i, &reason) || lt_judgement_holds(j, i))
+		return LT_OK;
+	if (strcmp(c->collection, "_verdict") == 0)
+		return add_settled(b, &cs->unit, c);
+	if (c->collection[0] == '_')
+		b->acts = true;
+	return lt_projection_add(b->proj, &cs->unit, &mc, b->cursor.position);
+}
+
+static int
+add_entry(struct batch *b, uint64_t position)
+{
+	struct lt_judgement j;
+	struct lt_changeset cs;
+	struct lt_entry e;
+	struct lt_id author;
+	uint32_t i;
+	int rc;
+
+	lt_arena_fini(&b->arena);
+	lt_arena_init(&b->arena, LT_HUB_ARENA);
+	rc = lt_feed_log_read(b->log, position, &e);
+	if (rc == LT_OK)
+		rc = lt_changeset_parse(e.changeset, &b->arena, &cs, NULL);
+	if (rc == LT_OK)
+		rc = lt_feed_log_judgement(b->log, position, &b->arena, &j);
+	if (rc != LT_OK) {
+		lt_error("the feed log is damaged at position %llu: %s", (unsigned long long)position, lt_strerror(rc));
+		return rc == LT_E_INVALID ? LT_E_CORRUPT : rc;
+	}
+	b->cursor.position = position;
+	b->cursor.hash = cs.hash;
+	author = lt_feed_author(&cs.feed);
+	for (i = 0; rc == LT_OK && i < cs.nchange; i++)
+		rc = add_change(b, &cs, &j, i, lt_registry_is_hub(b->reg, &author));
+	b->entries++;
+	b->bytes += e.changeset.len;
+	return rc;
+}
+
+static int
+fill_batch(struct batch *b, uint64_t last)
+{
+	struct lt_projection_options o = { .log = b->log, .derived = b->derived, .catalogue = b->cat,
+		.province = b->h->identity->unit };
+	int64_t until = lt_mono_ms(b->h->clock) + BATCH_MS;
+	int rc = lt_projection_begin(&o, &b->proj);
+
+	while (rc == LT_OK && b->cursor.position < last && !b->acts && b->entries < BATCH_ENTRIES &&
+	    b->bytes < BATCH_BYTES && (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
+		rc = add_entry(b, b->cursor.position + 1);
+	if (rc == LT_OK) {
+		rc = lt_projection_flush(b->proj, NULL, NULL);
+		b->proj = NULL;
+	}
+	lt_projection_abort(b->proj);
+	b->proj = NULL;
+	return rc;
+}
+
+/* Take in what there is; *more: the log has more than this batch took. */
+static int
+project_batch(struct lt_hub *h, struct cursor *cursor, bool *more, bool *acts)
+{
+	struct batch b = { .h = h, .cursor = *cursor };
+	uint64_t last = 0;
+	int rc = lt_kv_begin_read(h->log, &b.log);
+
+	*more = *acts = false;
+	if (rc != LT_OK)
+		return rc;
+	b.cat = lt_hub_catalogue(h);
+	b.reg = lt_hub_registry(h);
+	lt_arena_init(&b.arena, LT_HUB_ARENA);
+	rc = lt_feed_log_last(b.log, &last);
+	if (rc == LT_OK && last > cursor->position) {
+		rc = lt_kv_begin_write(h->derived, &b.derived);
+		if (rc == LT_OK) {
+			rc = fill_batch(&b, last);
+			b.cursor.catalogue_version = lt_catalogue_version(b.cat);
+			if (rc == LT_OK)
+				rc = write_cursor(h, b.derived, &b.cursor);
+			if (rc == LT_OK)
+				rc = lt_kv_commit(b.derived);
+			else
+				lt_kv_abort(b.derived);
+		}
+	}
+	if (rc == LT_OK) {
+		*cursor = b.cursor;
+		*more = b.cursor.position < last;
+		*acts = b.acts;
+	}
+	lt_arena_fini(&b.arena);
+	lt_kv_abort(b.log);
+	lt_catalogue_unref(b.cat);
+	lt_registry_unref(b.reg);
+	return rc;
+}
+
+/* ---- the thread ---- */
+
+static void
+publish(struct lt_hub *h, uint64_t position, int rc)
+{
+	pthread_mutex_lock(&h->mx);
+	h->projected = position;
+	h->projector_rc = rc;
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->mx);
+	if (h->news != NULL)
+		h->news(h->news_ctx);
+}
+
+static int
+after_acts(struct lt_hub *h, struct cursor *cursor)
+{
+	struct lt_catalogue *was = lt_hub_catalogue(h), *is;
+	struct lt_err err = { "" };
+	int rc = lt_hub_reload(h, &err);
+
+	if (rc != LT_OK)
+		lt_error("registry and catalogue cannot be read again: %s", err.text);
+	is = lt_hub_catalogue(h);
+	/* Other policies or indexes: rows made before may not be what this catalogue makes of the same feeds. */
+	if (rc == LT_OK && lt_catalogue_version(was) != 0 && lt_catalogue_version(is) != lt_catalogue_version(was)) {
+		lt_info("catalogue version %llu: the derived tables are built anew",
+		    (unsigned long long)lt_catalogue_version(is));
+		rc = clear_derived(h);
+		memset(cursor, 0, sizeof(*cursor));
+	}
+	lt_catalogue_unref(was);
+	lt_catalogue_unref(is);
+	return rc;
+}
+
+static void *
+projector(void *arg)
+{
+	struct lt_hub *h = arg;
+	struct cursor cursor = { .position = h->projected };
+	bool more, acts, stop = false;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && !stop) {
+		rc = project_batch(h, &cursor, &more, &acts);
+		if (rc == LT_OK && acts)
+			rc = after_acts(h, &cursor);
+		if (rc != LT_OK)
+			break;
+		publish(h, cursor.position, LT_OK);
+		pthread_mutex_lock(&h->mx);
+		while (!more && !h->stopping && h->projected >= h->log_position)
+			pthread_cond_wait(&h->cond, &h->mx);
+		stop = h->stopping;
+		pthread_mutex_unlock(&h->mx);
+	}
+	if (rc != LT_OK) {
+		lt_error("the projector stopped: %s; answers reach position %llu", lt_strerror(rc),
+		    (unsigned long long)cursor.position);
+		publish(h, cursor.position, rc);
+	}
+	return NULL;
+}
+
+static int
+place_cursor(struct lt_hub *h, struct lt_err *err)
+{
+	struct lt_kv_txn *log, *derived;
+	struct cursor c;
+	bool fits = false;
+	int rc = lt_kv_begin_read(h->log, &log);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_begin_read(h->derived, &derived);
+	if (rc == LT_OK) {
+		rc = read_cursor(h, log, derived, &c, &fits);
+		lt_kv_abort(derived);
+	}
+	lt_kv_abort(log);
+	if (rc != LT_OK && rc != LT_E_CORRUPT)
+		return lt_err_set(err, rc, "the projector's cursor cannot be read: %s", lt_strerror(rc));
+	if (rc == LT_E_CORRUPT || !fits) {
+		lt_warn("the derived tables do not fit the feed log: they are built anew");
+		rc = clear_derived(h);
+		memset(&c, 0, sizeof(c));
+		if (rc == LT_OK)
+			rc = lt_hub_reload(h, err);
+	}
+	h->projected = c.position;
+	return rc;
+}
+
+int
+lt_projector_start(struct lt_hub *h, struct lt_err *err)
+{
+	int rc = place_cursor(h, err);
+
+	if (rc != LT_OK)
+		return rc;
+	if (pthread_create(&h->projector, NULL, projector, h) != 0)
+		return lt_err_set(err, LT_E_NOMEM, "cannot start a thread");
+	h->projector_runs = true;
+	return LT_OK;
+}
+
+void
+lt_projector_stop(struct lt_hub *h)
+{
+	pthread_mutex_lock(&h->mx);
+	h->stopping = true;
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->mx);
+	if (h->projector_runs)
+		pthread_join(h->projector, NULL);
+	h->projector_runs = false;
+}
+
+void
+lt_projector_kick(struct lt_hub *h)
+{
+	pthread_mutex_lock(&h->mx);
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->mx);
+}
