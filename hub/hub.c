@@ -29,12 +29,29 @@ store_failed(void *ctx, int rc)
 	_exit(1);
 }
 
+static int
+read_position(struct lt_hub *h)
+{
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	int rc = lt_kv_begin_read(h->log, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_feed_log_last(txn, &position);
+	h->log_position = position;
+	lt_kv_abort(txn);
+	return rc;
+}
+
 static void
 batch_committed(void *ctx, size_t njobs)
 {
 	struct lt_hub *h = ctx;
 
 	(void)njobs;
+	if (read_position(h) != LT_OK)
+		lt_error("the feed log cannot be read after a commit");
 	lt_projector_kick(h);
 	lt_verdicts_kick(h->verdicts);
 	if (h->news != NULL)
@@ -147,21 +164,6 @@ set_author(struct lt_hub *h, const struct lt_hub_options *o)
 	h->self_key.active = true;
 	memcpy(h->self_key.sign_key, id->sign.pk, 32);
 	memcpy(h->self_key.line_key, id->line_pk, 32);
-}
-
-static int
-read_position(struct lt_hub *h)
-{
-	struct lt_kv_txn *txn;
-	uint64_t position;
-	int rc = lt_kv_begin_read(h->log, &txn);
-
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_feed_log_last(txn, &position);
-	h->log_position = position;
-	lt_kv_abort(txn);
-	return rc;
 }
 
 int
@@ -333,7 +335,6 @@ note_position(void *ctx, const struct lt_made *made)
 	struct hub_write *w = ctx;
 
 	w->position = made->position;
-	w->h->log_position = made->position;
 	return LT_OK;
 }
 

@@ -1,0 +1,517 @@
+/* hub/intake.c - change-sets from nodes: verify and judge on the caller's thread, append on the writer, then the
+ * receipt. Durable before acknowledged: receipts are made only after the commit.
+ *
+ * A validly signed change that policy refuses takes its seq and is receipted as refused; the feed goes on. */
+#include "hub/hub_impl.h"
+#include "proto/base/log.h"
+#include "proto/feed/trust.h"
+#include "proto/store/admit.h"
+#include "proto/store/catalogue_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEEDS_MAX 8            /* different feeds in one push: 3 lanes and earlier epochs */
+#define RECEIPT_LIST_MAX 1024  /* refused, held and clamp entries in a receipt, together */
+#define RECEIPT_MAX (64 * 1024)
+
+enum outcome { PENDING, TAKEN, HAD, MISSING, FORKED, SKIPPED };
+
+struct item {
+	struct lt_changeset cs;
+	struct lt_judgement judged;   /* by the catalogue, before the transaction */
+	struct lt_judgement final;    /* with contexts and clamp, of the transaction that committed */
+	enum outcome outcome;
+	uint64_t position;
+};
+
+struct intake {
+	struct lt_hub *h;
+	struct lt_id pusher;
+	lt_intake_fn *done;
+	void *ctx;
+	struct lt_arena arena;
+	struct lt_err err;
+	struct lt_registry *reg;
+	struct lt_catalogue *cat;
+	size_t n;
+	struct item *item;
+	int rc;                       /* of verification: items from n on were not taken */
+	int64_t arrival_ms;
+	size_t nfeed;
+	struct lt_intake_feed feed[FEEDS_MAX];
+	struct lt_buf receipt[FEEDS_MAX];
+};
+
+static void
+intake_free(struct intake *in)
+{
+	size_t i;
+
+	for (i = 0; i < FEEDS_MAX; i++)
+		lt_buf_fini(&in->receipt[i]);
+	lt_registry_unref(in->reg);
+	lt_catalogue_unref(in->cat);
+	lt_arena_fini(&in->arena);
+	free(in);
+}
+
+static void
+finish(struct intake *in, int rc)
+{
+	struct lt_intake_result r = { .rc = rc, .why = in->err.text[0] != '\0' ? in->err.text : lt_strerror(rc),
+		.nfeed = in->nfeed, .feed = in->feed };
+	size_t i;
+
+	for (i = 0; i < in->n; i++)
+		if (in->item[i].outcome == TAKEN && in->item[i].position > r.position)
+			r.position = in->item[i].position;
+	in->done(in->ctx, &r);
+	intake_free(in);
+}
+
+/* ---- before the transaction ---- */
+
+static int
+verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
+{
+	const struct lt_principal *p = lt_registry_find(in->reg, &in->pusher);
+	struct lt_id author;
+	int rc;
+
+	if (bytes.len > LT_MESSAGE_MAX)
+		return lt_err_set(&in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
+	rc = lt_changeset_parse(bytes, &in->arena, &it->cs, &in->err);
+	if (rc != LT_OK)
+		return rc;
+	author = lt_feed_author(&it->cs.feed);
+	if (p == NULL || !lt_id_eq(&author, &in->pusher))
+		return lt_err_set(&in->err, LT_E_DENIED, "a node may push only what it wrote itself");
+	rc = lt_admit_signed(&it->cs, &in->h->identity->federation, in->reg, true, true, &in->err);
+	if (rc != LT_OK)
+		return rc;
+	if (it->cs.catalogue_version != lt_catalogue_version(in->cat)) {
+		struct lt_catalogue *other = NULL;
+		struct lt_kv_txn *txn;
+
+		rc = lt_kv_begin_read(in->h->derived, &txn);
+		if (rc != LT_OK)
+			return rc;
+		rc = lt_catalogue_load(txn, it->cs.catalogue_version, &other, &in->err);
+		lt_kv_abort(txn);
+		if (rc == LT_OK)
+			rc = lt_admit_judge(&it->cs, other, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+		lt_catalogue_unref(other);
+		return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
+	}
+	return lt_admit_judge(&it->cs, in->cat, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+}
+
+/* ---- inside the transaction ---- */
+
+static int
+copy_judgement(struct intake *in, const struct lt_judgement *from, struct lt_judgement *to)
+{
+	*to = *from;
+	to->refused = lt_arena_alloc(&in->arena, (from->nrefused + 1) * sizeof(*to->refused));
+	if (to->refused == NULL)
+		return LT_E_NOMEM;
+	if (from->nrefused != 0)
+		memcpy(to->refused, from->refused, from->nrefused * sizeof(*to->refused));
+	return LT_OK;
+}
+
+static int
+note_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason)
+{
+	uint8_t key[12], value[2];
+
+	lt_store_u64(key, position);
+	lt_store_u32(key + 8, change);
+	lt_store_u16(value, (uint16_t)reason);
+	return lt_kv_put(txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
+}
+
+static int
+note_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint32_t index, uint64_t position)
+{
+	const struct lt_change *c = &cs->change[index];
+	enum lt_context_answer a;
+	size_t missing;
+	int rc = lt_admit_context(txn, &cs->unit, c, &a, &missing);
+
+	if (rc != LT_OK || a != LT_CONTEXT_MISSING)
+		return rc;
+	return lt_held_add(txn, &cs->unit, &c->context[missing].feed, c->context[missing].seq, position, index);
+}
+
+/* Take a decided dot out of the stored judgement's held list. */
+static int
+settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint32_t index, bool accepted)
+{
+	struct lt_judgement j;
+	Ltpb__RefusedDot *r;
+	Ltpb__RefusedDot **refused;
+	size_t i, k = 0;
+	int rc = lt_feed_log_judgement(txn, position, &in->arena, &j);
+
+	if (rc != LT_OK)
+		return rc;
+	for (i = 0; i < j.nheld; i++)
+		if (j.held[i]->index != index)
+			j.held[k++] = j.held[i];
+	j.nheld = k;
+	if (!accepted) {
+		r = lt_arena_alloc(&in->arena, sizeof(*r));
+		refused = lt_arena_alloc(&in->arena, (j.nrefused + 1) * sizeof(*refused));
+		if (r == NULL || refused == NULL)
+			return LT_E_NOMEM;
+		ltpb__refused_dot__init(r);
+		r->seq = cs->seq;
+		r->index = index;
+		r->reason = LTPB__REASON_CODE__REASON_BAD_CONTEXT;
+		for (i = 0; i < j.nrefused && j.refused[i]->index < index; i++)
+			refused[i] = j.refused[i];
+		refused[i] = r;
+		for (; i < j.nrefused; i++)
+			refused[i + 1] = j.refused[i];
+		j.refused = refused;
+		j.nrefused++;
+		rc = note_refused(txn, position, index, r->reason);
+	}
+	if (rc == LT_OK)
+		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position, lt_judgement_stamp(&j, cs->stamp), &j);
+	if (rc == LT_OK)
+		rc = lt_verdicts_settle(txn, &cs->unit, &cs->feed, cs->seq, index,
+		    accepted ? LTPB__REASON_CODE__REASON_UNSPECIFIED : LTPB__REASON_CODE__REASON_BAD_CONTEXT);
+	return rc;
+}
+
+/* What waited for this change-set can be judged now. */
+static int
+wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *came)
+{
+	struct lt_held_dot *dots;
+	size_t n, i;
+	int rc = lt_held_take(txn, &came->unit, &came->feed, came->seq, &in->arena, &dots, &n);
+
+	for (i = 0; rc == LT_OK && i < n; i++) {
+		struct lt_changeset cs;
+		enum lt_context_answer a;
+		struct lt_entry e;
+		uint8_t *copy;
+		size_t missing;
+
+		rc = lt_feed_log_read(txn, dots[i].position, &e);
+		if (rc != LT_OK)
+			break;
+		copy = lt_arena_dup(&in->arena, e.changeset.data, e.changeset.len);
+		if (copy == NULL)
+			return LT_E_NOMEM;
+		rc = lt_changeset_parse(lt_slice(copy, e.changeset.len), &in->arena, &cs, NULL);
+		if (rc != LT_OK || dots[i].change >= cs.nchange)
+			return LT_E_CORRUPT;
+		rc = lt_admit_context(txn, &cs.unit, &cs.change[dots[i].change], &a, &missing);
+		if (rc != LT_OK)
+			break;
+		if (a == LT_CONTEXT_MISSING) {
+			const struct lt_context *c = &cs.change[dots[i].change].context[missing];
+
+			rc = lt_held_add(txn, &cs.unit, &c->feed, c->seq, dots[i].position, dots[i].change);
+		} else {
+			rc = settle_one(in, txn, &cs, dots[i].position, dots[i].change, a == LT_CONTEXT_HERE);
+		}
+	}
+	return rc;
+}
+
+/* Two branches under one number: both are kept as evidence, the one that came first counts. */
+static int
+keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	char name[160], feed[2 * LT_FEED_LEN + 1], hash[17];
+
+	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
+	lt_hex(hash, cs->hash.b, 8);
+	(void)snprintf(name, sizeof(name), "fork/%s/%s/%016llx/%s", cs->unit.s, feed, (unsigned long long)cs->seq, hash);
+	lt_error("ALARM: unit %s signed change-set %llu of one feed twice (a copied machine or a stolen key); evidence kept",
+	    cs->unit.s, (unsigned long long)cs->seq);
+	return lt_local_put(txn, name, cs->raw);
+}
+
+static int
+append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const struct lt_head *head)
+{
+	struct lt_judgement *j = &it->final;
+	uint64_t effective;
+	size_t i;
+	int rc = copy_judgement(in, &it->judged, j);
+
+	if (rc == LT_OK)
+		rc = lt_admit_contexts(txn, &it->cs, &in->arena, j);
+	if (rc != LT_OK)
+		return rc;
+	lt_admit_clamp(&it->cs, in->arrival_ms, head->effective, j);
+	effective = lt_judgement_stamp(j, it->cs.stamp);
+	rc = lt_feed_log_append(txn, &it->cs, (uint64_t)in->arrival_ms, &it->position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_judge(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, it->position, effective, j);
+	for (i = 0; rc == LT_OK && i < j->nheld; i++)
+		rc = note_held(txn, &it->cs, j->held[i]->index, it->position);
+	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
+		rc = note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
+	if (rc == LT_OK)
+		rc = lt_author_saw(txn, 0, effective);
+	if (rc == LT_OK)
+		rc = wake_held(in, txn, &it->cs);
+	it->outcome = TAKEN;
+	return rc;
+}
+
+static int
+take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
+{
+	struct lt_head head;
+	struct lt_hash have;
+	int rc = lt_feed_log_head(txn, &it->cs.unit, &it->cs.feed, &head);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_changeset_verify_chain(&it->cs, head.seq, &head.hash, head.stamp);
+	if (rc == LT_OK)
+		return append_new(in, txn, it, &head);
+	if (rc == LT_E_GAP) {
+		it->outcome = MISSING;
+		return LT_OK;
+	}
+	if (rc == LT_E_EXISTS) {
+		rc = lt_feed_log_hash(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, &have);
+		if (rc != LT_OK)
+			return rc;
+		it->outcome = lt_hash_eq(&have, &it->cs.hash) ? HAD : FORKED;
+		return it->outcome == HAD ? LT_OK : keep_fork(txn, &it->cs);
+	}
+	/* prev_hash names another past, or the stamp does not rise: this branch is not ours. */
+	it->outcome = FORKED;
+	return keep_fork(txn, &it->cs);
+}
+
+static bool
+same_feed(const struct lt_changeset *a, const struct lt_changeset *b)
+{
+	return lt_unit_eq(&a->unit, &b->unit) && lt_feed_id_cmp(&a->feed, &b->feed) == 0;
+}
+
+static int
+run_intake(struct lt_kv_txn *txn, void *ctx)
+{
+	struct intake *in = ctx;
+	struct lt_registry *now = lt_hub_registry(in->h);
+	size_t i, k;
+	int rc = LT_OK;
+
+	/* The registry may have moved since the signatures were checked: a key revoked meanwhile must not get in. */
+	for (i = 0; rc == LT_OK && i < in->n; i++) {
+		struct item *it = &in->item[i];
+
+		it->outcome = PENDING;
+		it->position = 0;
+		if (lt_registry_generation(now) != lt_registry_generation(in->reg))
+			rc = lt_admit_signed(&it->cs, &in->h->identity->federation, now, true, true, &in->err);
+	}
+	lt_registry_unref(now);
+	for (i = 0; rc == LT_OK && i < in->n; i++) {
+		struct item *it = &in->item[i];
+
+		for (k = 0; k < i; k++)
+			if (same_feed(&in->item[k].cs, &it->cs) &&
+			    (in->item[k].outcome == MISSING || in->item[k].outcome == FORKED))
+				it->outcome = SKIPPED;
+		if (it->outcome == PENDING)
+			rc = take_one(in, txn, it);
+	}
+	return rc;
+}
+
+/* ---- after the commit ---- */
+
+static int
+fill_lists(struct intake *in, const struct item *last, Ltpb__ReceiptBody *b)
+{
+	size_t i, k, room = RECEIPT_LIST_MAX;
+
+	b->refused = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->refused));
+	b->held = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->held));
+	b->clamp = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->clamp));
+	if (b->refused == NULL || b->held == NULL || b->clamp == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < in->n; i++) {
+		struct item *it = &in->item[i];
+
+		if (it->outcome != TAKEN || !same_feed(&it->cs, &last->cs))
+			continue;
+		for (k = 0; k < it->final.nrefused && room > 0; k++, room--)
+			b->refused[b->n_refused++] = it->final.refused[k];
+		b->more |= k < it->final.nrefused;
+		for (k = 0; k < it->final.nheld && room > 0; k++, room--)
+			b->held[b->n_held++] = it->final.held[k];
+		b->more |= k < it->final.nheld;
+		if (it->final.clamped && room > 0) {
+			Ltpb__Clamp *c = lt_arena_alloc(&in->arena, sizeof(*c));
+
+			if (c == NULL)
+				return LT_E_NOMEM;
+			ltpb__clamp__init(c);
+			c->from = c->to = it->cs.seq;
+			c->floor = it->final.floor;
+			c->ceiling = it->final.ceiling;
+			b->clamp[b->n_clamp++] = c;
+			room--;
+		} else {
+			b->more |= it->final.clamped;
+		}
+	}
+	return LT_OK;
+}
+
+static int
+make_receipt(struct intake *in, struct item *last, struct lt_buf *out)
+{
+	const struct lt_identity *id = in->h->identity;
+	Ltpb__ReceiptBody b = LTPB__RECEIPT_BODY__INIT;
+	int rc;
+
+	b.federation.data = (uint8_t *)id->federation.b;
+	b.federation.len = LT_FED_LEN;
+	b.hub.data = (uint8_t *)id->principal.b;
+	b.hub.len = LT_ID_LEN;
+	b.key_no = id->key_no;
+	b.unit = last->cs.unit.s;
+	b.feed.data = last->cs.feed.b;
+	b.feed.len = LT_FEED_LEN;
+	b.seq = last->cs.seq;
+	b.hash.data = last->cs.hash.b;
+	b.hash.len = LT_HASH_LEN;
+	b.since_ms = lt_wall_ms(in->h->clock);
+	rc = fill_lists(in, last, &b);
+	return rc == LT_OK ? lt_receipt_make(&b, &id->sign, out) : rc;
+}
+
+static struct lt_intake_feed *
+feed_entry(struct intake *in, const struct lt_changeset *cs)
+{
+	size_t i;
+
+	for (i = 0; i < in->nfeed; i++)
+		if (lt_unit_eq(&in->feed[i].unit, &cs->unit) && lt_feed_id_cmp(&in->feed[i].feed, &cs->feed) == 0)
+			return &in->feed[i];
+	if (in->nfeed == FEEDS_MAX)
+		return NULL;
+	in->feed[in->nfeed].unit = cs->unit;
+	in->feed[in->nfeed].feed = cs->feed;
+	return &in->feed[in->nfeed++];
+}
+
+static int
+report(struct intake *in)
+{
+	struct lt_kv_txn *txn;
+	struct lt_head head;
+	size_t i, last;
+	int rc = LT_OK;
+
+	for (i = 0; i < in->n && rc == LT_OK; i++) {
+		struct lt_intake_feed *f = feed_entry(in, &in->item[i].cs);
+
+		if (f == NULL)
+			return lt_err_set(&in->err, LT_E_TOOBIG, "too many feeds in one push");
+		if (in->item[i].outcome == MISSING)
+			f->need = true;
+		if (in->item[i].outcome == FORKED)
+			rc = lt_err_set(&in->err, LT_E_FORK,
+			    "another change-set %llu of this feed is held here: this machine, or a copy of it, signed it before",
+			    (unsigned long long)in->item[i].cs.seq);
+		if (in->item[i].outcome == TAKEN)
+			lt_verdicts_note(in->h->verdicts, &f->unit, &f->feed);
+	}
+	for (i = 0; i < in->nfeed; i++) {
+		size_t k;
+		int rr = LT_OK;
+
+		last = SIZE_MAX;
+		for (k = 0; k < in->n; k++)
+			if ((in->item[k].outcome == TAKEN || in->item[k].outcome == HAD) &&
+			    lt_feed_id_cmp(&in->item[k].cs.feed, &in->feed[i].feed) == 0)
+				last = k;
+		if (last != SIZE_MAX) {
+			in->feed[i].held = in->item[last].cs.seq;
+			in->feed[i].held_hash = in->item[last].cs.hash;
+			rr = make_receipt(in, &in->item[last], &in->receipt[i]);
+			in->feed[i].receipt = lt_buf_slice(&in->receipt[i]);
+		} else if (lt_kv_begin_read(in->h->log, &txn) == LT_OK) {
+			rr = lt_feed_log_head(txn, &in->feed[i].unit, &in->feed[i].feed, &head);
+			in->feed[i].held = head.seq;
+			in->feed[i].held_hash = head.hash;
+			lt_kv_abort(txn);
+		}
+		if (rr != LT_OK)
+			return rr;
+	}
+	return rc;
+}
+
+static void
+intake_done(void *ctx, int rc)
+{
+	struct intake *in = ctx;
+
+	if (rc == LT_OK)
+		rc = report(in);
+	finish(in, rc != LT_OK ? rc : in->rc);
+}
+
+void
+lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes, size_t n,
+    lt_intake_fn *done, void *ctx)
+{
+	struct intake *in = calloc(1, sizeof(*in));
+	struct lt_intake_result none = { .rc = LT_E_NOMEM, .why = "out of memory" };
+	int rc;
+
+	if (in == NULL) {
+		done(ctx, &none);
+		return;
+	}
+	in->h = h;
+	in->pusher = *pusher;
+	in->done = done;
+	in->ctx = ctx;
+	in->arrival_ms = lt_wall_ms(h->clock);
+	in->reg = lt_hub_registry(h);
+	in->cat = lt_hub_catalogue(h);
+	lt_arena_init(&in->arena, LT_HUB_ARENA);
+	if (n == 0 || n > LT_PUSH_MAX) {
+		finish(in, lt_err_set(&in->err, LT_E_INVALID, "a push carries 1 to %d change-sets", LT_PUSH_MAX));
+		return;
+	}
+	in->item = lt_arena_alloc(&in->arena, n * sizeof(*in->item));
+	if (in->item == NULL) {
+		finish(in, LT_E_NOMEM);
+		return;
+	}
+	/* What was verified before the first bad one is taken: the feed goes on from there. */
+	while (in->n < n && in->rc == LT_OK) {
+		in->rc = verify_one(in, bytes[in->n], &in->item[in->n]);
+		if (in->rc == LT_OK)
+			in->n++;
+	}
+	if (in->n == 0) {
+		finish(in, in->rc);
+		return;
+	}
+	rc = lt_writer_submit(h->writer, run_intake, intake_done, in);
+	if (rc != LT_OK)
+		finish(in, rc);
+}
