@@ -164,9 +164,10 @@ draft_range(struct drafting *d, const struct dirty *f, uint64_t from, uint64_t j
 	return v->to_hash.data == NULL ? LT_E_NOMEM : rc;
 }
 
-/* Dots settled since, up to what verdicts already cover; their rows in table local are spent. */
+/* Dots settled since; their rows in table local are spent. Every one is named, also one that no verdict ever called
+ * held: the projector passed it over and waits for this word. */
 static int
-draft_settled(struct drafting *d, const struct dirty *f, uint64_t covered, Ltpb__Verdict **out)
+draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 {
 	char prefix[160], name[200];
 	struct lt_slice k, val;
@@ -200,11 +201,8 @@ draft_settled(struct drafting *d, const struct dirty *f, uint64_t covered, Ltpb_
 		name[k.len] = '\0';
 		if (sscanf(name + plen, "/%16llx/%8x", &seq, &index) != 2)
 			return LT_E_CORRUPT;
-		/* A dot that no verdict called held yet: the range's own verdict says how it ended. */
 		rc = lt_kv_del(d->txn, LT_T_LOCAL, lt_slice_str(name));
-		if (rc != LT_OK || seq > covered)
-			continue;
-		if (v == NULL)
+		if (rc == LT_OK && v == NULL)
 			rc = verdict_new(d, &f->feed, &v);
 		if (rc != LT_OK)
 			break;
@@ -239,7 +237,7 @@ draft_settled(struct drafting *d, const struct dirty *f, uint64_t covered, Ltpb_
 }
 
 static int
-write_verdict(struct drafting *d, const struct dirty *f, const Ltpb__Verdict *v, const char *suffix)
+write_verdict(struct drafting *d, const struct dirty *f, const Ltpb__Verdict *v)
 {
 	struct lt_write w = { .collection = "_verdict", .builtin = true, .writer = LT_WRITER_PROVINCE };
 	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT, *set[1] = { &fs };
@@ -252,7 +250,7 @@ write_verdict(struct drafting *d, const struct dirty *f, const Ltpb__Verdict *v,
 	int rc;
 
 	lt_hex(hex, f->feed.b, LT_FEED_LEN);
-	(void)snprintf(key, sizeof(key), "%s/%llu%s", hex, (unsigned long long)v->from, suffix);
+	(void)snprintf(key, sizeof(key), "%s/%llu", hex, (unsigned long long)v->from);
 	lt_buf_init(&bytes, LT_VALUE_MAX);
 	rc = lt_wire_pack(&v->base, LT_VALUE_MAX, &bytes);
 	if (rc != LT_OK)
@@ -294,25 +292,21 @@ write_owed(struct drafting *d, const struct dirty *f)
 	local_name(name, "verdicted", &f->unit, &f->feed);
 	rc = lt_local_get_u64(d->txn, name, &covered);
 	if (rc == LT_OK)
-		rc = draft_settled(d, f, covered, &v);
-	if (rc == LT_OK && v != NULL) {
-		char suffix[24];
-
-		/* A record of its own, so that it does not stand in place of the range's. */
-		(void)snprintf(suffix, sizeof(suffix), "-%llu", (unsigned long long)v->to);
-		rc = write_verdict(d, f, v, suffix);
-	}
-	if (rc == LT_OK)
 		rc = lt_feed_log_head(d->txn, &f->unit, &f->feed, &head);
 	while (rc == LT_OK && covered < head.judged) {
 		rc = draft_range(d, f, covered + 1, head.judged, &v);
 		if (rc == LT_OK)
-			rc = write_verdict(d, f, v, "");
+			rc = write_verdict(d, f, v);
 		if (rc == LT_OK) {
 			covered = v->to;
 			rc = lt_local_put_u64(d->txn, name, covered);
 		}
 	}
+	/* After the ranges: a settling verdict speaks of what is judged already. */
+	if (rc == LT_OK)
+		rc = draft_settled(d, f, &v);
+	if (rc == LT_OK && v != NULL)
+		rc = write_verdict(d, f, v);
 	return rc;
 }
 

@@ -1,0 +1,714 @@
+#include "hub/enrol.h"
+#include "proto/base/log.h"
+#include "proto/feed/trust.h"
+#include "proto/store/tables.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASKERS_MAX 4096
+#define ENROL_ARENA ((size_t)8 * 1024 * 1024)
+
+/* An invitation at rest: key is the token's hash. */
+struct invitation {
+	struct lt_hash token;
+	int64_t expires_s;
+	Ltpb__Role role;
+	struct lt_unit unit;
+	char org[LT_NAME_MAX + 1];
+	char label[LT_NAME_MAX + 1];
+	bool auto_approve;
+	bool used;
+	struct lt_id by;
+};
+
+/* Somebody who asked: key is 'p' and the principal. */
+struct asker {
+	struct lt_id principal;
+	Ltpb__PrincipalState state;
+	Ltpb__Role role;
+	struct lt_unit unit;
+	char org[LT_NAME_MAX + 1];
+	char label[LT_NAME_MAX + 1];
+	uint8_t sign_key[32], line_key[32];
+	char address[64];
+	int64_t asked_ms;
+};
+
+struct lt_enrol {
+	struct lt_hub *h;
+	pthread_mutex_t mx; /* guards what follows, and orders joins */
+	size_t ninvitation, nasker;
+	struct invitation *invitation;
+	struct asker *asker;
+};
+
+static void
+copy_text(char *out, size_t cap, struct lt_slice s)
+{
+	size_t n = s.len < cap - 1 ? s.len : cap - 1;
+
+	if (n != 0)
+		memcpy(out, s.data, n);
+	out[n] = '\0';
+}
+
+static void
+put_invitation(struct lt_buf *b, const struct invitation *i)
+{
+	lt_buf_u8(b, 1);
+	lt_buf_u64(b, (uint64_t)i->expires_s);
+	lt_buf_u8(b, (uint8_t)i->role);
+	lt_buf_framed8(b, lt_slice_str(i->unit.s));
+	lt_buf_framed8(b, lt_slice_str(i->org));
+	lt_buf_framed8(b, lt_slice_str(i->label));
+	lt_buf_u8(b, i->auto_approve);
+	lt_buf_u8(b, i->used);
+	lt_buf_put(b, i->by.b, LT_ID_LEN);
+}
+
+static int
+get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
+{
+	struct lt_slice unit, id;
+	struct lt_reader r;
+
+	memset(i, 0, sizeof(*i));
+	memcpy(i->token.b, k.data, LT_HASH_LEN);
+	lt_reader_init(&r, v);
+	if (lt_read_u8(&r) != 1)
+		return LT_E_CORRUPT;
+	i->expires_s = (int64_t)lt_read_u64(&r);
+	i->role = (Ltpb__Role)lt_read_u8(&r);
+	unit = lt_read_framed8(&r);
+	copy_text(i->org, sizeof(i->org), lt_read_framed8(&r));
+	copy_text(i->label, sizeof(i->label), lt_read_framed8(&r));
+	i->auto_approve = lt_read_u8(&r) != 0;
+	i->used = lt_read_u8(&r) != 0;
+	id = lt_read_bytes(&r, LT_ID_LEN);
+	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&i->unit, unit) != LT_OK))
+		return LT_E_CORRUPT;
+	memcpy(i->by.b, id.data, LT_ID_LEN);
+	return LT_OK;
+}
+
+static void
+put_asker(struct lt_buf *b, const struct asker *a)
+{
+	lt_buf_u8(b, 1);
+	lt_buf_u8(b, (uint8_t)a->state);
+	lt_buf_u8(b, (uint8_t)a->role);
+	lt_buf_framed8(b, lt_slice_str(a->unit.s));
+	lt_buf_framed8(b, lt_slice_str(a->org));
+	lt_buf_framed8(b, lt_slice_str(a->label));
+	lt_buf_put(b, a->sign_key, 32);
+	lt_buf_put(b, a->line_key, 32);
+	lt_buf_framed8(b, lt_slice_str(a->address));
+	lt_buf_u64(b, (uint64_t)a->asked_ms);
+}
+
+static int
+get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
+{
+	struct lt_slice unit, sign, line;
+	struct lt_reader r;
+
+	memset(a, 0, sizeof(*a));
+	memcpy(a->principal.b, k.data + 1, LT_ID_LEN);
+	lt_reader_init(&r, v);
+	if (lt_read_u8(&r) != 1)
+		return LT_E_CORRUPT;
+	a->state = (Ltpb__PrincipalState)lt_read_u8(&r);
+	a->role = (Ltpb__Role)lt_read_u8(&r);
+	unit = lt_read_framed8(&r);
+	copy_text(a->org, sizeof(a->org), lt_read_framed8(&r));
+	copy_text(a->label, sizeof(a->label), lt_read_framed8(&r));
+	sign = lt_read_bytes(&r, 32);
+	line = lt_read_bytes(&r, 32);
+	copy_text(a->address, sizeof(a->address), lt_read_framed8(&r));
+	a->asked_ms = (int64_t)lt_read_u64(&r);
+	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&a->unit, unit) != LT_OK))
+		return LT_E_CORRUPT;
+	memcpy(a->sign_key, sign.data, 32);
+	memcpy(a->line_key, line.data, 32);
+	return LT_OK;
+}
+
+/* ---- storing ---- */
+
+struct save_job {
+	const struct invitation *invitation; /* NULL: not */
+	const struct asker *asker;
+};
+
+static int
+run_save(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct save_job *j = ctx;
+	uint8_t key[1 + LT_ID_LEN];
+	struct lt_buf b;
+	int rc = LT_OK;
+
+	lt_buf_init(&b, 4096);
+	if (j->invitation != NULL) {
+		put_invitation(&b, j->invitation);
+		rc = b.err != LT_OK ? b.err
+		                    : lt_kv_put(txn, LT_T_ENROL, lt_slice(j->invitation->token.b, LT_HASH_LEN), lt_buf_slice(&b));
+	}
+	if (rc == LT_OK && j->asker != NULL) {
+		lt_buf_clear(&b);
+		put_asker(&b, j->asker);
+		key[0] = 'p';
+		memcpy(key + 1, j->asker->principal.b, LT_ID_LEN);
+		rc = b.err != LT_OK ? b.err : lt_kv_put(txn, LT_T_ENROL, lt_slice(key, sizeof(key)), lt_buf_slice(&b));
+	}
+	lt_buf_fini(&b);
+	return rc;
+}
+
+static int
+save(struct lt_enrol *e, const struct invitation *i, const struct asker *a)
+{
+	struct save_job j = { i, a };
+
+	return lt_writer_run(lt_hub_writer(e->h), run_save, &j);
+}
+
+static int
+load_all(struct lt_enrol *e, struct lt_kv_txn *txn)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(txn, LT_T_ENROL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	while (rc == LT_OK) {
+		if (k.len == LT_HASH_LEN && e->ninvitation < LT_INVITATIONS_OPEN_MAX)
+			rc = get_invitation(k, v, &e->invitation[e->ninvitation++]);
+		else if (k.len == 1 + LT_ID_LEN && k.data[0] == 'p' && e->nasker < ASKERS_MAX)
+			rc = get_asker(k, v, &e->asker[e->nasker++]);
+		if (rc == LT_OK)
+			rc = lt_kv_next(c, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
+{
+	struct lt_enrol *e = calloc(1, sizeof(*e));
+	struct lt_kv_txn *txn;
+	int rc;
+
+	if (e == NULL)
+		return LT_E_NOMEM;
+	e->h = h;
+	pthread_mutex_init(&e->mx, NULL);
+	e->invitation = calloc(LT_INVITATIONS_OPEN_MAX, sizeof(*e->invitation));
+	e->asker = calloc(ASKERS_MAX, sizeof(*e->asker));
+	rc = e->invitation == NULL || e->asker == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_hub_log(h), &txn);
+	if (rc == LT_OK) {
+		rc = load_all(e, txn);
+		lt_kv_abort(txn);
+	}
+	if (rc != LT_OK) {
+		lt_enrol_close(e);
+		return lt_err_set(err, rc, "the enrolment table cannot be read: %s", lt_strerror(rc));
+	}
+	*out = e;
+	return LT_OK;
+}
+
+void
+lt_enrol_close(struct lt_enrol *e)
+{
+	if (e == NULL)
+		return;
+	pthread_mutex_destroy(&e->mx);
+	free(e->invitation);
+	free(e->asker);
+	free(e);
+}
+
+/* ---- who may come in ---- */
+
+static struct asker *
+find_line_key(struct lt_enrol *e, const uint8_t line_key[32])
+{
+	size_t i;
+
+	for (i = 0; i < e->nasker; i++)
+		if (memcmp(e->asker[i].line_key, line_key, 32) == 0)
+			return &e->asker[i];
+	return NULL;
+}
+
+static struct asker *
+find_principal(struct lt_enrol *e, const struct lt_id *id)
+{
+	size_t i;
+
+	for (i = 0; i < e->nasker; i++)
+		if (lt_id_eq(&e->asker[i].principal, id))
+			return &e->asker[i];
+	return NULL;
+}
+
+bool
+lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32])
+{
+	struct asker *a;
+	bool is;
+
+	pthread_mutex_lock(&e->mx);
+	a = find_line_key(e, line_key);
+	is = a != NULL && a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
+	pthread_mutex_unlock(&e->mx);
+	return is;
+}
+
+bool
+lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
+{
+	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
+	bool in;
+	size_t i;
+
+	pthread_mutex_lock(&e->mx);
+	in = find_line_key(e, line_key) != NULL;
+	for (i = 0; i < e->ninvitation && !in; i++)
+		in = !e->invitation[i].used && e->invitation[i].expires_s > now_s;
+	pthread_mutex_unlock(&e->mx);
+	return in;
+}
+
+/* ---- inviting ---- */
+
+static int
+check_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
+{
+	struct lt_catalogue *cat;
+	bool known;
+
+	i->role = req->role;
+	copy_text(i->label, sizeof(i->label), lt_slice_str(req->label));
+	switch (req->role) {
+	case LTPB__ROLE__ROLE_NODE:
+		if (lt_unit_set(&i->unit, lt_slice_str(req->unit)) != LT_OK || !lt_unit_is_commune(&i->unit))
+			return lt_err_set(err, LT_E_INVALID, "a node needs the five-digit code of its commune, not '%.16s'", req->unit);
+		return LT_OK;
+	case LTPB__ROLE__ROLE_DEPARTMENT:
+		cat = lt_hub_catalogue(e->h);
+		known = strlen(req->org) <= LT_NAME_MAX && lt_catalogue_org(cat, req->org) != NULL;
+		lt_catalogue_unref(cat);
+		if (!known)
+			return lt_err_set(err, LT_E_INVALID, "the catalogue has no organisation '%.64s'", req->org);
+		copy_text(i->org, sizeof(i->org), lt_slice_str(req->org));
+		return LT_OK;
+	case LTPB__ROLE__ROLE_OPERATOR:
+		return LT_OK;
+	default:
+		return lt_err_set(err, LT_E_INVALID, "only nodes, departments and operators are invited");
+	}
+}
+
+static int
+invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16], const char *const *addresses,
+    size_t naddress, struct lt_buf *line)
+{
+	const struct lt_identity *id = lt_hub_identity(e->h);
+	Ltpb__Invitation m = LTPB__INVITATION__INIT;
+
+	m.root_key.data = (uint8_t *)id->root_key;
+	m.root_key.len = 32;
+	m.federation_salt.data = (uint8_t *)id->salt;
+	m.federation_salt.len = 16;
+	m.hub_line_key.data = (uint8_t *)id->line_pk;
+	m.hub_line_key.len = 32;
+	m.token.data = token;
+	m.token.len = 16;
+	m.address = (char **)addresses;
+	m.n_address = naddress;
+	m.role = i->role;
+	m.unit = (char *)i->unit.s;
+	m.org = (char *)i->org;
+	m.expires_s = i->expires_s;
+	return lt_invitation_line(&m, line);
+}
+
+int
+lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses, size_t naddress,
+    struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
+{
+	struct invitation i = { .auto_approve = req->auto_approve };
+	uint64_t life = req->expires_in_s == 0 ? LT_INVITATION_DEFAULT_S : req->expires_in_s;
+	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
+	uint8_t token[16];
+	size_t k;
+	int rc = check_invite(e, req, &i, err);
+
+	if (rc != LT_OK)
+		return rc;
+	if (life > LT_INVITATION_MAX_S)
+		return lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days", LT_INVITATION_MAX_S / 86400);
+	i.expires_s = now_s + (int64_t)life;
+	randombytes_buf(token, sizeof(token));
+	lt_h1(LT_TAG_TOKEN, lt_slice(token, sizeof(token)), &i.token);
+	rc = invitation_line(e, &i, token, addresses, naddress, line);
+	sodium_memzero(token, sizeof(token));
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
+	pthread_mutex_lock(&e->mx);
+	/* A spent or expired one makes room. */
+	for (k = 0; k < e->ninvitation; k++)
+		if (e->ninvitation == LT_INVITATIONS_OPEN_MAX && (e->invitation[k].used || e->invitation[k].expires_s <= now_s))
+			e->invitation[k] = e->invitation[--e->ninvitation];
+	if (e->ninvitation == LT_INVITATIONS_OPEN_MAX)
+		rc = lt_err_set(err, LT_E_UNAVAILABLE, "too many open invitations; wait until some are used or expire");
+	if (rc == LT_OK)
+		rc = save(e, &i, NULL);
+	if (rc == LT_OK)
+		e->invitation[e->ninvitation++] = i;
+	pthread_mutex_unlock(&e->mx);
+	*expires_s = i.expires_s;
+	return rc;
+}
+
+/* ---- joining ---- */
+
+static struct invitation *
+find_token(struct lt_enrol *e, const struct lt_hash *token)
+{
+	struct invitation *found = NULL;
+	size_t i;
+
+	for (i = 0; i < e->ninvitation; i++) /* no early end: time tells nothing about the tokens */
+		if (sodium_memcmp(e->invitation[i].token.b, token->b, LT_HASH_LEN) == 0)
+			found = &e->invitation[i];
+	return found;
+}
+
+static int
+check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], struct invitation **inv,
+    struct lt_err *err)
+{
+	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
+	struct lt_registry *reg;
+	struct lt_hash token;
+	struct lt_id id;
+	bool taken;
+
+	memcpy(id.b, req->principal.data, LT_ID_LEN);
+	lt_h1(LT_TAG_TOKEN, lt_slice(req->token.data, req->token.len), &token);
+	*inv = find_token(e, &token);
+	if (*inv == NULL)
+		return lt_err_set(err, LT_E_DENIED, "unknown invitation");
+	if (lt_join_proof_verify(req->sign_key.data, &lt_hub_identity(e->h)->federation, req->token.data, &id, line_key,
+	        lt_slice(req->proof.data, req->proof.len)) != LT_OK)
+		return lt_err_set(err, LT_E_DENIED, "the proof of the key does not verify");
+	if ((*inv)->used && !lt_id_eq(&(*inv)->by, &id)) {
+		lt_error("ALARM: an invitation for %s%s was used a second time, by another machine",
+		    (*inv)->unit.s, (*inv)->org);
+		return lt_err_set(err, LT_E_DENIED, "the invitation is spent");
+	}
+	if (!(*inv)->used && (*inv)->expires_s <= now_s)
+		return lt_err_set(err, LT_E_DENIED, "the invitation has expired");
+	if ((*inv)->used)
+		return LT_OK;
+	reg = lt_hub_registry(e->h);
+	taken = lt_registry_find(reg, &id) != NULL || lt_registry_by_line_key(reg, line_key) != NULL ||
+	    find_principal(e, &id) != NULL || find_line_key(e, line_key) != NULL;
+	lt_registry_unref(reg);
+	return taken ? lt_err_set(err, LT_E_DENIED, "this id or key is known already") : LT_OK;
+}
+
+int
+lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], const char *address,
+    Ltpb__PrincipalState *state, struct lt_err *err)
+{
+	struct invitation *inv, used;
+	struct asker *a, fresh = { .state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING };
+	bool approve;
+	int rc;
+
+	if (req->token.len != 16 || req->principal.len != LT_ID_LEN || req->sign_key.len != 32)
+		return lt_err_set(err, LT_E_DENIED, "malformed");
+	memcpy(fresh.principal.b, req->principal.data, LT_ID_LEN);
+	pthread_mutex_lock(&e->mx);
+	rc = check_join(e, req, line_key, &inv, err);
+	if (rc == LT_OK && !inv->used) {
+		if (e->nasker == ASKERS_MAX) {
+			pthread_mutex_unlock(&e->mx);
+			return lt_err_set(err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
+		}
+		used = *inv;
+		used.used = true;
+		used.by = fresh.principal;
+		fresh.role = inv->role;
+		fresh.unit = inv->unit;
+		memcpy(fresh.org, inv->org, sizeof(fresh.org));
+		copy_text(fresh.label, sizeof(fresh.label), lt_slice_str(inv->label[0] != '\0' ? inv->label : req->label));
+		memcpy(fresh.sign_key, req->sign_key.data, 32);
+		memcpy(fresh.line_key, line_key, 32);
+		copy_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
+		fresh.asked_ms = lt_wall_ms(lt_hub_clock(e->h));
+		rc = save(e, &used, &fresh);
+		if (rc == LT_OK) {
+			*inv = used;
+			e->asker[e->nasker++] = fresh;
+		}
+	}
+	a = rc == LT_OK ? find_principal(e, &fresh.principal) : NULL;
+	if (a != NULL)
+		*state = a->state;
+	approve = a != NULL && inv->auto_approve && a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
+	pthread_mutex_unlock(&e->mx);
+	if (rc == LT_OK && a == NULL)
+		return lt_err_set(err, LT_E_CORRUPT, "an invitation is spent by somebody who is not on the list");
+	if (approve) {
+		rc = lt_enrol_approve(e, &fresh.principal, err);
+		if (rc == LT_OK)
+			*state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	}
+	return rc;
+}
+
+/* ---- the operator's answer ---- */
+
+static Ltpb__FieldSet *
+field(struct lt_arena *arena, const char *name, Ltpb__Value__VCase type)
+{
+	Ltpb__FieldSet *fs = lt_arena_alloc(arena, sizeof(*fs));
+	Ltpb__Value *v = lt_arena_alloc(arena, sizeof(*v));
+
+	if (fs == NULL || v == NULL)
+		return NULL;
+	ltpb__field_set__init(fs);
+	ltpb__value__init(v);
+	fs->name = (char *)name;
+	fs->value = v;
+	v->v_case = type;
+	return fs;
+}
+
+struct act {
+	struct lt_arena *arena;
+	char key[64];
+	size_t n;
+	Ltpb__FieldSet *set[8];
+	bool failed;
+};
+
+static void
+act_text(struct act *a, const char *name, const char *text, Ltpb__Value__VCase type)
+{
+	Ltpb__FieldSet *fs = field(a->arena, name, type);
+
+	if (fs == NULL) {
+		a->failed = true;
+		return;
+	}
+	fs->value->text = (char *)text; /* text and enumeration share the place */
+	if (text[0] != '\0')
+		a->set[a->n++] = fs;
+}
+
+static void
+act_bytes(struct act *a, const char *name, const void *data, size_t len)
+{
+	Ltpb__FieldSet *fs = field(a->arena, name, LTPB__VALUE__V_BYTES);
+
+	if (fs == NULL) {
+		a->failed = true;
+		return;
+	}
+	fs->value->bytes.data = (uint8_t *)data;
+	fs->value->bytes.len = len;
+	a->set[a->n++] = fs;
+}
+
+/* words: at most 4, NULL-terminated, sorted */
+static void
+act_set(struct act *a, const char *name, const char *const *words)
+{
+	Ltpb__FieldSet *fs = field(a->arena, name, LTPB__VALUE__V_SET);
+	Ltpb__TextSet *s = lt_arena_alloc(a->arena, sizeof(*s));
+	size_t n = 0;
+
+	if (fs == NULL || s == NULL) {
+		a->failed = true;
+		return;
+	}
+	ltpb__text_set__init(s);
+	while (words[n] != NULL)
+		n++;
+	s->n_item = n;
+	s->item = (char **)words;
+	fs->value->set = s;
+	a->set[a->n++] = fs;
+}
+
+static const char *
+role_word(Ltpb__Role r)
+{
+	return r == LTPB__ROLE__ROLE_NODE ? "node" : r == LTPB__ROLE__ROLE_DEPARTMENT ? "department" : "operator";
+}
+
+static void
+fill_acts(struct act act[3], const struct asker *a)
+{
+	static const char *const all[] = { "all", NULL };
+	static const char *const read_verb[] = { "read", NULL };
+	static const char *const operator_verbs[] = { "enrol", "inspect", "read", "write", NULL };
+	static const char *const node_verbs[] = { "sync", NULL };
+	char hex[2 * LT_ID_LEN + 1];
+
+	lt_hex(hex, a->principal.b, LT_ID_LEN);
+	(void)snprintf(act[0].key, sizeof(act[0].key), "%s", hex);
+	act_text(&act[0], "role", role_word(a->role), LTPB__VALUE__V_ENUMERATION);
+	act_text(&act[0], "unit", a->unit.s, LTPB__VALUE__V_TEXT);
+	act_text(&act[0], "org", a->org, LTPB__VALUE__V_TEXT);
+	act_text(&act[0], "label", a->label, LTPB__VALUE__V_TEXT);
+	act_text(&act[0], "state", "active", LTPB__VALUE__V_ENUMERATION);
+	(void)snprintf(act[1].key, sizeof(act[1].key), "%s/1", hex);
+	act_bytes(&act[1], "sign_key", a->sign_key, 32);
+	act_bytes(&act[1], "line_key", a->line_key, 32);
+	act_text(&act[1], "state", "active", LTPB__VALUE__V_ENUMERATION);
+	(void)snprintf(act[2].key, sizeof(act[2].key), "%s/1", hex);
+	act_set(&act[2], "verbs", a->role == LTPB__ROLE__ROLE_DEPARTMENT ? read_verb
+	        : a->role == LTPB__ROLE__ROLE_OPERATOR ? operator_verbs : node_verbs);
+	act_set(&act[2], "units", all);
+	act_set(&act[2], "collections", all);
+	act_set(&act[2], "fields", all);
+	act_text(&act[2], "state", "active", LTPB__VALUE__V_ENUMERATION);
+}
+
+static int
+enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
+{
+	static const char *const collections[3] = { "_registry", "_key", "_grant" };
+	struct lt_unit federation = { "_" };
+	struct lt_write w[3];
+	struct act act[3];
+	struct lt_arena arena;
+	size_t i;
+	int rc = LT_OK;
+
+	lt_arena_init(&arena, ENROL_ARENA);
+	memset(act, 0, sizeof(act));
+	memset(w, 0, sizeof(w));
+	for (i = 0; i < 3; i++)
+		act[i].arena = &arena;
+	fill_acts(act, a);
+	for (i = 0; i < 3; i++) {
+		if (act[i].failed)
+			rc = LT_E_NOMEM;
+		w[i].collection = collections[i];
+		w[i].key = act[i].key;
+		w[i].set = act[i].set;
+		w[i].nset = act[i].n;
+		w[i].builtin = true;
+		w[i].writer = LT_WRITER_PROVINCE;
+	}
+	if (rc == LT_OK)
+		rc = lt_hub_write(e->h, &federation, w, 3, &arena, err);
+	for (i = 0; rc == LT_OK && i < 3; i++)
+		if (w[i].rc != LT_OK)
+			rc = lt_err_set(err, w[i].rc, "the registry does not take it: %s", w[i].violation.message);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+static int
+answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state, struct lt_err *err)
+{
+	struct asker *a, now;
+	int rc;
+
+	pthread_mutex_lock(&e->mx);
+	a = find_principal(e, principal);
+	rc = a == NULL ? lt_err_set(err, LT_E_NOTFOUND, "nobody with this id has asked to join") : LT_OK;
+	if (rc == LT_OK)
+		now = *a;
+	pthread_mutex_unlock(&e->mx);
+	if (rc != LT_OK || now.state == state)
+		return rc;
+	if (now.state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
+		return lt_err_set(err, LT_E_CONFLICT, "this enrolment has been answered already");
+	if (state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
+		rc = enter_registry(e, &now, err);
+	now.state = state;
+	if (rc == LT_OK)
+		rc = save(e, NULL, &now);
+	if (rc != LT_OK)
+		return rc;
+	pthread_mutex_lock(&e->mx);
+	a = find_principal(e, principal);
+	if (a != NULL)
+		a->state = state;
+	pthread_mutex_unlock(&e->mx);
+	return LT_OK;
+}
+
+int
+lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err)
+{
+	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, err);
+}
+
+int
+lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err)
+{
+	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED, err);
+}
+
+static int
+to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Ltpb__Enrolment **out)
+{
+	Ltpb__Enrolment *m = lt_arena_alloc(arena, sizeof(*m));
+	struct lt_buf words;
+
+	if (m == NULL)
+		return LT_E_NOMEM;
+	ltpb__enrolment__init(m);
+	lt_buf_init(&words, 256);
+	lt_fingerprint(&lt_hub_identity(e->h)->federation, &a->principal, a->sign_key, a->line_key, &words);
+	m->principal.data = lt_arena_dup(arena, a->principal.b, LT_ID_LEN);
+	m->principal.len = LT_ID_LEN;
+	m->role = a->role;
+	m->unit = lt_arena_dup(arena, a->unit.s, strlen(a->unit.s));
+	m->org = lt_arena_dup(arena, a->org, strlen(a->org));
+	m->label = lt_arena_dup(arena, a->label, strlen(a->label));
+	m->fingerprint = lt_arena_dup(arena, words.data, words.len);
+	m->address = lt_arena_dup(arena, a->address, strlen(a->address));
+	m->asked_ms = a->asked_ms;
+	m->state = a->state;
+	lt_buf_fini(&words);
+	*out = m;
+	return m->principal.data == NULL || m->unit == NULL || m->org == NULL || m->label == NULL ||
+	        m->fingerprint == NULL || m->address == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+int
+lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&e->mx);
+	*out = lt_arena_alloc(arena, (e->nasker + 1) * sizeof(**out));
+	*n = 0;
+	if (*out == NULL)
+		rc = LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < e->nasker; i++) {
+		rc = to_message(e, &e->asker[i], arena, &(*out)[i]);
+		*n = i + 1;
+	}
+	pthread_mutex_unlock(&e->mx);
+	return rc;
+}

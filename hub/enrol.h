@@ -1,0 +1,39 @@
+/* hub/enrol.h - invitations, those who ask with one, and the operator's answer (design section 8).
+ *
+ * Kept in table enrol of the log environment: they are this hub's business until approved; from then on the
+ * registry's records say who is who. Any thread. */
+#ifndef LT_HUB_ENROL_H
+#define LT_HUB_ENROL_H
+
+#include "hub/hub.h"
+
+#include "lienthong/v1/admin.pb-c.h"
+
+#define LT_INVITATION_DEFAULT_S (7 * 86400)
+#define LT_INVITATION_MAX_S (90 * 86400)
+#define LT_INVITATIONS_OPEN_MAX 4096
+
+struct lt_enrol;
+
+int lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err);
+void lt_enrol_close(struct lt_enrol *e); /* NULL allowed */
+
+/* A stranger with this line key: may the handshake go on (an invitation is open, or it asked before)? No disk. */
+bool lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32]);
+/* It asked before and waits. No disk. */
+bool lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32]);
+
+/* LT_E_INVALID with words. line is appended to out. */
+int lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses, size_t naddress,
+    struct lt_buf *line, int64_t *expires_s, struct lt_err *err);
+/* One asks. LT_E_DENIED: token unknown, expired, spent by another, or keys taken; err is for the log, the
+ * asker learns no more than "not accepted". */
+int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], const char *address,
+    Ltpb__PrincipalState *state, struct lt_err *err);
+/* Those who asked, newest last, in the arena. */
+int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n);
+/* Becomes a principal with its grants; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
+int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
+int lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
+
+#endif

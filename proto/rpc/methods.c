@@ -1,0 +1,32 @@
+#include "proto/rpc/methods.h"
+
+#define S 1000u
+#define MIN (60 * S)
+
+/* name, server streaming, idempotent, default deadline, longest deadline, verb */
+const struct lt_method lt_methods[] = {
+	{ "/grpc.health.v1.Health/Check", false, true, 5 * S, MIN, LT_VERB_NONE },
+	{ "/lienthong.v1.Enrol/Join", false, true, 30 * S, 5 * MIN, LT_VERB_JOIN },
+	{ "/lienthong.v1.Sync/Hello", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC },
+	{ "/lienthong.v1.Sync/Push", false, true, MIN, 10 * MIN, LT_VERB_SYNC },
+	{ "/lienthong.v1.Sync/Pull", true, true, 0, 0, LT_VERB_SYNC },
+	{ "/lienthong.v1.Sync/Announce", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC },
+	{ "/lienthong.v1.Records/Put", false, true, 30 * S, 5 * MIN, LT_VERB_WRITE },
+	{ "/lienthong.v1.Records/Delete", false, true, 30 * S, 5 * MIN, LT_VERB_WRITE },
+	{ "/lienthong.v1.Records/Import", false, true, MIN, 10 * MIN, LT_VERB_WRITE },
+	{ "/lienthong.v1.Query/Get", false, true, 10 * S, MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Query/List", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Query/Aggregate", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Query/History", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Query/Freshness", false, true, 10 * S, MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Admin/Status", false, true, 10 * S, MIN, LT_VERB_INSPECT },
+	{ "/lienthong.v1.Admin/ListNodes", false, true, 10 * S, MIN, LT_VERB_INSPECT },
+	{ "/lienthong.v1.Admin/ListFeeds", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT },
+	{ "/lienthong.v1.Admin/ReadLog", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT },
+	{ "/lienthong.v1.Admin/ListReceipts", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT },
+	{ "/lienthong.v1.Admin/Invite", false, false, 30 * S, 5 * MIN, LT_VERB_ENROL },
+	{ "/lienthong.v1.Admin/ListEnrolments", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
+	{ "/lienthong.v1.Admin/Approve", false, true, MIN, 5 * MIN, LT_VERB_ENROL },
+	{ "/lienthong.v1.Admin/Reject", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
+};
+const size_t lt_nmethods = sizeof(lt_methods) / sizeof(lt_methods[0]);
