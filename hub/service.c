@@ -1,0 +1,113 @@
+#include "hub/service_impl.h"
+#include "proto/base/log.h"
+
+#include <string.h>
+
+#define CALL_ARENA ((size_t)16 * 1024 * 1024)
+
+struct lt_service *lt_the_service;
+
+/* Who is at the other end of a line, by the registry as it is now. The principal borrows from reg. */
+static void
+identify(struct lt_service *s, const struct lt_registry *reg, const struct lt_peer *peer, struct lt_asker *who)
+{
+	const struct lt_principal *p;
+
+	memset(who, 0, sizeof(*who));
+	if (peer->kind == LT_PEER_LOCAL) {
+		who->kind = LT_ASKER_LOCAL;
+		who->local_hub = true;
+		return;
+	}
+	p = lt_registry_by_line_key(reg, peer->line_key);
+	if (p != NULL && p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE && p->role != LTPB__ROLE__ROLE_HUB) {
+		who->kind = LT_ASKER_PRINCIPAL;
+		who->principal = p;
+	} else if (p == NULL && lt_enrol_is_pending(s->enrol, peer->line_key)) {
+		who->kind = LT_ASKER_PENDING;
+	} else {
+		who->kind = LT_ASKER_STRANGER;
+	}
+}
+
+int
+lt_service_admit(void *ctx, const struct lt_peer *peer)
+{
+	struct lt_service *s = ctx;
+	struct lt_registry *reg = lt_hub_registry(s->hub);
+	struct lt_asker who;
+	const struct lt_principal *p = lt_registry_by_line_key(reg, peer->line_key);
+	bool in;
+
+	identify(s, reg, peer, &who);
+	in = who.kind == LT_ASKER_PRINCIPAL || (p == NULL && lt_enrol_lets_in(s->enrol, peer->line_key));
+	lt_registry_unref(reg);
+	return in ? LT_OK : LT_E_DENIED;
+}
+
+void
+lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_method *method, struct lt_status *status)
+{
+	struct lt_service *s = ctx;
+	struct lt_registry *reg = lt_hub_registry(s->hub);
+	struct lt_asker who;
+
+	identify(s, reg, peer, &who);
+	/* One who asks to join may be anybody whom the line let in: the invitation decides. */
+	if (lt_access_method(&who, (enum lt_verb)method->grant))
+		lt_status_set(status, LT_STATUS_OK, "", "%s", "");
+	else if (who.kind == LT_ASKER_STRANGER || who.kind == LT_ASKER_PENDING)
+		lt_status_set(status, LT_STATUS_UNAUTHENTICATED, "NOT_A_PRINCIPAL", "not enrolled, or not approved yet");
+	else
+		lt_status_set(status, LT_STATUS_PERMISSION_DENIED, "METHOD", "this principal may not call %s", method->name);
+	lt_registry_unref(reg);
+}
+
+void
+lt_service_closed(void *ctx, const struct lt_peer *peer)
+{
+	struct lt_service *s = ctx;
+
+	lt_fresh_gone(s->fresh, peer->conn_id);
+}
+
+void
+lt_asking_begin(struct lt_asking *a, void *closure_data)
+{
+	memset(a, 0, sizeof(*a));
+	a->s = lt_the_service;
+	a->call = lt_call_of(closure_data);
+	a->reg = lt_hub_registry(a->s->hub);
+	a->cat = lt_hub_catalogue(a->s->hub);
+	identify(a->s, a->reg, lt_call_peer(a->call), &a->who);
+	lt_arena_init(&a->arena, CALL_ARENA);
+}
+
+void
+lt_asking_end(struct lt_asking *a)
+{
+	lt_arena_fini(&a->arena);
+	lt_registry_unref(a->reg);
+	lt_catalogue_unref(a->cat);
+}
+
+void
+lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *words)
+{
+	lt_call_failf(a->call, lt_status_from_error(rc), reason, "%s", words[0] != '\0' ? words : lt_strerror(rc));
+}
+
+int
+lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err)
+{
+	ProtobufCService *all[] = { &lt_enrol_service.base, &lt_sync_service.base, &lt_records_service.base,
+		&lt_query_service.base, &lt_admin_service.base };
+	size_t i;
+	int rc = LT_OK;
+
+	lt_the_service = s;
+	s->server = server;
+	for (i = 0; rc == LT_OK && i < sizeof(all) / sizeof(all[0]); i++)
+		rc = lt_server_add(server, all[i], err);
+	return rc;
+}

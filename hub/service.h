@@ -1,0 +1,32 @@
+/* hub/service.h - the hub's RPC services over its parts. Handlers run on the pool.
+ *
+ * Every call passes lt_access_method() before dispatch and the record rules inside; who asks is looked up in the
+ * registry anew for each call, so that a change of the registry takes effect at once, on live sessions too. */
+#ifndef LT_HUB_SERVICE_H
+#define LT_HUB_SERVICE_H
+
+#include "hub/enrol.h"
+#include "hub/fresh.h"
+#include "hub/hub.h"
+#include "hub/pull.h"
+#include "proto/rpc/methods.h"
+
+struct lt_service {
+	struct lt_hub *hub;
+	struct lt_enrol *enrol;
+	struct lt_fresh *fresh;
+	struct lt_pulls *pulls;
+	struct lt_server *server;       /* for counts; set after lt_server_new() */
+	const char *const *addresses;   /* told to those who are invited */
+	size_t naddress;
+};
+
+/* Server callbacks; ctx is the struct lt_service. */
+int lt_service_admit(void *ctx, const struct lt_peer *peer);
+void lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
+    struct lt_status *status);
+void lt_service_closed(void *ctx, const struct lt_peer *peer);
+/* Add Enrol, Sync, Records, Query and Admin. One lt_service in a process. */
+int lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err);
+
+#endif

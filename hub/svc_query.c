@@ -1,0 +1,315 @@
+/* hub/svc_query.c - Query: what departments and operators ask. Every answer says how fresh it is. */
+#include "hub/service_impl.h"
+#include "proto/store/query.h"
+
+#include <string.h>
+
+struct asking_query {
+	struct lt_asking a;
+	struct lt_kv_txn *log, *derived;
+	struct lt_sight sight;
+	struct lt_query q;
+	struct lt_err err;
+};
+
+static bool
+sees_unit(void *ctx, const struct lt_collection *c, const char *unit)
+{
+	struct lt_asking *a = ctx;
+
+	return lt_access_records(&a->who, a->cat, lt_hub_province(a->s->hub), c, unit);
+}
+
+static bool
+sees_field(void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f)
+{
+	struct lt_asking *a = ctx;
+
+	return lt_access_field(&a->who, a->cat, lt_hub_province(a->s->hub), c, unit, f);
+}
+
+/* At the hub a right is the same in every commune; records of the province and of communes may differ. */
+static bool
+sees_field_everywhere(void *ctx, const struct lt_collection *c, const struct lt_field *f)
+{
+	struct lt_asking *a = ctx;
+	const struct lt_unit *province = lt_hub_province(a->s->hub);
+	const char *commune = "00001";
+	bool in_communes = lt_access_records(&a->who, a->cat, province, c, commune);
+	bool in_province = lt_access_records(&a->who, a->cat, province, c, province->s);
+
+	return (!in_communes || lt_access_field(&a->who, a->cat, province, c, commune, f)) &&
+	    (!in_province || lt_access_field(&a->who, a->cat, province, c, province->s, f));
+}
+
+static int
+tick(void *ctx)
+{
+	struct lt_asking *a = ctx;
+
+	if (lt_call_cancelled(a->call))
+		return LT_E_CANCELLED;
+	return lt_call_left_ms(a->call) <= 0 ? LT_E_TIMEOUT : LT_OK;
+}
+
+/* The derived tables first: the log read after it has everything they name. */
+static int
+begin(struct asking_query *x, void *data)
+{
+	int rc;
+
+	memset(x, 0, sizeof(*x));
+	lt_asking_begin(&x->a, data);
+	rc = lt_kv_begin_read(lt_hub_derived(x->a.s->hub), &x->derived);
+	if (rc == LT_OK)
+		rc = lt_kv_begin_read(lt_hub_log(x->a.s->hub), &x->log);
+	x->sight.unit = sees_unit;
+	x->sight.field = sees_field;
+	x->sight.field_everywhere = sees_field_everywhere;
+	x->sight.ctx = &x->a;
+	x->q.log = x->log;
+	x->q.derived = x->derived;
+	x->q.catalogue = x->a.cat;
+	x->q.province = *lt_hub_province(x->a.s->hub);
+	x->q.sight = &x->sight;
+	x->q.tick = tick;
+	x->q.tick_ctx = &x->a;
+	x->q.arena = &x->a.arena;
+	return rc;
+}
+
+static void
+end(struct asking_query *x)
+{
+	lt_kv_abort(x->log);
+	lt_kv_abort(x->derived);
+	lt_asking_end(&x->a);
+}
+
+/* Units asked for, or every unit of the province that the asker may see in this collection. */
+struct unit_list {
+	struct asking_query *x;
+	const struct lt_collection *col;
+	size_t n, cap;
+	const char **unit;
+};
+
+static int
+note_unit(void *ctx, struct lt_slice rk, struct lt_slice record)
+{
+	struct unit_list *u = ctx;
+	struct lt_slice c, unit, key;
+	char *s;
+
+	(void)record;
+	if (lt_key_record_split(rk, &c, &unit, &key) != LT_OK || key.len != 5 || u->n == u->cap)
+		return LT_OK;
+	s = lt_arena_dup(&u->x->a.arena, key.data, key.len);
+	if (s == NULL)
+		return LT_E_NOMEM;
+	if (u->col == NULL || sees_unit(&u->x->a, u->col, s))
+		u->unit[u->n++] = s;
+	return LT_OK;
+}
+
+static int
+all_units(struct asking_query *x, const char *collection, struct unit_list *u)
+{
+	memset(u, 0, sizeof(*u));
+	u->x = x;
+	u->col = collection == NULL ? NULL : lt_catalogue_find(x->a.cat, collection);
+	u->cap = 4096;
+	u->unit = lt_arena_alloc(&x->a.arena, u->cap * sizeof(*u->unit));
+	if (u->unit == NULL)
+		return LT_E_NOMEM;
+	if (u->col != NULL && u->col->unit_rule == LT_UNIT_PROVINCE) {
+		u->unit[u->n++] = x->q.province.s;
+		return LT_OK;
+	}
+	return lt_record_each(x->derived, "_unit", "_", lt_slice(NULL, 0), note_unit, u);
+}
+
+static Ltpb__FreshnessSummary *
+freshness(struct asking_query *x, const char *collection, size_t n, char *const *units)
+{
+	const struct lt_collection *col = lt_catalogue_find(x->a.cat, collection);
+	Ltpb__FreshnessSummary *f = lt_arena_alloc(&x->a.arena, sizeof(*f));
+	struct unit_list all;
+
+	if (f == NULL)
+		return NULL;
+	ltpb__freshness_summary__init(f);
+	if (n == 0) {
+		if (all_units(x, collection, &all) != LT_OK)
+			return NULL;
+		lt_fresh_summary(x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
+	} else {
+		lt_fresh_summary(x->a.s->fresh, (const char *const *)units, n, col == NULL ? 0 : (int)col->lane, f);
+	}
+	return f;
+}
+
+static void
+fail(struct asking_query *x, int rc)
+{
+	lt_asking_fail(&x->a, rc, "QUERY", x->err.text);
+}
+
+static void
+get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Closure closure, void *data)
+{
+	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
+	struct asking_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_get(&x.q, req, &r, &x.err);
+	if (rc == LT_OK) {
+		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
+		closure(&r, data);
+	} else {
+		fail(&x, rc);
+	}
+	end(&x);
+}
+
+static void
+list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply_Closure closure, void *data)
+{
+	Ltpb__ListReply r = LTPB__LIST_REPLY__INIT;
+	struct asking_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_list(&x.q, req, &r, &x.err);
+	if (rc == LT_OK) {
+		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
+		closure(&r, data);
+	} else {
+		fail(&x, rc);
+	}
+	end(&x);
+}
+
+static void
+aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req, Ltpb__AggregateReply_Closure closure,
+    void *data)
+{
+	Ltpb__AggregateReply r = LTPB__AGGREGATE_REPLY__INIT;
+	struct asking_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_aggregate(&x.q, req, &r, &x.err);
+	if (rc == LT_OK) {
+		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
+		closure(&r, data);
+	} else {
+		fail(&x, rc);
+	}
+	end(&x);
+}
+
+static const char *
+author_name(void *ctx, const struct lt_id *author)
+{
+	struct lt_asking *a = ctx;
+	const struct lt_principal *p = lt_registry_find(a->reg, author);
+
+	if (p == NULL)
+		return NULL;
+	return p->label[0] != '\0' ? p->label : p->unit.s;
+}
+
+static void
+history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req, Ltpb__HistoryReply_Closure closure, void *data)
+{
+	Ltpb__HistoryReply r = LTPB__HISTORY_REPLY__INIT;
+	struct asking_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_history(&x.q, req, author_name, &x.a, &r, &x.err);
+	if (rc == LT_OK) {
+		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
+		closure(&r, data);
+	} else {
+		fail(&x, rc);
+	}
+	end(&x);
+}
+
+/* The unit's name, from `_unit`. */
+static char *
+unit_name(struct asking_query *x, const char *unit)
+{
+	Ltpb__Record *rec;
+	size_t i;
+
+	if (lt_record_get(x->derived, "_unit", "_", unit, &x->a.arena, &rec) == LT_OK)
+		for (i = 0; i < rec->n_field; i++)
+			if (strcmp(rec->field[i]->name, "name") == 0 && rec->field[i]->value != NULL &&
+			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
+				return rec->field[i]->value->text;
+	return (char *)"";
+}
+
+static int
+unit_answers(struct asking_query *x, const char *const *units, size_t n, Ltpb__FreshnessReply *r)
+{
+	size_t i;
+
+	r->unit = lt_arena_alloc(&x->a.arena, (n + 1) * sizeof(*r->unit));
+	if (r->unit == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < n; i++) {
+		Ltpb__UnitFreshness *u = lt_arena_alloc(&x->a.arena, sizeof(*u));
+
+		if (u == NULL)
+			return LT_E_NOMEM;
+		ltpb__unit_freshness__init(u);
+		u->unit = (char *)units[i];
+		u->name = unit_name(x, units[i]);
+		lt_fresh_unit(x->a.s->fresh, units[i], u);
+		r->unit[r->n_unit++] = u;
+	}
+	return LT_OK;
+}
+
+static void
+freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req, Ltpb__FreshnessReply_Closure closure,
+    void *data)
+{
+	Ltpb__FreshnessReply r = LTPB__FRESHNESS_REPLY__INIT;
+	Ltpb__FreshnessSummary sum = LTPB__FRESHNESS_SUMMARY__INIT;
+	struct asking_query x;
+	struct unit_list all = { 0 };
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK && req->n_unit > 4096)
+		rc = LT_E_TOOBIG;
+	if (rc == LT_OK && req->n_unit == 0)
+		rc = all_units(&x, NULL, &all);
+	if (rc == LT_OK && req->n_unit != 0) {
+		all.unit = (const char **)req->unit;
+		all.n = req->n_unit;
+	}
+	if (rc == LT_OK)
+		rc = unit_answers(&x, all.unit, all.n, &r);
+	if (rc == LT_OK) {
+		lt_fresh_summary(x.a.s->fresh, all.unit, all.n, 0, &sum);
+		r.summary = &sum;
+		closure(&r, data);
+	} else {
+		fail(&x, rc);
+	}
+	end(&x);
+}
+
+Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT, .get = get, .list = list,
+	.aggregate = aggregate, .history = history, .freshness = freshness_of };

@@ -1,0 +1,194 @@
+/* hub/svc_records.c - Records: the operator writes for the province and its departments, through the hub's own feeds. */
+#include "hub/service_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One write as asked for; fails the call itself and returns false when it may not be. */
+static bool
+may_write(struct lt_asking *a, const char *collection, const char *unit_text, struct lt_unit *unit, unsigned *writer)
+{
+	const struct lt_collection *col = lt_catalogue_find(a->cat, collection);
+
+	if (unit_text[0] == '\0')
+		unit_text = lt_hub_province(a->s->hub)->s;
+	if (lt_unit_set(unit, lt_slice_str(unit_text)) != LT_OK) {
+		lt_call_failf(a->call, LT_STATUS_INVALID_ARGUMENT, "UNIT", "'%.16s' is no unit code", unit_text);
+		return false;
+	}
+	if (col == NULL || !lt_access_write(&a->who, a->cat, lt_hub_province(a->s->hub), col, unit->s, writer)) {
+		lt_call_failf(a->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
+		    "the hub does not write '%.64s' for unit %s", collection, unit->s);
+		return false;
+	}
+	return true;
+}
+
+static void
+fail_write(struct lt_asking *a, int rc, const struct lt_write *w, const struct lt_err *err)
+{
+	struct lt_status st;
+
+	if (rc != LT_OK) {
+		lt_asking_fail(a, rc, "WRITE", err->text);
+		return;
+	}
+	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE", "%s",
+	    w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
+	(void)snprintf(st.field, sizeof(st.field), "%s", w->violation.field);
+	(void)snprintf(st.rule, sizeof(st.rule), "%s", w->violation.rule);
+	lt_call_fail(a->call, &st);
+}
+
+static void
+answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w, Ltpb__PutReply_Closure closure,
+    void *data)
+{
+	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
+	struct lt_kv_txn *log, *derived;
+	struct lt_buf row;
+	uint8_t rev[16];
+
+	lt_buf_init(&row, LT_RECORD_MAX * 8);
+	if (lt_kv_begin_read(lt_hub_derived(a->s->hub), &derived) == LT_OK) {
+		if (lt_kv_begin_read(lt_hub_log(a->s->hub), &log) == LT_OK) {
+			if (lt_record_row(log, derived, a->cat, lt_hub_province(a->s->hub), w->collection, unit->s,
+			        w->key_out, &row) == LT_OK) {
+				lt_record_revision(lt_buf_slice(&row), rev);
+				r.revision.data = rev;
+				r.revision.len = sizeof(rev);
+			}
+			lt_kv_abort(log);
+		}
+		lt_kv_abort(derived);
+	}
+	lt_buf_fini(&row);
+	r.unit = (char *)unit->s;
+	r.key = w->key_out;
+	r.unchanged = w->unchanged;
+	if (!w->unchanged) {
+		r.feed.data = w->dot.feed.b;
+		r.feed.len = LT_FEED_LEN;
+		r.seq = w->dot.seq;
+		r.index = w->dot.index;
+	}
+	closure(&r, data);
+}
+
+static void
+put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure, void *data)
+{
+	struct lt_write w = { .collection = req->collection, .key = req->key, .nset = req->n_field, .set = req->field,
+		.nclear = req->n_clear, .clear = req->clear, .if_revision = req->if_revision, .actor = req->actor };
+	struct lt_err err = { "" };
+	struct lt_asking a;
+	struct lt_unit unit;
+	int rc;
+
+	(void)service;
+	lt_asking_begin(&a, data);
+	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
+		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
+		if (rc == LT_OK && w.rc == LT_OK)
+			answer_write(&a, &unit, &w, closure, data);
+		else
+			fail_write(&a, rc, &w, &err);
+	}
+	lt_asking_end(&a);
+}
+
+static void
+delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req, Ltpb__PutReply_Closure closure, void *data)
+{
+	struct lt_write w = { .collection = req->collection, .key = req->key, .is_delete = true,
+		.if_revision = req->if_revision, .actor = req->actor };
+	struct lt_err err = { "" };
+	struct lt_asking a;
+	struct lt_unit unit;
+	int rc;
+
+	(void)service;
+	lt_asking_begin(&a, data);
+	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
+		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
+		/* Sent twice, a delete has the effect of one. */
+		if (rc == LT_OK && (w.rc == LT_OK || w.rc == LT_E_NOTFOUND)) {
+			w.unchanged = w.rc == LT_E_NOTFOUND;
+			answer_write(&a, &unit, &w, closure, data);
+		} else {
+			fail_write(&a, rc, &w, &err);
+		}
+	}
+	lt_asking_end(&a);
+}
+
+static void
+row_reply(const struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
+{
+	ltpb__import_row_reply__init(out);
+	out->row = row;
+	out->key = (char *)w->key_out;
+	if (w->rc == LT_OK) {
+		out->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
+		    : w->created           ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
+		                           : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
+		return;
+	}
+	out->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
+	out->field = (char *)w->violation.field;
+	out->rule = (char *)w->violation.rule;
+	out->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi : lt_strerror(w->rc));
+}
+
+/* All rows of a call are of one unit: the rows' own units must say the same. */
+static void
+import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req, Ltpb__ImportReply_Closure closure, void *data)
+{
+	Ltpb__ImportReply r = LTPB__IMPORT_REPLY__INIT;
+	struct lt_err err = { "" };
+	struct lt_write *w;
+	struct lt_asking a;
+	struct lt_unit unit;
+	unsigned writer;
+	size_t i;
+	int rc = LT_OK;
+
+	(void)service;
+	lt_asking_begin(&a, data);
+	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
+		lt_call_failf(a.call, LT_STATUS_INVALID_ARGUMENT, "ROWS", "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
+	} else if (may_write(&a, req->collection, req->unit, &unit, &writer)) {
+		w = lt_arena_alloc(&a.arena, req->n_row * sizeof(*w));
+		r.row = lt_arena_alloc(&a.arena, req->n_row * sizeof(*r.row));
+		if (w == NULL || r.row == NULL)
+			rc = LT_E_NOMEM;
+		for (i = 0; rc == LT_OK && i < req->n_row; i++) {
+			w[i].collection = req->collection;
+			w[i].key = req->row[i]->key;
+			w[i].nset = req->row[i]->n_field;
+			w[i].set = req->row[i]->field;
+			w[i].actor = req->actor;
+			w[i].writer = writer;
+		}
+		if (rc == LT_OK)
+			rc = lt_hub_write(a.s->hub, &unit, w, req->n_row, &a.arena, &err);
+		for (i = 0; rc == LT_OK && i < req->n_row; i++) {
+			r.row[i] = lt_arena_alloc(&a.arena, sizeof(**r.row));
+			if (r.row[i] == NULL)
+				rc = LT_E_NOMEM;
+			else
+				row_reply(&w[i], req->row[i]->row, r.row[i]);
+			r.n_row = i + 1;
+		}
+		if (rc == LT_OK)
+			closure(&r, data);
+		else
+			lt_asking_fail(&a, rc, "IMPORT", err.text);
+	}
+	lt_asking_end(&a);
+}
+
+Ltpb__Records_Service lt_records_service = { .base = LTPB__RECORDS__BASE_INIT, .put = put,
+	.delete_ = delete_record, .import = import };
