@@ -191,4 +191,4 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req, Ltpb__Imp
 }
 
 Ltpb__Records_Service lt_records_service = { .base = LTPB__RECORDS__BASE_INIT, .put = put,
-	.delete_ = delete_record, .import = import };
+	.delete = delete_record, .import = import };
