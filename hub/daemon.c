@@ -70,9 +70,10 @@ read_config(struct daemon *d, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	set_level(lt_conf_str(d->conf, "log", "level"));
-	(void)snprintf(d->address_text, sizeof(d->address_text), "%s", lt_conf_str(d->conf, "hub", "addresses"));
-	for (word = strtok_r(d->address_text, " ", &save); word != NULL && d->service.naddress < ADDRESSES_MAX;
-	     word = strtok_r(NULL, " ", &save))
+	(void)snprintf(d->address_text, sizeof(d->address_text), "%s",
+	    lt_conf_str(d->conf, "hub", "addresses"));
+	for (word = strtok_r(d->address_text, " ", &save);
+	     word != NULL && d->service.naddress < ADDRESSES_MAX; word = strtok_r(NULL, " ", &save))
 		d->address[d->service.naddress++] = word;
 	d->service.addresses = d->address;
 	return LT_OK;
@@ -106,9 +107,15 @@ open_parts(struct daemon *d, struct lt_err *err)
 static int
 listen_all(struct daemon *d, struct lt_err *err)
 {
-	struct lt_server_options so = { .pool = d->pool, .clock = lt_clock_system(), .methods = lt_methods,
-		.nmethods = lt_nmethods, .admit = lt_service_admit, .authorize = lt_service_authorize,
-		.closed = lt_service_closed, .ctx = &d->service, .line_sk = d->id->line_sk,
+	struct lt_server_options so = { .pool = d->pool,
+		.clock = lt_clock_system(),
+		.methods = lt_methods,
+		.nmethods = lt_nmethods,
+		.admit = lt_service_admit,
+		.authorize = lt_service_authorize,
+		.closed = lt_service_closed,
+		.ctx = &d->service,
+		.line_sk = d->id->line_sk,
 		.federation = d->id->federation.b };
 	char url[4096];
 	int rc;
@@ -171,7 +178,9 @@ lt_hub_serve(const char *dir)
 	if (rc == LT_OK)
 		rc = lt_identity_load(dir, &d.id, &err);
 	if (rc == LT_OK && d.id->role != LTPB__ROLE__ROLE_HUB)
-		rc = lt_err_set(&err, LT_E_USAGE, "'%s' is not the directory of a hub; make one with: ltctl -C DIR hub init", dir);
+		rc = lt_err_set(&err, LT_E_USAGE,
+		    "'%s' is not the directory of a hub; make one with: ltctl -C DIR hub init",
+		    dir);
 	if (rc != LT_OK) {
 		code = 3;
 		goto out;
@@ -186,8 +195,8 @@ lt_hub_serve(const char *dir)
 	if (rc != LT_OK)
 		goto out;
 	(void)lt_health_set(d.health, "", true);
-	lt_info("hub of province %s serves on %s (port %d)", d.id->unit.s, lt_conf_str(d.conf, "hub", "listen"),
-	    lt_server_port(d.server));
+	lt_info("hub of province %s serves on %s (port %d)", d.id->unit.s,
+	    lt_conf_str(d.conf, "hub", "listen"), lt_server_port(d.server));
 	wait_for_signal();
 	(void)lt_health_set(d.health, "", false);
 	code = 0;

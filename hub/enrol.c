@@ -154,15 +154,19 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	lt_buf_init(&b, 4096);
 	if (j->invitation != NULL) {
 		put_invitation(&b, j->invitation);
-		rc = b.err != LT_OK ? b.err
-		                    : lt_kv_put(txn, LT_T_ENROL, lt_slice(j->invitation->token.b, LT_HASH_LEN), lt_buf_slice(&b));
+		rc = b.err != LT_OK
+			 ? b.err
+			 : lt_kv_put(txn, LT_T_ENROL, lt_slice(j->invitation->token.b, LT_HASH_LEN),
+			       lt_buf_slice(&b));
 	}
 	if (rc == LT_OK && j->asker != NULL) {
 		lt_buf_clear(&b);
 		put_asker(&b, j->asker);
 		key[0] = 'p';
 		memcpy(key + 1, j->asker->principal.b, LT_ID_LEN);
-		rc = b.err != LT_OK ? b.err : lt_kv_put(txn, LT_T_ENROL, lt_slice(key, sizeof(key)), lt_buf_slice(&b));
+		rc = b.err != LT_OK
+			 ? b.err
+			 : lt_kv_put(txn, LT_T_ENROL, lt_slice(key, sizeof(key)), lt_buf_slice(&b));
 	}
 	lt_buf_fini(&b);
 	return rc;
@@ -211,14 +215,16 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 	pthread_mutex_init(&e->mx, NULL);
 	e->invitation = calloc(LT_INVITATIONS_OPEN_MAX, sizeof(*e->invitation));
 	e->asker = calloc(ASKERS_MAX, sizeof(*e->asker));
-	rc = e->invitation == NULL || e->asker == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_hub_log(h), &txn);
+	rc = e->invitation == NULL || e->asker == NULL ? LT_E_NOMEM
+						       : lt_kv_begin_read(lt_hub_log(h), &txn);
 	if (rc == LT_OK) {
 		rc = load_all(e, txn);
 		lt_kv_abort(txn);
 	}
 	if (rc != LT_OK) {
 		lt_enrol_close(e);
-		return lt_err_set(err, rc, "the enrolment table cannot be read: %s", lt_strerror(rc));
+		return lt_err_set(
+		    err, rc, "the enrolment table cannot be read: %s", lt_strerror(rc));
 	}
 	*out = e;
 	return LT_OK;
@@ -290,7 +296,8 @@ lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
 /* ---- inviting ---- */
 
 static int
-check_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
+check_invite(
+    struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
 {
 	struct lt_catalogue *cat;
 	bool known;
@@ -299,27 +306,32 @@ check_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitati
 	copy_text(i->label, sizeof(i->label), lt_slice_str(req->label));
 	switch (req->role) {
 	case LTPB__ROLE__ROLE_NODE:
-		if (lt_unit_set(&i->unit, lt_slice_str(req->unit)) != LT_OK || !lt_unit_is_commune(&i->unit))
-			return lt_err_set(err, LT_E_INVALID, "a node needs the five-digit code of its commune, not '%.16s'", req->unit);
+		if (lt_unit_set(&i->unit, lt_slice_str(req->unit)) != LT_OK ||
+		    !lt_unit_is_commune(&i->unit))
+			return lt_err_set(err, LT_E_INVALID,
+			    "a node needs the five-digit code of its commune, not '%.16s'",
+			    req->unit);
 		return LT_OK;
 	case LTPB__ROLE__ROLE_DEPARTMENT:
 		cat = lt_hub_catalogue(e->h);
 		known = strlen(req->org) <= LT_NAME_MAX && lt_catalogue_org(cat, req->org) != NULL;
 		lt_catalogue_unref(cat);
 		if (!known)
-			return lt_err_set(err, LT_E_INVALID, "the catalogue has no organisation '%.64s'", req->org);
+			return lt_err_set(err, LT_E_INVALID,
+			    "the catalogue has no organisation '%.64s'", req->org);
 		copy_text(i->org, sizeof(i->org), lt_slice_str(req->org));
 		return LT_OK;
 	case LTPB__ROLE__ROLE_OPERATOR:
 		return LT_OK;
 	default:
-		return lt_err_set(err, LT_E_INVALID, "only nodes, departments and operators are invited");
+		return lt_err_set(
+		    err, LT_E_INVALID, "only nodes, departments and operators are invited");
 	}
 }
 
 static int
-invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16], const char *const *addresses,
-    size_t naddress, struct lt_buf *line)
+invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16],
+    const char *const *addresses, size_t naddress, struct lt_buf *line)
 {
 	const struct lt_identity *id = lt_hub_identity(e->h);
 	Ltpb__Invitation m = LTPB__INVITATION__INIT;
@@ -342,8 +354,8 @@ invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16
 }
 
 int
-lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses, size_t naddress,
-    struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
+lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses,
+    size_t naddress, struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
 {
 	struct invitation i = { .auto_approve = req->auto_approve };
 	uint64_t life = req->expires_in_s == 0 ? LT_INVITATION_DEFAULT_S : req->expires_in_s;
@@ -355,21 +367,25 @@ lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *
 	if (rc != LT_OK)
 		return rc;
 	if (life > LT_INVITATION_MAX_S)
-		return lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days", LT_INVITATION_MAX_S / 86400);
+		return lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days",
+		    LT_INVITATION_MAX_S / 86400);
 	i.expires_s = now_s + (int64_t)life;
 	randombytes_buf(token, sizeof(token));
 	lt_h1(LT_TAG_TOKEN, lt_slice(token, sizeof(token)), &i.token);
 	rc = invitation_line(e, &i, token, addresses, naddress, line);
 	sodium_memzero(token, sizeof(token));
 	if (rc != LT_OK)
-		return lt_err_set(err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
+		return lt_err_set(
+		    err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
 	pthread_mutex_lock(&e->mx);
 	/* A spent or expired one makes room. */
 	for (k = 0; k < e->ninvitation; k++)
-		if (e->ninvitation == LT_INVITATIONS_OPEN_MAX && (e->invitation[k].used || e->invitation[k].expires_s <= now_s))
+		if (e->ninvitation == LT_INVITATIONS_OPEN_MAX &&
+		    (e->invitation[k].used || e->invitation[k].expires_s <= now_s))
 			e->invitation[k] = e->invitation[--e->ninvitation];
 	if (e->ninvitation == LT_INVITATIONS_OPEN_MAX)
-		rc = lt_err_set(err, LT_E_UNAVAILABLE, "too many open invitations; wait until some are used or expire");
+		rc = lt_err_set(err, LT_E_UNAVAILABLE,
+		    "too many open invitations; wait until some are used or expire");
 	if (rc == LT_OK)
 		rc = save(e, &i, NULL);
 	if (rc == LT_OK)
@@ -394,8 +410,8 @@ find_token(struct lt_enrol *e, const struct lt_hash *token)
 }
 
 static int
-check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], struct invitation **inv,
-    struct lt_err *err)
+check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
+    struct invitation **inv, struct lt_err *err)
 {
 	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
 	struct lt_registry *reg;
@@ -408,8 +424,8 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 	*inv = find_token(e, &token);
 	if (*inv == NULL)
 		return lt_err_set(err, LT_E_DENIED, "unknown invitation");
-	if (lt_join_proof_verify(req->sign_key.data, &lt_hub_identity(e->h)->federation, req->token.data, &id, line_key,
-	        lt_slice(req->proof.data, req->proof.len)) != LT_OK)
+	if (lt_join_proof_verify(req->sign_key.data, &lt_hub_identity(e->h)->federation,
+		req->token.data, &id, line_key, lt_slice(req->proof.data, req->proof.len)) != LT_OK)
 		return lt_err_set(err, LT_E_DENIED, "the proof of the key does not verify");
 	if ((*inv)->used && !lt_id_eq(&(*inv)->by, &id)) {
 		lt_error("ALARM: an invitation for %s%s was used a second time, by another machine",
@@ -421,15 +437,16 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 	if ((*inv)->used)
 		return LT_OK;
 	reg = lt_hub_registry(e->h);
-	taken = lt_registry_find(reg, &id) != NULL || lt_registry_by_line_key(reg, line_key) != NULL ||
-	    find_principal(e, &id) != NULL || find_line_key(e, line_key) != NULL;
+	taken = lt_registry_find(reg, &id) != NULL ||
+		lt_registry_by_line_key(reg, line_key) != NULL || find_principal(e, &id) != NULL ||
+		find_line_key(e, line_key) != NULL;
 	lt_registry_unref(reg);
 	return taken ? lt_err_set(err, LT_E_DENIED, "this id or key is known already") : LT_OK;
 }
 
 int
-lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], const char *address,
-    Ltpb__PrincipalState *state, struct lt_err *err)
+lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
+    const char *address, Ltpb__PrincipalState *state, struct lt_err *err)
 {
 	struct invitation *inv, used;
 	struct asker *a, fresh = { .state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING };
@@ -444,7 +461,8 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 	if (rc == LT_OK && !inv->used) {
 		if (e->nasker == ASKERS_MAX) {
 			pthread_mutex_unlock(&e->mx);
-			return lt_err_set(err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
+			return lt_err_set(
+			    err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
 		}
 		used = *inv;
 		used.used = true;
@@ -452,7 +470,8 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 		fresh.role = inv->role;
 		fresh.unit = inv->unit;
 		memcpy(fresh.org, inv->org, sizeof(fresh.org));
-		copy_text(fresh.label, sizeof(fresh.label), lt_slice_str(inv->label[0] != '\0' ? inv->label : req->label));
+		copy_text(fresh.label, sizeof(fresh.label),
+		    lt_slice_str(inv->label[0] != '\0' ? inv->label : req->label));
 		memcpy(fresh.sign_key, req->sign_key.data, 32);
 		memcpy(fresh.line_key, line_key, 32);
 		copy_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
@@ -466,10 +485,12 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 	a = rc == LT_OK ? find_principal(e, &fresh.principal) : NULL;
 	if (a != NULL)
 		*state = a->state;
-	approve = a != NULL && inv->auto_approve && a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
+	approve = a != NULL && inv->auto_approve &&
+		  a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
 	pthread_mutex_unlock(&e->mx);
 	if (rc == LT_OK && a == NULL)
-		return lt_err_set(err, LT_E_CORRUPT, "an invitation is spent by somebody who is not on the list");
+		return lt_err_set(
+		    err, LT_E_CORRUPT, "an invitation is spent by somebody who is not on the list");
 	if (approve) {
 		rc = lt_enrol_approve(e, &fresh.principal, err);
 		if (rc == LT_OK)
@@ -556,7 +577,9 @@ act_set(struct act *a, const char *name, const char *const *words)
 static const char *
 role_word(Ltpb__Role r)
 {
-	return r == LTPB__ROLE__ROLE_NODE ? "node" : r == LTPB__ROLE__ROLE_DEPARTMENT ? "department" : "operator";
+	return r == LTPB__ROLE__ROLE_NODE         ? "node"
+	       : r == LTPB__ROLE__ROLE_DEPARTMENT ? "department"
+						  : "operator";
 }
 
 static void
@@ -580,8 +603,10 @@ fill_acts(struct act act[3], const struct asker *a)
 	act_bytes(&act[1], "line_key", a->line_key, 32);
 	act_text(&act[1], "state", "active", LTPB__VALUE__V_ENUMERATION);
 	(void)snprintf(act[2].key, sizeof(act[2].key), "%s/1", hex);
-	act_set(&act[2], "verbs", a->role == LTPB__ROLE__ROLE_DEPARTMENT ? read_verb
-	        : a->role == LTPB__ROLE__ROLE_OPERATOR ? operator_verbs : node_verbs);
+	act_set(&act[2], "verbs",
+	    a->role == LTPB__ROLE__ROLE_DEPARTMENT ? read_verb
+	    : a->role == LTPB__ROLE__ROLE_OPERATOR ? operator_verbs
+						   : node_verbs);
 	act_set(&act[2], "units", all);
 	act_set(&act[2], "collections", all);
 	act_set(&act[2], "fields", all);
@@ -619,20 +644,23 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 		rc = lt_hub_write(e->h, &federation, w, 3, &arena, err);
 	for (i = 0; rc == LT_OK && i < 3; i++)
 		if (w[i].rc != LT_OK)
-			rc = lt_err_set(err, w[i].rc, "the registry does not take it: %s", w[i].violation.message);
+			rc = lt_err_set(err, w[i].rc, "the registry does not take it: %s",
+			    w[i].violation.message);
 	lt_arena_fini(&arena);
 	return rc;
 }
 
 static int
-answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state, struct lt_err *err)
+answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
+    struct lt_err *err)
 {
 	struct asker *a, now;
 	int rc;
 
 	pthread_mutex_lock(&e->mx);
 	a = find_principal(e, principal);
-	rc = a == NULL ? lt_err_set(err, LT_E_NOTFOUND, "nobody with this id has asked to join") : LT_OK;
+	rc = a == NULL ? lt_err_set(err, LT_E_NOTFOUND, "nobody with this id has asked to join")
+		       : LT_OK;
 	if (rc == LT_OK)
 		now = *a;
 	pthread_mutex_unlock(&e->mx);
@@ -677,7 +705,8 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 		return LT_E_NOMEM;
 	ltpb__enrolment__init(m);
 	lt_buf_init(&words, 256);
-	lt_fingerprint(&lt_hub_identity(e->h)->federation, &a->principal, a->sign_key, a->line_key, &words);
+	lt_fingerprint(
+	    &lt_hub_identity(e->h)->federation, &a->principal, a->sign_key, a->line_key, &words);
 	m->principal.data = lt_arena_dup(arena, a->principal.b, LT_ID_LEN);
 	m->principal.len = LT_ID_LEN;
 	m->role = a->role;
@@ -691,7 +720,9 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 	lt_buf_fini(&words);
 	*out = m;
 	return m->principal.data == NULL || m->unit == NULL || m->org == NULL || m->label == NULL ||
-	        m->fingerprint == NULL || m->address == NULL ? LT_E_NOMEM : LT_OK;
+		       m->fingerprint == NULL || m->address == NULL
+		   ? LT_E_NOMEM
+		   : LT_OK;
 }
 
 int

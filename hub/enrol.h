@@ -24,12 +24,13 @@ bool lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32]);
 bool lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32]);
 
 /* LT_E_INVALID with words. line is appended to out. */
-int lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses, size_t naddress,
-    struct lt_buf *line, int64_t *expires_s, struct lt_err *err);
+int lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req,
+    const char *const *addresses, size_t naddress, struct lt_buf *line, int64_t *expires_s,
+    struct lt_err *err);
 /* One asks. LT_E_DENIED: token unknown, expired, spent by another, or keys taken; err is for the log, the
  * asker learns no more than "not accepted". */
-int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32], const char *address,
-    Ltpb__PrincipalState *state, struct lt_err *err);
+int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
+    const char *address, Ltpb__PrincipalState *state, struct lt_err *err);
 /* Those who asked, newest last, in the arena. */
 int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n);
 /* Becomes a principal with its grants; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */

@@ -101,7 +101,8 @@ recount(struct node *n)
 		if (lane < 1 || lane >= LANES)
 			continue;
 		n->now.announced[lane] += n->feed[i].head;
-		n->now.held[lane] += n->feed[i].held < n->feed[i].head ? n->feed[i].held : n->feed[i].head;
+		n->now.held[lane] +=
+		    n->feed[i].held < n->feed[i].head ? n->feed[i].held : n->feed[i].head;
 	}
 }
 
@@ -158,7 +159,8 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	int rc = LT_OK;
 
 	for (i = 0; rc == LT_OK && i < j->n; i++)
-		rc = lt_kv_put(txn, LT_T_FRESH, lt_buf_slice(&j->key[i]), lt_buf_slice(&j->value[i]));
+		rc = lt_kv_put(
+		    txn, LT_T_FRESH, lt_buf_slice(&j->key[i]), lt_buf_slice(&j->value[i]));
 	return rc;
 }
 
@@ -285,7 +287,8 @@ weigh(struct lt_fresh *f, struct node *n)
 }
 
 void
-lt_fresh_connected(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, uint64_t conn_id)
+lt_fresh_connected(
+    struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, uint64_t conn_id)
 {
 	struct node *n;
 
@@ -329,8 +332,8 @@ held_now(struct lt_fresh *f, const struct lt_unit *unit, const struct lt_feed_id
 }
 
 void
-lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, size_t n,
-    Ltpb__FeedHead *const *head, int64_t clock_ms)
+lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
+    size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms)
 {
 	struct announced feed[FEEDS_MAX];
 	struct node *x;
@@ -429,7 +432,8 @@ counts(const struct lt_registry *reg, const struct node *n)
 }
 
 static void
-unit_locked(struct lt_fresh *f, const struct lt_registry *reg, const char *unit, Ltpb__UnitFreshness *out)
+unit_locked(
+    struct lt_fresh *f, const struct lt_registry *reg, const char *unit, Ltpb__UnitFreshness *out)
 {
 	int64_t now = wall(f);
 	size_t i;
@@ -479,7 +483,8 @@ lane_age(const Ltpb__UnitFreshness *u, int lane)
 }
 
 void
-lt_fresh_summary(struct lt_fresh *f, const char *const *units, size_t n, int lane, Ltpb__FreshnessSummary *out)
+lt_fresh_summary(
+    struct lt_fresh *f, const char *const *units, size_t n, int lane, Ltpb__FreshnessSummary *out)
 {
 	struct lt_registry *reg = lt_hub_registry(f->h);
 	size_t i;

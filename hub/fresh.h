@@ -15,8 +15,8 @@ struct lt_fresh_node {
 	struct lt_id principal;
 	struct lt_unit unit;
 	bool connected;
-	int64_t last_seen_ms;    /* hub wall clock, 0 never */
-	int64_t fresh_ms[4];     /* by lane, hub wall clock of the last moment held; 0 never */
+	int64_t last_seen_ms; /* hub wall clock, 0 never */
+	int64_t fresh_ms[4]; /* by lane, hub wall clock of the last moment held; 0 never */
 	uint64_t announced[4], held[4]; /* change-sets of the present feeds, by lane */
 	int64_t clock_offset_ms; /* node minus hub */
 };
@@ -24,11 +24,12 @@ struct lt_fresh_node {
 int lt_fresh_open(struct lt_hub *h, struct lt_fresh **out);
 void lt_fresh_close(struct lt_fresh *f); /* writes what is known; NULL allowed */
 /* A node's session came or went. conn_id tells sessions apart. */
-void lt_fresh_connected(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, uint64_t conn_id);
+void lt_fresh_connected(
+    struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, uint64_t conn_id);
 void lt_fresh_gone(struct lt_fresh *f, uint64_t conn_id);
 /* The node said its heads. */
-void lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, size_t n,
-    Ltpb__FeedHead *const *head, int64_t clock_ms);
+void lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
+    size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms);
 /* The hub holds a feed up to seq (after the commit). */
 void lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq);
 /* One node; false if never heard. */
@@ -36,6 +37,7 @@ bool lt_fresh_node(struct lt_fresh *f, const struct lt_id *node, struct lt_fresh
 /* A unit: the worst of its active nodes for each lane. name is not set. */
 void lt_fresh_unit(struct lt_fresh *f, const char *unit, Ltpb__UnitFreshness *out);
 /* Over units, by the age of one lane; lane 0: the worst of all three. oldest_unit borrows from units. */
-void lt_fresh_summary(struct lt_fresh *f, const char *const *units, size_t n, int lane, Ltpb__FreshnessSummary *out);
+void lt_fresh_summary(
+    struct lt_fresh *f, const char *const *units, size_t n, int lane, Ltpb__FreshnessSummary *out);
 
 #endif

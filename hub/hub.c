@@ -25,7 +25,8 @@ static void
 store_failed(void *ctx, int rc)
 {
 	(void)ctx;
-	lt_error("the feed log could not commit (%s): stopping; check the disk, then start again", lt_strerror(rc));
+	lt_error("the feed log could not commit (%s): stopping; check the disk, then start again",
+	    lt_strerror(rc));
 	_exit(1);
 }
 
@@ -66,15 +67,17 @@ lt_hub_reload(struct lt_hub *h, struct lt_err *err)
 	struct lt_catalogue *cat = NULL, *old_cat = NULL;
 	struct lt_registry *reg = NULL, *old_reg;
 	struct lt_kv_txn *txn;
+	uint64_t version;
 	int rc = lt_kv_begin_read(h->derived, &txn);
 
 	if (rc != LT_OK)
 		return lt_err_set(err, rc, "cannot read the derived tables: %s", lt_strerror(rc));
 	rc = lt_registry_load(txn, &h->self, 1, &reg, err);
 	if (rc == LT_OK) {
-		rc = lt_catalogue_load_newest(txn, &cat, err);
-		if (rc == LT_E_UNKNOWN || rc == LT_E_NOTFOUND)
-			rc = lt_catalogue_builtin(&cat);
+		rc = lt_catalogue_newest(txn, &version);
+		if (rc == LT_OK)
+			rc = version == 0 ? lt_catalogue_builtin(&cat)
+					  : lt_catalogue_load(txn, version, &cat, err);
 	}
 	lt_kv_abort(txn);
 	if (rc != LT_OK) {
@@ -85,7 +88,8 @@ lt_hub_reload(struct lt_hub *h, struct lt_err *err)
 	old_reg = h->registry;
 	h->registry = reg;
 	/* While the derived tables are built anew, the catalogue in memory is ahead of theirs. */
-	if (h->catalogue == NULL || lt_catalogue_version(cat) >= lt_catalogue_version(h->catalogue)) {
+	if (h->catalogue == NULL ||
+	    lt_catalogue_version(cat) >= lt_catalogue_version(h->catalogue)) {
 		old_cat = h->catalogue;
 		h->catalogue = cat;
 	} else {
@@ -122,10 +126,12 @@ lt_hub_registry(struct lt_hub *h)
 /* ---- life ---- */
 
 static int
-open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name, struct lt_kv *given,
-    struct lt_kv **out, bool *own, struct lt_err *err)
+open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name,
+    struct lt_kv *given, struct lt_kv **out, bool *own, struct lt_err *err)
 {
-	struct lt_kv_options ko = { .kind = kind, .federation = h->identity->federation.b, .tables = lt_table_names,
+	struct lt_kv_options ko = { .kind = kind,
+		.federation = h->identity->federation.b,
+		.tables = lt_table_names,
 		.map_bytes = o->map_bytes };
 	char path[4096];
 
@@ -188,7 +194,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	wo.committed_ctx = h;
 	rc = open_env(h, o, LT_KV_HUB_LOG, "log", o->log, &h->log, &h->own_log, err);
 	if (rc == LT_OK)
-		rc = open_env(h, o, LT_KV_HUB_DERIVED, "derived", o->derived, &h->derived, &h->own_derived, err);
+		rc = open_env(h, o, LT_KV_HUB_DERIVED, "derived", o->derived, &h->derived,
+		    &h->own_derived, err);
 	if (rc == LT_OK)
 		rc = read_position(h);
 	if (rc == LT_OK)
@@ -201,7 +208,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		rc = lt_projector_start(h, err);
 	if (rc != LT_OK) {
 		if (err != NULL && err->text[0] == '\0')
-			(void)lt_err_set(err, rc, "the hub's store cannot be opened: %s", lt_strerror(rc));
+			(void)lt_err_set(
+			    err, rc, "the hub's store cannot be opened: %s", lt_strerror(rc));
 		lt_hub_close(h);
 		return rc;
 	}
@@ -348,8 +356,8 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	if (rc != LT_OK)
 		return rc;
 	w->position = 0;
-	rc = lt_author_write(txn, derived, &w->h->author, w->cat, w->unit, w->writes, w->count, w->arena, note_position,
-	    w, w->err);
+	rc = lt_author_write(txn, derived, &w->h->author, w->cat, w->unit, w->writes, w->count,
+	    w->arena, note_position, w, w->err);
 	lt_kv_abort(derived);
 	return rc;
 }
@@ -358,7 +366,9 @@ int
 lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
     struct lt_arena *arena, struct lt_err *err)
 {
-	struct hub_write w = { .h = h, .unit = unit, .writes = writes, .count = count, .arena = arena, .err = err };
+	struct hub_write w = {
+		.h = h, .unit = unit, .writes = writes, .count = count, .arena = arena, .err = err
+	};
 	int rc;
 
 	/* The next write must see this one: the record it looks at is the projected one. */

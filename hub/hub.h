@@ -21,8 +21,9 @@ struct lt_hub_options {
 	const char *dir;
 	const struct lt_identity *identity; /* borrowed for the hub's life */
 	const struct lt_clock *clock;
-	uint64_t map_bytes;                 /* 0: default */
-	struct lt_kv *log, *derived;        /* NULL: LMDB in dir/log and dir/derived. Else used and not closed */
+	uint64_t map_bytes; /* 0: default */
+	struct lt_kv *log,
+	    *derived; /* NULL: LMDB in dir/log and dir/derived. Else used and not closed */
 };
 
 int lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *err);
@@ -51,33 +52,34 @@ void lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx);
 
 /* Write as the hub, in any unit: durable and visible in the derived tables when this returns LT_OK; each write's own
  * result is in it. One at a time. LT_E_TIMEOUT: durable, not yet visible. */
-int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
-    struct lt_arena *arena, struct lt_err *err);
+int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
+    size_t count, struct lt_arena *arena, struct lt_err *err);
 
 /* ---- intake ---- */
 
 struct lt_intake_feed {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
-	uint64_t held;              /* the hub holds up to here, durable */
+	uint64_t held; /* the hub holds up to here, durable */
 	struct lt_hash held_hash;
-	bool need;                  /* something before what was sent is missing */
-	struct lt_slice receipt;    /* Receipt bytes, empty when nothing of this feed is held from this push */
+	bool need; /* something before what was sent is missing */
+	struct lt_slice
+	    receipt; /* Receipt bytes, empty when nothing of this feed is held from this push */
 };
 
 struct lt_intake_result {
-	int rc;                     /* LT_OK, or why nothing (more) was taken: LT_E_DENIED, LT_E_BADSIG, LT_E_FORK,
+	int rc; /* LT_OK, or why nothing (more) was taken: LT_E_DENIED, LT_E_BADSIG, LT_E_FORK,
 	                             * LT_E_UNAVAILABLE (later), LT_E_UNKNOWN (catalogue version not here: later), ... */
 	const char *why;
 	size_t nfeed;
 	struct lt_intake_feed *feed;
-	uint64_t position;          /* of the last one appended, 0 none */
+	uint64_t position; /* of the last one appended, 0 none */
 };
 
 /* Take change-sets of feeds that `pusher` authors, in order. Verifies on the calling thread, appends on the writer; done runs on the
  * writer thread after the commit, exactly once, also on failure. bytes are borrowed until then; the result dies with done. */
 typedef void lt_intake_fn(void *ctx, const struct lt_intake_result *result);
-void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes, size_t n,
-    lt_intake_fn *done, void *ctx);
+void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes,
+    size_t n, lt_intake_fn *done, void *ctx);
 
 #endif

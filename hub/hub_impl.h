@@ -49,10 +49,11 @@ void lt_projector_kick(struct lt_hub *h);
 int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);
 void lt_verdicts_close(struct lt_verdicts *v);
 /* This feed has judged change-sets without a verdict. Any thread. */
-void lt_verdicts_note(struct lt_verdicts *v, const struct lt_unit *unit, const struct lt_feed_id *feed);
+void lt_verdicts_note(
+    struct lt_verdicts *v, const struct lt_unit *unit, const struct lt_feed_id *feed);
 /* A dot held before is decided, inside the intake's transaction. reason 0: accepted. */
-int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
+int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
 /* After a commit: write what is owed, as one more job of the writer. */
 void lt_verdicts_kick(struct lt_verdicts *v);
 

@@ -12,16 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEEDS_MAX 8            /* different feeds in one push: 3 lanes and earlier epochs */
-#define RECEIPT_LIST_MAX 1024  /* refused, held and clamp entries in a receipt, together */
+#define FEEDS_MAX 8 /* different feeds in one push: 3 lanes and earlier epochs */
+#define RECEIPT_LIST_MAX 1024 /* refused, held and clamp entries in a receipt, together */
 #define RECEIPT_MAX (64 * 1024)
 
 enum outcome { PENDING, TAKEN, HAD, MISSING, FORKED, SKIPPED };
 
 struct item {
 	struct lt_changeset cs;
-	struct lt_judgement judged;   /* by the catalogue, before the transaction */
-	struct lt_judgement final;    /* with contexts and clamp, of the transaction that committed */
+	struct lt_judgement judged; /* by the catalogue, before the transaction */
+	struct lt_judgement final; /* with contexts and clamp, of the transaction that committed */
 	enum outcome outcome;
 	uint64_t position;
 };
@@ -37,7 +37,7 @@ struct intake {
 	struct lt_catalogue *cat;
 	size_t n;
 	struct item *item;
-	int rc;                       /* of verification: items from n on were not taken */
+	int rc; /* of verification: items from n on were not taken */
 	int64_t arrival_ms;
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
@@ -60,8 +60,10 @@ intake_free(struct intake *in)
 static void
 finish(struct intake *in, int rc)
 {
-	struct lt_intake_result r = { .rc = rc, .why = in->err.text[0] != '\0' ? in->err.text : lt_strerror(rc),
-		.nfeed = in->nfeed, .feed = in->feed };
+	struct lt_intake_result r = { .rc = rc,
+		.why = in->err.text[0] != '\0' ? in->err.text : lt_strerror(rc),
+		.nfeed = in->nfeed,
+		.feed = in->feed };
 	size_t i;
 
 	for (i = 0; i < in->n; i++)
@@ -81,13 +83,15 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 	int rc;
 
 	if (bytes.len > LT_MESSAGE_MAX)
-		return lt_err_set(&in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
+		return lt_err_set(
+		    &in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
 	rc = lt_changeset_parse(bytes, &in->arena, &it->cs, &in->err);
 	if (rc != LT_OK)
 		return rc;
 	author = lt_feed_author(&it->cs.feed);
 	if (p == NULL || !lt_id_eq(&author, &in->pusher))
-		return lt_err_set(&in->err, LT_E_DENIED, "a node may push only what it wrote itself");
+		return lt_err_set(
+		    &in->err, LT_E_DENIED, "a node may push only what it wrote itself");
 	rc = lt_admit_signed(&it->cs, &in->h->identity->federation, in->reg, true, true, &in->err);
 	if (rc != LT_OK)
 		return rc;
@@ -101,11 +105,13 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 		rc = lt_catalogue_load(txn, it->cs.catalogue_version, &other, &in->err);
 		lt_kv_abort(txn);
 		if (rc == LT_OK)
-			rc = lt_admit_judge(&it->cs, other, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+			rc = lt_admit_judge(&it->cs, other, in->reg, &in->h->identity->unit,
+			    &in->arena, &it->judged);
 		lt_catalogue_unref(other);
 		return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
 	}
-	return lt_admit_judge(&it->cs, in->cat, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+	return lt_admit_judge(
+	    &it->cs, in->cat, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
 }
 
 /* ---- inside the transaction ---- */
@@ -130,7 +136,8 @@ note_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__Re
 	lt_store_u64(key, position);
 	lt_store_u32(key + 8, change);
 	lt_store_u16(value, (uint16_t)reason);
-	return lt_kv_put(txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
+	return lt_kv_put(
+	    txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
 }
 
 static int
@@ -143,13 +150,14 @@ note_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint32_t index, 
 
 	if (rc != LT_OK || a != LT_CONTEXT_MISSING)
 		return rc;
-	return lt_held_add(txn, &cs->unit, &c->context[missing].feed, c->context[missing].seq, position, index);
+	return lt_held_add(
+	    txn, &cs->unit, &c->context[missing].feed, c->context[missing].seq, position, index);
 }
 
 /* Take a decided dot out of the stored judgement's held list. */
 static int
-settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
-    uint32_t index, bool accepted)
+settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    uint64_t position, uint32_t index, bool accepted)
 {
 	struct lt_judgement j;
 	Ltpb__RefusedDot *r;
@@ -182,10 +190,12 @@ settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *
 		rc = note_refused(txn, position, index, r->reason);
 	}
 	if (rc == LT_OK)
-		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position, lt_judgement_stamp(&j, cs->stamp), &j);
+		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position,
+		    lt_judgement_stamp(&j, cs->stamp), &j);
 	if (rc == LT_OK)
 		rc = lt_verdicts_settle(txn, &cs->unit, &cs->feed, cs->seq, index,
-		    accepted ? LTPB__REASON_CODE__REASON_UNSPECIFIED : LTPB__REASON_CODE__REASON_BAD_CONTEXT);
+		    accepted ? LTPB__REASON_CODE__REASON_UNSPECIFIED
+			     : LTPB__REASON_CODE__REASON_BAD_CONTEXT);
 	return rc;
 }
 
@@ -219,9 +229,11 @@ wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *c
 		if (a == LT_CONTEXT_MISSING) {
 			const struct lt_context *c = &cs.change[dots[i].change].context[missing];
 
-			rc = lt_held_add(txn, &cs.unit, &c->feed, c->seq, dots[i].position, dots[i].change);
+			rc = lt_held_add(
+			    txn, &cs.unit, &c->feed, c->seq, dots[i].position, dots[i].change);
 		} else {
-			rc = settle_one(in, txn, &cs, dots[i].position, dots[i].change, a == LT_CONTEXT_HERE);
+			rc = settle_one(
+			    in, txn, &cs, dots[i].position, dots[i].change, a == LT_CONTEXT_HERE);
 		}
 	}
 	return rc;
@@ -235,8 +247,10 @@ keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 
 	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
 	lt_hex(hash, cs->hash.b, 8);
-	(void)snprintf(name, sizeof(name), "fork/%s/%s/%016llx/%s", cs->unit.s, feed, (unsigned long long)cs->seq, hash);
-	lt_error("ALARM: unit %s signed change-set %llu of one feed twice (a copied machine or a stolen key); evidence kept",
+	(void)snprintf(name, sizeof(name), "fork/%s/%s/%016llx/%s", cs->unit.s, feed,
+	    (unsigned long long)cs->seq, hash);
+	lt_error("ALARM: unit %s signed change-set %llu of one feed twice (a copied machine or a "
+		 "stolen key); evidence kept",
 	    cs->unit.s, (unsigned long long)cs->seq);
 	return lt_local_put(txn, name, cs->raw);
 }
@@ -257,7 +271,8 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 	effective = lt_judgement_stamp(j, it->cs.stamp);
 	rc = lt_feed_log_append(txn, &it->cs, (uint64_t)in->arrival_ms, &it->position);
 	if (rc == LT_OK)
-		rc = lt_feed_log_judge(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, it->position, effective, j);
+		rc = lt_feed_log_judge(
+		    txn, &it->cs.unit, &it->cs.feed, it->cs.seq, it->position, effective, j);
 	for (i = 0; rc == LT_OK && i < j->nheld; i++)
 		rc = note_held(txn, &it->cs, j->held[i]->index, it->position);
 	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
@@ -319,7 +334,8 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 		it->outcome = PENDING;
 		it->position = 0;
 		if (lt_registry_generation(now) != lt_registry_generation(in->reg))
-			rc = lt_admit_signed(&it->cs, &in->h->identity->federation, now, true, true, &in->err);
+			rc = lt_admit_signed(
+			    &it->cs, &in->h->identity->federation, now, true, true, &in->err);
 	}
 	lt_registry_unref(now);
 	for (i = 0; rc == LT_OK && i < in->n; i++) {
@@ -405,7 +421,8 @@ feed_entry(struct intake *in, const struct lt_changeset *cs)
 	size_t i;
 
 	for (i = 0; i < in->nfeed; i++)
-		if (lt_unit_eq(&in->feed[i].unit, &cs->unit) && lt_feed_id_cmp(&in->feed[i].feed, &cs->feed) == 0)
+		if (lt_unit_eq(&in->feed[i].unit, &cs->unit) &&
+		    lt_feed_id_cmp(&in->feed[i].feed, &cs->feed) == 0)
 			return &in->feed[i];
 	if (in->nfeed == FEEDS_MAX)
 		return NULL;
@@ -431,7 +448,8 @@ report(struct intake *in)
 			f->need = true;
 		if (in->item[i].outcome == FORKED)
 			rc = lt_err_set(&in->err, LT_E_FORK,
-			    "another change-set %llu of this feed is held here: this machine, or a copy of it, signed it before",
+			    "another change-set %llu of this feed is held here: this machine, or a "
+			    "copy of it, signed it before",
 			    (unsigned long long)in->item[i].cs.seq);
 		if (in->item[i].outcome == TAKEN)
 			lt_verdicts_note(in->h->verdicts, &f->unit, &f->feed);
@@ -493,7 +511,8 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 	in->cat = lt_hub_catalogue(h);
 	lt_arena_init(&in->arena, LT_HUB_ARENA);
 	if (n == 0 || n > LT_PUSH_MAX) {
-		finish(in, lt_err_set(&in->err, LT_E_INVALID, "a push carries 1 to %d change-sets", LT_PUSH_MAX));
+		finish(in, lt_err_set(&in->err, LT_E_INVALID, "a push carries 1 to %d change-sets",
+			       LT_PUSH_MAX));
 		return;
 	}
 	in->item = lt_arena_alloc(&in->arena, n * sizeof(*in->item));

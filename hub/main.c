@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] = "usage: lt-hub -C DIR\n"
-                            "       lt-hub --version\n"
-                            "Serve the hub whose data directory is DIR (made by: ltctl -C DIR hub init).\n";
+static const char usage[] =
+    "usage: lt-hub -C DIR\n"
+    "       lt-hub --version\n"
+    "Serve the hub whose data directory is DIR (made by: ltctl -C DIR hub init).\n";
 
 int
 main(int argc, char **argv)

@@ -53,7 +53,8 @@ entry_hash(struct lt_kv_txn *log, uint64_t position, struct lt_hash *out)
 
 /* *fits false: the derived tables belong to another log, merge or catalogue. */
 static int
-read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, struct cursor *c, bool *fits)
+read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, struct cursor *c,
+    bool *fits)
 {
 	struct lt_slice v;
 	struct lt_hash have;
@@ -81,8 +82,8 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 static int
 clear_derived(struct lt_hub *h)
 {
-	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY, LT_T_DIGEST,
-		LT_T_CURSOR };
+	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,
+		LT_T_DIGEST, LT_T_CURSOR };
 	struct lt_kv_txn *txn;
 	size_t i;
 	int rc = lt_kv_begin_write(h->derived, &txn);
@@ -106,7 +107,7 @@ struct batch {
 	struct lt_arena arena; /* one entry */
 	struct cursor cursor;
 	size_t entries, bytes;
-	bool acts;             /* registry or catalogue records changed: reload before going on */
+	bool acts; /* registry or catalogue records changed: reload before going on */
 };
 
 static int
@@ -118,9 +119,11 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 	size_t i;
 	int rc;
 
-	if (c->nset != 1 || c->set[0].pb->value == NULL || c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
+	if (c->nset != 1 || c->set[0].pb->value == NULL ||
+	    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
 		return LT_OK;
-	msg = protobuf_c_message_unpack(&ltpb__verdict__descriptor, &b->arena.pb, c->set[0].pb->value->bytes.len,
+	msg = protobuf_c_message_unpack(&ltpb__verdict__descriptor, &b->arena.pb,
+	    c->set[0].pb->value->bytes.len,
 	    c->set[0].pb->value->bytes.data); /* our own bytes, signed by us */
 	v = (const Ltpb__Verdict *)msg;
 	if (v == NULL || v->feed.len != LT_FEED_LEN)
@@ -159,11 +162,15 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 }
 
 static int
-add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judgement *j, uint32_t i, bool by_hub)
+add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judgement *j, uint32_t i,
+    bool by_hub)
 {
 	const struct lt_change *c = &cs->change[i];
-	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = lt_judgement_stamp(j, cs->stamp),
-		.hash8 = lt_load_u64(cs->hash.b), .by_hub = by_hub, .change = c };
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i },
+		.stamp = lt_judgement_stamp(j, cs->stamp),
+		.hash8 = lt_load_u64(cs->hash.b),
+		.by_hub = by_hub,
+		.change = c };
 	Ltpb__ReasonCode reason;
 
 	if (lt_judgement_refuses(j, i, &reason) || lt_judgement_holds(j, i))
@@ -193,7 +200,8 @@ add_entry(struct batch *b, uint64_t position)
 	if (rc == LT_OK)
 		rc = lt_feed_log_judgement(b->log, position, &b->arena, &j);
 	if (rc != LT_OK) {
-		lt_error("the feed log is damaged at position %llu: %s", (unsigned long long)position, lt_strerror(rc));
+		lt_error("the feed log is damaged at position %llu: %s",
+		    (unsigned long long)position, lt_strerror(rc));
 		return rc == LT_E_INVALID ? LT_E_CORRUPT : rc;
 	}
 	b->cursor.position = position;
@@ -209,13 +217,15 @@ add_entry(struct batch *b, uint64_t position)
 static int
 fill_batch(struct batch *b, uint64_t last)
 {
-	struct lt_projection_options o = { .log = b->log, .derived = b->derived, .catalogue = b->cat,
+	struct lt_projection_options o = { .log = b->log,
+		.derived = b->derived,
+		.catalogue = b->cat,
 		.province = b->h->identity->unit };
 	int64_t until = lt_mono_ms(b->h->clock) + BATCH_MS;
 	int rc = lt_projection_begin(&o, &b->proj);
 
 	while (rc == LT_OK && b->cursor.position < last && !b->acts && b->entries < BATCH_ENTRIES &&
-	    b->bytes < BATCH_BYTES && (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
+	       b->bytes < BATCH_BYTES && (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
 		rc = add_entry(b, b->cursor.position + 1);
 	if (rc == LT_OK) {
 		rc = lt_projection_flush(b->proj, NULL, NULL);
@@ -291,7 +301,8 @@ after_acts(struct lt_hub *h, struct cursor *cursor)
 		lt_error("registry and catalogue cannot be read again: %s", err.text);
 	is = lt_hub_catalogue(h);
 	/* Other policies or indexes: rows made before may not be what this catalogue makes of the same feeds. */
-	if (rc == LT_OK && lt_catalogue_version(was) != 0 && lt_catalogue_version(is) != lt_catalogue_version(was)) {
+	if (rc == LT_OK && lt_catalogue_version(was) != 0 &&
+	    lt_catalogue_version(is) != lt_catalogue_version(was)) {
 		lt_info("catalogue version %llu: the derived tables are built anew",
 		    (unsigned long long)lt_catalogue_version(is));
 		rc = clear_derived(h);
@@ -348,7 +359,8 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 	}
 	lt_kv_abort(log);
 	if (rc != LT_OK && rc != LT_E_CORRUPT)
-		return lt_err_set(err, rc, "the projector's cursor cannot be read: %s", lt_strerror(rc));
+		return lt_err_set(
+		    err, rc, "the projector's cursor cannot be read: %s", lt_strerror(rc));
 	if (rc == LT_E_CORRUPT || !fits) {
 		lt_warn("the derived tables do not fit the feed log: they are built anew");
 		rc = clear_derived(h);

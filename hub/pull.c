@@ -13,8 +13,8 @@
 struct position {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
-	uint64_t next;  /* seq to send */
-	bool foreign;   /* the node has another branch than we: nothing can follow */
+	uint64_t next; /* seq to send */
+	bool foreign; /* the node has another branch than we: nothing can follow */
 };
 
 struct stream {
@@ -22,7 +22,7 @@ struct stream {
 	struct lt_call *call;
 	struct lt_unit unit;
 	bool follow;
-	bool told;           /* caught up since the last change-set */
+	bool told; /* caught up since the last change-set */
 	size_t n, cap;
 	struct position *at;
 	struct stream *next, *prev;
@@ -34,7 +34,7 @@ struct lt_pulls {
 	pthread_mutex_t mx; /* guards what follows */
 	struct stream *first;
 	size_t nstream;
-	uint64_t seen;      /* log position up to which streams were woken */
+	uint64_t seen; /* log position up to which streams were woken */
 	bool scanning;
 };
 
@@ -158,7 +158,7 @@ place(struct stream *s, const struct lt_unit *unit, const struct lt_feed_id *fee
 struct sending {
 	struct stream *s;
 	struct lt_kv_txn *txn;
-	int rc;       /* LT_E_BUSY: no credit */
+	int rc; /* LT_E_BUSY: no credit */
 	unsigned sent;
 };
 
@@ -184,8 +184,8 @@ send_one(struct sending *w, struct position *p)
 		item.change_set.len = b.len;
 		rc = lt_call_send(w->s->call, &item.base);
 	} else {
-		lt_error("change-set %llu of unit %s cannot be sent down: %s %s", (unsigned long long)p->next, p->unit.s,
-		    lt_strerror(rc), err.text);
+		lt_error("change-set %llu of unit %s cannot be sent down: %s %s",
+		    (unsigned long long)p->next, p->unit.s, lt_strerror(rc), err.text);
 	}
 	lt_buf_fini(&b);
 	if (rc == LT_OK) {
@@ -197,7 +197,8 @@ send_one(struct sending *w, struct position *p)
 }
 
 static int
-send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct sending *w = ctx;
 	struct position *p = place(w->s, unit, feed);
@@ -304,7 +305,8 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 		struct lt_head head;
 		struct lt_hash h;
 
-		if (f->feed.len != LT_FEED_LEN || f->hash.len != LT_HASH_LEN || lt_unit_set(&unit, lt_slice_str(f->unit)) != LT_OK) {
+		if (f->feed.len != LT_FEED_LEN || f->hash.len != LT_HASH_LEN ||
+		    lt_unit_set(&unit, lt_slice_str(f->unit)) != LT_OK) {
 			rc = LT_E_INVALID;
 			break;
 		}
@@ -323,8 +325,9 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 		rc = lt_feed_log_hash(txn, &unit, &feed, f->seq, &h);
 		if (rc == LT_OK && memcmp(h.b, f->hash.data, LT_HASH_LEN) != 0) {
 			p->foreign = true;
-			lt_error("ALARM: a node of unit %s holds another change-set %llu of a feed than the hub", s->unit.s,
-			    (unsigned long long)f->seq);
+			lt_error("ALARM: a node of unit %s holds another change-set %llu of a feed "
+				 "than the hub",
+			    s->unit.s, (unsigned long long)f->seq);
 		}
 	}
 	if (txn != NULL)
@@ -333,7 +336,8 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 }
 
 void
-lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_unit *unit, const Ltpb__PullRequest *req)
+lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_unit *unit,
+    const Ltpb__PullRequest *req)
 {
 	static const struct lt_stream_ops ops = { ready, closed };
 	struct stream *s = calloc(1, sizeof(*s));

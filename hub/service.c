@@ -9,7 +9,8 @@ struct lt_service *lt_the_service;
 
 /* Who is at the other end of a line, by the registry as it is now. The principal borrows from reg. */
 static void
-identify(struct lt_service *s, const struct lt_registry *reg, const struct lt_peer *peer, struct lt_asker *who)
+identify(struct lt_service *s, const struct lt_registry *reg, const struct lt_peer *peer,
+    struct lt_asker *who)
 {
 	const struct lt_principal *p;
 
@@ -20,7 +21,8 @@ identify(struct lt_service *s, const struct lt_registry *reg, const struct lt_pe
 		return;
 	}
 	p = lt_registry_by_line_key(reg, peer->line_key);
-	if (p != NULL && p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE && p->role != LTPB__ROLE__ROLE_HUB) {
+	if (p != NULL && p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
+	    p->role != LTPB__ROLE__ROLE_HUB) {
 		who->kind = LT_ASKER_PRINCIPAL;
 		who->principal = p;
 	} else if (p == NULL && lt_enrol_is_pending(s->enrol, peer->line_key)) {
@@ -40,13 +42,15 @@ lt_service_admit(void *ctx, const struct lt_peer *peer)
 	bool in;
 
 	identify(s, reg, peer, &who);
-	in = who.kind == LT_ASKER_PRINCIPAL || (p == NULL && lt_enrol_lets_in(s->enrol, peer->line_key));
+	in = who.kind == LT_ASKER_PRINCIPAL ||
+	     (p == NULL && lt_enrol_lets_in(s->enrol, peer->line_key));
 	lt_registry_unref(reg);
 	return in ? LT_OK : LT_E_DENIED;
 }
 
 void
-lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_method *method, struct lt_status *status)
+lt_service_authorize(
+    void *ctx, const struct lt_peer *peer, const struct lt_method *method, struct lt_status *status)
 {
 	struct lt_service *s = ctx;
 	struct lt_registry *reg = lt_hub_registry(s->hub);
@@ -57,9 +61,11 @@ lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_meth
 	if (lt_access_method(&who, (enum lt_verb)method->grant))
 		lt_status_set(status, LT_STATUS_OK, "", "%s", "");
 	else if (who.kind == LT_ASKER_STRANGER || who.kind == LT_ASKER_PENDING)
-		lt_status_set(status, LT_STATUS_UNAUTHENTICATED, "NOT_A_PRINCIPAL", "not enrolled, or not approved yet");
+		lt_status_set(status, LT_STATUS_UNAUTHENTICATED, "NOT_A_PRINCIPAL",
+		    "not enrolled, or not approved yet");
 	else
-		lt_status_set(status, LT_STATUS_PERMISSION_DENIED, "METHOD", "this principal may not call %s", method->name);
+		lt_status_set(status, LT_STATUS_PERMISSION_DENIED, "METHOD",
+		    "this principal may not call %s", method->name);
 	lt_registry_unref(reg);
 }
 
@@ -94,14 +100,15 @@ lt_asking_end(struct lt_asking *a)
 void
 lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *words)
 {
-	lt_call_failf(a->call, lt_status_from_error(rc), reason, "%s", words[0] != '\0' ? words : lt_strerror(rc));
+	lt_call_failf(a->call, lt_status_from_error(rc), reason, "%s",
+	    words[0] != '\0' ? words : lt_strerror(rc));
 }
 
 int
 lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err)
 {
-	ProtobufCService *all[] = { &lt_enrol_service.base, &lt_sync_service.base, &lt_records_service.base,
-		&lt_query_service.base, &lt_admin_service.base };
+	ProtobufCService *all[] = { &lt_enrol_service.base, &lt_sync_service.base,
+		&lt_records_service.base, &lt_query_service.base, &lt_admin_service.base };
 	size_t i;
 	int rc = LT_OK;
 

@@ -16,8 +16,8 @@ struct lt_service {
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
-	struct lt_server *server;       /* for counts; set after lt_server_new() */
-	const char *const *addresses;   /* told to those who are invited */
+	struct lt_server *server; /* for counts; set after lt_server_new() */
+	const char *const *addresses; /* told to those who are invited */
 	size_t naddress;
 };
 

@@ -17,7 +17,8 @@ text(struct lt_asking *a, const char *s)
 /* ---- status ---- */
 
 static void
-status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req, Ltpb__StatusReply_Closure closure, void *data)
+status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
+    Ltpb__StatusReply_Closure closure, void *data)
 {
 	Ltpb__StatusReply r = LTPB__STATUS_REPLY__INIT;
 	const struct lt_identity *id;
@@ -41,7 +42,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req, Ltpb__Statu
 	r.sessions = lt_server_connections(a.s->server);
 	r.catalogue_version = lt_catalogue_version(a.cat);
 	r.registry_generation = lt_registry_generation(a.reg);
-	r.store_bytes = lt_kv_used_bytes(lt_hub_log(a.s->hub)) + lt_kv_used_bytes(lt_hub_derived(a.s->hub));
+	r.store_bytes =
+	    lt_kv_used_bytes(lt_hub_log(a.s->hub)) + lt_kv_used_bytes(lt_hub_derived(a.s->hub));
 	if (lt_kv_begin_read(lt_hub_derived(a.s->hub), &txn) == LT_OK) {
 		(void)lt_kv_count(txn, LT_T_SHOWN, &r.records);
 		lt_kv_abort(txn);
@@ -64,14 +66,16 @@ unit_name(struct lt_asking *a, struct lt_kv_txn *derived, const char *unit)
 
 	if (unit[0] != '\0' && lt_record_get(derived, "_unit", "_", unit, &a->arena, &rec) == LT_OK)
 		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 && rec->field[i]->value != NULL &&
+			if (strcmp(rec->field[i]->name, "name") == 0 &&
+			    rec->field[i]->value != NULL &&
 			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
 				return rec->field[i]->value->text;
 	return (char *)"";
 }
 
 static int
-node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_principal *p, Ltpb__NodeStatus **out)
+node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_principal *p,
+    Ltpb__NodeStatus **out)
 {
 	Ltpb__NodeStatus *n = lt_arena_alloc(&a->arena, sizeof(*n));
 	struct lt_fresh_node f;
@@ -99,7 +103,9 @@ node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_prin
 			n->announced += f.announced[lane];
 			n->held += f.held[lane];
 			if (worst != -1)
-				worst = f.fresh_ms[lane] == 0 ? -1 : now - f.fresh_ms[lane] > worst ? now - f.fresh_ms[lane] : worst;
+				worst = f.fresh_ms[lane] == 0            ? -1
+					: now - f.fresh_ms[lane] > worst ? now - f.fresh_ms[lane]
+									 : worst;
 		}
 		n->fresh_age_ms = worst;
 	}
@@ -108,8 +114,8 @@ node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_prin
 }
 
 static void
-list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req, Ltpb__ListNodesReply_Closure closure,
-    void *data)
+list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
+    Ltpb__ListNodesReply_Closure closure, void *data)
 {
 	Ltpb__ListNodesReply r = LTPB__LIST_NODES_REPLY__INIT;
 	struct lt_kv_txn *derived;
@@ -148,7 +154,8 @@ struct feeds {
 };
 
 static int
-note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct feeds *f = ctx;
 	struct lt_id author = lt_feed_author(feed);
@@ -179,8 +186,8 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, 
 }
 
 static void
-list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req, Ltpb__ListFeedsReply_Closure closure,
-    void *data)
+list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
+    Ltpb__ListFeedsReply_Closure closure, void *data)
 {
 	Ltpb__ListFeedsReply r = LTPB__LIST_FEEDS_REPLY__INIT;
 	struct lt_kv_txn *txn;
@@ -222,8 +229,8 @@ open_nothing(void *ctx, const char *collection, const char *field)
 }
 
 static int
-read_log_rows(struct lt_asking *a, const Ltpb__ReadLogRequest *req, struct lt_kv_txn *txn, Ltpb__ReadLogReply *r,
-    struct lt_err *err)
+read_log_rows(struct lt_asking *a, const Ltpb__ReadLogRequest *req, struct lt_kv_txn *txn,
+    Ltpb__ReadLogReply *r, struct lt_err *err)
 {
 	uint32_t limit = req->limit == 0 || req->limit > LOG_MAX ? LOG_MAX : req->limit;
 	uint64_t seq = req->from_seq == 0 ? 1 : req->from_seq, position;
@@ -254,7 +261,8 @@ read_log_rows(struct lt_asking *a, const Ltpb__ReadLogRequest *req, struct lt_kv
 			break;
 		}
 		if (rc == LT_OK) {
-			r->change_set[r->n_change_set].data = lt_arena_dup(&a->arena, b.data, b.len);
+			r->change_set[r->n_change_set].data =
+			    lt_arena_dup(&a->arena, b.data, b.len);
 			r->change_set[r->n_change_set].len = b.len;
 			rc = r->change_set[r->n_change_set].data == NULL ? LT_E_NOMEM : LT_OK;
 			bytes += b.len;
@@ -268,7 +276,8 @@ read_log_rows(struct lt_asking *a, const Ltpb__ReadLogRequest *req, struct lt_kv
 }
 
 static void
-read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req, Ltpb__ReadLogReply_Closure closure, void *data)
+read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
+    Ltpb__ReadLogReply_Closure closure, void *data)
 {
 	Ltpb__ReadLogReply r = LTPB__READ_LOG_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -300,14 +309,16 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 	(void)req;
 	(void)closure;
 	lt_asking_begin(&a, data);
-	lt_call_failf(a.call, LT_STATUS_UNIMPLEMENTED, "RECEIPTS", "receipts are kept by the nodes they were given to");
+	lt_call_failf(a.call, LT_STATUS_UNIMPLEMENTED, "RECEIPTS",
+	    "receipts are kept by the nodes they were given to");
 	lt_asking_end(&a);
 }
 
 /* ---- enrolment ---- */
 
 static void
-invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req, Ltpb__InviteReply_Closure closure, void *data)
+invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
+    Ltpb__InviteReply_Closure closure, void *data)
 {
 	Ltpb__InviteReply r = LTPB__INVITE_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -319,8 +330,10 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req, Ltpb__Invit
 	lt_asking_begin(&a, data);
 	lt_buf_init(&line, 4096);
 	rc = req->n_address != 0
-	    ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address, req->n_address, &line, &r.expires_s, &err)
-	    : lt_enrol_invite(a.s->enrol, req, a.s->addresses, a.s->naddress, &line, &r.expires_s, &err);
+		 ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address,
+		       req->n_address, &line, &r.expires_s, &err)
+		 : lt_enrol_invite(
+		       a.s->enrol, req, a.s->addresses, a.s->naddress, &line, &r.expires_s, &err);
 	lt_buf_u8(&line, 0);
 	if (rc == LT_OK && line.err == LT_OK) {
 		r.line = (char *)line.data;
@@ -352,7 +365,8 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 }
 
 static void
-answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData *principal, bool approve)
+answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData *principal,
+    bool approve)
 {
 	Ltpb__ApproveReply r = LTPB__APPROVE_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -363,10 +377,11 @@ answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData
 	lt_asking_begin(&a, data);
 	if (principal->len == LT_ID_LEN) {
 		memcpy(id.b, principal->data, LT_ID_LEN);
-		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err) : lt_enrol_reject(a.s->enrol, &id, &err);
+		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err)
+			     : lt_enrol_reject(a.s->enrol, &id, &err);
 	}
 	r.state = approve ? LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
-	                  : LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED;
+			  : LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED;
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
@@ -375,19 +390,28 @@ answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData
 }
 
 static void
-approve(Ltpb__Admin_Service *service, const Ltpb__ApproveRequest *req, Ltpb__ApproveReply_Closure closure, void *data)
+approve(Ltpb__Admin_Service *service, const Ltpb__ApproveRequest *req,
+    Ltpb__ApproveReply_Closure closure, void *data)
 {
 	(void)service;
 	answer(data, closure, &req->principal, true);
 }
 
 static void
-reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req, Ltpb__ApproveReply_Closure closure, void *data)
+reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req,
+    Ltpb__ApproveReply_Closure closure, void *data)
 {
 	(void)service;
 	answer(data, closure, &req->principal, false);
 }
 
-Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT, .status = status, .listnodes = list_nodes,
-	.listfeeds = list_feeds, .readlog = read_log, .listreceipts = list_receipts, .invite = invite,
-	.listenrolments = list_enrolments, .approve = approve, .reject = reject };
+Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
+	.status = status,
+	.list_nodes = list_nodes,
+	.list_feeds = list_feeds,
+	.read_log = read_log,
+	.list_receipts = list_receipts,
+	.invite = invite,
+	.list_enrolments = list_enrolments,
+	.approve = approve,
+	.reject = reject };

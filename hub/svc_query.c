@@ -39,7 +39,7 @@ sees_field_everywhere(void *ctx, const struct lt_collection *c, const struct lt_
 	bool in_province = lt_access_records(&a->who, a->cat, province, c, province->s);
 
 	return (!in_communes || lt_access_field(&a->who, a->cat, province, c, commune, f)) &&
-	    (!in_province || lt_access_field(&a->who, a->cat, province, c, province->s, f));
+	       (!in_province || lt_access_field(&a->who, a->cat, province, c, province->s, f));
 }
 
 static int
@@ -142,9 +142,11 @@ freshness(struct asking_query *x, const char *collection, size_t n, char *const 
 	if (n == 0) {
 		if (all_units(x, collection, &all) != LT_OK)
 			return NULL;
-		lt_fresh_summary(x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
+		lt_fresh_summary(
+		    x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
 	} else {
-		lt_fresh_summary(x->a.s->fresh, (const char *const *)units, n, col == NULL ? 0 : (int)col->lane, f);
+		lt_fresh_summary(x->a.s->fresh, (const char *const *)units, n,
+		    col == NULL ? 0 : (int)col->lane, f);
 	}
 	return f;
 }
@@ -156,7 +158,8 @@ fail(struct asking_query *x, int rc)
 }
 
 static void
-get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Closure closure, void *data)
+get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Closure closure,
+    void *data)
 {
 	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
 	struct asking_query x;
@@ -175,7 +178,8 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 }
 
 static void
-list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply_Closure closure, void *data)
+list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply_Closure closure,
+    void *data)
 {
 	Ltpb__ListReply r = LTPB__LIST_REPLY__INIT;
 	struct asking_query x;
@@ -194,8 +198,8 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 }
 
 static void
-aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req, Ltpb__AggregateReply_Closure closure,
-    void *data)
+aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
+    Ltpb__AggregateReply_Closure closure, void *data)
 {
 	Ltpb__AggregateReply r = LTPB__AGGREGATE_REPLY__INIT;
 	struct asking_query x;
@@ -225,7 +229,8 @@ author_name(void *ctx, const struct lt_id *author)
 }
 
 static void
-history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req, Ltpb__HistoryReply_Closure closure, void *data)
+history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
+    Ltpb__HistoryReply_Closure closure, void *data)
 {
 	Ltpb__HistoryReply r = LTPB__HISTORY_REPLY__INIT;
 	struct asking_query x;
@@ -252,7 +257,8 @@ unit_name(struct asking_query *x, const char *unit)
 
 	if (lt_record_get(x->derived, "_unit", "_", unit, &x->a.arena, &rec) == LT_OK)
 		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 && rec->field[i]->value != NULL &&
+			if (strcmp(rec->field[i]->name, "name") == 0 &&
+			    rec->field[i]->value != NULL &&
 			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
 				return rec->field[i]->value->text;
 	return (char *)"";
@@ -281,8 +287,8 @@ unit_answers(struct asking_query *x, const char *const *units, size_t n, Ltpb__F
 }
 
 static void
-freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req, Ltpb__FreshnessReply_Closure closure,
-    void *data)
+freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
+    Ltpb__FreshnessReply_Closure closure, void *data)
 {
 	Ltpb__FreshnessReply r = LTPB__FRESHNESS_REPLY__INIT;
 	Ltpb__FreshnessSummary sum = LTPB__FRESHNESS_SUMMARY__INIT;
@@ -311,5 +317,9 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req, Lt
 	end(&x);
 }
 
-Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT, .get = get, .list = list,
-	.aggregate = aggregate, .history = history, .freshness = freshness_of };
+Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT,
+	.get = get,
+	.list = list,
+	.aggregate = aggregate,
+	.history = history,
+	.freshness = freshness_of };

@@ -6,17 +6,20 @@
 
 /* One write as asked for; fails the call itself and returns false when it may not be. */
 static bool
-may_write(struct lt_asking *a, const char *collection, const char *unit_text, struct lt_unit *unit, unsigned *writer)
+may_write(struct lt_asking *a, const char *collection, const char *unit_text, struct lt_unit *unit,
+    unsigned *writer)
 {
 	const struct lt_collection *col = lt_catalogue_find(a->cat, collection);
 
 	if (unit_text[0] == '\0')
 		unit_text = lt_hub_province(a->s->hub)->s;
 	if (lt_unit_set(unit, lt_slice_str(unit_text)) != LT_OK) {
-		lt_call_failf(a->call, LT_STATUS_INVALID_ARGUMENT, "UNIT", "'%.16s' is no unit code", unit_text);
+		lt_call_failf(a->call, LT_STATUS_INVALID_ARGUMENT, "UNIT",
+		    "'%.16s' is no unit code", unit_text);
 		return false;
 	}
-	if (col == NULL || !lt_access_write(&a->who, a->cat, lt_hub_province(a->s->hub), col, unit->s, writer)) {
+	if (col == NULL ||
+	    !lt_access_write(&a->who, a->cat, lt_hub_province(a->s->hub), col, unit->s, writer)) {
 		lt_call_failf(a->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
 		    "the hub does not write '%.64s' for unit %s", collection, unit->s);
 		return false;
@@ -33,16 +36,16 @@ fail_write(struct lt_asking *a, int rc, const struct lt_write *w, const struct l
 		lt_asking_fail(a, rc, "WRITE", err->text);
 		return;
 	}
-	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE", "%s",
-	    w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
+	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
+	    "%s", w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
 	(void)snprintf(st.field, sizeof(st.field), "%s", w->violation.field);
 	(void)snprintf(st.rule, sizeof(st.rule), "%s", w->violation.rule);
 	lt_call_fail(a->call, &st);
 }
 
 static void
-answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w, Ltpb__PutReply_Closure closure,
-    void *data)
+answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w,
+    Ltpb__PutReply_Closure closure, void *data)
 {
 	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
 	struct lt_kv_txn *log, *derived;
@@ -52,8 +55,8 @@ answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w
 	lt_buf_init(&row, LT_RECORD_MAX * 8);
 	if (lt_kv_begin_read(lt_hub_derived(a->s->hub), &derived) == LT_OK) {
 		if (lt_kv_begin_read(lt_hub_log(a->s->hub), &log) == LT_OK) {
-			if (lt_record_row(log, derived, a->cat, lt_hub_province(a->s->hub), w->collection, unit->s,
-			        w->key_out, &row) == LT_OK) {
+			if (lt_record_row(log, derived, a->cat, lt_hub_province(a->s->hub),
+				w->collection, unit->s, w->key_out, &row) == LT_OK) {
 				lt_record_revision(lt_buf_slice(&row), rev);
 				r.revision.data = rev;
 				r.revision.len = sizeof(rev);
@@ -76,10 +79,17 @@ answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w
 }
 
 static void
-put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure, void *data)
+put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure,
+    void *data)
 {
-	struct lt_write w = { .collection = req->collection, .key = req->key, .nset = req->n_field, .set = req->field,
-		.nclear = req->n_clear, .clear = req->clear, .if_revision = req->if_revision, .actor = req->actor };
+	struct lt_write w = { .collection = req->collection,
+		.key = req->key,
+		.nset = req->n_field,
+		.set = req->field,
+		.nclear = req->n_clear,
+		.clear = req->clear,
+		.if_revision = req->if_revision,
+		.actor = req->actor };
 	struct lt_err err = { "" };
 	struct lt_asking a;
 	struct lt_unit unit;
@@ -99,10 +109,14 @@ put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_
 }
 
 static void
-delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req, Ltpb__PutReply_Closure closure, void *data)
+delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
+    Ltpb__PutReply_Closure closure, void *data)
 {
-	struct lt_write w = { .collection = req->collection, .key = req->key, .is_delete = true,
-		.if_revision = req->if_revision, .actor = req->actor };
+	struct lt_write w = { .collection = req->collection,
+		.key = req->key,
+		.is_delete = true,
+		.if_revision = req->if_revision,
+		.actor = req->actor };
 	struct lt_err err = { "" };
 	struct lt_asking a;
 	struct lt_unit unit;
@@ -132,19 +146,21 @@ row_reply(const struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
 	out->key = (char *)w->key_out;
 	if (w->rc == LT_OK) {
 		out->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
-		    : w->created           ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
-		                           : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
+			      : w->created ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
+					   : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
 		return;
 	}
 	out->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
 	out->field = (char *)w->violation.field;
 	out->rule = (char *)w->violation.rule;
-	out->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi : lt_strerror(w->rc));
+	out->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi
+								   : lt_strerror(w->rc));
 }
 
 /* All rows of a call are of one unit: the rows' own units must say the same. */
 static void
-import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req, Ltpb__ImportReply_Closure closure, void *data)
+import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
+    Ltpb__ImportReply_Closure closure, void *data)
 {
 	Ltpb__ImportReply r = LTPB__IMPORT_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -158,7 +174,8 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req, Ltpb__Imp
 	(void)service;
 	lt_asking_begin(&a, data);
 	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
-		lt_call_failf(a.call, LT_STATUS_INVALID_ARGUMENT, "ROWS", "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
+		lt_call_failf(a.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
+		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
 	} else if (may_write(&a, req->collection, req->unit, &unit, &writer)) {
 		w = lt_arena_alloc(&a.arena, req->n_row * sizeof(*w));
 		r.row = lt_arena_alloc(&a.arena, req->n_row * sizeof(*r.row));
@@ -190,5 +207,6 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req, Ltpb__Imp
 	lt_asking_end(&a);
 }
 
-Ltpb__Records_Service lt_records_service = { .base = LTPB__RECORDS__BASE_INIT, .put = put,
-	.delete = delete_record, .import = import };
+Ltpb__Records_Service lt_records_service = {
+	.base = LTPB__RECORDS__BASE_INIT, .put = put, .delete = delete_record, .import = import
+};

@@ -16,14 +16,16 @@ own_certificate(struct lt_asking *a, Ltpb__Certificate **out)
 {
 	const struct lt_identity *id = lt_hub_identity(a->s->hub);
 	ProtobufCMessage *m;
-	int rc = lt_wire_unpack(&ltpb__certificate__descriptor, id->certificate, 4096, &a->arena, &m, NULL);
+	int rc = lt_wire_unpack(
+	    &ltpb__certificate__descriptor, id->certificate, 4096, &a->arena, &m, NULL);
 
 	*out = (Ltpb__Certificate *)m;
 	return rc;
 }
 
 static void
-join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply_Closure closure, void *data)
+join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply_Closure closure,
+    void *data)
 {
 	Ltpb__JoinReply r = LTPB__JOIN_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -44,12 +46,15 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 		rc = own_certificate(&a, &r.hub);
 	if (rc == LT_OK) {
 		r.province = (char *)lt_hub_province(a.s->hub)->s;
-		r.retry_after_ms = r.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING ? PENDING_RETRY_MS : 0;
+		r.retry_after_ms = r.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING
+				       ? PENDING_RETRY_MS
+				       : 0;
 		closure(&r, data);
 	} else {
 		lt_info("join from %s not accepted: %s", peer->address, err.text);
 		/* No word on why: whoever holds a real invitation asks the operator. */
-		lt_call_failf(a.call, rc == LT_E_UNAVAILABLE ? LT_STATUS_UNAVAILABLE : LT_STATUS_PERMISSION_DENIED,
+		lt_call_failf(a.call,
+		    rc == LT_E_UNAVAILABLE ? LT_STATUS_UNAVAILABLE : LT_STATUS_PERMISSION_DENIED,
 		    "JOIN_NOT_ACCEPTED", "not accepted; ask the province for a new invitation");
 	}
 	lt_asking_end(&a);
@@ -67,7 +72,8 @@ struct heads {
 };
 
 static int
-note_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+note_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct heads *h = ctx;
 	struct lt_id author = lt_feed_author(feed);
@@ -119,7 +125,8 @@ all_heads_sane(size_t n, Ltpb__FeedHead *const *v)
 }
 
 static void
-hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloReply_Closure closure, void *data)
+hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloReply_Closure closure,
+    void *data)
 {
 	Ltpb__HelloReply r = LTPB__HELLO_REPLY__INIT;
 	const struct lt_identity *id;
@@ -130,9 +137,11 @@ hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloRep
 	(void)service;
 	lt_asking_begin(&a, data);
 	id = lt_hub_identity(a.s->hub);
-	if (req->principal.len != LT_ID_LEN || memcmp(req->principal.data, a.who.principal->id.b, LT_ID_LEN) != 0 ||
+	if (req->principal.len != LT_ID_LEN ||
+	    memcmp(req->principal.data, a.who.principal->id.b, LT_ID_LEN) != 0 ||
 	    req->instance.len != 16 || !all_heads_sane(req->n_head, req->head)) {
-		lt_asking_fail(&a, LT_E_INVALID, "HELLO", "the hello does not fit the line it came on");
+		lt_asking_fail(
+		    &a, LT_E_INVALID, "HELLO", "the hello does not fit the line it came on");
 		lt_asking_end(&a);
 		return;
 	}
@@ -142,8 +151,8 @@ hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloRep
 	if (rc == LT_OK) {
 		lt_fresh_connected(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
 		    lt_call_peer(a.call)->conn_id);
-		lt_fresh_announced(a.s->fresh, &a.who.principal->id, &a.who.principal->unit, req->n_head, req->head,
-		    req->clock_ms);
+		lt_fresh_announced(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
+		    req->n_head, req->head, req->clock_ms);
 		r.hub.data = (uint8_t *)id->principal.b;
 		r.hub.len = LT_ID_LEN;
 		r.hub_time_ms = lt_wall_ms(lt_hub_clock(a.s->hub));
@@ -159,7 +168,8 @@ hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloRep
 }
 
 static void
-announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req, Ltpb__AnnounceReply_Closure closure, void *data)
+announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req,
+    Ltpb__AnnounceReply_Closure closure, void *data)
 {
 	Ltpb__AnnounceReply r = LTPB__ANNOUNCE_REPLY__INIT;
 	struct lt_asking a;
@@ -172,8 +182,8 @@ announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req, Ltpb__An
 	if (rc == LT_OK) {
 		lt_fresh_connected(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
 		    lt_call_peer(a.call)->conn_id);
-		lt_fresh_announced(a.s->fresh, &a.who.principal->id, &a.who.principal->unit, req->n_head, req->head,
-		    req->clock_ms);
+		lt_fresh_announced(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
+		    req->n_head, req->head, req->clock_ms);
 		r.hub_time_ms = lt_wall_ms(lt_hub_clock(a.s->hub));
 		r.n_held = h.n;
 		r.held = h.v;
@@ -209,7 +219,8 @@ fill_reply(const struct lt_intake_result *in, struct lt_arena *arena, Ltpb__Push
 		int rc;
 
 		if (f->receipt.len != 0) {
-			rc = lt_wire_unpack(&ltpb__receipt__descriptor, f->receipt, LT_MESSAGE_MAX, arena, &m, NULL);
+			rc = lt_wire_unpack(&ltpb__receipt__descriptor, f->receipt, LT_MESSAGE_MAX,
+			    arena, &m, NULL);
 			if (rc != LT_OK)
 				return rc;
 			r->receipt[r->n_receipt++] = (Ltpb__Receipt *)m;
@@ -257,9 +268,11 @@ pushed(void *ctx, const struct lt_intake_result *in)
 	} else {
 		struct lt_status st;
 
-		lt_status_set(&st, lt_status_from_error(rc), rc == LT_E_FORK ? "FORK" : "PUSH", "%s", in->why);
+		lt_status_set(&st, lt_status_from_error(rc), rc == LT_E_FORK ? "FORK" : "PUSH",
+		    "%s", in->why);
 		if (rc == LT_E_UNAVAILABLE || rc == LT_E_UNKNOWN || rc == LT_E_NOSPACE) {
-			st.code = rc == LT_E_NOSPACE ? LT_STATUS_RESOURCE_EXHAUSTED : LT_STATUS_UNAVAILABLE;
+			st.code = rc == LT_E_NOSPACE ? LT_STATUS_RESOURCE_EXHAUSTED
+						     : LT_STATUS_UNAVAILABLE;
 			st.retry_delay_ms = 2000;
 		}
 		lt_warn("push refused: %s", in->why);
@@ -270,7 +283,8 @@ pushed(void *ctx, const struct lt_intake_result *in)
 }
 
 static void
-push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_Closure closure, void *data)
+push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_Closure closure,
+    void *data)
 {
 	struct lt_slice bytes[LT_PUSH_MAX];
 	struct push *p = calloc(1, sizeof(*p));
@@ -281,7 +295,8 @@ push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_
 	(void)service;
 	lt_asking_begin(&a, data);
 	if (p == NULL || req->n_change_set == 0 || req->n_change_set > LT_PUSH_MAX) {
-		lt_asking_fail(&a, p == NULL ? LT_E_NOMEM : LT_E_INVALID, "PUSH", "a push carries 1 to 64 change-sets");
+		lt_asking_fail(&a, p == NULL ? LT_E_NOMEM : LT_E_INVALID, "PUSH",
+		    "a push carries 1 to 64 change-sets");
 		lt_asking_end(&a);
 		free(p);
 		return;
@@ -298,7 +313,8 @@ push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_
 }
 
 static void
-pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_Closure closure, void *data)
+pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_Closure closure,
+    void *data)
 {
 	struct lt_asking a;
 	struct lt_unit unit;
@@ -316,5 +332,8 @@ pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_C
 	lt_pulls_start(lt_the_service->pulls, lt_call_of(data), &unit, req);
 }
 
-Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT, .hello = hello, .push = push, .pull = pull,
+Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,
+	.hello = hello,
+	.push = push,
+	.pull = pull,
 	.announce = announce };

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIRTY_MAX 8192          /* feeds: 3 lanes and more of every node of the country */
-#define VERDICT_RANGE_MAX 4096  /* change-sets one verdict covers */
-#define VERDICT_LIST_MAX 1500   /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
+#define DIRTY_MAX 8192 /* feeds: 3 lanes and more of every node of the country */
+#define VERDICT_RANGE_MAX 4096 /* change-sets one verdict covers */
+#define VERDICT_LIST_MAX 1500 /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
 #define UNIT_WRITES_MAX 64
 
 struct dirty {
@@ -28,11 +28,12 @@ struct lt_verdicts {
 	pthread_mutex_t mx; /* guards what follows */
 	size_t n;
 	struct dirty *feed; /* DIRTY_MAX */
-	bool pending;       /* a job is queued or runs */
+	bool pending; /* a job is queued or runs */
 };
 
 static void
-local_name(char out[160], const char *what, const struct lt_unit *unit, const struct lt_feed_id *feed)
+local_name(
+    char out[160], const char *what, const struct lt_unit *unit, const struct lt_feed_id *feed)
 {
 	char hex[2 * LT_FEED_LEN + 1];
 
@@ -58,7 +59,8 @@ lt_verdicts_note(struct lt_verdicts *v, const struct lt_unit *unit, const struct
 
 	pthread_mutex_lock(&v->mx);
 	for (i = 0; i < v->n; i++)
-		if (lt_feed_id_cmp(&v->feed[i].feed, feed) == 0 && lt_unit_eq(&v->feed[i].unit, unit))
+		if (lt_feed_id_cmp(&v->feed[i].feed, feed) == 0 &&
+		    lt_unit_eq(&v->feed[i].unit, unit))
 			break;
 	if (i == v->n && v->n < DIRTY_MAX) {
 		v->feed[v->n].unit = *unit;
@@ -83,7 +85,8 @@ same_clamp(const Ltpb__Clamp *c, const struct lt_judgement *j)
 }
 
 static int
-add_judgement(struct drafting *d, Ltpb__Verdict *v, uint64_t seq, const struct lt_judgement *j, size_t *entries)
+add_judgement(struct drafting *d, Ltpb__Verdict *v, uint64_t seq, const struct lt_judgement *j,
+    size_t *entries)
 {
 	size_t i;
 
@@ -94,7 +97,8 @@ add_judgement(struct drafting *d, Ltpb__Verdict *v, uint64_t seq, const struct l
 	*entries += j->nrefused + j->nheld;
 	if (!j->clamped)
 		return LT_OK;
-	if (v->n_clamp != 0 && v->clamp[v->n_clamp - 1]->to == seq - 1 && same_clamp(v->clamp[v->n_clamp - 1], j)) {
+	if (v->n_clamp != 0 && v->clamp[v->n_clamp - 1]->to == seq - 1 &&
+	    same_clamp(v->clamp[v->n_clamp - 1], j)) {
 		v->clamp[v->n_clamp - 1]->to = seq;
 		return LT_OK;
 	}
@@ -127,13 +131,16 @@ verdict_new(struct drafting *d, const struct lt_feed_id *feed, Ltpb__Verdict **o
 	v->settled = lt_arena_alloc(d->arena, cap * sizeof(*v->settled));
 	v->clamp = lt_arena_alloc(d->arena, cap * sizeof(*v->clamp));
 	*out = v;
-	return v->feed.data == NULL || v->refused == NULL || v->held == NULL || v->settled == NULL || v->clamp == NULL
-	    ? LT_E_NOMEM : LT_OK;
+	return v->feed.data == NULL || v->refused == NULL || v->held == NULL ||
+		       v->settled == NULL || v->clamp == NULL
+		   ? LT_E_NOMEM
+		   : LT_OK;
 }
 
 /* The verdict from `from` on, as far as limits allow; v->to is set. */
 static int
-draft_range(struct drafting *d, const struct dirty *f, uint64_t from, uint64_t judged, Ltpb__Verdict **out)
+draft_range(
+    struct drafting *d, const struct dirty *f, uint64_t from, uint64_t judged, Ltpb__Verdict **out)
 {
 	Ltpb__Verdict *v;
 	struct lt_hash h;
@@ -144,7 +151,8 @@ draft_range(struct drafting *d, const struct dirty *f, uint64_t from, uint64_t j
 	if (rc != LT_OK)
 		return rc;
 	v->from = from;
-	for (seq = from; seq <= judged && seq - from < VERDICT_RANGE_MAX && entries < VERDICT_LIST_MAX; seq++) {
+	for (seq = from;
+	     seq <= judged && seq - from < VERDICT_RANGE_MAX && entries < VERDICT_LIST_MAX; seq++) {
 		struct lt_judgement j;
 		uint64_t position;
 
@@ -190,7 +198,8 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 			return rc;
 		rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
 		lt_kv_cursor_close(c);
-		if (rc == LT_E_NOTFOUND || (rc == LT_OK && (k.len != plen + 26 || memcmp(k.data, prefix, plen) != 0))) {
+		if (rc == LT_E_NOTFOUND ||
+		    (rc == LT_OK && (k.len != plen + 26 || memcmp(k.data, prefix, plen) != 0))) {
 			rc = LT_OK;
 			break;
 		}
@@ -218,7 +227,8 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 			v->settled[v->n_settled]->seq = seq;
 			v->settled[v->n_settled++]->index = index;
 		} else {
-			v->refused[v->n_refused] = lt_arena_alloc(d->arena, sizeof(Ltpb__RefusedDot));
+			v->refused[v->n_refused] =
+			    lt_arena_alloc(d->arena, sizeof(Ltpb__RefusedDot));
 			if (v->refused[v->n_refused] == NULL)
 				return LT_E_NOMEM;
 			ltpb__refused_dot__init(v->refused[v->n_refused]);
@@ -239,7 +249,9 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 static int
 write_verdict(struct drafting *d, const struct dirty *f, const Ltpb__Verdict *v)
 {
-	struct lt_write w = { .collection = "_verdict", .builtin = true, .writer = LT_WRITER_PROVINCE };
+	struct lt_write w = {
+		.collection = "_verdict", .builtin = true, .writer = LT_WRITER_PROVINCE
+	};
 	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT, *set[1] = { &fs };
 	Ltpb__Value value = LTPB__VALUE__INIT;
 	struct lt_catalogue *cat;
@@ -267,7 +279,8 @@ write_verdict(struct drafting *d, const struct dirty *f, const Ltpb__Verdict *v)
 	if (rc != LT_OK)
 		goto out;
 	cat = lt_hub_catalogue(d->h);
-	rc = lt_author_write(d->txn, derived, &d->h->author, cat, &f->unit, &w, 1, d->arena, NULL, NULL, &err);
+	rc = lt_author_write(
+	    d->txn, derived, &d->h->author, cat, &f->unit, &w, 1, d->arena, NULL, NULL, &err);
 	if (rc == LT_OK && w.rc != LT_OK) {
 		lt_error("a verdict was not written: %s %s", w.violation.message, err.text);
 		rc = w.rc;
@@ -341,7 +354,8 @@ verdicts_done(void *ctx, int rc)
 	size_t i;
 
 	if (rc != LT_OK) {
-		lt_error("verdicts could not be written: %s; tried again with the next change-set", lt_strerror(rc));
+		lt_error("verdicts could not be written: %s; tried again with the next change-set",
+		    lt_strerror(rc));
 		for (i = 0; i < j->n; i++)
 			lt_verdicts_note(j->v, &j->feed[i].unit, &j->feed[i].feed);
 	}
@@ -397,7 +411,8 @@ struct scan {
 };
 
 static int
-scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct scan *s = ctx;
 	struct lt_id author = lt_feed_author(feed);

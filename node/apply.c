@@ -28,8 +28,11 @@ hash8(const struct lt_hash *h)
 static int
 open_projection(struct applying *ap, const struct lt_catalogue *cat)
 {
-	struct lt_projection_options o = { .log = ap->txn, .derived = ap->txn, .catalogue = cat,
-		.province = ap->n->author.province, .overlay = true };
+	struct lt_projection_options o = { .log = ap->txn,
+		.derived = ap->txn,
+		.catalogue = cat,
+		.province = ap->n->author.province,
+		.overlay = true };
 
 	return lt_projection_begin(&o, &ap->proj);
 }
@@ -43,8 +46,11 @@ lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_ca
 	int rc = open_projection(&ap, cat);
 
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
-		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i }, .stamp = cs->stamp,
-			.hash8 = hash8(&cs->hash), .by_hub = false, .change = &cs->change[i] };
+		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i },
+			.stamp = cs->stamp,
+			.hash8 = hash8(&cs->hash),
+			.by_hub = false,
+			.change = &cs->change[i] };
 
 		rc = lt_projection_add_overlay(ap.proj, &cs->unit, &mc, position);
 	}
@@ -101,16 +107,20 @@ quarantine(struct applying *ap, uint64_t position, uint32_t change, Ltpb__Reason
 	lt_store_u64(key, position);
 	lt_store_u32(key + 8, change);
 	lt_store_u16(value, (uint16_t)reason);
-	return lt_kv_put(ap->txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
+	return lt_kv_put(
+	    ap->txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
 }
 
 /* Let one judged dot count, or take it out. */
 static int
-count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, uint32_t i, uint64_t stamp,
-    bool accepted)
+count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, uint32_t i,
+    uint64_t stamp, bool accepted)
 {
-	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = stamp,
-		.hash8 = hash8(&cs->hash), .by_hub = false, .change = &cs->change[i] };
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i },
+		.stamp = stamp,
+		.hash8 = hash8(&cs->hash),
+		.by_hub = false,
+		.change = &cs->change[i] };
 	struct lt_id author = lt_feed_author(&cs->feed);
 
 	if (lt_id_eq(&author, &ap->n->author.id))
@@ -119,8 +129,8 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 }
 
 static int
-judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position, const struct lt_judgement *j,
-    uint64_t stamp)
+judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
+    const struct lt_judgement *j, uint64_t stamp)
 {
 	Ltpb__ReasonCode reason;
 	uint32_t i;
@@ -142,8 +152,8 @@ judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position
 
 /* A later verdict on dots that an earlier one held. */
 static int
-settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position, const Ltpb__Verdict *v,
-    const struct lt_judgement *now)
+settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
+    const Ltpb__Verdict *v, const struct lt_judgement *now)
 {
 	struct lt_judgement old, kept;
 	Ltpb__ReasonCode reason;
@@ -156,7 +166,8 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 	kept = old;
 	kept.nheld = 0;
 	kept.held = lt_arena_alloc(ap->arena, (old.nheld + 1) * sizeof(*kept.held));
-	kept.refused = lt_arena_alloc(ap->arena, (old.nrefused + old.nheld + 1) * sizeof(*kept.refused));
+	kept.refused =
+	    lt_arena_alloc(ap->arena, (old.nrefused + old.nheld + 1) * sizeof(*kept.refused));
 	if (kept.held == NULL || kept.refused == NULL)
 		return LT_E_NOMEM;
 	memcpy(kept.refused, old.refused, old.nrefused * sizeof(*kept.refused));
@@ -187,8 +198,8 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 }
 
 static int
-judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t seq,
-    uint64_t judged, const Ltpb__Verdict *v)
+judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t judged, const Ltpb__Verdict *v)
 {
 	struct lt_judgement j;
 	struct lt_changeset cs;
@@ -221,7 +232,8 @@ judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_
 }
 
 static void
-waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t from)
+waiting_name(
+    char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t from)
 {
 	char hex[2 * LT_FEED_LEN + 1];
 
@@ -242,11 +254,13 @@ apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice b
 	uint64_t seq;
 	int rc;
 
-	rc = lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, ap->arena, &msg, ap->err);
+	rc = lt_wire_unpack(
+	    &ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, ap->arena, &msg, ap->err);
 	if (rc != LT_OK)
 		return rc;
 	v = (const Ltpb__Verdict *)msg;
-	if (v->feed.len != LT_FEED_LEN || v->from == 0 || v->to < v->from || v->to_hash.len != LT_HASH_LEN)
+	if (v->feed.len != LT_FEED_LEN || v->from == 0 || v->to < v->from ||
+	    v->to_hash.len != LT_HASH_LEN)
 		return lt_err_set(ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
 	memcpy(feed.b, v->feed.data, LT_FEED_LEN);
 	rc = lt_feed_log_head(ap->txn, unit, &feed, &head);
@@ -257,8 +271,9 @@ apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice b
 		if (rc != LT_OK)
 			return rc;
 		if (memcmp(have.b, v->to_hash.data, LT_HASH_LEN) != 0) {
-			lt_error("the hub judged another branch of one of this unit's feeds at number %llu: "
-			         "two machines sign with one key; report this to the province",
+			lt_error("the hub judged another branch of one of this unit's feeds at "
+				 "number %llu: "
+				 "two machines sign with one key; report this to the province",
 			    (unsigned long long)v->to);
 			return LT_OK;
 		}
@@ -300,8 +315,8 @@ apply_waiting(struct applying *ap, const struct lt_changeset *cs)
 		lt_buf_put_slice(&kept, val);
 		rc = kept.err;
 		if (rc == LT_OK)
-			rc = lt_wire_unpack(&ltpb__verdict__descriptor, lt_buf_slice(&kept), LT_VALUE_MAX, ap->arena,
-			    &msg, ap->err);
+			rc = lt_wire_unpack(&ltpb__verdict__descriptor, lt_buf_slice(&kept),
+			    LT_VALUE_MAX, ap->arena, &msg, ap->err);
 		if (rc != LT_OK)
 			break;
 		v = (const Ltpb__Verdict *)msg;
@@ -327,7 +342,8 @@ apply_waiting(struct applying *ap, const struct lt_changeset *cs)
 static bool
 concerns_reload(const char *collection)
 {
-	static const char *const acts[] = { "_catalogue", "_registry", "_key", "_grant", "_unit", "_federation" };
+	static const char *const acts[] = { "_catalogue", "_registry", "_key", "_grant", "_unit",
+		"_federation" };
 	size_t i;
 
 	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
@@ -340,13 +356,18 @@ static int
 apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i, uint64_t position)
 {
 	const struct lt_change *c = &cs->change[i];
-	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i }, .stamp = cs->stamp,
-		.hash8 = hash8(&cs->hash), .by_hub = true, .change = c };
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i },
+		.stamp = cs->stamp,
+		.hash8 = hash8(&cs->hash),
+		.by_hub = true,
+		.change = c };
 
 	if (strcmp(c->collection, "_verdict") == 0) {
-		if (c->nset != 1 || strcmp(c->set[0].pb->name, "verdict") != 0 || c->set[0].pb->value == NULL ||
+		if (c->nset != 1 || strcmp(c->set[0].pb->name, "verdict") != 0 ||
+		    c->set[0].pb->value == NULL ||
 		    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
-			return lt_err_set(ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
+			return lt_err_set(
+			    ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
 		return apply_verdict(ap, &cs->unit,
 		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len));
 	}
@@ -371,14 +392,16 @@ chain_answer(struct applying *ap, const struct lt_changeset *cs)
 			rc = lt_hash_eq(&have, &cs->hash) ? LT_E_EXISTS : LT_E_FORK;
 	}
 	if (rc == LT_E_FORK || rc == LT_E_BADHASH)
-		return lt_err_set(ap->err, LT_E_FORK, "the hub sent another change-set %llu of a feed of unit %s than the one here",
+		return lt_err_set(ap->err, LT_E_FORK,
+		    "the hub sent another change-set %llu of a feed of unit %s than the one here",
 		    (unsigned long long)cs->seq, cs->unit.s);
 	return rc;
 }
 
 int
 lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
-    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena, struct lt_err *err)
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
+    struct lt_err *err)
 {
 	struct applying ap = { .n = n, .txn = txn, .reg = reg, .arena = arena, .err = err };
 	struct lt_judgement accepted = { 0 };
@@ -395,7 +418,8 @@ lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_chang
 	if (rc != LT_OK)
 		return rc;
 	if (lt_registry_is_hub(reg, &author)) {
-		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position, cs->stamp, &accepted);
+		rc = lt_feed_log_judge(
+		    txn, &cs->unit, &cs->feed, cs->seq, position, cs->stamp, &accepted);
 		for (i = 0; rc == LT_OK && i < cs->nchange; i++)
 			rc = apply_hub_change(&ap, cs, i, position);
 		if (rc == LT_OK)

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define EVENTS_MAX 256
-#define APPLY_WINDOW 64   /* pulled change-sets under way to the disk */
+#define APPLY_WINDOW 64 /* pulled change-sets under way to the disk */
 #define PULL_HAVE_MAX 4096
 #define CALL_MS 60000
 #define ADDRESSES_MAX 8
@@ -51,12 +51,13 @@ struct lt_link {
 	struct event queue[EVENTS_MAX];
 	bool stopping;
 	int64_t timer_ms;
-	unsigned calls;             /* under way: their ends still come */
+	unsigned calls; /* under way: their ends still come */
 	unsigned applying;
 	bool pull_failed;
 	uint32_t pull_id;
-	struct lt_conn *dialed;     /* handed over by the dial's callback */
-	uint64_t conn_no;           /* rises with every connection: late answers of old ones are known by it */
+	struct lt_conn *dialed; /* handed over by the dial's callback */
+	uint64_t
+	    conn_no; /* rises with every connection: late answers of old ones are known by it */
 	struct lt_link_status status;
 	size_t nsent;
 	struct lt_sync_feed sent[LT_SYNC_FEEDS_MAX]; /* held: highest seq pushed */
@@ -85,7 +86,8 @@ post_locked(struct lt_link *l, const struct lt_sync_event *ev, const struct lt_s
 	if (l->n == EVENTS_MAX) {
 		if (ev->kind == LT_SYNC_EV_COMMITTED)
 			return;
-		l->head = (l->head + 1) % EVENTS_MAX; /* answers are bounded by calls: only hints are in the way */
+		l->head = (l->head + 1) %
+			  EVENTS_MAX; /* answers are bounded by calls: only hints are in the way */
 		l->n--;
 	}
 	e = &l->queue[(l->head + l->n) % EVENTS_MAX];
@@ -181,8 +183,9 @@ on_end(void *ctx, const struct lt_status *status)
 		c->ev.ok = false;
 		c->ev.retry_after_ms = status->retry_delay_ms;
 		c->ev.final = status->code == LT_STATUS_PERMISSION_DENIED ||
-		    status->code == LT_STATUS_FAILED_PRECONDITION || status->code == LT_STATUS_INVALID_ARGUMENT ||
-		    status->code == LT_STATUS_UNAUTHENTICATED;
+			      status->code == LT_STATUS_FAILED_PRECONDITION ||
+			      status->code == LT_STATUS_INVALID_ARGUMENT ||
+			      status->code == LT_STATUS_UNAUTHENTICATED;
 		if (status->code != LT_STATUS_CANCELLED)
 			say_error(c->link, lt_status_name(status->code), status->message);
 	}
@@ -190,13 +193,14 @@ on_end(void *ctx, const struct lt_status *status)
 }
 
 static void
-start_call(struct lt_link *l, struct link_call *c, const ProtobufCServiceDescriptor *service, const char *method,
-    const ProtobufCMessage *request, uint32_t timeout_ms, void (*item)(void *, const ProtobufCMessage *),
-    uint32_t *id)
+start_call(struct lt_link *l, struct link_call *c, const ProtobufCServiceDescriptor *service,
+    const char *method, const ProtobufCMessage *request, uint32_t timeout_ms,
+    void (*item)(void *, const ProtobufCMessage *), uint32_t *id)
 {
 	struct lt_call_ops ops = { item, on_end };
 
-	if (l->conn != NULL && lt_conn_call(l->conn, service, method, request, timeout_ms, &ops, c, id) == LT_OK)
+	if (l->conn != NULL &&
+	    lt_conn_call(l->conn, service, method, request, timeout_ms, &ops, c, id) == LT_OK)
 		return;
 	c->ev.ok = false;
 	call_over(c);
@@ -230,11 +234,12 @@ on_join_reply(void *ctx, const ProtobufCMessage *m)
 	const Ltpb__JoinReply *r = (const Ltpb__JoinReply *)m;
 
 	c->ev.ok = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING ||
-	    r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+		   r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	c->ev.active = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	c->ev.retry_after_ms = r->retry_after_ms;
 	if (!c->ev.ok)
-		say_error(c->link, "enrolment", "the province has refused this machine; ask for a new invitation");
+		say_error(c->link, "enrolment",
+		    "the province has refused this machine; ask for a new invitation");
 	if (c->ev.active && meet(c->link, r->hub, r->province) != LT_OK)
 		c->ev.ok = c->ev.active = false;
 	if (c->ev.active && c->link->o.joined != NULL)
@@ -271,7 +276,8 @@ struct own_feeds {
 };
 
 static int
-note_own_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+note_own_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct own_feeds *o = ctx;
 	struct lt_id author = lt_feed_author(feed);
@@ -298,7 +304,8 @@ own_feeds(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o)
 
 /* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
 static void
-weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t n, Ltpb__FeedHead *const *held)
+weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t n,
+    Ltpb__FeedHead *const *held)
 {
 	const struct lt_identity *id = lt_node_identity(l->node);
 	size_t i, k;
@@ -309,16 +316,19 @@ weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t
 
 		f->usable = true;
 		for (k = 0; k < n; k++) {
-			if (held[k]->feed.len != LT_FEED_LEN || memcmp(held[k]->feed.data, f->feed.b, LT_FEED_LEN) != 0)
+			if (held[k]->feed.len != LT_FEED_LEN ||
+			    memcmp(held[k]->feed.data, f->feed.b, LT_FEED_LEN) != 0)
 				continue;
 			f->held = held[k]->seq;
-			f->usable = f->held == 0 ||
+			f->usable =
+			    f->held == 0 ||
 			    (f->held <= f->head && held[k]->hash.len == LT_HASH_LEN &&
-			        lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
-			        memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
+				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
+				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
 			if (!f->usable)
-				lt_warn("the hub knows this machine's feed further than this machine does (%llu, here %llu): "
-				        "its tail is fetched and a new epoch begun",
+				lt_warn("the hub knows this machine's feed further than this "
+					"machine does (%llu, here %llu): "
+					"its tail is fetched and a new epoch begun",
 				    (unsigned long long)f->held, (unsigned long long)f->head);
 		}
 	}
@@ -338,7 +348,8 @@ on_hello_reply(void *ctx, const ProtobufCMessage *m)
 		c->ev.final = true;
 		return;
 	}
-	if (lt_node_saw_hub_time(l->node, r->hub_time_ms) != LT_OK || lt_kv_begin_read(lt_node_kv(l->node), &txn) != LT_OK)
+	if (lt_node_saw_hub_time(l->node, r->hub_time_ms) != LT_OK ||
+	    lt_kv_begin_read(lt_node_kv(l->node), &txn) != LT_OK)
 		return;
 	c->ev.ok = own_feeds(l, txn, &o) == LT_OK;
 	if (c->ev.ok)
@@ -357,7 +368,8 @@ on_hello_reply(void *ctx, const ProtobufCMessage *m)
 
 /* Heads as messages; memory lives in the arena. */
 static size_t
-pack_heads(const struct own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
+pack_heads(
+    const struct own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
 {
 	Ltpb__FeedHead **v = lt_arena_alloc(arena, (o->n + 1) * sizeof(*v));
 	size_t i;
@@ -440,7 +452,8 @@ do_announce(struct lt_link *l)
 	}
 	r.clock_ms = lt_wall_ms(lt_node_clock(l->node));
 	r.n_head = pack_heads(&o, id->unit.s, &arena, &r.head);
-	start_call(l, c, &ltpb__sync__descriptor, "Announce", &r.base, CALL_MS, on_announce_reply, NULL);
+	start_call(
+	    l, c, &ltpb__sync__descriptor, "Announce", &r.base, CALL_MS, on_announce_reply, NULL);
 	lt_arena_fini(&arena);
 }
 
@@ -471,15 +484,16 @@ on_push_reply(void *ctx, const ProtobufCMessage *m)
 		lt_buf_fini(&b);
 	}
 	for (i = 0; i < r->n_need; i++)
-		if (r->need[i]->feed.len == LT_FEED_LEN && memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
+		if (r->need[i]->feed.len == LT_FEED_LEN &&
+		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
 			c->ev.seq = r->need[i]->seq;
 	say_contact(c->link);
 }
 
 /* Change-sets of one feed from from_seq on, openings included, up to about max_bytes. */
 static int
-gather_push(struct lt_link *l, const struct lt_sync_action *a, struct lt_arena *arena, Ltpb__PushRequest *r,
-    struct link_call *c)
+gather_push(struct lt_link *l, const struct lt_sync_action *a, struct lt_arena *arena,
+    Ltpb__PushRequest *r, struct link_call *c)
 {
 	const struct lt_identity *id = lt_node_identity(l->node);
 	struct lt_err err = { "" };
@@ -503,7 +517,8 @@ gather_push(struct lt_link *l, const struct lt_sync_action *a, struct lt_arena *
 		rc = lt_feed_log_read(txn, position, &e);
 		if (rc == LT_OK)
 			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err);
-		if (rc == LT_OK && r->n_change_set != 0 && c->bytes + b.len > LT_MESSAGE_MAX - 65536) {
+		if (rc == LT_OK && r->n_change_set != 0 &&
+		    c->bytes + b.len > LT_MESSAGE_MAX - 65536) {
 			lt_buf_fini(&b);
 			break;
 		}
@@ -525,7 +540,8 @@ gather_push(struct lt_link *l, const struct lt_sync_action *a, struct lt_arena *
 	}
 	lt_kv_abort(txn);
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
-		lt_error("change-set %llu cannot be read for sending: %s %s", (unsigned long long)seq, lt_strerror(rc), err.text);
+		lt_error("change-set %llu cannot be read for sending: %s %s",
+		    (unsigned long long)seq, lt_strerror(rc), err.text);
 	return r->n_change_set != 0 ? LT_OK : LT_E_NOTFOUND;
 }
 
@@ -576,7 +592,8 @@ do_push(struct lt_link *l, const struct lt_sync_action *a)
 	lt_arena_init(&arena, (size_t)4 * 1024 * 1024);
 	if (gather_push(l, a, &arena, &r, c) == LT_OK) {
 		note_sent(l, &a->feed, c->to_seq);
-		start_call(l, c, &ltpb__sync__descriptor, "Push", &r.base, CALL_MS, on_push_reply, NULL);
+		start_call(
+		    l, c, &ltpb__sync__descriptor, "Push", &r.base, CALL_MS, on_push_reply, NULL);
 	} else {
 		c->ev.ok = false;
 		call_over(c);
@@ -595,8 +612,8 @@ applied(void *ctx, int rc, const char *why)
 	l->applying--;
 	if (rc != LT_OK && !l->pull_failed) {
 		l->pull_failed = true;
-		(void)snprintf(l->status.error, sizeof(l->status.error), "a change-set from the hub was not taken: %s: %.160s",
-		    lt_strerror(rc), why);
+		(void)snprintf(l->status.error, sizeof(l->status.error),
+		    "a change-set from the hub was not taken: %s: %.160s", lt_strerror(rc), why);
 		lt_warn("%s", l->status.error);
 	}
 	pthread_cond_broadcast(&l->cond);
@@ -628,7 +645,8 @@ on_pull_item(void *ctx, const ProtobufCMessage *m)
 	pthread_mutex_unlock(&l->mx);
 	if (failed)
 		return; /* what follows a failure would only be gaps; the stream is ended by the link thread */
-	if (lt_node_apply(l->node, lt_slice(it->change_set.data, it->change_set.len), applied, l) != LT_OK)
+	if (lt_node_apply(l->node, lt_slice(it->change_set.data, it->change_set.len), applied, l) !=
+	    LT_OK)
 		applied(l, LT_E_INVALID, "it cannot be read");
 }
 
@@ -639,7 +657,8 @@ struct have {
 };
 
 static int
-note_have(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+note_have(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct have *h = ctx;
 	Ltpb__FeedHead *f;
@@ -736,8 +755,13 @@ static void
 do_dial(struct lt_link *l)
 {
 	const struct lt_identity *id = lt_node_identity(l->node);
-	struct lt_dial_options o = { .pool = l->pool, .clock = lt_node_clock(l->node), .line_sk = id->line_sk,
-		.remote_line_key = id->hub_line_key, .federation = id->federation.b, .closed = on_closed, .ctx = l };
+	struct lt_dial_options o = { .pool = l->pool,
+		.clock = lt_node_clock(l->node),
+		.line_sk = id->line_sk,
+		.remote_line_key = id->hub_line_key,
+		.federation = id->federation.b,
+		.closed = on_closed,
+		.ctx = l };
 	int rc;
 
 	do_close(l);
@@ -873,7 +897,8 @@ run(void *arg)
 	struct event *e = calloc(1, sizeof(*e));
 
 	if (e == NULL) {
-		lt_error("out of memory: this machine does not replicate until it is started again");
+		lt_error(
+		    "out of memory: this machine does not replicate until it is started again");
 		return NULL;
 	}
 	step(l, &ev);
@@ -901,7 +926,8 @@ read_addresses(struct lt_link *l, const char *text, struct lt_err *err)
 		p += n;
 		p += strspn(p, " ");
 	}
-	return l->naddress > 0 ? LT_OK : lt_err_set(err, LT_E_INVALID, "no address of the hub is known");
+	return l->naddress > 0 ? LT_OK
+			       : lt_err_set(err, LT_E_INVALID, "no address of the hub is known");
 }
 
 int

@@ -13,8 +13,8 @@ struct lt_link;
 struct lt_link_options {
 	struct lt_node *node;
 	struct lt_pool *pool;
-	const char *addresses;   /* of the hub, blanks between; tried in turn */
-	int bulk_from, bulk_to;  /* minutes of the day; equal: always */
+	const char *addresses; /* of the hub, blanks between; tried in turn */
+	int bulk_from, bulk_to; /* minutes of the day; equal: always */
 	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
 	void (*joined)(void *ctx);
 	void *ctx;
@@ -22,8 +22,8 @@ struct lt_link_options {
 
 struct lt_link_status {
 	enum lt_sync_phase phase;
-	char error[256];            /* last failure, "" when none since the last login */
-	int64_t last_contact_ms;    /* wall clock, 0 never */
+	char error[256]; /* last failure, "" when none since the last login */
+	int64_t last_contact_ms; /* wall clock, 0 never */
 };
 
 int lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_err *err);

@@ -27,7 +27,8 @@ static void
 store_failed(void *ctx, int rc)
 {
 	(void)ctx;
-	lt_error("the store could not commit (%s): stopping; check the disk, then start again", lt_strerror(rc));
+	lt_error("the store could not commit (%s): stopping; check the disk, then start again",
+	    lt_strerror(rc));
 	_exit(1);
 }
 
@@ -60,7 +61,8 @@ load_hub(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	lt_arena_init(&arena, PARSE_ARENA);
-	rc = lt_certificate_verify(cert, n->identity->root_key, &n->identity->federation, &arena, &body, err);
+	rc = lt_certificate_verify(
+	    cert, n->identity->root_key, &n->identity->federation, &arena, &body, err);
 	if (rc == LT_OK) {
 		pthread_mutex_lock(&n->mx);
 		memset(&n->hub, 0, sizeof(n->hub));
@@ -106,6 +108,7 @@ lt_node_reload(struct lt_node *n, struct lt_err *err)
 	struct lt_catalogue *cat = NULL, *old_cat;
 	struct lt_registry *reg = NULL, *old_reg;
 	struct lt_kv_txn *txn;
+	uint64_t version;
 	int rc = lt_kv_begin_read(n->kv, &txn);
 
 	if (rc != LT_OK)
@@ -114,11 +117,13 @@ lt_node_reload(struct lt_node *n, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = load_province(n, txn);
 	if (rc == LT_OK)
-		rc = lt_registry_load(txn, n->hub_known ? &n->hub : NULL, n->hub_known ? 1 : 0, &reg, err);
+		rc = lt_registry_load(
+		    txn, n->hub_known ? &n->hub : NULL, n->hub_known ? 1 : 0, &reg, err);
 	if (rc == LT_OK) {
-		rc = lt_catalogue_load_newest(txn, &cat, err);
-		if (rc == LT_E_UNKNOWN || rc == LT_E_NOTFOUND)
-			rc = lt_catalogue_builtin(&cat);
+		rc = lt_catalogue_newest(txn, &version);
+		if (rc == LT_OK)
+			rc = version == 0 ? lt_catalogue_builtin(&cat)
+					  : lt_catalogue_load(txn, version, &cat, err);
 	}
 	lt_kv_abort(txn);
 	if (rc != LT_OK) {
@@ -180,7 +185,8 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 	lt_arena_init(&arena, PARSE_ARENA);
 	if (lt_record_get(txn, "_unit", "_", n->identity->unit.s, &arena, &rec) == LT_OK)
 		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 && rec->field[i]->value != NULL &&
+			if (strcmp(rec->field[i]->name, "name") == 0 &&
+			    rec->field[i]->value != NULL &&
 			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
 				(void)snprintf(out, cap, "%s", rec->field[i]->value->text);
 	lt_arena_fini(&arena);
@@ -192,8 +198,10 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 static int
 open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
 {
-	struct lt_kv_options ko = { .kind = LT_KV_NODE, .federation = n->identity->federation.b,
-		.tables = lt_table_names, .map_bytes = o->map_bytes };
+	struct lt_kv_options ko = { .kind = LT_KV_NODE,
+		.federation = n->identity->federation.b,
+		.tables = lt_table_names,
+		.map_bytes = o->map_bytes };
 	char path[4096];
 
 	if (o->kv != NULL) {
@@ -381,19 +389,23 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 		if (rc != LT_E_NOTFOUND)
 			return rc;
 	}
-	rc = lt_author_write(txn, txn, &j->n->author, j->cat, &j->n->identity->unit, j->writes, j->count,
-	    j->arena, after_append, j, j->err);
+	rc = lt_author_write(txn, txn, &j->n->author, j->cat, &j->n->identity->unit, j->writes,
+	    j->count, j->arena, after_append, j, j->err);
 	if (rc == LT_OK && j->request_id != NULL)
 		rc = remember_request(j);
 	return rc;
 }
 
 int
-lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id, bool *again,
-    struct lt_arena *arena, struct lt_err *err)
+lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id,
+    bool *again, struct lt_arena *arena, struct lt_err *err)
 {
-	struct write_job j = { .n = n, .writes = writes, .count = count, .request_id = request_id,
-		.arena = arena, .err = err };
+	struct write_job j = { .n = n,
+		.writes = writes,
+		.count = count,
+		.request_id = request_id,
+		.arena = arena,
+		.err = err };
 	size_t i;
 	int rc;
 
@@ -438,11 +450,13 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	int rc;
 
 	rc = lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
-	if (rc == LT_OK && !lt_id_eq(&author, &j->n->author.id) && !lt_registry_is_hub(reg, &author)) {
+	if (rc == LT_OK && !lt_id_eq(&author, &j->n->author.id) &&
+	    !lt_registry_is_hub(reg, &author)) {
 		const struct lt_principal *p = lt_registry_find(reg, &author);
 
 		if (p == NULL || !lt_unit_eq(&p->unit, &j->cs.unit))
-			rc = lt_err_set(&j->err, LT_E_DENIED, "a change-set of unit %s by an author of another unit", j->cs.unit.s);
+			rc = lt_err_set(&j->err, LT_E_DENIED,
+			    "a change-set of unit %s by an author of another unit", j->cs.unit.s);
 	}
 	if (rc == LT_OK)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
@@ -514,7 +528,8 @@ run_meet(struct lt_kv_txn *txn, void *ctx)
 }
 
 int
-lt_node_meet_hub(struct lt_node *n, struct lt_slice certificate, const char *province, struct lt_err *err)
+lt_node_meet_hub(
+    struct lt_node *n, struct lt_slice certificate, const char *province, struct lt_err *err)
 {
 	struct meet_job j = { .certificate = certificate, .province = province };
 	Ltpb__CertificateBody *body;
@@ -526,10 +541,12 @@ lt_node_meet_hub(struct lt_node *n, struct lt_slice certificate, const char *pro
 	int rc;
 
 	lt_arena_init(&arena, PARSE_ARENA);
-	rc = lt_certificate_verify(certificate, n->identity->root_key, &n->identity->federation, &arena, &body, err);
+	rc = lt_certificate_verify(
+	    certificate, n->identity->root_key, &n->identity->federation, &arena, &body, err);
 	if (rc == LT_OK && body->role != LTPB__ROLE__ROLE_HUB)
 		rc = lt_err_set(err, LT_E_DENIED, "the certificate shown is not that of a hub");
-	if (rc == LT_OK && (lt_unit_set(&u, lt_slice_str(province)) != LT_OK || !lt_unit_is_province(&u)))
+	if (rc == LT_OK &&
+	    (lt_unit_set(&u, lt_slice_str(province)) != LT_OK || !lt_unit_is_province(&u)))
 		rc = lt_err_set(err, LT_E_INVALID, "the hub names no province");
 	lt_arena_fini(&arena);
 	if (rc != LT_OK)
@@ -537,8 +554,8 @@ lt_node_meet_hub(struct lt_node *n, struct lt_slice certificate, const char *pro
 	rc = lt_kv_begin_read(n->kv, &txn);
 	if (rc != LT_OK)
 		return rc;
-	known = lt_local_get(txn, "hub_certificate", &have) == LT_OK && lt_slice_eq(have, certificate) &&
-	    n->hub_known;
+	known = lt_local_get(txn, "hub_certificate", &have) == LT_OK &&
+		lt_slice_eq(have, certificate) && n->hub_known;
 	lt_kv_abort(txn);
 	if (known)
 		return LT_OK;
@@ -633,7 +650,8 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
 	lt_arena_init(&arena, PARSE_ARENA);
 	lt_buf_init(&key, LT_KV_KEY_MAX);
 	rc = lt_receipt_verify(receipt, hub_key, &n->identity->federation, &arena, &body, err);
-	if (rc == LT_OK && (body->feed.len != LT_FEED_LEN || lt_unit_set(&unit, lt_slice_str(body->unit)) != LT_OK))
+	if (rc == LT_OK && (body->feed.len != LT_FEED_LEN ||
+			       lt_unit_set(&unit, lt_slice_str(body->unit)) != LT_OK))
 		rc = lt_err_set(err, LT_E_INVALID, "a receipt of the hub is malformed");
 	if (rc == LT_OK) {
 		memcpy(feed.b, body->feed.data, LT_FEED_LEN);
@@ -648,8 +666,8 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
 }
 
 int
-lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t *seq)
+lt_node_receipted(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t *seq)
 {
 	struct lt_kv_cursor *c;
 	struct lt_slice k, v;
@@ -723,8 +741,9 @@ lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collectio
 	} else if (rc == LT_OK) {
 		rc = lt_node_receipted(txn, &n->identity->unit, &l.dot.feed, &receipted);
 		if (rc == LT_OK && l.dot.seq > receipted)
-			*out = sent != NULL && sent(ctx, &l.dot.feed, l.dot.seq) ? LTPB__DELIVERY__DELIVERY_SENT
-			                                                        : LTPB__DELIVERY__DELIVERY_SAVED;
+			*out = sent != NULL && sent(ctx, &l.dot.feed, l.dot.seq)
+				   ? LTPB__DELIVERY__DELIVERY_SENT
+				   : LTPB__DELIVERY__DELIVERY_SAVED;
 	}
 	lt_arena_fini(&arena);
 	return rc;

@@ -18,11 +18,11 @@
 struct lt_node;
 
 struct lt_node_options {
-	const char *dir;                    /* the data directory */
+	const char *dir; /* the data directory */
 	const struct lt_identity *identity; /* borrowed for the node's life */
 	const struct lt_clock *clock;
-	struct lt_kv *kv;                   /* NULL: LMDB in dir/store. Else used and not closed */
-	uint64_t map_bytes;                 /* 0: default */
+	struct lt_kv *kv; /* NULL: LMDB in dir/store. Else used and not closed */
+	uint64_t map_bytes; /* 0: default */
 };
 
 /* Opens the store, loads catalogue and registry, starts the writer. err says what is wrong and what to do. */
@@ -48,8 +48,8 @@ void lt_node_on_moved(struct lt_node *n, lt_node_moved_fn *fn, void *ctx);
 /* Writes of a clerk, in the node's own unit: durable when this returns LT_OK; each write's own result is in it.
  * request_id: 16 bytes or NULL; seen before: *again is true, and the writes have the results of then (dot, key_out,
  * unchanged) for the first write only. LT_E_UNAVAILABLE: no catalogue yet, or the queue is full. */
-int lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id, bool *again,
-    struct lt_arena *arena, struct lt_err *err);
+int lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count,
+    const uint8_t *request_id, bool *again, struct lt_arena *arena, struct lt_err *err);
 
 /* One change-set that came down. Copied; done runs on the writer thread after the commit or failure, exactly once if this returns
  * LT_OK. LT_E_EXISTS counts as LT_OK. rc of done: LT_E_GAP, LT_E_FORK, LT_E_BADSIG, LT_E_UNKNOWN (author or catalogue
@@ -58,7 +58,8 @@ typedef void lt_applied_fn(void *ctx, int rc, const char *why);
 int lt_node_apply(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done, void *ctx);
 
 /* The hub said who it is: verify against the root, remember. LT_E_BADSIG, LT_E_DENIED. */
-int lt_node_meet_hub(struct lt_node *n, struct lt_slice certificate, const char *province, struct lt_err *err);
+int lt_node_meet_hub(
+    struct lt_node *n, struct lt_slice certificate, const char *province, struct lt_err *err);
 /* The hub's clock and how far off ours is. */
 int lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms);
 int64_t lt_node_clock_offset(struct lt_node *n); /* own minus hub, ms; 0 if never heard */
@@ -71,12 +72,12 @@ int lt_node_new_epoch(struct lt_node *n, const struct lt_feed_id *old);
 /* ---- reading ---- */
 
 /* Highest seq of a feed that a stored receipt covers, 0 if none. */
-int lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t *seq);
+int lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t *seq);
 /* How far a record's last own change got; reason where refused. sent: seq pushed by feed is not kept on disk: the caller
  * passes a function that tells whether (feed, seq) was sent, or NULL. */
 typedef bool lt_sent_fn(void *ctx, const struct lt_feed_id *feed, uint64_t seq);
-int lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collection, const char *key,
-    lt_sent_fn *sent, void *ctx, Ltpb__Delivery *out, Ltpb__ReasonCode *reason);
+int lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collection,
+    const char *key, lt_sent_fn *sent, void *ctx, Ltpb__Delivery *out, Ltpb__ReasonCode *reason);
 
 #endif

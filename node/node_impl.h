@@ -17,13 +17,13 @@ struct lt_node {
 	lt_node_moved_fn *moved;
 	void *moved_ctx;
 	_Atomic int64_t clock_offset_ms;
-	atomic_bool stale;            /* registry or catalogue records changed in this batch */
+	atomic_bool stale; /* registry or catalogue records changed in this batch */
 
-	pthread_mutex_t mx;           /* guards what follows */
+	pthread_mutex_t mx; /* guards what follows */
 	struct lt_catalogue *catalogue;
 	struct lt_registry *registry;
 	struct lt_unit province;
-	struct lt_principal hub;      /* from its certificate */
+	struct lt_principal hub; /* from its certificate */
 	struct lt_principal_key hub_key;
 	bool hub_known;
 };
@@ -34,7 +34,8 @@ int lt_node_reload(struct lt_node *n, struct lt_err *err);
 /* Inside a write transaction: append and merge one verified change-set (apply.c). Sets *moved when
  * acts changed what lt_node_reload() reads. */
 int lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
-    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena, struct lt_err *err);
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
+    struct lt_err *err);
 /* After a local append: overlay and shown value. */
 int lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
     const struct lt_changeset *cs, uint64_t position);

@@ -100,7 +100,8 @@ start_pushes(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 		if (lane == LT_LANE_BULK && !bulk_open(s, ev->minute_of_day))
 			continue;
 		for (i = 0; i < s->nfeed; i++)
-			busy |= lt_feed_lane(&s->feed[i].feed) == (enum lt_lane)lane && s->feed[i].in_flight;
+			busy |= lt_feed_lane(&s->feed[i].feed) == (enum lt_lane)lane &&
+				s->feed[i].in_flight;
 		for (i = 0; i < s->nfeed && !busy; i++) {
 			struct lt_sync_feed *f = &s->feed[i];
 			struct lt_sync_action *a;
@@ -244,7 +245,8 @@ on_timer(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo 
 		s->phase = LT_SYNC_DIALING;
 		add(todo, LT_SYNC_DO_DIAL);
 	} else if (s->phase == LT_SYNC_JOINING && ev->now_ms >= s->wait_until_ms) {
-		s->wait_until_ms = ev->now_ms + LT_SYNC_BACKOFF_MAX_MS; /* the answer sets it anew */
+		s->wait_until_ms =
+		    ev->now_ms + LT_SYNC_BACKOFF_MAX_MS; /* the answer sets it anew */
 		add(todo, LT_SYNC_DO_JOIN);
 	}
 }
@@ -276,7 +278,8 @@ on_joined(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo
 		s->phase = LT_SYNC_GREETING;
 		add(todo, LT_SYNC_DO_HELLO);
 	} else if (ev->ok) {
-		s->wait_until_ms = ev->now_ms +
+		s->wait_until_ms =
+		    ev->now_ms +
 		    (ev->retry_after_ms != 0 ? (int64_t)ev->retry_after_ms : LT_SYNC_JOIN_MS);
 	} else {
 		add(todo, LT_SYNC_DO_CLOSE);
@@ -355,7 +358,8 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 const char *
 lt_sync_phase_name(enum lt_sync_phase p)
 {
-	static const char *const name[] = { "waiting", "connecting", "pending", "greeting", "online", "stopped" };
+	static const char *const name[] = { "waiting", "connecting", "pending", "greeting",
+		"online", "stopped" };
 
 	return name[p];
 }

@@ -10,7 +10,7 @@
 
 #include "proto/base/ids.h"
 
-#define LT_SYNC_FEEDS_MAX 32  /* own feeds followed: 3 lanes and earlier epochs not yet held whole */
+#define LT_SYNC_FEEDS_MAX 32 /* own feeds followed: 3 lanes and earlier epochs not yet held whole */
 #define LT_SYNC_TODO_MAX 16
 #define LT_SYNC_BATCH_MIN 4096
 #define LT_SYNC_BATCH_MAX (512 * 1024)
@@ -21,9 +21,9 @@
 #define LT_SYNC_JOIN_MS 5000
 
 enum lt_sync_phase {
-	LT_SYNC_WAITING,  /* until the timer, then dial */
+	LT_SYNC_WAITING, /* until the timer, then dial */
 	LT_SYNC_DIALING,
-	LT_SYNC_JOINING,  /* not yet a principal: asking, or waiting for approval */
+	LT_SYNC_JOINING, /* not yet a principal: asking, or waiting for approval */
 	LT_SYNC_GREETING, /* Hello under way */
 	LT_SYNC_ONLINE,
 	LT_SYNC_STOPPED,
@@ -33,35 +33,36 @@ enum lt_sync_event_kind {
 	LT_SYNC_EV_START,
 	LT_SYNC_EV_STOP,
 	LT_SYNC_EV_TIMER,
-	LT_SYNC_EV_DIALED,     /* ok, or not */
-	LT_SYNC_EV_LOST,       /* the connection is gone */
-	LT_SYNC_EV_JOINED,     /* answer to join: ok and active, or not yet, or refused for good */
-	LT_SYNC_EV_GREETED,    /* answer to hello; held in feeds */
-	LT_SYNC_EV_PUSHED,     /* answer to a push */
+	LT_SYNC_EV_DIALED, /* ok, or not */
+	LT_SYNC_EV_LOST, /* the connection is gone */
+	LT_SYNC_EV_JOINED, /* answer to join: ok and active, or not yet, or refused for good */
+	LT_SYNC_EV_GREETED, /* answer to hello; held in feeds */
+	LT_SYNC_EV_PUSHED, /* answer to a push */
 	LT_SYNC_EV_ANNOUNCED,
 	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives */
-	LT_SYNC_EV_COMMITTED,  /* local commit: feed and its head */
+	LT_SYNC_EV_COMMITTED, /* local commit: feed and its head */
 };
 
 struct lt_sync_feed {
 	struct lt_feed_id feed;
-	uint64_t head;    /* last local seq */
-	uint64_t held;    /* the hub holds up to here, as far as known */
-	bool usable;      /* held agrees with our hash there; else nothing is pushed (the hub knows another branch) */
+	uint64_t head; /* last local seq */
+	uint64_t held; /* the hub holds up to here, as far as known */
+	bool
+	    usable; /* held agrees with our hash there; else nothing is pushed (the hub knows another branch) */
 	bool in_flight;
 };
 
 struct lt_sync_event {
 	enum lt_sync_event_kind kind;
-	int64_t now_ms;          /* monotonic */
-	int minute_of_day;       /* Vietnam time, for the bulk window; -1 unknown */
+	int64_t now_ms; /* monotonic */
+	int minute_of_day; /* Vietnam time, for the bulk window; -1 unknown */
 	bool ok;
-	bool active;             /* JOINED */
-	bool final;              /* a refusal that retrying cannot mend: back off to the maximum */
+	bool active; /* JOINED */
+	bool final; /* a refusal that retrying cannot mend: back off to the maximum */
 	uint32_t retry_after_ms; /* asked for by the hub, 0 none */
-	struct lt_feed_id feed;  /* PUSHED, COMMITTED */
-	uint64_t seq;            /* PUSHED: held now; COMMITTED: head */
-	size_t bytes;            /* PUSHED: of the batch */
+	struct lt_feed_id feed; /* PUSHED, COMMITTED */
+	uint64_t seq; /* PUSHED: held now; COMMITTED: head */
+	size_t bytes; /* PUSHED: of the batch */
 	const struct lt_sync_feed *feeds; /* GREETED: every own feed with head, held, usable */
 	size_t nfeed;
 };
@@ -71,10 +72,10 @@ enum lt_sync_action_kind {
 	LT_SYNC_DO_JOIN,
 	LT_SYNC_DO_HELLO,
 	LT_SYNC_DO_PULL,
-	LT_SYNC_DO_PUSH,      /* feed from from_seq on, at most max_bytes but at least one change-set */
+	LT_SYNC_DO_PUSH, /* feed from from_seq on, at most max_bytes but at least one change-set */
 	LT_SYNC_DO_ANNOUNCE,
 	LT_SYNC_DO_CLOSE,
-	LT_SYNC_DO_TIMER,     /* one timer only: replaces the one before */
+	LT_SYNC_DO_TIMER, /* one timer only: replaces the one before */
 };
 
 struct lt_sync_action {
@@ -91,22 +92,22 @@ struct lt_sync_todo {
 };
 
 struct lt_sync_config {
-	bool joining;            /* the principal is not known to be active yet */
-	int bulk_from, bulk_to;  /* minutes of the day in which bulk may go; equal: always */
-	uint64_t seed;           /* of the jitter */
+	bool joining; /* the principal is not known to be active yet */
+	int bulk_from, bulk_to; /* minutes of the day in which bulk may go; equal: always */
+	uint64_t seed; /* of the jitter */
 };
 
 struct lt_sync {
 	struct lt_sync_config config;
 	enum lt_sync_phase phase;
-	unsigned attempts;       /* failures in a row */
+	unsigned attempts; /* failures in a row */
 	uint64_t rng;
 	bool pulling;
 	bool announcing;
 	int64_t announce_at_ms;
-	int64_t pull_at_ms;      /* when to pull again after the stream ended; 0 not */
-	int64_t wait_until_ms;   /* phase WAITING and JOINING */
-	int64_t hold_until_ms;   /* pushes held back: the hub asked for time */
+	int64_t pull_at_ms; /* when to pull again after the stream ended; 0 not */
+	int64_t wait_until_ms; /* phase WAITING and JOINING */
+	int64_t hold_until_ms; /* pushes held back: the hub asked for time */
 	int64_t push_started_ms[4]; /* by lane */
 	size_t batch_bytes;
 	size_t nfeed;

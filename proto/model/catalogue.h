@@ -34,21 +34,21 @@ struct lt_field {
 	struct lt_field_rule rule; /* name, type, policy, authority, personal */
 	const char *title_vi;
 	const char *unit_of_measure; /* "" if none */
-	const char *ref;             /* "", "units", "org" or "collection.field" */
+	const char *ref; /* "", "units", "org" or "collection.field" */
 	bool required;
 	bool indexed;
 	bool in_key;
 	bool is_unit;
-	uint32_t scale;              /* decimals */
-	uint32_t max_len;            /* bytes of text, set (joined) or bytes value; where the file says
+	uint32_t scale; /* decimals */
+	uint32_t max_len; /* bytes of text, set (joined) or bytes value; where the file says
 	                              * nothing, default_max_len, with a pattern or without; 0: other types */
 	bool has_pattern;
 	const char *pattern;
-	regex_t regex;               /* compiled for the C locale; regexec only through lt_field_matches() */
+	regex_t regex; /* compiled for the C locale; regexec only through lt_field_matches() */
 	bool has_min, has_max;
-	int64_t min, max;            /* in the unit of the field: int, days, unscaled decimal at scale */
-	bool wildcard;               /* built-in lists: "*" is a code */
-	size_t nvalue;               /* enum */
+	int64_t min, max; /* in the unit of the field: int, days, unscaled decimal at scale */
+	bool wildcard; /* built-in lists: "*" is a code */
+	size_t nvalue; /* enum */
 	const char **value;
 	size_t ntransition;
 	struct lt_transition *transition;
@@ -68,22 +68,22 @@ struct lt_collection {
 	enum lt_unit_rule unit_rule;
 	bool builtin;
 	bool immutable;
-	bool has_unit_field;       /* a field carries is_unit */
+	bool has_unit_field; /* a field carries is_unit */
 	const char *cadence;
 	size_t nowner, nreader;
-	const char **owner;        /* owner_departments */
-	const char **reader;       /* readers; may hold "all_departments" */
+	const char **owner; /* owner_departments */
+	const char **reader; /* readers; may hold "all_departments" */
 	unsigned writers, creators;
 	size_t nkey;
 	size_t key[LT_KEY_FIELDS_MAX]; /* places in field[] */
-	size_t nkey_min;               /* parts a key must have: nkey, but 1 of 2 in _catalogue */
+	size_t nkey_min; /* parts a key must have: nkey, but 1 of 2 in _catalogue */
 	size_t nfield;
-	struct lt_field *field;    /* in catalogue order */
+	struct lt_field *field; /* in catalogue order */
 	size_t nindex;
 	size_t index[LT_INDEXES_MAX];
 	size_t ncheck;
 	struct lt_check_sum *check;
-	struct lt_rules rules;     /* for merge: find() over this collection */
+	struct lt_rules rules; /* for merge: find() over this collection */
 };
 
 struct lt_org {
@@ -97,8 +97,8 @@ struct lt_catalogue;
 /* Parse a catalogue file's JSON. Every member is checked; err names collection, field and rule.
  * LT_E_TOOBIG, LT_E_INVALID, LT_E_VERSION (format other than 2), LT_E_NOMEM. version: the number
  * under which the federation published it, 0 for a bare file. */
-int lt_catalogue_parse(struct lt_slice json, uint64_t version, struct lt_catalogue **out,
-    struct lt_err *err);
+int lt_catalogue_parse(
+    struct lt_slice json, uint64_t version, struct lt_catalogue **out, struct lt_err *err);
 /* Only the built-in collections (version 0). */
 int lt_catalogue_builtin(struct lt_catalogue **out);
 struct lt_catalogue *lt_catalogue_ref(struct lt_catalogue *c);
@@ -107,7 +107,8 @@ void lt_catalogue_unref(struct lt_catalogue *c); /* NULL allowed */
 uint64_t lt_catalogue_version(const struct lt_catalogue *c);
 /* By id; NULL if unknown. Borrowed from the catalogue. */
 const struct lt_collection *lt_catalogue_find(const struct lt_catalogue *c, const char *id);
-size_t lt_catalogue_count(const struct lt_catalogue *c); /* built-in ones included, these come last */
+size_t lt_catalogue_count(
+    const struct lt_catalogue *c); /* built-in ones included, these come last */
 const struct lt_collection *lt_catalogue_at(const struct lt_catalogue *c, size_t i);
 const struct lt_org *lt_catalogue_org(const struct lt_catalogue *c, const char *id);
 /* By name; NULL if unknown. */
@@ -120,9 +121,9 @@ struct lt_catalogue_part {
 	const char *id; /* collection id, "" for the common part */
 	struct lt_slice json;
 };
-int lt_catalogue_split(struct lt_slice json, struct lt_arena *arena, struct lt_catalogue_part **parts,
-    size_t *n, struct lt_err *err);
-int lt_catalogue_join(const struct lt_catalogue_part *parts, size_t n, struct lt_buf *json,
-    struct lt_err *err);
+int lt_catalogue_split(struct lt_slice json, struct lt_arena *arena,
+    struct lt_catalogue_part **parts, size_t *n, struct lt_err *err);
+int lt_catalogue_join(
+    const struct lt_catalogue_part *parts, size_t n, struct lt_buf *json, struct lt_err *err);
 
 #endif

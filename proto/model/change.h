@@ -17,7 +17,7 @@
 
 struct lt_field_set {
 	const Ltpb__FieldSet *pb; /* unpacked */
-	struct lt_slice raw;      /* FieldSet bytes as received; borrowed from the change bytes */
+	struct lt_slice raw; /* FieldSet bytes as received; borrowed from the change bytes */
 };
 
 struct lt_context {
@@ -49,8 +49,8 @@ struct lt_change {
 int lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
     struct lt_change *out, struct lt_err *err);
 /* The same checks for the bytes of one opening. *out in the arena, raw borrowed. */
-int lt_field_set_decode(struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out,
-    struct lt_err *err);
+int lt_field_set_decode(
+    struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out, struct lt_err *err);
 /* Append the packed Change. The caller fills pb by the rules above (asserted). */
 int lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out);
 

@@ -28,7 +28,7 @@ enum lt_policy {
 };
 
 enum lt_authority {
-	LT_AUTHORITY_ANY,  /* authors of the owning unit, and the hub */
+	LT_AUTHORITY_ANY, /* authors of the owning unit, and the hub */
 	LT_AUTHORITY_UNIT, /* authors of the owning unit; the hub where it makes the record for a province */
 	LT_AUTHORITY_HUB,
 };

@@ -18,16 +18,16 @@
 struct lt_violation {
 	Ltpb__ReasonCode reason;
 	char field[LT_NAME_MAX + 1]; /* "" when the change as a whole */
-	char rule[32];               /* "pattern", "required", "transition", ... */
-	char message[400];           /* English: names field, value (never a personal one) and rule */
-	char message_vi[400];        /* the same in Vietnamese */
+	char rule[32]; /* "pattern", "required", "transition", ... */
+	char message[400]; /* English: names field, value (never a personal one) and rule */
+	char message_vi[400]; /* the same in Vietnamese */
 };
 
 struct lt_writer_info {
-	struct lt_unit unit;      /* unit of the feed */
+	struct lt_unit unit; /* unit of the feed */
 	enum lt_lane lane;
 	bool by_hub;
-	struct lt_unit province;  /* the federation's province code */
+	struct lt_unit province; /* the federation's province code */
 };
 
 /* Check one change and its openings (opened field sets of this change, by name; withheld ones

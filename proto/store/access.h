@@ -14,13 +14,13 @@
 #include "proto/store/registry.h"
 
 enum lt_verb {
-	LT_VERB_NONE,    /* health: anybody who finished the handshake */
-	LT_VERB_JOIN,    /* enrolment: pending principals and bearers of an invitation */
-	LT_VERB_SYNC,    /* nodes: hello, push, pull, announce */
-	LT_VERB_READ,    /* records */
-	LT_VERB_WRITE,   /* records through this machine's own feeds */
+	LT_VERB_NONE, /* health: anybody who finished the handshake */
+	LT_VERB_JOIN, /* enrolment: pending principals and bearers of an invitation */
+	LT_VERB_SYNC, /* nodes: hello, push, pull, announce */
+	LT_VERB_READ, /* records */
+	LT_VERB_WRITE, /* records through this machine's own feeds */
 	LT_VERB_INSPECT, /* status, nodes, feeds, log, receipts */
-	LT_VERB_ENROL,   /* invite, approve, reject */
+	LT_VERB_ENROL, /* invite, approve, reject */
 	LT_VERB_COUNT
 };
 
@@ -30,22 +30,25 @@ enum lt_asker_kind { LT_ASKER_STRANGER, LT_ASKER_PENDING, LT_ASKER_PRINCIPAL, LT
 struct lt_asker {
 	enum lt_asker_kind kind;
 	const struct lt_principal *principal; /* PRINCIPAL: from the registry snapshot in use */
-	bool local_hub;                       /* LOCAL: the hub's own machine (else a node's clerk) */
-	struct lt_unit unit;                  /* LOCAL on a node: its commune */
+	bool local_hub; /* LOCAL: the hub's own machine (else a node's clerk) */
+	struct lt_unit unit; /* LOCAL on a node: its commune */
 };
 
 /* May the asker use a method of this verb at all? */
 bool lt_access_method(const struct lt_asker *who, enum lt_verb verb);
 /* May the asker see anything of this collection's records in this unit? */
-bool lt_access_records(const struct lt_asker *who, const struct lt_catalogue *cat, const struct lt_unit *province,
-    const struct lt_collection *c, const char *unit);
+bool lt_access_records(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const char *unit);
 /* May the asker see this field of this collection's records in this unit? */
-bool lt_access_field(const struct lt_asker *who, const struct lt_catalogue *cat, const struct lt_unit *province,
-    const struct lt_collection *c, const char *unit, const struct lt_field *f);
+bool lt_access_field(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const char *unit,
+    const struct lt_field *f);
 /* May the asker write this collection for this unit through this machine? *writer gets the LT_WRITER_ bit. */
-bool lt_access_write(const struct lt_asker *who, const struct lt_catalogue *cat, const struct lt_unit *province,
-    const struct lt_collection *c, const char *unit, unsigned *writer);
+bool lt_access_write(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const char *unit,
+    unsigned *writer);
 /* May a node pull feeds of this unit? (its own commune, the province, `_`) */
-bool lt_access_pull(const struct lt_asker *who, const struct lt_unit *province, const struct lt_unit *unit);
+bool lt_access_pull(
+    const struct lt_asker *who, const struct lt_unit *province, const struct lt_unit *unit);
 
 #endif

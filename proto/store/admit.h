@@ -17,8 +17,8 @@
  * admitted before (a replica, a check): what a revoked author signed stays verifiable.
  * need_openings: every leaf must be opened or given as leaf; openings that are there are checked in either case.
  * LT_OK; LT_E_DENIED, LT_E_UNKNOWN (author or key not in the registry), LT_E_BADSIG, LT_E_BADHASH, LT_E_NOTFOUND (openings missing). */
-int lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed, const struct lt_registry *reg,
-    bool new_entry, bool need_openings, struct lt_err *err);
+int lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
+    const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err);
 
 /* Judge every change by the catalogue: refused dots with reasons, added to j (zeroed by the caller). In the arena.
  * What a hub wrote is accepted (FORMAT.md 8). cat must be the version cs names (the built-in one for version 0),
@@ -31,8 +31,8 @@ enum lt_context_answer { LT_CONTEXT_HERE, LT_CONTEXT_MISSING, LT_CONTEXT_WRONG }
 
 /* One change against the log: everything its context names is here with these hashes; or something is not here yet (*missing: its
  * place in change->context, what to give lt_held_add()); or a hash is another. Wrong wins over missing. */
-int lt_admit_context(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_change *change,
-    enum lt_context_answer *answer, size_t *missing);
+int lt_admit_context(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_change *change, enum lt_context_answer *answer, size_t *missing);
 
 /* Inside the append transaction: lt_admit_context() for each change not refused yet. Wrong hash: the dot is refused; not
  * here yet: held (to be noted with lt_held_add once appended). Adds to j, in the arena. */

@@ -1,6 +1,8 @@
 #include "proto/store/author.h"
+#include "proto/model/value.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Bytes of changes and openings gathered before a change-set is sealed; a lone larger change still
@@ -145,11 +147,13 @@ struct earlier {
 	struct authoring *w;
 	const struct lt_feed_id *own;
 	size_t n;
-	Ltpb__FeedHead head[16]; /* more earlier epochs than this: the newest 16 by key order are named */
+	Ltpb__FeedHead
+	    head[16]; /* more earlier epochs than this: the newest 16 by key order are named */
 };
 
 static int
-note_earlier(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed, const struct lt_head *head)
+note_earlier(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct earlier *e = ctx;
 	Ltpb__FeedHead *h;
@@ -203,7 +207,8 @@ append_made(struct authoring *w, struct lt_slice bytes, struct lt_made *made)
 	rc = lt_changeset_parse(bytes, w->arena, &made->cs, w->err);
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_feed_log_append(w->log, &made->cs, (uint64_t)lt_wall_ms(w->a->clock), &made->position);
+	rc = lt_feed_log_append(
+	    w->log, &made->cs, (uint64_t)lt_wall_ms(w->a->clock), &made->position);
 	if (rc != LT_OK || !w->a->by_hub)
 		return rc;
 	return lt_feed_log_judge(w->log, w->unit, &made->cs.feed, made->cs.seq, made->position,
@@ -308,7 +313,7 @@ flush_all(struct authoring *w)
 /* The record a write is about. */
 struct target {
 	const struct lt_collection *col;
-	struct lt_buf row;      /* visible row, empty when there is none */
+	struct lt_buf row; /* visible row, empty when there is none */
 	struct lt_shown shown;
 };
 
@@ -325,22 +330,21 @@ opening_of(void *ctx, const struct lt_dot *dot, const char *field, struct lt_are
 	return lt_opening_get(w->log, position, dot->index, field, arena, field_set, NULL, NULL);
 }
 
-static int
-refuse(struct lt_write *wr, Ltpb__ReasonCode reason, const char *field, const char *rule, const char *message,
-    const char *message_vi)
+/* field: "" when the write as a whole is wrong. */
+static void
+refuse(struct lt_write *wr, Ltpb__ReasonCode reason, const char *field, const char *rule,
+    const char *message, const char *message_vi)
 {
-	struct lt_err text;
+	struct lt_violation *v = &wr->violation;
 
-	wr->violation.reason = reason;
-	(void)lt_err_set(&text, 0, "%.64s", field);
-	memcpy(wr->violation.field, text.text, sizeof(wr->violation.field) - 1);
-	(void)lt_err_set(&text, 0, "%.31s", rule);
-	memcpy(wr->violation.rule, text.text, sizeof(wr->violation.rule));
-	(void)lt_err_set(&text, 0, message, field);
-	memcpy(wr->violation.message, text.text, sizeof(wr->violation.message) - 1);
-	(void)lt_err_set(&text, 0, message_vi, field);
-	memcpy(wr->violation.message_vi, text.text, sizeof(wr->violation.message_vi) - 1);
-	return wr->rc = LT_E_REFUSED;
+	v->reason = reason;
+	(void)snprintf(v->field, sizeof(v->field), "%s", field);
+	(void)snprintf(v->rule, sizeof(v->rule), "%s", rule);
+	(void)snprintf(v->message, sizeof(v->message), "%s%s%.64s%s", message,
+	    field[0] != '\0' ? ": '" : "", field, field[0] != '\0' ? "'" : "");
+	(void)snprintf(v->message_vi, sizeof(v->message_vi), "%s%s%.64s%s", message_vi,
+	    field[0] != '\0' ? ": '" : "", field, field[0] != '\0' ? "'" : "");
+	wr->rc = LT_E_REFUSED;
 }
 
 static int
@@ -355,11 +359,11 @@ resolve_key(struct authoring *w, const struct lt_collection *col, struct lt_writ
 	if (wr->key != NULL && wr->key[0] != '\0')
 		lt_buf_str(&key, wr->key);
 	else
-		wr->rc = lt_key_build(col, w->unit, (const Ltpb__FieldSet *const *)wr->set, wr->nset, &key,
-		    &wr->violation);
+		wr->rc = lt_key_build(col, w->unit, (const Ltpb__FieldSet *const *)wr->set,
+		    wr->nset, &key, &wr->violation);
 	if (wr->rc == LT_OK && key.err != LT_OK)
-		refuse(wr, LTPB__REASON_CODE__REASON_TOO_LONG, "", "key", "the key is longer than 256 bytes%s",
-		    "khóa dài hơn 256 byte%s");
+		refuse(wr, LTPB__REASON_CODE__REASON_TOO_LONG, "", "key",
+		    "the key is longer than 256 bytes", "khóa dài hơn 256 byte");
 	if (wr->rc == LT_OK) {
 		memcpy(wr->key_out, key.data, key.len);
 		wr->key_out[key.len] = '\0';
@@ -383,7 +387,8 @@ load_target(struct authoring *w, struct lt_write *wr, struct target *t)
 		return LT_OK;
 	if (rc != LT_OK)
 		return rc;
-	return lt_merge_show(&t->col->rules, lt_buf_slice(&t->row), opening_of, w, w->arena, &t->shown);
+	return lt_merge_show(
+	    &t->col->rules, lt_buf_slice(&t->row), opening_of, w, w->arena, &t->shown);
 }
 
 static void
@@ -429,8 +434,8 @@ part_named(Ltpb__FieldSet *const *part, size_t n, const char *name)
 
 /* A key or unit field among the wanted values must say what the key and unit say. */
 static bool
-names_itself(struct authoring *w, const struct lt_field *f, const Ltpb__FieldSet *fs, Ltpb__FieldSet *const *part,
-    size_t npart)
+names_itself(struct authoring *w, const struct lt_field *f, const Ltpb__FieldSet *fs,
+    Ltpb__FieldSet *const *part, size_t npart)
 {
 	const Ltpb__FieldSet *in_key = f->in_key ? part_named(part, npart, f->rule.name) : NULL;
 
@@ -439,13 +444,13 @@ names_itself(struct authoring *w, const struct lt_field *f, const Ltpb__FieldSet
 	if (!f->is_unit)
 		return true;
 	return fs->value != NULL && fs->value->v_case == LTPB__VALUE__V_TEXT &&
-	    strcmp(fs->value->text, w->unit->s) == 0;
+	       strcmp(fs->value->text, w->unit->s) == 0;
 }
 
 /* Does this wanted value differ from what stands there? For sets, what it adds and removes goes to out. */
 static int
-wanted_change(struct authoring *w, const struct target *t, const struct lt_field *f, Ltpb__FieldSet *fs,
-    Ltpb__FieldSet **out)
+wanted_change(struct authoring *w, const struct target *t, const struct lt_field *f,
+    Ltpb__FieldSet *fs, Ltpb__FieldSet **out)
 {
 	const struct lt_shown_field *s = shown_field(&t->shown, f->rule.name);
 	Ltpb__FieldSet *copy;
@@ -463,7 +468,9 @@ wanted_change(struct authoring *w, const struct target *t, const struct lt_field
 	if (f->rule.policy != LT_POLICY_SET || fs->value->v_case != LTPB__VALUE__V_SET)
 		return LT_OK;
 	return lt_set_delta(s != NULL && s->value != NULL && s->value->v_case == LTPB__VALUE__V_SET
-	        ? s->value->set : NULL, fs->value->set, w->arena, copy);
+				? s->value->set
+				: NULL,
+	    fs->value->set, w->arena, copy);
 }
 
 static int
@@ -484,15 +491,17 @@ draft_sets(struct authoring *w, struct lt_write *wr, const struct target *t, str
 		const struct lt_field *f = lt_collection_field(t->col, wr->set[i]->name);
 
 		if (f == NULL) {
-			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->set[i]->name, "unknown_field",
-			    "the collection has no field '%s'", "bộ dữ liệu không có trường '%s'");
+			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->set[i]->name,
+			    "unknown_field", "the collection has no such field",
+			    "bộ dữ liệu không có trường này");
 			break;
 		}
 		if (f->in_key || f->is_unit) {
 			if (!names_itself(w, f, wr->set[i], part, npart))
-				refuse(wr, LTPB__REASON_CODE__REASON_UNIT_FIELD, f->rule.name, "unit_field",
-				    "field '%s' says another unit or key than the record's",
-				    "trường '%s' khác với đơn vị hoặc khóa của bản ghi");
+				refuse(wr, LTPB__REASON_CODE__REASON_UNIT_FIELD, f->rule.name,
+				    "unit_field",
+				    "the field says another unit or key than the record's",
+				    "trường khác với đơn vị hoặc khóa của bản ghi");
 			continue;
 		}
 		wr->rc = lt_field_check(f, wr->set[i], &wr->violation);
@@ -523,8 +532,9 @@ draft_clears(struct authoring *w, struct lt_write *wr, const struct target *t, s
 		const struct lt_field *f = lt_collection_field(t->col, wr->clear[i]);
 
 		if (f == NULL || f->in_key || f->is_unit)
-			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->clear[i], "unknown_field",
-			    "field '%s' cannot be cleared", "không thể xóa trường '%s'");
+			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->clear[i],
+			    "unknown_field", "this field cannot be cleared",
+			    "không thể xóa trường này");
 		else if (shown_field(&t->shown, f->rule.name) != NULL)
 			d->cleared[d->ncleared++] = wr->clear[i];
 	}
@@ -559,12 +569,19 @@ draft_actor(struct authoring *w, const struct lt_write *wr, struct lt_draft *d)
 
 /* What admission would say, so that nothing is ever signed that would be refused. *size: about how many bytes. */
 static int
-admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, enum lt_lane lane, size_t *size)
+admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, enum lt_lane lane,
+    size_t *size)
 {
 	struct lt_writer_info who = { *w->unit, lane, w->a->by_hub, w->a->province };
-	struct lt_seal seal = { .federation = w->a->federation, .unit = *w->unit, .seq = 1, .stamp = 1,
-		.catalogue_version = lt_catalogue_version(w->cat), .key_no = w->a->key_no, .key = w->a->key,
-		.ndraft = 1, .draft = d };
+	struct lt_seal seal = { .federation = w->a->federation,
+		.unit = *w->unit,
+		.seq = 1,
+		.stamp = 1,
+		.catalogue_version = lt_catalogue_version(w->cat),
+		.key_no = w->a->key_no,
+		.key = w->a->key,
+		.ndraft = 1,
+		.draft = d };
 	struct lt_changeset cs;
 	struct lt_field_set *opened;
 	struct lt_buf bytes;
@@ -587,7 +604,8 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 	} else if (rc == LT_OK) {
 		for (i = 0; i < cs.nopening; i++)
 			opened[i] = cs.opening[i].field;
-		wr->rc = lt_admit_change(w->cat, &who, &cs.change[0], opened, cs.nopening, &wr->violation);
+		wr->rc = lt_admit_change(
+		    w->cat, &who, &cs.change[0], opened, cs.nopening, &wr->violation);
 		*size = bytes.len;
 	}
 	lt_buf_fini(&bytes);
@@ -612,7 +630,8 @@ gathered(const struct authoring *w, const struct lt_write *wr)
 }
 
 static int
-gather(struct authoring *w, enum lt_lane lane, struct lt_write *wr, const struct lt_draft *d, size_t size)
+gather(struct authoring *w, enum lt_lane lane, struct lt_write *wr, const struct lt_draft *d,
+    size_t size)
 {
 	struct group **g = &w->lane[lane - 1];
 	int rc;
@@ -621,7 +640,8 @@ gather(struct authoring *w, enum lt_lane lane, struct lt_write *wr, const struct
 		*g = lt_arena_alloc(w->arena, sizeof(**g));
 	if (*g == NULL)
 		return LT_E_NOMEM;
-	if ((*g)->n == GROUP_CHANGES_MAX || ((*g)->n != 0 && (*g)->bytes + size > GROUP_BYTES_MAX)) {
+	if ((*g)->n == GROUP_CHANGES_MAX ||
+	    ((*g)->n != 0 && (*g)->bytes + size > GROUP_BYTES_MAX)) {
 		rc = flush_lane(w, lane);
 		if (rc != LT_OK)
 			return rc;
@@ -649,8 +669,9 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 		return LT_OK;
 	}
 	if (!wr->builtin)
-		wr->rc = lt_write_check(t->col, wr->writer, &t->shown, (const Ltpb__FieldSet *const *)wr->set,
-		    wr->nset, (const char *const *)wr->clear, wr->nclear, wr->is_delete, &wr->violation);
+		wr->rc = lt_write_check(t->col, wr->writer, &t->shown,
+		    (const Ltpb__FieldSet *const *)wr->set, wr->nset,
+		    (const char *const *)wr->clear, wr->nclear, wr->is_delete, &wr->violation);
 	if (wr->rc != LT_OK)
 		return LT_OK;
 	rc = wr->is_delete ? LT_OK : draft_sets(w, wr, t, d);
@@ -684,8 +705,9 @@ write_one(struct authoring *w, struct lt_write *wr)
 
 	t.col = lt_catalogue_find(w->cat, wr->collection);
 	if (t.col == NULL) {
-		refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_COLLECTION, wr->collection, "unknown_collection",
-		    "the catalogue has no collection '%s'", "danh mục không có bộ dữ liệu '%s'");
+		refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_COLLECTION, wr->collection,
+		    "unknown_collection", "the catalogue has no such collection",
+		    "danh mục không có bộ dữ liệu này");
 		return LT_OK;
 	}
 	rc = resolve_key(w, t.col, wr);
@@ -719,8 +741,15 @@ lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct l
     const struct lt_catalogue *cat, const struct lt_unit *unit, struct lt_write *writes, size_t n,
     struct lt_arena *arena, lt_made_fn *after_append, void *ctx, struct lt_err *err)
 {
-	struct authoring w = { .log = log, .derived = derived, .a = a, .cat = cat, .unit = unit,
-		.arena = arena, .after_append = after_append, .ctx = ctx, .err = err };
+	struct authoring w = { .log = log,
+		.derived = derived,
+		.a = a,
+		.cat = cat,
+		.unit = unit,
+		.arena = arena,
+		.after_append = after_append,
+		.ctx = ctx,
+		.err = err };
 	size_t i;
 	int rc = LT_OK;
 

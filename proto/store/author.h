@@ -29,25 +29,25 @@ struct lt_author {
 /* One thing asked for. Borrowed; the result members are set by lt_author_write(). */
 struct lt_write {
 	const char *collection;
-	const char *key;            /* "" or NULL: built from the key fields in set */
+	const char *key; /* "" or NULL: built from the key fields in set */
 	size_t nset;
-	Ltpb__FieldSet **set;       /* wanted values; key and unit fields allowed if they agree */
+	Ltpb__FieldSet **set; /* wanted values; key and unit fields allowed if they agree */
 	size_t nclear;
 	char **clear;
 	bool is_delete;
 	bool if_revision;
-	struct lt_slice revision;   /* empty with if_revision: must not exist */
-	const char *actor;          /* "" or NULL: none */
-	unsigned writer;            /* one LT_WRITER_ bit */
-	bool builtin;               /* acts: no record checks */
+	struct lt_slice revision; /* empty with if_revision: must not exist */
+	const char *actor; /* "" or NULL: none */
+	unsigned writer; /* one LT_WRITER_ bit */
+	bool builtin; /* acts: no record checks */
 	/* results */
-	int rc;                     /* LT_OK, LT_E_REFUSED (violation), LT_E_CONFLICT (revision), LT_E_NOTFOUND (delete),
+	int rc; /* LT_OK, LT_E_REFUSED (violation), LT_E_CONFLICT (revision), LT_E_NOTFOUND (delete),
 	                             * LT_E_TOOBIG */
 	struct lt_violation violation;
 	char key_out[LT_KEY_MAX + 1];
-	bool unchanged;             /* stood there already: nothing made */
+	bool unchanged; /* stood there already: nothing made */
 	bool created;
-	struct lt_dot dot;          /* where it stands, unless unchanged */
+	struct lt_dot dot; /* where it stands, unless unchanged */
 };
 
 /* A change-set that was made. Slices live in the arena. */

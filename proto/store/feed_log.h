@@ -14,11 +14,11 @@
 #include "lienthong/v1/trust.pb-c.h"
 
 struct lt_head {
-	uint64_t seq;         /* 0: the feed is not here */
+	uint64_t seq; /* 0: the feed is not here */
 	struct lt_hash hash;
-	uint64_t stamp;       /* as signed */
-	uint64_t effective;   /* effective stamp of the last judged change-set */
-	uint64_t judged;      /* verdict known up to here */
+	uint64_t stamp; /* as signed */
+	uint64_t effective; /* effective stamp of the last judged change-set */
+	uint64_t judged; /* verdict known up to here */
 	uint32_t key_no;
 	uint64_t last_position;
 };
@@ -26,7 +26,7 @@ struct lt_head {
 /* One stored change-set. Slices borrow from the transaction. */
 struct lt_entry {
 	uint64_t position;
-	uint64_t arrival_ms;  /* wall clock of this machine when it came */
+	uint64_t arrival_ms; /* wall clock of this machine when it came */
 	struct lt_unit unit;
 	struct lt_slice changeset; /* ChangeSet without openings */
 };
@@ -43,24 +43,24 @@ struct lt_judgement {
 };
 
 /* Head of a feed; *head zeroed (seq 0) and LT_OK when the feed is not here. */
-int lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    struct lt_head *head);
+int lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, struct lt_head *head);
 
 /* Append a parsed change-set whose chain the caller has verified in this transaction
  * (asserted: seq is head + 1). Openings go to their table. *position is set.
  * LT_E_NOSPACE and other store errors: the transaction must be given up. */
-int lt_feed_log_append(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
-    uint64_t *position);
+int lt_feed_log_append(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position);
 
 /* Last position, 0 for an empty log. */
 int lt_feed_log_last(struct lt_kv_txn *txn, uint64_t *position);
 int lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out);
 /* LT_E_NOTFOUND. */
-int lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, uint64_t *position);
+int lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, uint64_t *position);
 /* hash(seq) of a stored change-set, computed from its header (seq 0: zeros). */
-int lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, struct lt_hash *hash);
+int lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, struct lt_hash *hash);
 
 /* Every feed, or those of one unit (NULL: all), in key order. fn returns LT_OK to go on, anything else stops and is
  * returned; it must not write to the transaction. */
@@ -72,11 +72,12 @@ int lt_feed_log_each(struct lt_kv_txn *txn, const struct lt_unit *unit, lt_feed_
  * (a later seq, or one not here: LT_E_GAP; an earlier one: replaces the judgement, the mark stays). effective is
  * the effective stamp. Trivial judgements (all accepted, not clamped) take no row.
  * LT_E_INVALID: refused or held dots not strictly rising by index. */
-int lt_feed_log_judge(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, uint64_t position, uint64_t effective, const struct lt_judgement *j);
+int lt_feed_log_judge(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, uint64_t position, uint64_t effective,
+    const struct lt_judgement *j);
 /* LT_OK with an empty one when nothing is stored. */
-int lt_feed_log_judgement(struct lt_kv_txn *txn, uint64_t position, struct lt_arena *arena,
-    struct lt_judgement *out);
+int lt_feed_log_judgement(
+    struct lt_kv_txn *txn, uint64_t position, struct lt_arena *arena, struct lt_judgement *out);
 bool lt_judgement_refuses(const struct lt_judgement *j, uint32_t index, Ltpb__ReasonCode *reason);
 bool lt_judgement_holds(const struct lt_judgement *j, uint32_t index);
 uint64_t lt_judgement_stamp(const struct lt_judgement *j, uint64_t stamp);
@@ -84,7 +85,8 @@ uint64_t lt_judgement_stamp(const struct lt_judgement *j, uint64_t stamp);
 /* Openings at rest. field_set in the arena. salt and leaf: NULL allowed. LT_E_NOTFOUND: withheld here; *leaf then is the
  * leaf kept in its place, or zeros when there is none. */
 int lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
-    struct lt_arena *arena, struct lt_slice *field_set, uint8_t salt[LT_SALT_LEN], struct lt_hash *leaf);
+    struct lt_arena *arena, struct lt_slice *field_set, uint8_t salt[LT_SALT_LEN],
+    struct lt_hash *leaf);
 /* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened, else its
  * leaf. may NULL: all. With the seed when nothing is withheld and it is here. Without openings when none are here.
  * Appended to out. LT_E_CORRUPT: some are missing. */

@@ -18,10 +18,10 @@
 struct lt_projection;
 
 struct lt_projection_options {
-	struct lt_kv_txn *log;       /* feeds and openings */
-	struct lt_kv_txn *derived;   /* the write transaction; may be the same as log */
+	struct lt_kv_txn *log; /* feeds and openings */
+	struct lt_kv_txn *derived; /* the write transaction; may be the same as log */
 	const struct lt_catalogue *catalogue; /* policies, indexes */
-	struct lt_unit province;     /* its records are the hub's own */
+	struct lt_unit province; /* its records are the hub's own */
 	bool overlay;
 };
 
@@ -29,11 +29,11 @@ int lt_projection_begin(const struct lt_projection_options *o, struct lt_project
 
 /* One accepted change of a stored change-set. position: of the entry. Collections that the catalogue does not
  * know: LT_E_UNKNOWN (hold and retry with a newer catalogue). Copies what it keeps. */
-int lt_projection_add(struct lt_projection *p, const struct lt_unit *unit, const struct lt_merge_change *mc,
-    uint64_t position);
+int lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position);
 /* History only: a change that was refused or is held. The catalogue need not know its collection. */
-int lt_projection_note(struct lt_projection *p, const struct lt_unit *unit, const struct lt_merge_change *mc,
-    uint64_t position);
+int lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position);
 /* Node: an own change not judged yet: history and overlay entry, shown through the overlay. */
 int lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position);
@@ -43,8 +43,8 @@ int lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
 /* Recompute a record's row from its history (after a ruling, or to check): history, judgements and changes are
  * read again. by_hub(ctx, author) tells who is a hub. */
 typedef bool lt_by_hub_fn(void *ctx, const struct lt_id *author);
-int lt_projection_rebuild(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
-    const char *key, lt_by_hub_fn *by_hub, void *ctx);
+int lt_projection_rebuild(struct lt_projection *p, const char *collection,
+    const struct lt_unit *unit, const char *key, lt_by_hub_fn *by_hub, void *ctx);
 
 /* Write everything. touched (NULL allowed) is told each record whose row or shown value changed. The batch is spent
  * also on failure: give the transaction up. */
@@ -60,8 +60,8 @@ int lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct
     const struct lt_unit *province, const char *collection, const char *unit, const char *key,
     struct lt_buf *out);
 /* The shown record as stored: Record with every field, no delivery. In the arena. LT_E_NOTFOUND (also when deleted). */
-int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *unit, const char *key,
-    struct lt_arena *arena, Ltpb__Record **out);
+int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, struct lt_arena *arena, Ltpb__Record **out);
 /* Revision of a visible row (FORMAT.md 5.4). */
 void lt_record_revision(struct lt_slice row, uint8_t out[16]);
 
@@ -73,13 +73,15 @@ int lt_record_each(struct lt_kv_txn *derived, const char *collection, const char
 /* Walk index entries of a field with value bytes in [from, to) (FORMAT.md 9.4; empty to: to the end), value order.
  * fn gets the rk of each. after: a whole index key to start behind. descending: from the end. */
 typedef int lt_index_fn(void *ctx, struct lt_slice index_key, struct lt_slice rk);
-int lt_index_each(struct lt_kv_txn *derived, const char *collection, const char *field, struct lt_slice from,
-    struct lt_slice to, struct lt_slice after, bool descending, lt_index_fn *fn, void *ctx);
+int lt_index_each(struct lt_kv_txn *derived, const char *collection, const char *field,
+    struct lt_slice from, struct lt_slice to, struct lt_slice after, bool descending,
+    lt_index_fn *fn, void *ctx);
 /* History of a record: dots with positions, in (feed, seq, index) order. */
 typedef int lt_history_fn(void *ctx, const struct lt_dot *dot, uint64_t position);
-int lt_history_each(struct lt_kv_txn *derived, const char *collection, const char *unit, const char *key,
-    lt_history_fn *fn, void *ctx);
+int lt_history_each(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, lt_history_fn *fn, void *ctx);
 /* Short form of the digest of (unit, collection) (FORMAT.md 5.3). */
-int lt_digest_short(struct lt_kv_txn *derived, const char *collection, const char *unit, uint8_t out[16]);
+int lt_digest_short(
+    struct lt_kv_txn *derived, const char *collection, const char *unit, uint8_t out[16]);
 
 #endif

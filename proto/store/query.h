@@ -18,9 +18,11 @@ struct lt_sight {
 	/* May the asker see records of this unit in this collection at all? */
 	bool (*unit)(void *ctx, const struct lt_collection *c, const char *unit);
 	/* May the asker see this field there? */
-	bool (*field)(void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f);
+	bool (*field)(
+	    void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f);
 	/* For filters, orders, groups: may the asker see it in every unit that the query can reach? */
-	bool (*field_everywhere)(void *ctx, const struct lt_collection *c, const struct lt_field *f);
+	bool (*field_everywhere)(
+	    void *ctx, const struct lt_collection *c, const struct lt_field *f);
 	void *ctx;
 };
 
@@ -39,14 +41,15 @@ struct lt_query {
 /* Codes: LT_E_UNKNOWN (no such collection or field), LT_E_DENIED (a field or everything), LT_E_NOTFOUND (also what one
  * may not see), LT_E_INVALID (with words), LT_E_TOOBIG, LT_E_CORRUPT, LT_E_TIMEOUT, LT_E_CANCELLED.
  * Replies come without freshness; the caller adds it. Key and unit fields stand among the fields. */
-int lt_query_get(const struct lt_query *q, const Ltpb__GetRequest *req, Ltpb__GetReply *reply, struct lt_err *err);
+int lt_query_get(const struct lt_query *q, const Ltpb__GetRequest *req, Ltpb__GetReply *reply,
+    struct lt_err *err);
 int lt_query_list(const struct lt_query *q, const Ltpb__ListRequest *req, Ltpb__ListReply *reply,
     struct lt_err *err);
 int lt_query_aggregate(const struct lt_query *q, const Ltpb__AggregateRequest *req,
     Ltpb__AggregateReply *reply, struct lt_err *err);
 /* author_name(ctx, id) gives the label of an author for people; NULL: hex. */
 typedef const char *lt_author_name_fn(void *ctx, const struct lt_id *author);
-int lt_query_history(const struct lt_query *q, const Ltpb__HistoryRequest *req, lt_author_name_fn *author_name,
-    void *ctx, Ltpb__HistoryReply *reply, struct lt_err *err);
+int lt_query_history(const struct lt_query *q, const Ltpb__HistoryRequest *req,
+    lt_author_name_fn *author_name, void *ctx, Ltpb__HistoryReply *reply, struct lt_err *err);
 
 #endif

@@ -20,17 +20,17 @@ struct lt_principal_key {
 
 struct lt_grant {
 	size_t nverb, nunit, ncollection, nfield;
-	const char **verb;       /* "read", "write", "enrol", "inspect" */
-	const char **unit;       /* codes, or "*" */
+	const char **verb; /* "read", "write", "enrol", "inspect" */
+	const char **unit; /* codes, or "*" */
 	const char **collection; /* ids, or "*" */
-	const char **field;      /* names, or "*" */
+	const char **field; /* names, or "*" */
 };
 
 struct lt_principal {
 	struct lt_id id;
 	Ltpb__Role role;
-	struct lt_unit unit;     /* node: its commune */
-	const char *org;         /* department */
+	struct lt_unit unit; /* node: its commune */
+	const char *org; /* department */
 	const char *label;
 	Ltpb__PrincipalState state;
 	size_t nkey;
@@ -53,7 +53,8 @@ uint64_t lt_registry_generation(const struct lt_registry *r);
 /* NULL when unknown. Borrowed from the snapshot. */
 const struct lt_principal *lt_registry_find(const struct lt_registry *r, const struct lt_id *id);
 /* By an active line key; the principal may be of any state. */
-const struct lt_principal *lt_registry_by_line_key(const struct lt_registry *r, const uint8_t line_key[32]);
+const struct lt_principal *lt_registry_by_line_key(
+    const struct lt_registry *r, const uint8_t line_key[32]);
 const struct lt_principal_key *lt_principal_key(const struct lt_principal *p, uint32_t key_no);
 bool lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author);
 size_t lt_registry_count(const struct lt_registry *r);

@@ -8,10 +8,12 @@
 #include "proto/base/ids.h"
 
 #define LT_TABLES(X) \
-	X(FEED, "feed") X(ENTRY, "entry") X(SEQ, "seq") X(OPENING, "opening") X(JUDGEMENT, "judgement") \
-	X(HELD, "held") X(RECEIPT, "receipt") X(RECORD, "record") X(SHOWN, "shown") X(INDEX, "index") \
-	X(HISTORY, "history") X(DIGEST, "digest") X(OVERLAY, "overlay") X(QUARANTINE, "quarantine") \
-	X(REQUEST, "request") X(ENROL, "enrol") X(FRESH, "fresh") X(CURSOR, "cursor") X(LOCAL, "local")
+	X(FEED, "feed") \
+	X(ENTRY, "entry") X(SEQ, "seq") X(OPENING, "opening") X(JUDGEMENT, "judgement") \
+	    X(HELD, "held") X(RECEIPT, "receipt") X(RECORD, "record") X(SHOWN, "shown") \
+		X(INDEX, "index") X(HISTORY, "history") X(DIGEST, "digest") X(OVERLAY, "overlay") \
+		    X(QUARANTINE, "quarantine") X(REQUEST, "request") X(ENROL, "enrol") \
+			X(FRESH, "fresh") X(CURSOR, "cursor") X(LOCAL, "local")
 
 #define LT_TABLE_ENUM(name, text) LT_T_##name,
 enum lt_table { LT_TABLES(LT_TABLE_ENUM) LT_T_COUNT };
@@ -25,7 +27,7 @@ void lt_key_feed(struct lt_buf *out, const struct lt_unit *unit, const struct lt
 /* rk: collection || 0 || unit || 0 || key. */
 void lt_key_record(struct lt_buf *out, const char *collection, const char *unit, const char *key);
 /* Split an rk; LT_E_CORRUPT. The parts borrow from rk and are not NUL-terminated. */
-int lt_key_record_split(struct lt_slice rk, struct lt_slice *collection, struct lt_slice *unit,
-    struct lt_slice *key);
+int lt_key_record_split(
+    struct lt_slice rk, struct lt_slice *collection, struct lt_slice *unit, struct lt_slice *key);
 
 #endif

@@ -20,8 +20,8 @@ typedef int lt_job_fn(struct lt_kv_txn *txn, void *ctx);
 typedef void lt_done_fn(void *ctx, int rc);
 
 struct lt_writer_options {
-	size_t queue_max;  /* jobs waiting; 0: 4096 */
-	size_t batch_max;  /* jobs a transaction; 0: 1024 */
+	size_t queue_max; /* jobs waiting; 0: 4096 */
+	size_t batch_max; /* jobs a transaction; 0: 1024 */
 	/* Called when a commit failed with anything but LT_E_NOSPACE, before the jobs' done functions:
 	 * the process must stop (never retry a sync). NULL: abort(). */
 	void (*fatal)(void *ctx, int rc);

@@ -1,0 +1,69 @@
+#include "node/service_impl.h"
+
+#include <string.h>
+
+#define CALL_ARENA ((size_t)16 * 1024 * 1024)
+
+struct lt_node_service *lt_the_node_service;
+
+static void
+identify(struct lt_node_service *s, struct lt_asker *who)
+{
+	memset(who, 0, sizeof(*who));
+	who->kind = LT_ASKER_LOCAL;
+	who->unit = lt_node_identity(s->node)->unit;
+}
+
+void
+lt_node_service_authorize(
+    void *ctx, const struct lt_peer *peer, const struct lt_method *method, struct lt_status *status)
+{
+	struct lt_asker who;
+
+	identify(ctx, &who);
+	if (peer->kind == LT_PEER_LOCAL && lt_access_method(&who, (enum lt_verb)method->grant))
+		lt_status_set(status, LT_STATUS_OK, "", "%s", "");
+	else
+		lt_status_set(status, LT_STATUS_PERMISSION_DENIED, "METHOD",
+		    "%s is not called at a node", method->name);
+}
+
+void
+lt_node_call_begin(struct lt_node_call *c, void *closure_data)
+{
+	memset(c, 0, sizeof(*c));
+	c->s = lt_the_node_service;
+	c->call = lt_call_of(closure_data);
+	c->cat = lt_node_catalogue(c->s->node);
+	lt_node_province(c->s->node, &c->province);
+	identify(c->s, &c->who);
+	lt_arena_init(&c->arena, CALL_ARENA);
+}
+
+void
+lt_node_call_end(struct lt_node_call *c)
+{
+	lt_arena_fini(&c->arena);
+	lt_catalogue_unref(c->cat);
+}
+
+void
+lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason)
+{
+	lt_call_failf(c->call, lt_status_from_error(rc), reason, "%s",
+	    c->err.text[0] != '\0' ? c->err.text : lt_strerror(rc));
+}
+
+int
+lt_node_service_add(struct lt_node_service *s, struct lt_server *server, struct lt_err *err)
+{
+	ProtobufCService *all[] = { &lt_node_records_service.base, &lt_node_query_service.base,
+		&lt_node_admin_service.base };
+	size_t i;
+	int rc = LT_OK;
+
+	lt_the_node_service = s;
+	for (i = 0; rc == LT_OK && i < sizeof(all) / sizeof(all[0]); i++)
+		rc = lt_server_add(server, all[i], err);
+	return rc;
+}

@@ -1,0 +1,19 @@
+/* node/service.h - the node's local service over ipc: clerks' programs and ltctl write, read and look. */
+#ifndef LT_NODE_SERVICE_H
+#define LT_NODE_SERVICE_H
+
+#include "node/link.h"
+#include "node/node.h"
+#include "proto/rpc/methods.h"
+
+struct lt_node_service {
+	struct lt_node *node;
+	struct lt_link *link; /* NULL: no line (offline use) */
+};
+
+void lt_node_service_authorize(void *ctx, const struct lt_peer *peer,
+    const struct lt_method *method, struct lt_status *status);
+/* Add Records, Query and Admin. One lt_node_service in a process. */
+int lt_node_service_add(struct lt_node_service *s, struct lt_server *server, struct lt_err *err);
+
+#endif

@@ -1,0 +1,214 @@
+/* node/svc_query.c - a clerk reads: the commune's own records with how far each one got, and what came down. */
+#include "node/service_impl.h"
+#include "proto/store/query.h"
+
+#include <string.h>
+
+struct node_query {
+	struct lt_node_call c;
+	struct lt_kv_txn *txn;
+	struct lt_sight sight;
+	struct lt_query q;
+};
+
+static bool
+sees_unit(void *ctx, const struct lt_collection *col, const char *unit)
+{
+	struct lt_node_call *c = ctx;
+
+	return lt_access_records(&c->who, c->cat, &c->province, col, unit);
+}
+
+static bool
+sees_field(void *ctx, const struct lt_collection *col, const char *unit, const struct lt_field *f)
+{
+	struct lt_node_call *c = ctx;
+
+	return lt_access_field(&c->who, c->cat, &c->province, col, unit, f);
+}
+
+static bool
+sees_field_everywhere(void *ctx, const struct lt_collection *col, const struct lt_field *f)
+{
+	struct lt_node_call *c = ctx;
+	const char *own = lt_node_identity(c->s->node)->unit.s;
+
+	return (!sees_unit(c, col, own) || sees_field(c, col, own, f)) &&
+	       (!sees_unit(c, col, c->province.s) || sees_field(c, col, c->province.s, f));
+}
+
+static int
+tick(void *ctx)
+{
+	struct lt_node_call *c = ctx;
+
+	if (lt_call_cancelled(c->call))
+		return LT_E_CANCELLED;
+	return lt_call_left_ms(c->call) <= 0 ? LT_E_TIMEOUT : LT_OK;
+}
+
+static int
+begin(struct node_query *x, void *data)
+{
+	int rc;
+
+	memset(x, 0, sizeof(*x));
+	lt_node_call_begin(&x->c, data);
+	rc = lt_kv_begin_read(lt_node_kv(x->c.s->node), &x->txn);
+	x->sight.unit = sees_unit;
+	x->sight.field = sees_field;
+	x->sight.field_everywhere = sees_field_everywhere;
+	x->sight.ctx = &x->c;
+	x->q.log = x->q.derived = x->txn;
+	x->q.catalogue = x->c.cat;
+	x->q.province = x->c.province;
+	x->q.sight = &x->sight;
+	x->q.tick = tick;
+	x->q.tick_ctx = &x->c;
+	x->q.arena = &x->c.arena;
+	return rc;
+}
+
+static void
+end(struct node_query *x)
+{
+	lt_kv_abort(x->txn);
+	lt_node_call_end(&x->c);
+}
+
+/* Saved, sent, receipted or refused: for records of this commune. */
+static int
+tell_delivery(struct node_query *x, size_t n, Ltpb__Record **rec)
+{
+	const char *own = lt_node_identity(x->c.s->node)->unit.s;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < n; i++)
+		if (strcmp(rec[i]->unit, own) == 0)
+			rc = lt_node_delivery(x->c.s->node, x->txn, rec[i]->collection, rec[i]->key,
+			    lt_link_sent, x->c.s->link, &rec[i]->delivery, &rec[i]->reason);
+	return rc;
+}
+
+static void
+get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Closure closure,
+    void *data)
+{
+	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
+	Ltpb__GetRequest own = *req;
+	struct node_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (own.unit[0] == '\0')
+		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
+	if (rc == LT_OK)
+		rc = lt_query_get(&x.q, &own, &r, &x.c.err);
+	if (rc == LT_OK)
+		rc = tell_delivery(&x, 1, &r.record);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "QUERY");
+	end(&x);
+}
+
+static void
+list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply_Closure closure,
+    void *data)
+{
+	Ltpb__ListReply r = LTPB__LIST_REPLY__INIT;
+	struct node_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_list(&x.q, req, &r, &x.c.err);
+	if (rc == LT_OK)
+		rc = tell_delivery(&x, r.n_record, r.record);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "QUERY");
+	end(&x);
+}
+
+static void
+aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
+    Ltpb__AggregateReply_Closure closure, void *data)
+{
+	Ltpb__AggregateReply r = LTPB__AGGREGATE_REPLY__INIT;
+	struct node_query x;
+	int rc = begin(&x, data);
+
+	(void)service;
+	if (rc == LT_OK)
+		rc = lt_query_aggregate(&x.q, req, &r, &x.c.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "QUERY");
+	end(&x);
+}
+
+struct naming {
+	struct lt_registry *reg;
+};
+
+static const char *
+author_name(void *ctx, const struct lt_id *author)
+{
+	const struct naming *n = ctx;
+	const struct lt_principal *p = lt_registry_find(n->reg, author);
+
+	if (p == NULL)
+		return NULL;
+	return p->label[0] != '\0' ? p->label : p->unit.s;
+}
+
+static void
+history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
+    Ltpb__HistoryReply_Closure closure, void *data)
+{
+	Ltpb__HistoryReply r = LTPB__HISTORY_REPLY__INIT;
+	Ltpb__HistoryRequest own = *req;
+	struct node_query x;
+	struct naming n;
+	int rc = begin(&x, data);
+
+	(void)service;
+	n.reg = lt_node_registry(x.c.s->node);
+	if (own.unit[0] == '\0')
+		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
+	if (rc == LT_OK)
+		rc = lt_query_history(&x.q, &own, author_name, &n, &r, &x.c.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "QUERY");
+	end(&x);
+	lt_registry_unref(n.reg);
+}
+
+static void
+freshness(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
+    Ltpb__FreshnessReply_Closure closure, void *data)
+{
+	struct lt_node_call c;
+
+	(void)service;
+	(void)req;
+	(void)closure;
+	lt_node_call_begin(&c, data);
+	lt_call_failf(c.call, LT_STATUS_UNIMPLEMENTED, "FRESHNESS",
+	    "how fresh the province is, the hub knows; ask there");
+	lt_node_call_end(&c);
+}
+
+Ltpb__Query_Service lt_node_query_service = { .base = LTPB__QUERY__BASE_INIT,
+	.get = get,
+	.list = list,
+	.aggregate = aggregate,
+	.history = history,
+	.freshness = freshness };

@@ -1,0 +1,229 @@
+/* node/svc_records.c - a clerk writes: put, delete, import. Never waits for the line. */
+#include "node/service_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool
+may_write(struct lt_node_call *c, const char *collection, const char *unit, unsigned *writer)
+{
+	const struct lt_identity *id = lt_node_identity(c->s->node);
+	const struct lt_collection *col = lt_catalogue_find(c->cat, collection);
+
+	if (lt_catalogue_version(c->cat) == 0) {
+		lt_call_failf(c->call, LT_STATUS_UNAVAILABLE, "NO_CATALOGUE",
+		    "the catalogue has not come down from the hub yet; connect once, then write");
+		return false;
+	}
+	if (unit[0] != '\0' && strcmp(unit, id->unit.s) != 0) {
+		lt_call_failf(c->call, LT_STATUS_PERMISSION_DENIED, "FOREIGN_UNIT",
+		    "this node writes for unit %s, not for %.16s", id->unit.s, unit);
+		return false;
+	}
+	if (col == NULL) {
+		lt_call_failf(c->call, LT_STATUS_INVALID_ARGUMENT, "UNKNOWN_COLLECTION",
+		    "the catalogue has no collection '%.64s'", collection);
+		return false;
+	}
+	if (!lt_access_write(&c->who, c->cat, &c->province, col, id->unit.s, writer)) {
+		lt_call_failf(c->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
+		    "a commune does not write '%.64s'", collection);
+		return false;
+	}
+	return true;
+}
+
+static void
+fail_write(struct lt_node_call *c, int rc, const struct lt_write *w)
+{
+	struct lt_status st;
+
+	if (rc != LT_OK) {
+		lt_node_call_fail(c, rc, "WRITE");
+		return;
+	}
+	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
+	    "%s", w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
+	(void)snprintf(st.field, sizeof(st.field), "%s", w->violation.field);
+	(void)snprintf(st.rule, sizeof(st.rule), "%s", w->violation.rule);
+	lt_call_fail(c->call, &st);
+}
+
+static void
+answer_write(struct lt_node_call *c, struct lt_write *w, Ltpb__PutReply_Closure closure, void *data)
+{
+	const struct lt_identity *id = lt_node_identity(c->s->node);
+	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
+	struct lt_kv_txn *txn;
+	struct lt_buf row;
+	uint8_t rev[16];
+
+	lt_buf_init(&row, LT_RECORD_MAX * 8);
+	if (lt_kv_begin_read(lt_node_kv(c->s->node), &txn) == LT_OK) {
+		if (lt_record_row(txn, txn, c->cat, &c->province, w->collection, id->unit.s,
+			w->key_out, &row) == LT_OK) {
+			lt_record_revision(lt_buf_slice(&row), rev);
+			r.revision.data = rev;
+			r.revision.len = sizeof(rev);
+		}
+		lt_kv_abort(txn);
+	}
+	lt_buf_fini(&row);
+	r.unit = (char *)id->unit.s;
+	r.key = w->key_out;
+	r.unchanged = w->unchanged;
+	if (!w->unchanged) {
+		r.feed.data = w->dot.feed.b;
+		r.feed.len = LT_FEED_LEN;
+		r.seq = w->dot.seq;
+		r.index = w->dot.index;
+	}
+	closure(&r, data);
+}
+
+static void
+write_one(struct lt_node_call *c, struct lt_write *w, const ProtobufCBinaryData *request_id,
+    Ltpb__PutReply_Closure closure, void *data)
+{
+	bool again = false;
+	int rc;
+
+	if (request_id->len != 0 && request_id->len != 16) {
+		lt_call_failf(
+		    c->call, LT_STATUS_INVALID_ARGUMENT, "REQUEST_ID", "a request id has 16 bytes");
+		return;
+	}
+	rc = lt_node_write(c->s->node, w, 1, request_id->len == 16 ? request_id->data : NULL,
+	    &again, &c->arena, &c->err);
+	/* Sent twice, a delete has the effect of one. */
+	if (rc == LT_OK && w->is_delete && w->rc == LT_E_NOTFOUND) {
+		w->rc = LT_OK;
+		w->unchanged = true;
+	}
+	if (rc == LT_OK && w->rc == LT_OK)
+		answer_write(c, w, closure, data);
+	else
+		fail_write(c, rc, w);
+}
+
+static void
+put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure,
+    void *data)
+{
+	struct lt_write w = { .collection = req->collection,
+		.key = req->key,
+		.nset = req->n_field,
+		.set = req->field,
+		.nclear = req->n_clear,
+		.clear = req->clear,
+		.if_revision = req->if_revision,
+		.actor = req->actor };
+	struct lt_node_call c;
+
+	(void)service;
+	lt_node_call_begin(&c, data);
+	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	if (may_write(&c, req->collection, req->unit, &w.writer))
+		write_one(&c, &w, &req->request_id, closure, data);
+	lt_node_call_end(&c);
+}
+
+static void
+delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
+    Ltpb__PutReply_Closure closure, void *data)
+{
+	struct lt_write w = { .collection = req->collection,
+		.key = req->key,
+		.is_delete = true,
+		.if_revision = req->if_revision,
+		.actor = req->actor };
+	struct lt_node_call c;
+
+	(void)service;
+	lt_node_call_begin(&c, data);
+	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	if (may_write(&c, req->collection, req->unit, &w.writer))
+		write_one(&c, &w, &req->request_id, closure, data);
+	lt_node_call_end(&c);
+}
+
+static Ltpb__ImportRowReply *
+row_reply(struct lt_node_call *c, const struct lt_write *w, uint32_t row)
+{
+	Ltpb__ImportRowReply *r = lt_arena_alloc(&c->arena, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	ltpb__import_row_reply__init(r);
+	r->row = row;
+	r->key = (char *)w->key_out;
+	if (w->rc == LT_OK) {
+		r->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
+			    : w->created ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
+					 : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
+		return r;
+	}
+	r->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
+	r->field = (char *)w->violation.field;
+	r->rule = (char *)w->violation.rule;
+	r->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi
+								 : lt_strerror(w->rc));
+	return r;
+}
+
+static int
+import_rows(
+    struct lt_node_call *c, const Ltpb__ImportRequest *req, unsigned writer, Ltpb__ImportReply *r)
+{
+	struct lt_write *w = lt_arena_alloc(&c->arena, req->n_row * sizeof(*w));
+	size_t i;
+	int rc;
+
+	r->row = lt_arena_alloc(&c->arena, req->n_row * sizeof(*r->row));
+	if (w == NULL || r->row == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < req->n_row; i++) {
+		w[i].collection = req->collection;
+		w[i].key = req->row[i]->key;
+		w[i].nset = req->row[i]->n_field;
+		w[i].set = req->row[i]->field;
+		w[i].actor = req->actor;
+		w[i].writer = writer;
+	}
+	rc = lt_node_write(c->s->node, w, req->n_row, NULL, NULL, &c->arena, &c->err);
+	for (i = 0; rc == LT_OK && i < req->n_row; i++) {
+		r->row[i] = row_reply(c, &w[i], req->row[i]->row);
+		if (r->row[i] == NULL)
+			return LT_E_NOMEM;
+		r->n_row = i + 1;
+	}
+	return rc;
+}
+
+static void
+import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
+    Ltpb__ImportReply_Closure closure, void *data)
+{
+	Ltpb__ImportReply r = LTPB__IMPORT_REPLY__INIT;
+	struct lt_node_call c;
+	unsigned writer;
+	int rc;
+
+	(void)service;
+	lt_node_call_begin(&c, data);
+	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
+		lt_call_failf(c.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
+		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
+	} else if (may_write(&c, req->collection, req->unit, &writer)) {
+		rc = import_rows(&c, req, writer, &r);
+		if (rc == LT_OK)
+			closure(&r, data);
+		else
+			lt_node_call_fail(&c, rc, "IMPORT");
+	}
+	lt_node_call_end(&c);
+}
+
+Ltpb__Records_Service lt_node_records_service = {
+	.base = LTPB__RECORDS__BASE_INIT, .put = put, .delete = delete_record, .import = import
+};
