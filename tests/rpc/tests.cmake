@@ -18,3 +18,9 @@ add_library(lt_test_rpc STATIC rpc/fixture.c)
 target_link_libraries(lt_test_rpc PUBLIC lt_test_echo lt_rpc PkgConfig::CMOCKA PRIVATE lt_build)
 lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc hostile LIBS lt_test_rpc TIMEOUT 120)
+
+# A second implementation talks to ours, in both roles.
+add_executable(rpc_peer_server rpc/peer_server.c)
+target_link_libraries(rpc_peer_server PRIVATE lt_rpc lt_build)
+add_test(NAME rpc.peer COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/rpc/peer.py $<TARGET_FILE:rpc_peer_server>)
+set_tests_properties(rpc.peer PROPERTIES TIMEOUT 120 LABELS rpc)
