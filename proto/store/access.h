@@ -1,11 +1,17 @@
 /* proto/store/access.h - one place answers: may this principal do this, on this unit, this collection,
  * these fields? Default deny. Pure: registry snapshot, catalogue and the question; any thread.
  *
- * Rules, in the catalogue's words (readers_rule): a department in readers sees the fields with personal none; owner departments also
- * basic and sensitive; ubnd_tinh, van_phong_ubnd and thanh_tra see none and basic of every collection; the commune that
- * owns a record sees all of it; every commune of the province sees personal none of records owned by the province;
- * the widest right counts. A department's grants narrow this further, they never widen it. An operator inspects:
- * personal none of everything, and writes for the province through the hub.
+ * Rules, in the catalogue's words (readers_rule): a department in readers sees the fields with personal none; owner
+ * departments also basic and sensitive; ubnd_tinh, van_phong_ubnd and thanh_tra see none and basic of every collection; the
+ * commune that owns a record sees all of it; every commune of the province sees personal none of records owned by the
+ * province; the widest right counts. An organisation that the catalogue does not know sees nothing.
+ *
+ * Operators, and whoever sits at the hub's own machine, see personal none of everything and write for the province through
+ * the hub. Built-in collections (in unit `_`): theirs all; departments `_unit` and `_succession`; communes these and `_catalogue`.
+ *
+ * Grants narrow what departments and operators may, they never widen it; without a grant they may nothing. One grant must give
+ * the verb, the unit, the collection and the field together; "all" (or "*") in a list stands for every one, an
+ * empty list for none.
  */
 #ifndef LT_STORE_ACCESS_H
 #define LT_STORE_ACCESS_H
@@ -34,16 +40,20 @@ struct lt_asker {
 	struct lt_unit unit; /* LOCAL on a node: its commune */
 };
 
-/* May the asker use a method of this verb at all? */
+/* May the asker use a method of this verb at all? (departments and operators: some grant has the verb) */
 bool lt_access_method(const struct lt_asker *who, enum lt_verb verb);
-/* May the asker see anything of this collection's records in this unit? */
+/* May the asker see anything of this collection's records in this unit? unit NULL: in any unit at all. */
 bool lt_access_records(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const char *unit);
 /* May the asker see this field of this collection's records in this unit? */
 bool lt_access_field(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const char *unit,
     const struct lt_field *f);
-/* May the asker write this collection for this unit through this machine? *writer gets the LT_WRITER_ bit. */
+/* For filters, orders and groups over many units: is the field in sight in every unit whose records are? */
+bool lt_access_field_everywhere(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const struct lt_field *f);
+/* May the asker write this collection for this unit through this machine? *writer gets the LT_WRITER_ bit (0 if not).
+ * An operator needs a grant for all fields, as the fields are not looked at here. Built-in collections: never. */
 bool lt_access_write(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const char *unit,
     unsigned *writer);
