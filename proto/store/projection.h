@@ -27,6 +27,10 @@ struct lt_projection_options {
 
 int lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out);
 
+/* LT_E_INVALID from the functions below: a collection that is consumed elsewhere (_verdict), or names over the limits. The
+ * batch stays usable after LT_E_INVALID, LT_E_UNKNOWN and LT_E_TOOBIG (the row would pass LT_RECORD_MAX: the change is not applied and
+ * not in the history); after other errors abort it and the transaction. */
+
 /* One accepted change of a stored change-set. position: of the entry. Collections that the catalogue does not
  * know: LT_E_UNKNOWN (hold and retry with a newer catalogue). Copies what it keeps. */
 int lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
@@ -59,7 +63,8 @@ void lt_projection_abort(struct lt_projection *p);
 int lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
     const struct lt_unit *province, const char *collection, const char *unit, const char *key,
     struct lt_buf *out);
-/* The shown record as stored: Record with every field, no delivery. In the arena. LT_E_NOTFOUND (also when deleted). */
+/* The shown record as stored (FORMAT.md 9.6): Record with every field that has a value, no delivery. Key fields and the unit field
+ * are not among its fields: lt_key_split() and the unit give them. In the arena. LT_E_NOTFOUND (also when deleted). */
 int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *unit,
     const char *key, struct lt_arena *arena, Ltpb__Record **out);
 /* Revision of a visible row (FORMAT.md 5.4). */
@@ -70,7 +75,9 @@ void lt_record_revision(struct lt_slice row, uint8_t out[16]);
 typedef int lt_shown_fn(void *ctx, struct lt_slice rk, struct lt_slice record);
 int lt_record_each(struct lt_kv_txn *derived, const char *collection, const char *unit,
     struct lt_slice after, lt_shown_fn *fn, void *ctx);
-/* Walk index entries of a field with value bytes in [from, to) (FORMAT.md 9.4; empty to: to the end), value order.
+/* Fields that the catalogue marks as indexed, key fields too; not the unit field. An entry tells what the value begins with: the reader compares
+ * texts over 96 bytes itself.
+ * Walk index entries of a field with value bytes in [from, to) (FORMAT.md 9.4; empty to: to the end), value order.
  * fn gets the rk of each. after: a whole index key to start behind. descending: from the end. */
 typedef int lt_index_fn(void *ctx, struct lt_slice index_key, struct lt_slice rk);
 int lt_index_each(struct lt_kv_txn *derived, const char *collection, const char *field,

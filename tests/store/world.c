@@ -2,6 +2,7 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/file.h"
+#include "proto/store/projection.h"
 #include "proto/store/tables.h"
 
 #include <jansson.h>
@@ -161,6 +162,51 @@ world_append(struct lt_kv_txn *txn, struct lt_slice bytes, struct lt_arena *aren
 	ok(lt_feed_log_head(txn, &cs->unit, &cs->feed, &head));
 	ok(lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp));
 	ok(lt_feed_log_append(txn, cs, 1000 + cs->seq, position));
+}
+
+void
+world_publish(struct lt_kv_txn *txn, struct feed *f, const struct lt_catalogue *cat,
+    const struct lt_draft *drafts, size_t n, struct lt_arena *arena)
+{
+	struct lt_projection_options o = { .log = txn, .derived = txn, .catalogue = cat };
+	struct lt_merge_change mc = { .by_hub = true };
+	struct lt_projection *p;
+	struct lt_changeset cs;
+	struct lt_buf b = { 0 };
+	uint64_t position;
+	uint8_t *copy;
+	size_t i;
+
+	ok(lt_unit_set(&o.province, lt_slice_str(WORLD_PROVINCE)));
+	feed_seal(f, f->stamp == 0 ? LT_STAMP(LT_BUILD_FLOOR_MS, 0) : f->stamp + 1, drafts, n, &b);
+	copy = lt_arena_dup(arena, b.data, b.len);
+	world_append(txn, lt_slice(copy, b.len), arena, &cs, &position);
+	lt_buf_fini(&b);
+	ok(lt_projection_begin(&o, &p));
+	for (i = 0; i < cs.nchange; i++) {
+		mc.dot = (struct lt_dot){ cs.feed, cs.seq, (uint32_t)i };
+		mc.stamp = cs.stamp;
+		mc.hash8 = lt_load_u64(cs.hash.b);
+		mc.change = &cs.change[i];
+		ok(lt_projection_add(p, &cs.unit, &mc, position));
+	}
+	ok(lt_projection_flush(p, NULL, NULL));
+}
+
+struct lt_draft
+world_draft(struct lt_arena *arena, const char *collection, const char *key, ...)
+{
+	struct lt_draft d = { .collection = collection };
+	Ltpb__FieldSet *fs;
+	va_list ap;
+
+	d.key = lt_arena_dup(arena, key, strlen(key));
+	d.set = lt_arena_alloc(arena, 16 * sizeof(*d.set));
+	va_start(ap, key);
+	while ((fs = va_arg(ap, Ltpb__FieldSet *)) != NULL)
+		d.set[d.nset++] = fs;
+	va_end(ap);
+	return d;
 }
 
 static Ltpb__FieldSet *

@@ -59,6 +59,12 @@ void feed_seal(
 void world_append(struct lt_kv_txn *txn, struct lt_slice bytes, struct lt_arena *arena,
     struct lt_changeset *cs, uint64_t *position);
 
+/* Seal, append and project as accepted, written by the hub, in one transaction of one environment. */
+void world_publish(struct lt_kv_txn *txn, struct feed *f, const struct lt_catalogue *cat,
+    const struct lt_draft *drafts, size_t n, struct lt_arena *arena);
+/* A draft of a record in `collection` with the fields up to NULL. */
+struct lt_draft world_draft(struct lt_arena *arena, const char *collection, const char *key, ...);
+
 Ltpb__FieldSet *fs_text(struct lt_arena *a, const char *name, const char *text);
 Ltpb__FieldSet *fs_enum(struct lt_arena *a, const char *name, const char *word);
 Ltpb__FieldSet *fs_int(struct lt_arena *a, const char *name, int64_t v);
