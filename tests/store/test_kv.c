@@ -1357,11 +1357,12 @@ a_cut_file_is_refused(void **state)
 		check_cut(f, file, 1, entries, &nrefused);
 		check_cut(f, file, 4095, entries, &nrefused);
 		check_cut(f, file, 8191, entries, &nrefused);
-		/* In the first round the last page was just written, so that every page hurts. */
+		/* In the first round the last page was just written, so that every page hurts; in the
+		 * second the end is free pages, and a daemon must not refuse its store for them. */
 		if (round == 0)
 			assert_int_equal(nrefused, (len / 4096 + 3) * 2);
 		else
-			assert_in_range(nrefused, 60, (len / 4096 + 3) * 2);
+			assert_in_range(nrefused, 60, (len / 4096 + 3) * 2 - 40);
 		for (cut = 1; cut < 4096; cut += 111)
 			check_cut(f, file, len - cut, entries, &nrefused);
 		write_file(f, "data.mdb", file, len);
