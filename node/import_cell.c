@@ -714,6 +714,8 @@ convert_trimmed(struct cell *c, struct lt_arena *arena, Ltpb__Value **out)
 		rc = canonical.err;
 	if (rc == LT_OK && canonical.len > 0)
 		rc = finish_value(c, arena, out);
+	c->out = NULL;
+	c->text = NULL;
 	lt_buf_fini(&text);
 	lt_buf_fini(&canonical);
 	return rc;

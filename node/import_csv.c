@@ -7,6 +7,7 @@
 
 #define READ_BYTES ((size_t)64 * 1024)
 #define FLAWED_CELL_MAX 4096 /* bytes of a record with a flaw that are kept for the person */
+#define MULTI_MIN ((size_t)4096)
 #define SNIFF_LINES 64 /* lines looked at for the separator */
 
 struct lt_csv {
@@ -14,6 +15,7 @@ struct lt_csv {
 	char separator;
 	bool whole_lines, bom, eof, guessed;
 	size_t record_max;
+	size_t multi_max; /* of a record over several lines; see cut_to_first_line() */
 	uint64_t records_max;
 	uint8_t *buf; /* owned; unread bytes are buf[start..end) */
 	size_t cap, start, end;
@@ -163,9 +165,11 @@ step(const struct lt_csv *r, enum state s, int c, bool *bad)
 	}
 }
 
-/* A flawed record is its first physical line only, so that one bad quote does not swallow others. */
+/* A flawed record is its first physical line only, so that one bad quote does not swallow others.
+ * The lines behind it are read again: each such fault halves how far the next one may look, or a
+ * file of bad quotes would cost the square of its length. */
 static void
-cut_to_first_line(struct extent *e, enum lt_csv_flaw flaw)
+cut_to_first_line(struct lt_csv *r, struct extent *e, enum lt_csv_flaw flaw)
 {
 	e->flaw = flaw;
 	if (e->first_next == 0)
@@ -173,6 +177,8 @@ cut_to_first_line(struct extent *e, enum lt_csv_flaw flaw)
 	e->len = e->first;
 	e->next = e->first_next;
 	e->lines = 1;
+	if (r->multi_max / 2 >= MULTI_MIN)
+		r->multi_max /= 2;
 }
 
 /* Find the end of the line that holds offset i, forgetting what does not fit. */
@@ -234,20 +240,21 @@ scan(struct lt_csv *r, struct extent *e)
 			}
 			continue;
 		}
-		if (i >= r->record_max) {
-			cut_to_first_line(e, LT_CSV_TOO_LONG);
+		if (i >= (e->first_next == 0 ? r->record_max : r->multi_max)) {
+			cut_to_first_line(
+			    r, e, e->first_next == 0 ? LT_CSV_TOO_LONG : LT_CSV_OPEN_QUOTE);
 			return e->first_next != 0 ? LT_OK : skip_line(r, e, i);
 		}
 		s = step(r, s, c, &bad);
 		if (bad) {
-			cut_to_first_line(e, LT_CSV_BAD_QUOTE);
+			cut_to_first_line(r, e, LT_CSV_BAD_QUOTE);
 			return e->first_next != 0 ? LT_OK : skip_line(r, e, i);
 		}
 	}
 	e->len = i;
 	e->next = c < 0 ? i : i + n;
 	if (c < 0 && s == QUOTED)
-		cut_to_first_line(e, LT_CSV_OPEN_QUOTE);
+		cut_to_first_line(r, e, LT_CSV_OPEN_QUOTE);
 	return LT_OK;
 }
 
@@ -447,6 +454,7 @@ lt_csv_open(const struct lt_csv_options *opt, struct lt_csv **out, struct lt_err
 	r->separator = opt->separator;
 	r->whole_lines = opt->whole_lines;
 	r->record_max = opt->record_max != 0 ? opt->record_max : LT_CSV_RECORD_MAX;
+	r->multi_max = r->record_max;
 	r->records_max = opt->records_max != 0 ? opt->records_max : LT_CSV_RECORDS_MAX;
 	r->line = 1;
 	rc = read_head(r, err);

@@ -6,7 +6,7 @@
  *
  * A fault never stops the file: the record comes back with a flaw. One quote that is never closed,
  * or one followed by more text, costs only the line it stands on: reading goes on with the next
- * physical line. The file is streamed; memory is bounded by the limits. One thread at a time.
+ * physical line. After several such faults a cell over many lines may be 4 KiB long, no more. The file is streamed; memory is bounded by the limits. One thread at a time.
  */
 #ifndef LT_NODE_IMPORT_CSV_H
 #define LT_NODE_IMPORT_CSV_H
@@ -42,7 +42,7 @@ struct lt_csv_options {
 enum lt_csv_flaw {
 	LT_CSV_GOOD,
 	LT_CSV_TOO_LONG, /* longer than record_max */
-	LT_CSV_OPEN_QUOTE, /* a quoted cell that never ends */
+	LT_CSV_OPEN_QUOTE, /* a quoted cell that never ends, or not within record_max */
 	LT_CSV_BAD_QUOTE, /* text between the closing quote and the separator */
 	LT_CSV_COLUMNS, /* more than LT_CSV_COLUMNS_MAX cells */
 	LT_CSV_NUL, /* NUL bytes; the cells are there, with them */

@@ -122,7 +122,7 @@ read_columns(struct lt_import *im, struct candidate *c, struct lt_arena *scratch
 	memset(im->has_source, 0, sizeof(im->has_source));
 	memset(c, 0, sizeof(*c));
 	im->nignored = 0;
-	im->was_refused = false;
+	im->was_refused = im->reason_last = false;
 	im->ncolumn = im->rec.ncell;
 	for (i = 0; i < im->rec.ncell; i++) {
 		folded = clean(im, im->rec.cell[i], scratch, true);
@@ -135,8 +135,10 @@ read_columns(struct lt_import *im, struct candidate *c, struct lt_arena *scratch
 		if (f >= 0)
 			im->has_source[f] = true;
 		c->matches += f >= 0;
-		if (folds_to(LT_IMPORT_REASON_TITLE, folded))
+		if (folds_to(LT_IMPORT_REASON_TITLE, folded)) {
 			im->was_refused = known = true;
+			im->reason_last = i + 1 == im->rec.ncell;
+		}
 		if (folded.len > 0 && !known)
 			im->ignored[im->nignored++] = im->rec.cell[i];
 	}

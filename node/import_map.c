@@ -119,14 +119,19 @@ take_date_format(struct lt_import_map *m, const char *s)
 static bool
 take_zone(struct lt_import_map *m, const char *s)
 {
-	unsigned h, min;
-	char sign, end;
+	int32_t minutes;
+	size_t i;
 
-	if (strlen(s) != 6 || sscanf(s, "%c%2u:%2u%c", &sign, &h, &min, &end) != 3 || h > 14 ||
-	    min > 59 || (sign != '+' && sign != '-'))
+	if (strlen(s) != 6 || (s[0] != '+' && s[0] != '-') || s[3] != ':')
+		return false;
+	for (i = 1; i < 6; i++)
+		if (i != 3 && (s[i] < '0' || s[i] > '9'))
+			return false;
+	minutes = ((s[1] - '0') * 10 + s[2] - '0') * 60 + (s[4] - '0') * 10 + s[5] - '0';
+	if (minutes > 14 * 60 + 59 || s[4] > '5')
 		return false;
 	m->has_zone = true;
-	m->zone_minutes = (int32_t)(h * 60 + min) * (sign == '-' ? -1 : 1);
+	m->zone_minutes = s[0] == '-' ? -minutes : minutes;
 	return true;
 }
 

@@ -59,7 +59,7 @@ own_columns(const struct lt_import *im)
 {
 	if (im->opt.json_lines)
 		return 1;
-	return im->was_refused && im->ncolumn > 1 ? im->ncolumn - 1 : im->ncolumn;
+	return im->reason_last && im->ncolumn > 1 ? im->ncolumn - 1 : im->ncolumn;
 }
 
 void
@@ -81,7 +81,7 @@ lt_refused_row(struct lt_import *im, const struct lt_import_row *row, struct lt_
 
 	if (rc != LT_OK)
 		return rc;
-	if (im->was_refused && n == im->ncolumn)
+	if (im->reason_last && n == im->ncolumn)
 		n = own_columns(im);
 	put_line(out, cell, n, own_columns(im), row->fault.message_vi);
 	return out->err;
@@ -184,8 +184,9 @@ lt_refused_abort(struct lt_refused *r)
 	if (r == NULL)
 		return;
 	if (r->file != NULL) {
-		fclose(r->file);
-		unlink(r->temp);
+		(void)fclose(r->file); /* thrown away */
+		if (r->temp != NULL)
+			(void)unlink(r->temp);
 	}
 	free(r->path);
 	free(r->temp);

@@ -27,6 +27,7 @@ struct lt_import {
 	struct lt_slice ignored[LT_CSV_COLUMNS_MAX];
 	bool has_source[LT_FIELDS_MAX]; /* by place in col->field: a column or a rule gives it */
 	bool was_refused; /* the file is one of our own files of refused rows */
+	bool reason_last; /* and its last column is our reason */
 	uint64_t header_line, header_record;
 	struct lt_csv_record rec; /* the last one */
 	struct lt_slice cell[LT_CSV_COLUMNS_MAX]; /* its cells in UTF-8, made on demand */

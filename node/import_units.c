@@ -4,6 +4,7 @@
 #include "proto/model/validate.h"
 #include "proto/model/value.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -417,7 +418,7 @@ make_unit(struct maker *m, const struct lt_unit_info *u)
 static int
 make_succession(struct maker *m, const struct lt_succession_info *s)
 {
-	char key[2 * (LT_UNIT_MAX + 1)];
+	char key[2 * (LT_UNIT_MAX + 1)]; /* two codes, a stroke, the end */
 	int rc = put(m, "effective_date", s->effective_date);
 
 	if (rc == LT_OK)
@@ -431,9 +432,8 @@ make_succession(struct maker *m, const struct lt_succession_info *s)
 	if (rc != LT_OK)
 		return rc;
 	/* districts without communes of their own had no commune code */
-	strcpy(key, s->old_code[0] != 0 ? s->old_code : "_");
-	strcat(key, "/");
-	strcat(key, s->new_code);
+	(void)snprintf(
+	    key, sizeof(key), "%s/%s", s->old_code[0] != 0 ? s->old_code : "_", s->new_code);
 	return emit(m, "_", key);
 }
 

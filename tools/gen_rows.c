@@ -3,6 +3,7 @@
 #include "proto/base/ids.h"
 #include "proto/model/value.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ next64(struct rng *r)
 static int
 between(struct rng *r, int lo, int hi)
 {
-	return lo + (int)(next64(r) % (uint64_t)(hi - lo + 1));
+	assert(lo <= hi);
+	return lo + (int)(next64(r) % ((uint64_t)(hi - lo) + 1));
 }
 
 static bool

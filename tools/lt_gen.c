@@ -45,22 +45,30 @@ take_u32(const char *text, uint32_t *out)
 static bool
 take_day(const char *text, int32_t *out)
 {
-	char end;
-	int y, m, d;
+	struct lt_arena arena;
+	Ltpb__Value *v;
+	bool good;
 
-	return strlen(text) == 10 && sscanf(text, "%4d-%2d-%2d%c", &y, &m, &d, &end) == 3 &&
-	       lt_date_to_days(y, m, d, out);
+	lt_arena_init(&arena, 4096);
+	good = lt_value_parse(LT_TYPE_DATE, 0, lt_slice_str(text), &arena, &v, NULL) == LT_OK;
+	if (good)
+		*out = v->date;
+	lt_arena_fini(&arena);
+	return good;
 }
 
 static bool
 take_time(const char *text, uint32_t *out)
 {
-	unsigned h, m;
-	char end;
+	uint64_t h, m;
+	char hour[3] = "";
 
-	if (sscanf(text, "%2u:%2u%c", &h, &m, &end) != 2 || h > 23 || m > 59)
+	if (strlen(text) != 5 || text[2] != ':')
 		return false;
-	*out = h * 60 + m;
+	memcpy(hour, text, 2);
+	if (!take_number(hour, 23, &h) || !take_number(text + 3, 59, &m))
+		return false;
+	*out = (uint32_t)(h * 60 + m);
 	return *out != 0;
 }
 
@@ -95,8 +103,8 @@ static int
 wrong_usage(const char *why)
 {
 	if (why != NULL)
-		fprintf(stderr, "lt-gen: %s\n", why);
-	fputs(usage, stderr);
+		(void)fprintf(stderr, "lt-gen: %s\n", why);
+	(void)fputs(usage, stderr);
 	return 2;
 }
 
@@ -113,7 +121,7 @@ print(const struct lt_gen_options *o, bool dossiers)
 	if (rc == LT_E_USAGE)
 		return wrong_usage(err.text);
 	if (!written)
-		fprintf(stderr, "lt-gen: %s\n", rc != LT_OK ? err.text : strerror(errno));
+		(void)fprintf(stderr, "lt-gen: %s\n", rc != LT_OK ? err.text : strerror(errno));
 	return written ? 0 : 3;
 }
 

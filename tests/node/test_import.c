@@ -1079,6 +1079,37 @@ guard_is_taken_off_again(void **state)
 	lt_import_close(im);
 }
 
+/* A mended file that is refused again has one reason column, the new one; a column of that name elsewhere
+ * is the office's own and stays. */
+static void
+reason_is_replaced_where_it_is_ours(void **state)
+{
+	static const struct {
+		const char *text, *header;
+	} t[] = {
+		{ "household_no;members;Lý do từ chối\nHN00001;x;old\n",
+		    "\"household_no\";\"members\";\"Lý do từ chối\"\r\n\"HN00001\";\"x\";\"" },
+		{ "Lý do từ chối;household_no;members\nold;HN00001;x\n",
+		    "\"Lý do từ chối\";\"household_no\";\"members\";\"Lý do từ "
+		    "chối\"\r\n\"old\";\"HN00001\";\"x\";\"" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct lt_buf out = { 0 };
+		struct lt_import_row row;
+		struct lt_import *im = one_row(t[i].text, NULL, "household_poverty", "16906", &row);
+
+		assert_int_equal(row.result, LT_IMPORT_REJECT);
+		lt_refused_header(im, &out);
+		assert_int_equal(lt_refused_row(im, &row, &out), LT_OK);
+		assert_int_equal(memcmp(out.data + 3, t[i].header, strlen(t[i].header)), 0);
+		lt_import_close(im);
+		lt_buf_fini(&out);
+	}
+}
+
 static void
 nothing_refused_leaves_no_file(void **state)
 {
@@ -1288,6 +1319,7 @@ main(void)
 		cmocka_unit_test(directives_of_one_source),
 		cmocka_unit_test(refused_rows_come_back_and_can_be_mended),
 		cmocka_unit_test(guard_is_taken_off_again),
+		cmocka_unit_test(reason_is_replaced_where_it_is_ours),
 		cmocka_unit_test(nothing_refused_leaves_no_file),
 		cmocka_unit_test(damaged_samples_never_stop_us),
 		cmocka_unit_test(damaged_json_never_stops_us),

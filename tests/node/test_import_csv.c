@@ -232,7 +232,35 @@ length_both_sides_of_the_limit(void **state)
 	lt_buf_fini(&b);
 	expect_lens(lt_slice_str("abcd\nabcde\nabc\n"), 4, "1:4^2!long:5^3:3^");
 	/* a cell that grows over its line: only the first line is lost */
-	expect_lens(lt_slice_str("\"a\nbbb\nccc\nddd"), 6, "1!long:2^2:3^3:3^4:3^");
+	expect_lens(lt_slice_str("\"a\nbbb\nccc\nddd"), 6, "1!open:2^2:3^3:3^4:3^");
+}
+
+/* Every line opens a quote that no line closes: read in time proportional to the file. The test's own time
+ * limit would catch the square (a hundred thousand lines, each looked through to the end). */
+static void
+a_file_of_bad_quotes_ends(void **state)
+{
+	struct lt_csv_options o = { .separator = ';' };
+	struct lt_csv_record rec;
+	struct lt_buf b = { 0 };
+	struct lt_slice s;
+	struct lt_csv *r;
+	size_t n = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100000; i++)
+		lt_buf_str(&b, "x\";\"\n");
+	s = lt_buf_slice(&b);
+	o.source = (struct lt_csv_source){ lt_csv_read_slice, &s };
+	assert_int_equal(lt_csv_open(&o, &r, NULL), LT_OK);
+	while (lt_csv_next(r, &rec, NULL) == LT_OK) {
+		assert_int_equal(rec.flaw, LT_CSV_OPEN_QUOTE);
+		assert_int_equal(rec.line, ++n);
+	}
+	assert_int_equal(n, 100000);
+	lt_csv_close(r);
+	lt_buf_fini(&b);
 }
 
 static void
@@ -493,6 +521,7 @@ main(void)
 		cmocka_unit_test(separator_of_the_named_line),
 		cmocka_unit_test(nul_keeps_its_cells),
 		cmocka_unit_test(length_both_sides_of_the_limit),
+		cmocka_unit_test(a_file_of_bad_quotes_ends),
 		cmocka_unit_test(columns_both_sides_of_the_limit),
 		cmocka_unit_test(records_limit_and_failing_source),
 		cmocka_unit_test(other_files_are_refused_with_advice),

@@ -175,7 +175,7 @@ check_dossier(void *ctx, const struct lt_import_row *row)
 	if (resolved != NULL)
 		assert_true(resolved->timestamp > received &&
 			    lt_days_vietnam(resolved->timestamp) <= t->day);
-	if (returned != NULL)
+	if (returned != NULL && resolved != NULL)
 		assert_true(returned->timestamp > resolved->timestamp);
 	t->online += strncmp(value(row, "submit_channel")->enumeration, "truc_tuyen", 10) == 0;
 	t->overdue += is_open(status) && due < t->day;

@@ -1,1 +1,1 @@
-lt_test(tools gen LIBS lt_node)
+lt_test(tools gen LIBS lt_node TIMEOUT 180)
