@@ -9,9 +9,10 @@
 
 #define LT_TABLES(X) \
 	X(FEED, "feed") \
-	X(ENTRY, "entry") X(SEQ, "seq") X(OPENING, "opening") X(JUDGEMENT, "judgement") \
-	    X(HELD, "held") X(RECEIPT, "receipt") X(RECORD, "record") X(SHOWN, "shown") \
-		X(INDEX, "index") X(HISTORY, "history") X(DIGEST, "digest") X(OVERLAY, "overlay") \
+	X(ENTRY, "entry") \
+	X(SEQ, "seq") X(OPENING, "opening") X(JUDGEMENT, "judgement") X(HELD, "held") \
+	    X(RECEIPT, "receipt") X(RECORD, "record") X(SHOWN, "shown") X(INDEX, "index") \
+		X(HISTORY, "history") X(DIGEST, "digest") X(OVERLAY, "overlay") \
 		    X(QUARANTINE, "quarantine") X(REQUEST, "request") X(ENROL, "enrol") \
 			X(FRESH, "fresh") X(CURSOR, "cursor") X(LOCAL, "local")
 

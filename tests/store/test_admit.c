@@ -30,7 +30,7 @@ enrol(struct fix *f, const struct author *a, const char *role, const char *unit,
 	lt_hex(key, a->id.b, LT_ID_LEN);
 	d[0] = world_draft(&f->arena, "_registry", key, fs_enum(&f->arena, "role", role),
 	    fs_text(&f->arena, "unit", unit), fs_enum(&f->arena, "state", state), NULL);
-	strcat(key, "/1");
+	(void)snprintf(key + 2 * LT_ID_LEN, sizeof(key) - 2 * LT_ID_LEN, "/1");
 	d[1] = world_draft(&f->arena, "_key", key, fs_bytes(&f->arena, "sign_key", a->key.pk, 32),
 	    fs_enum(&f->arena, "state", key_state), NULL);
 	world_publish(f->txn, &f->hub_feed, f->builtin, d, 2, &f->arena);

@@ -33,7 +33,7 @@ static struct lt_projection *
 begin(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, bool overlay)
 {
 	struct lt_projection_options o = { log, derived, cat, h->province, overlay };
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 
 	ok(lt_projection_begin(&o, &p));
 	return p;
@@ -43,7 +43,7 @@ static void
 append(const struct history *h, struct lt_kv_txn *log, size_t i, bool judge)
 {
 	const struct history_set *s = &h->set[i];
-	uint64_t position;
+	uint64_t position = 0;
 
 	ok(lt_feed_log_append(log, &s->cs, 1, &position));
 	if (judge)
@@ -54,7 +54,7 @@ append(const struct history *h, struct lt_kv_txn *log, size_t i, bool judge)
 static uint64_t
 position_of(const struct history *h, struct lt_kv_txn *log, size_t i)
 {
-	uint64_t position;
+	uint64_t position = 0;
 
 	ok(lt_feed_log_find(log, &h->unit, &h->set[i].cs.feed, h->set[i].cs.seq, &position));
 	return position;
@@ -108,7 +108,7 @@ static void
 play_one_env(struct history *h, struct env *e, const size_t *order)
 {
 	struct lt_kv_txn *txn;
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	size_t i = 0, n;
 
 	while (i < h->n) {
@@ -132,7 +132,7 @@ static void
 play_two_env(struct history *h, struct env *log, struct env *derived, const size_t *order)
 {
 	struct lt_kv_txn *lt, *dt;
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	size_t i, n;
 
 	ok(lt_kv_begin_write(log->kv, &lt));
@@ -156,7 +156,7 @@ static void
 rebuild_all(struct history *h, struct env *log, struct env *derived, bool overlay)
 {
 	struct lt_kv_txn *lt, *dt;
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	size_t r, t;
 
 	ok(lt_kv_begin_write(derived->kv, &dt));
@@ -224,7 +224,7 @@ expect_record(void *ctx, struct lt_slice rk, struct lt_slice record)
 
 	(void)rk;
 	assert_non_null(r);
-	expect_number(keys, "no", atoi(r->key + 6), r->key);
+	expect_number(keys, "no", strtoll(r->key + 6, NULL, 10), r->key);
 	for (i = 0; i < r->n_field; i++) {
 		const char *name = r->field[i]->name;
 		const Ltpb__Value *v = r->field[i]->value;
@@ -378,7 +378,7 @@ static void
 one_history(uint64_t seed, bool disk)
 {
 	bool all[SETS_MAX];
-	size_t order[SETS_MAX], i;
+	size_t order[SETS_MAX] = { 0 }, i;
 	struct lt_buf first = { 0 }, other = { 0 };
 	struct env a, log, derived;
 	struct history h;
@@ -469,9 +469,9 @@ static void
 node_history(uint64_t seed, bool disk)
 {
 	bool judged[SETS_MAX] = { false }, unjudged[SETS_MAX] = { false };
-	size_t order[SETS_MAX], i, w = 0, v = 0;
+	size_t order[SETS_MAX] = { 0 }, i, w = 0, v = 0;
 	struct lt_buf want = { 0 }, got = { 0 }, again = { 0 };
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	struct lt_kv_txn *txn;
 	struct env hub, node;
 	struct history h;
@@ -604,7 +604,7 @@ put(struct fix *f, size_t feed, const struct lt_draft *d, size_t n)
 	struct lt_buf b = { 0 };
 	struct told told = { 0 };
 	struct lt_changeset cs;
-	uint64_t position;
+	uint64_t position = 0;
 	uint8_t *copy;
 	size_t i;
 
@@ -710,7 +710,7 @@ withheld(void **state)
 	struct fix *f = *state;
 	struct lt_draft d = draft(f, "17254/1", fs_text(&f->arena, "a", "x"), NULL);
 	struct lt_buf key = { 0 }, value = { 0 };
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	struct told told = { 0 };
 	struct lt_slice v;
 	Ltpb__Record *r;
@@ -970,9 +970,9 @@ static void
 fault_sweep(bool disk)
 {
 	struct lt_buf before = { 0 }, after = { 0 };
-	size_t order[SETS_MAX], i;
+	size_t order[SETS_MAX] = { 0 }, i;
 	struct countdown c = { 0 };
-	struct lt_projection *p;
+	struct lt_projection *p = NULL;
 	struct lt_kv_txn *txn;
 	struct history h;
 	struct env e;
@@ -1091,7 +1091,7 @@ bit_flips(void **state)
 {
 	static const unsigned tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,
 		LT_T_DIGEST };
-	size_t order[SETS_MAX], t, bit, nbits;
+	size_t order[SETS_MAX] = { 0 }, t, bit, nbits;
 	struct lt_buf key = { 0 };
 	struct lt_kv_cursor *c;
 	struct lt_slice k, v;

@@ -53,7 +53,7 @@ key_of(struct fix *f, uint8_t n, const char *behind)
 
 	memset(id.b, n, sizeof(id.b));
 	lt_hex(s, id.b, sizeof(id.b));
-	strcat(s, behind);
+	(void)snprintf(s + 2 * LT_ID_LEN, sizeof(s) - 2 * LT_ID_LEN, "%s", behind);
 	return lt_arena_dup(&f->arena, s, strlen(s));
 }
 
