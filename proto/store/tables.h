@@ -10,11 +10,23 @@
 #define LT_TABLES(X) \
 	X(FEED, "feed") \
 	X(ENTRY, "entry") \
-	X(SEQ, "seq") X(OPENING, "opening") X(JUDGEMENT, "judgement") X(HELD, "held") \
-	    X(RECEIPT, "receipt") X(RECORD, "record") X(SHOWN, "shown") X(INDEX, "index") \
-		X(HISTORY, "history") X(DIGEST, "digest") X(OVERLAY, "overlay") \
-		    X(QUARANTINE, "quarantine") X(REQUEST, "request") X(ENROL, "enrol") \
-			X(FRESH, "fresh") X(CURSOR, "cursor") X(LOCAL, "local")
+	X(SEQ, "seq") \
+	X(OPENING, "opening") \
+	X(JUDGEMENT, "judgement") \
+	X(HELD, "held") \
+	X(RECEIPT, "receipt") \
+	X(RECORD, "record") \
+	X(SHOWN, "shown") \
+	X(INDEX, "index") \
+	X(HISTORY, "history") \
+	X(DIGEST, "digest") \
+	X(OVERLAY, "overlay") \
+	X(QUARANTINE, "quarantine") \
+	X(REQUEST, "request") \
+	X(ENROL, "enrol") \
+	X(FRESH, "fresh") \
+	X(CURSOR, "cursor") \
+	X(LOCAL, "local")
 
 #define LT_TABLE_ENUM(name, text) LT_T_##name,
 enum lt_table { LT_TABLES(LT_TABLE_ENUM) LT_T_COUNT };
