@@ -1,0 +1,53 @@
+/* tests/lib/federation.h - a federation in temporary folders: a hub with its server on loopback and nodes with their links,
+ * all in this process, over real stores and the real line. For tests of what happens between them. */
+#ifndef LT_TESTS_FEDERATION_H
+#define LT_TESTS_FEDERATION_H
+
+#include "hub/service.h"
+#include "node/link.h"
+#include "node/node.h"
+#include "proto/feed/identity.h"
+
+struct fed_node {
+	char dir[256];
+	struct lt_identity *id;
+	struct lt_node *node;
+	struct lt_pool *pool;
+	struct lt_link *link;
+};
+
+struct fed {
+	char dir[256];
+	struct lt_sign_key root;
+	struct lt_identity *hub_id;
+	struct lt_hub *hub;
+	struct lt_enrol *enrol;
+	struct lt_fresh *fresh;
+	struct lt_pool *pool;
+	struct lt_pulls *pulls;
+	struct lt_server *server;
+	struct lt_service service;
+	int port;
+	char address[64];
+	const char *addresses[1];
+};
+
+/* Province 40, the project's catalogue as version 1, a few units. Asserts on failure. */
+void fed_setup(struct fed *f);
+void fed_hub_start(struct fed *f);
+void fed_hub_stop(struct fed *f);
+void fed_teardown(struct fed *f);
+/* Keys and an invitation, approved at once. */
+void fed_node_setup(struct fed *f, struct fed_node *n, const char *unit);
+void fed_node_start(struct fed *f, struct fed_node *n);
+void fed_node_stop(struct fed_node *n);
+void fed_node_teardown(struct fed_node *n);
+/* A dossier of this number, made or changed; returns the write's rc. status NULL: tiep_nhan with every required field. */
+int fed_put_dossier(struct fed_node *n, unsigned number, const char *status, struct lt_dot *dot);
+/* The dossier's text form of a field at the hub; false when it is not there. */
+bool fed_hub_field(
+    struct fed *f, const char *unit, unsigned number, const char *field, char *out, size_t cap);
+/* Ask cond(ctx) until it is true, at most timeout_ms (asserts then, naming what). */
+void fed_wait(bool (*cond)(void *ctx), void *ctx, int timeout_ms, const char *what);
+
+#endif
