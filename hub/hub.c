@@ -55,8 +55,7 @@ batch_committed(void *ctx, size_t njobs)
 		lt_error("the feed log cannot be read after a commit");
 	lt_projector_kick(h);
 	lt_verdicts_kick(h->verdicts);
-	if (h->news != NULL)
-		h->news(h->news_ctx);
+	lt_hub_tell_news(h);
 }
 
 /* ---- snapshots ---- */
@@ -186,6 +185,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	h->clock = o->clock;
 	pthread_mutex_init(&h->mx, NULL);
 	pthread_mutex_init(&h->author_mx, NULL);
+	pthread_mutex_init(&h->news_mx, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&h->cond, &attr);
@@ -235,6 +235,7 @@ lt_hub_close(struct lt_hub *h)
 	pthread_cond_destroy(&h->cond);
 	pthread_mutex_destroy(&h->mx);
 	pthread_mutex_destroy(&h->author_mx);
+	pthread_mutex_destroy(&h->news_mx);
 	free(h);
 }
 
@@ -294,8 +295,19 @@ lt_hub_projected(struct lt_hub *h)
 void
 lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx)
 {
+	pthread_mutex_lock(&h->news_mx);
 	h->news = fn;
 	h->news_ctx = ctx;
+	pthread_mutex_unlock(&h->news_mx);
+}
+
+void
+lt_hub_tell_news(struct lt_hub *h)
+{
+	pthread_mutex_lock(&h->news_mx);
+	if (h->news != NULL)
+		h->news(h->news_ctx);
+	pthread_mutex_unlock(&h->news_mx);
 }
 
 int

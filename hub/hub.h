@@ -46,7 +46,7 @@ uint64_t lt_hub_projected(struct lt_hub *h);
 /* Wait until the derived tables reach the position. LT_E_TIMEOUT. */
 int lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms);
 
-/* Told after commits of the log, on the writer thread, and after the projector moved, on its thread. Short. Set before use. */
+/* Told after commits of the log, on the writer thread, and after the projector moved, on its thread. Short. Once lt_hub_on_news() has returned, the one before is not called any more. */
 typedef void lt_hub_news_fn(void *ctx);
 void lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx);
 

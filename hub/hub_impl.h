@@ -20,6 +20,7 @@ struct lt_hub {
 	struct lt_author author;
 	struct lt_principal self;
 	struct lt_principal_key self_key;
+	pthread_mutex_t news_mx; /* guards the next two, and is held while news runs */
 	lt_hub_news_fn *news;
 	void *news_ctx;
 	_Atomic uint64_t log_position;
@@ -39,6 +40,7 @@ struct lt_hub {
 };
 
 int lt_hub_reload(struct lt_hub *h, struct lt_err *err);
+void lt_hub_tell_news(struct lt_hub *h);
 
 /* project.c */
 int lt_projector_start(struct lt_hub *h, struct lt_err *err);

@@ -286,8 +286,7 @@ publish(struct lt_hub *h, uint64_t position, int rc)
 	h->projector_rc = rc;
 	pthread_cond_broadcast(&h->cond);
 	pthread_mutex_unlock(&h->mx);
-	if (h->news != NULL)
-		h->news(h->news_ctx);
+	lt_hub_tell_news(h);
 }
 
 static int

@@ -554,9 +554,12 @@ lt_node_meet_hub(
 	rc = lt_kv_begin_read(n->kv, &txn);
 	if (rc != LT_OK)
 		return rc;
-	known = lt_local_get(txn, "hub_certificate", &have) == LT_OK &&
-		lt_slice_eq(have, certificate) && n->hub_known;
+	known =
+	    lt_local_get(txn, "hub_certificate", &have) == LT_OK && lt_slice_eq(have, certificate);
 	lt_kv_abort(txn);
+	pthread_mutex_lock(&n->mx);
+	known = known && n->hub_known;
+	pthread_mutex_unlock(&n->mx);
 	if (known)
 		return LT_OK;
 	rc = lt_writer_run(n->writer, run_meet, &j);
