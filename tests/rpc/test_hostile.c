@@ -408,7 +408,7 @@ static void
 credit_overrun(void **state)
 {
 	static uint8_t big[16384];
-	_Atomic bool go = false;
+	static _Atomic bool go; /* outlives the test: workers look at it until they stop */
 	struct fx fx;
 	struct raw r;
 	int over, n;
@@ -429,6 +429,7 @@ credit_overrun(void **state)
 		if (over) {
 			raw_until_closed(&r);
 			go = true;
+			UNTIL_COUNT(&fx, cut, 1);
 		} else {
 			go = true;
 			(void)raw_send(&r, LT_FRAME_DATA, 1, 1, NULL, 0);
