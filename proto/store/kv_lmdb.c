@@ -901,7 +901,7 @@ static int
 check_meta(struct env *e, MDB_txn *mt, const struct lt_kv_options *o, struct lt_err *err)
 {
 	static const char damaged[] = "store \"%s\" is damaged: %s in its meta table";
-	struct lt_slice raw, v;
+	struct lt_slice raw = { NULL, 0 }, v = { NULL, 0 };
 	MDB_dbi dbi;
 	int rc;
 
@@ -910,7 +910,6 @@ check_meta(struct env *e, MDB_txn *mt, const struct lt_kv_options *o, struct lt_
 		return foreign(o, err);
 	if (rc != 0)
 		return fail(err, code_of(rc), "cannot read store", o->path, rc);
-	raw = lt_slice(NULL, 0);
 	rc = meta_get(e, mt, dbi, "format", &raw, &v);
 	/* What does not even carry our magic was never ours. */
 	if (rc == LT_E_NOTFOUND ||

@@ -41,7 +41,8 @@
  *   LT_SYNCLOG_MATCH=s  SKIP and FAIL look only at files whose path contains s
  *
  * Without LT_SYNCLOG nothing is logged, SKIP and FAIL still work. A log that cannot be written
- * ends the process (exit code 120): a proof without evidence must not pass.
+ * or a LT_SYNCLOG_FAIL that is no number from 1 ends
+ * the process (exit code 120): a proof without evidence must not pass.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -138,6 +139,7 @@ __attribute__((constructor)) static void
 synclog_start(void)
 {
 	const char *s;
+	char *end;
 
 	if (real_fsync != NULL)
 		return;
@@ -145,7 +147,12 @@ synclog_start(void)
 	s = getenv("LT_SYNCLOG_SKIP");
 	skip = s != NULL && strcmp(s, "1") == 0;
 	s = getenv("LT_SYNCLOG_FAIL");
-	fail_at = s != NULL ? atol(s) : 0;
+	if (s != NULL && s[0] != '\0') {
+		fail_at = strtol(s, &end, 10);
+		/* A fault that is never made would pass for one that was survived. */
+		if (*end != '\0' || fail_at < 1)
+			_exit(EXIT_NO_LOG);
+	}
 	match = getenv("LT_SYNCLOG_MATCH");
 	s = getenv("LT_SYNCLOG");
 	if (s != NULL && s[0] != '\0')
@@ -366,11 +373,11 @@ iov_bytes(const struct iovec *iov, size_t n)
 	if (is_socket(fd)) \
 		say_send(fd, bytes); \
 	else if (dsync_begin(fd, name, &failed)) { \
-		done = failed ? -1 : call; \
+		done = failed ? -1 : (call); \
 		dsync_end(fd, name, done); \
 		return done; \
 	} \
-	return call
+	return (call)
 
 ssize_t
 write(int fd, const void *p, size_t len)

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,20 +185,41 @@ struct event {
 	char event[16], result[24], name[256];
 };
 
+/* The i-th of the fields parted by one blank; the last one is all that is left. */
+static void
+field(const char *line, int i, bool last, char *out, size_t cap)
+{
+	size_t n;
+
+	for (; i > 0; i--) {
+		line = strchr(line, ' ');
+		assert_non_null(line);
+		line++;
+	}
+	n = strcspn(line, last ? "\n" : " ");
+	assert_true(n > 0);
+	assert_true(n < cap);
+	memcpy(out, line, n);
+	out[n] = '\0';
+}
+
 static size_t
 read_log(const struct fix *f, long from, struct event *e, size_t max)
 {
 	FILE *in = fopen(f->log, "r");
-	char line[1024];
+	char line[1024], number[32];
 	size_t n = 0;
 
 	assert_non_null(in);
 	assert_int_equal(fseek(in, from, SEEK_SET), 0);
-	while (n < max && fgets(line, sizeof(line), in) != NULL) {
-		assert_int_equal(sscanf(line, "%lu %d %*d %*d %15s %23s %*d %*u %255[^\n]",
-				     &e[n].seq, &e[n].pid, e[n].event, e[n].result, e[n].name),
-		    5);
-		n++;
+	for (; n < max && fgets(line, sizeof(line), in) != NULL; n++) {
+		field(line, 0, false, number, sizeof(number));
+		e[n].seq = strtoul(number, NULL, 10);
+		field(line, 1, false, number, sizeof(number));
+		e[n].pid = (int)strtol(number, NULL, 10);
+		field(line, 4, false, e[n].event, sizeof(e[n].event));
+		field(line, 5, false, e[n].result, sizeof(e[n].result));
+		field(line, 8, true, e[n].name, sizeof(e[n].name));
 	}
 	(void)fclose(in);
 	return n;
