@@ -110,6 +110,20 @@ struct batch {
 	bool acts; /* registry or catalogue records changed: reload before going on */
 };
 
+/* A change that no row can take must not stop the province: it stays in the log, and the log line names it. */
+static int
+add_or_report(struct batch *b, const struct lt_unit *unit, const struct lt_merge_change *mc,
+    uint64_t position)
+{
+	int rc = lt_projection_add(b->proj, unit, mc, position);
+
+	if (rc != LT_E_TOOBIG && rc != LT_E_UNKNOWN && rc != LT_E_INVALID)
+		return rc;
+	lt_error("change %u of log position %llu (unit %s, %s) is not merged: %s", mc->dot.index,
+	    (unsigned long long)position, unit->s, mc->change->collection, lt_strerror(rc));
+	return LT_OK;
+}
+
 static int
 add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change *c)
 {
@@ -154,7 +168,7 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
 		mc.hash8 = lt_load_u64(cs.hash.b);
 		mc.change = &cs.change[mc.dot.index];
-		rc = lt_projection_add(b->proj, unit, &mc, position);
+		rc = add_or_report(b, unit, &mc, position);
 		if (rc != LT_OK)
 			return rc;
 	}
@@ -174,12 +188,12 @@ add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judge
 	Ltpb__ReasonCode reason;
 
 	if (lt_judgement_refuses(j, i, &reason) || lt_judgement_holds(j, i))
-		return LT_OK;
+		return lt_projection_note(b->proj, &cs->unit, &mc, b->cursor.position);
 	if (strcmp(c->collection, "_verdict") == 0)
 		return add_settled(b, &cs->unit, c);
 	if (c->collection[0] == '_')
 		b->acts = true;
-	return lt_projection_add(b->proj, &cs->unit, &mc, b->cursor.position);
+	return add_or_report(b, &cs->unit, &mc, b->cursor.position);
 }
 
 static int

@@ -5,8 +5,6 @@
 
 #define CALL_ARENA ((size_t)16 * 1024 * 1024)
 
-struct lt_service *lt_the_service;
-
 /* Who is at the other end of a line, by the registry as it is now. The principal borrows from reg. */
 static void
 identify(struct lt_service *s, const struct lt_registry *reg, const struct lt_peer *peer,
@@ -78,10 +76,10 @@ lt_service_closed(void *ctx, const struct lt_peer *peer)
 }
 
 void
-lt_asking_begin(struct lt_asking *a, void *closure_data)
+lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data)
 {
 	memset(a, 0, sizeof(*a));
-	a->s = lt_the_service;
+	a->s = s;
 	a->call = lt_call_of(closure_data);
 	a->reg = lt_hub_registry(a->s->hub);
 	a->cat = lt_hub_catalogue(a->s->hub);
@@ -107,12 +105,16 @@ lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *word
 int
 lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err)
 {
-	ProtobufCService *all[] = { &lt_enrol_service.base, &lt_sync_service.base,
-		&lt_records_service.base, &lt_query_service.base, &lt_admin_service.base };
+	ProtobufCService *all[] = { &s->enrol_rpc.base, &s->sync_rpc.base, &s->records_rpc.base,
+		&s->query_rpc.base, &s->admin_rpc.base };
 	size_t i;
 	int rc = LT_OK;
 
-	lt_the_service = s;
+	s->enrol_rpc = lt_enrol_service;
+	s->sync_rpc = lt_sync_service;
+	s->records_rpc = lt_records_service;
+	s->query_rpc = lt_query_service;
+	s->admin_rpc = lt_admin_service;
 	s->server = server;
 	for (i = 0; rc == LT_OK && i < sizeof(all) / sizeof(all[0]); i++)
 		rc = lt_server_add(server, all[i], err);

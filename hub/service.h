@@ -11,6 +11,10 @@
 #include "hub/pull.h"
 #include "proto/rpc/methods.h"
 
+#include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/sync.pb-c.h"
+
 struct lt_service {
 	struct lt_hub *hub;
 	struct lt_enrol *enrol;
@@ -19,6 +23,12 @@ struct lt_service {
 	struct lt_server *server; /* for counts; set after lt_server_new() */
 	const char *const *addresses; /* told to those who are invited */
 	size_t naddress;
+	/* Filled by lt_service_add(); a handler finds its lt_service around the service it is given. */
+	Ltpb__Enrol_Service enrol_rpc;
+	Ltpb__Sync_Service sync_rpc;
+	Ltpb__Records_Service records_rpc;
+	Ltpb__Query_Service query_rpc;
+	Ltpb__Admin_Service admin_rpc;
 };
 
 /* Server callbacks; ctx is the struct lt_service. */
@@ -26,7 +36,7 @@ int lt_service_admit(void *ctx, const struct lt_peer *peer);
 void lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
     struct lt_status *status);
 void lt_service_closed(void *ctx, const struct lt_peer *peer);
-/* Add Enrol, Sync, Records, Query and Admin. One lt_service in a process. */
+/* Add Enrol, Sync, Records, Query and Admin. s outlives the server. */
 int lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err);
 
 #endif

@@ -4,12 +4,15 @@
 
 #include "hub/service.h"
 
+#include <stddef.h>
+
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
 
-/* The service behind the handlers: protobuf-c's service structs have no place for a context. */
-extern struct lt_service *lt_the_service;
+/* The lt_service around one of its protobuf-c services. */
+#define LT_SERVICE_OF(service, member) \
+	((struct lt_service *)(void *)((char *)(service)-offsetof(struct lt_service, member)))
 
 /* One call: who asks, under which registry and catalogue. */
 struct lt_asking {
@@ -21,16 +24,16 @@ struct lt_asking {
 	struct lt_arena arena;
 };
 
-void lt_asking_begin(struct lt_asking *a, void *closure_data);
+void lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data);
 void lt_asking_end(struct lt_asking *a);
 /* End the call with the status of an error code; words for people. */
 void lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *words);
 
-/* svc_*.c: handlers, filled into protobuf-c's service structs */
-extern Ltpb__Enrol_Service lt_enrol_service;
-extern Ltpb__Sync_Service lt_sync_service;
-extern Ltpb__Records_Service lt_records_service;
-extern Ltpb__Query_Service lt_query_service;
-extern Ltpb__Admin_Service lt_admin_service;
+/* svc_*.c: the handlers; copied into the lt_service */
+extern const Ltpb__Enrol_Service lt_enrol_service;
+extern const Ltpb__Sync_Service lt_sync_service;
+extern const Ltpb__Records_Service lt_records_service;
+extern const Ltpb__Query_Service lt_query_service;
+extern const Ltpb__Admin_Service lt_admin_service;
 
 #endif

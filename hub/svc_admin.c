@@ -25,9 +25,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	struct lt_kv_txn *txn;
 	struct lt_asking a;
 
-	(void)service;
 	(void)req;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	id = lt_hub_identity(a.s->hub);
 	r.role = (char *)"hub";
 	r.federation.data = (uint8_t *)id->federation.b;
@@ -123,8 +122,7 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 	size_t i;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_kv_begin_read(lt_hub_derived(a.s->hub), &derived);
 	r.node = lt_arena_alloc(&a.arena, (lt_registry_count(a.reg) + 1) * sizeof(*r.node));
 	if (rc == LT_OK && r.node == NULL)
@@ -196,8 +194,7 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	struct lt_unit unit;
 	int rc = LT_OK;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	f.a = &a;
 	f.r = &r;
 	r.feed = lt_arena_alloc(&a.arena, FEEDS_MAX * sizeof(*r.feed));
@@ -285,8 +282,7 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	struct lt_asking a;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
 	if (rc == LT_OK) {
 		rc = read_log_rows(&a, req, txn, &r, &err);
@@ -305,10 +301,9 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 {
 	struct lt_asking a;
 
-	(void)service;
 	(void)req;
 	(void)closure;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	lt_call_failf(a.call, LT_STATUS_UNIMPLEMENTED, "RECEIPTS",
 	    "receipts are kept by the nodes they were given to");
 	lt_asking_end(&a);
@@ -326,8 +321,7 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 	struct lt_buf line;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	lt_buf_init(&line, 4096);
 	rc = req->n_address != 0
 		 ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address,
@@ -353,9 +347,8 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 	struct lt_asking a;
 	int rc;
 
-	(void)service;
 	(void)req;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_enrol_list(a.s->enrol, &a.arena, &r.enrolment, &r.n_enrolment);
 	if (rc == LT_OK)
 		closure(&r, data);
@@ -365,8 +358,8 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 }
 
 static void
-answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData *principal,
-    bool approve)
+answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure closure,
+    const ProtobufCBinaryData *principal, bool approve)
 {
 	Ltpb__ApproveReply r = LTPB__APPROVE_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -374,7 +367,7 @@ answer(void *data, Ltpb__ApproveReply_Closure closure, const ProtobufCBinaryData
 	struct lt_id id;
 	int rc = LT_E_INVALID;
 
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	if (principal->len == LT_ID_LEN) {
 		memcpy(id.b, principal->data, LT_ID_LEN);
 		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err)
@@ -393,19 +386,17 @@ static void
 approve(Ltpb__Admin_Service *service, const Ltpb__ApproveRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	(void)service;
-	answer(data, closure, &req->principal, true);
+	answer(service, data, closure, &req->principal, true);
 }
 
 static void
 reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	(void)service;
-	answer(data, closure, &req->principal, false);
+	answer(service, data, closure, &req->principal, false);
 }
 
-Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
+const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
 	.list_feeds = list_feeds,

@@ -54,12 +54,12 @@ tick(void *ctx)
 
 /* The derived tables first: the log read after it has everything they name. */
 static int
-begin(struct asking_query *x, void *data)
+begin(struct asking_query *x, struct lt_service *s, void *data)
 {
 	int rc;
 
 	memset(x, 0, sizeof(*x));
-	lt_asking_begin(&x->a, data);
+	lt_asking_begin(&x->a, s, data);
 	rc = lt_kv_begin_read(lt_hub_derived(x->a.s->hub), &x->derived);
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_hub_log(x->a.s->hub), &x->log);
@@ -163,9 +163,8 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 {
 	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
 	struct asking_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_get(&x.q, req, &r, &x.err);
 	if (rc == LT_OK) {
@@ -183,9 +182,8 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 {
 	Ltpb__ListReply r = LTPB__LIST_REPLY__INIT;
 	struct asking_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_list(&x.q, req, &r, &x.err);
 	if (rc == LT_OK) {
@@ -203,9 +201,8 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 {
 	Ltpb__AggregateReply r = LTPB__AGGREGATE_REPLY__INIT;
 	struct asking_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.q, req, &r, &x.err);
 	if (rc == LT_OK) {
@@ -234,9 +231,8 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 {
 	Ltpb__HistoryReply r = LTPB__HISTORY_REPLY__INIT;
 	struct asking_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_history(&x.q, req, author_name, &x.a, &r, &x.err);
 	if (rc == LT_OK) {
@@ -294,9 +290,8 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 	Ltpb__FreshnessSummary sum = LTPB__FRESHNESS_SUMMARY__INIT;
 	struct asking_query x;
 	struct unit_list all = { 0 };
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK && req->n_unit > 4096)
 		rc = LT_E_TOOBIG;
 	if (rc == LT_OK && req->n_unit == 0)
@@ -317,7 +312,7 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 	end(&x);
 }
 
-Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT,
+const Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT,
 	.get = get,
 	.list = list,
 	.aggregate = aggregate,

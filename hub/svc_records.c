@@ -95,8 +95,7 @@ put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_
 	struct lt_unit unit;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
 	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
 		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
@@ -122,8 +121,7 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 	struct lt_unit unit;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
 	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
 		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
@@ -171,8 +169,7 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	size_t i;
 	int rc = LT_OK;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
 		lt_call_failf(a.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
 		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
@@ -207,6 +204,6 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	lt_asking_end(&a);
 }
 
-Ltpb__Records_Service lt_records_service = {
+const Ltpb__Records_Service lt_records_service = {
 	.base = LTPB__RECORDS__BASE_INIT, .put = put, .delete = delete_record, .import = import
 };

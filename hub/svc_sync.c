@@ -33,8 +33,7 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 	const struct lt_peer *peer;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, enrol_rpc), data);
 	peer = lt_call_peer(a.call);
 	if (peer->kind != LT_PEER_LINE) {
 		lt_asking_fail(&a, LT_E_DENIED, "LOCAL", "only machines join, over the line");
@@ -60,7 +59,7 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 	lt_asking_end(&a);
 }
 
-Ltpb__Enrol_Service lt_enrol_service = { .base = LTPB__ENROL__BASE_INIT, .join = join };
+const Ltpb__Enrol_Service lt_enrol_service = { .base = LTPB__ENROL__BASE_INIT, .join = join };
 
 /* ---- Hello and Announce ---- */
 
@@ -134,8 +133,7 @@ hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloRep
 	struct heads h;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	id = lt_hub_identity(a.s->hub);
 	if (req->principal.len != LT_ID_LEN ||
 	    memcmp(req->principal.data, a.who.principal->id.b, LT_ID_LEN) != 0 ||
@@ -176,8 +174,7 @@ announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req,
 	struct heads h;
 	int rc;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	rc = all_heads_sane(req->n_head, req->head) ? held_heads(&a, &h) : LT_E_INVALID;
 	if (rc == LT_OK) {
 		lt_fresh_connected(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
@@ -292,8 +289,7 @@ push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_
 	struct lt_id pusher;
 	size_t i;
 
-	(void)service;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	if (p == NULL || req->n_change_set == 0 || req->n_change_set > LT_PUSH_MAX) {
 		lt_asking_fail(&a, p == NULL ? LT_E_NOMEM : LT_E_INVALID, "PUSH",
 		    "a push carries 1 to 64 change-sets");
@@ -319,9 +315,8 @@ pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_C
 	struct lt_asking a;
 	struct lt_unit unit;
 
-	(void)service;
 	(void)closure;
-	lt_asking_begin(&a, data);
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	unit = a.who.principal->unit;
 	if (req->n_have > 4096) {
 		lt_asking_fail(&a, LT_E_INVALID, "PULL", "too many positions");
@@ -329,10 +324,10 @@ pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_C
 		return;
 	}
 	lt_asking_end(&a);
-	lt_pulls_start(lt_the_service->pulls, lt_call_of(data), &unit, req);
+	lt_pulls_start(LT_SERVICE_OF(service, sync_rpc)->pulls, lt_call_of(data), &unit, req);
 }
 
-Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,
+const Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,
 	.hello = hello,
 	.push = push,
 	.pull = pull,

@@ -125,7 +125,8 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 
 	if (lt_id_eq(&author, &ap->n->author.id))
 		return lt_projection_settle(ap->proj, &cs->unit, &mc, position, accepted);
-	return accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position) : LT_OK;
+	return accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position)
+			: lt_projection_note(ap->proj, &cs->unit, &mc, position);
 }
 
 static int

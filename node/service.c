@@ -4,8 +4,6 @@
 
 #define CALL_ARENA ((size_t)16 * 1024 * 1024)
 
-struct lt_node_service *lt_the_node_service;
-
 static void
 identify(struct lt_node_service *s, struct lt_asker *who)
 {
@@ -29,10 +27,10 @@ lt_node_service_authorize(
 }
 
 void
-lt_node_call_begin(struct lt_node_call *c, void *closure_data)
+lt_node_call_begin(struct lt_node_call *c, struct lt_node_service *s, void *closure_data)
 {
 	memset(c, 0, sizeof(*c));
-	c->s = lt_the_node_service;
+	c->s = s;
 	c->call = lt_call_of(closure_data);
 	c->cat = lt_node_catalogue(c->s->node);
 	lt_node_province(c->s->node, &c->province);
@@ -57,12 +55,13 @@ lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason)
 int
 lt_node_service_add(struct lt_node_service *s, struct lt_server *server, struct lt_err *err)
 {
-	ProtobufCService *all[] = { &lt_node_records_service.base, &lt_node_query_service.base,
-		&lt_node_admin_service.base };
+	ProtobufCService *all[] = { &s->records_rpc.base, &s->query_rpc.base, &s->admin_rpc.base };
 	size_t i;
 	int rc = LT_OK;
 
-	lt_the_node_service = s;
+	s->records_rpc = lt_node_records_service;
+	s->query_rpc = lt_node_query_service;
+	s->admin_rpc = lt_node_admin_service;
 	for (i = 0; rc == LT_OK && i < sizeof(all) / sizeof(all[0]); i++)
 		rc = lt_server_add(server, all[i], err);
 	return rc;

@@ -4,10 +4,15 @@
 
 #include "node/service.h"
 
+#include <stddef.h>
+
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 
-extern struct lt_node_service *lt_the_node_service;
+/* The lt_node_service around one of its protobuf-c services. */
+#define LT_NODE_SERVICE_OF(service, member) \
+	((struct lt_node_service *)(void *)((char *)(service)-offsetof( \
+	    struct lt_node_service, member)))
 
 /* One call. */
 struct lt_node_call {
@@ -20,12 +25,12 @@ struct lt_node_call {
 	struct lt_err err;
 };
 
-void lt_node_call_begin(struct lt_node_call *c, void *closure_data);
+void lt_node_call_begin(struct lt_node_call *c, struct lt_node_service *s, void *closure_data);
 void lt_node_call_end(struct lt_node_call *c);
 void lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason);
 
-extern Ltpb__Records_Service lt_node_records_service;
-extern Ltpb__Query_Service lt_node_query_service;
-extern Ltpb__Admin_Service lt_node_admin_service;
+extern const Ltpb__Records_Service lt_node_records_service;
+extern const Ltpb__Query_Service lt_node_query_service;
+extern const Ltpb__Admin_Service lt_node_admin_service;
 
 #endif

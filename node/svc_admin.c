@@ -114,9 +114,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	char name[256];
 	int i, rc;
 
-	(void)service;
 	(void)req;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	id = lt_node_identity(c.s->node);
 	rc = count_lanes(&c, &l, &r.records);
 	for (i = 0; i < 3; i++)
@@ -204,8 +203,7 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	struct feeds f;
 	int rc = LT_OK;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	f.c = &c;
 	f.r = &r;
 	f.reg = lt_node_registry(c.s->node);
@@ -279,8 +277,7 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	struct lt_unit unit;
 	int rc;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_unit_set(&unit, lt_slice_str(req->unit));
 	if (rc != LT_OK || req->feed.len != LT_FEED_LEN)
 		rc = lt_err_set(&c.err, LT_E_INVALID, "name a unit and a feed");
@@ -343,8 +340,7 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 	struct lt_buf prefix;
 	int rc = LT_OK;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	lt_buf_init(&prefix, LT_KV_KEY_MAX);
 	if (req->feed.len != 0) {
 		rc = lt_unit_set(&unit, lt_slice_str(req->unit));
@@ -372,11 +368,11 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 /* ---- what only a hub answers ---- */
 
 static void
-hub_only(void *data)
+hub_only(Ltpb__Admin_Service *service, void *data)
 {
 	struct lt_node_call c;
 
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	lt_call_failf(c.call, LT_STATUS_UNIMPLEMENTED, "HUB_ONLY", "this is asked at the hub");
 	lt_node_call_end(&c);
 }
@@ -385,10 +381,9 @@ hub_only(void *data)
 	static void fn( \
 	    Ltpb__Admin_Service *s, const Ltpb__##request *r, Ltpb__##reply##_Closure c, void *d) \
 	{ \
-		(void)s; \
 		(void)r; \
 		(void)c; \
-		hub_only(d); \
+		hub_only(s, d); \
 	}
 HUB_ONLY(list_nodes, ListNodesRequest, ListNodesReply)
 HUB_ONLY(invite, InviteRequest, InviteReply)
@@ -396,7 +391,7 @@ HUB_ONLY(list_enrolments, ListEnrolmentsRequest, ListEnrolmentsReply)
 HUB_ONLY(approve, ApproveRequest, ApproveReply)
 HUB_ONLY(reject, RejectRequest, ApproveReply)
 
-Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
+const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
 	.list_feeds = list_feeds,

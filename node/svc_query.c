@@ -48,12 +48,12 @@ tick(void *ctx)
 }
 
 static int
-begin(struct node_query *x, void *data)
+begin(struct node_query *x, struct lt_node_service *s, void *data)
 {
 	int rc;
 
 	memset(x, 0, sizeof(*x));
-	lt_node_call_begin(&x->c, data);
+	lt_node_call_begin(&x->c, s, data);
 	rc = lt_kv_begin_read(lt_node_kv(x->c.s->node), &x->txn);
 	x->sight.unit = sees_unit;
 	x->sight.field = sees_field;
@@ -98,9 +98,8 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
 	Ltpb__GetRequest own = *req;
 	struct node_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
 	if (rc == LT_OK)
@@ -120,9 +119,8 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 {
 	Ltpb__ListReply r = LTPB__LIST_REPLY__INIT;
 	struct node_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_list(&x.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
@@ -140,9 +138,8 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 {
 	Ltpb__AggregateReply r = LTPB__AGGREGATE_REPLY__INIT;
 	struct node_query x;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
@@ -175,9 +172,8 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	Ltpb__HistoryRequest own = *req;
 	struct node_query x;
 	struct naming n;
-	int rc = begin(&x, data);
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
-	(void)service;
 	n.reg = lt_node_registry(x.c.s->node);
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
@@ -197,16 +193,15 @@ freshness(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 {
 	struct lt_node_call c;
 
-	(void)service;
 	(void)req;
 	(void)closure;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, query_rpc), data);
 	lt_call_failf(c.call, LT_STATUS_UNIMPLEMENTED, "FRESHNESS",
 	    "how fresh the province is, the hub knows; ask there");
 	lt_node_call_end(&c);
 }
 
-Ltpb__Query_Service lt_node_query_service = { .base = LTPB__QUERY__BASE_INIT,
+const Ltpb__Query_Service lt_node_query_service = { .base = LTPB__QUERY__BASE_INIT,
 	.get = get,
 	.list = list,
 	.aggregate = aggregate,

@@ -120,8 +120,7 @@ put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_
 		.actor = req->actor };
 	struct lt_node_call c;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
 	if (may_write(&c, req->collection, req->unit, &w.writer))
 		write_one(&c, &w, &req->request_id, closure, data);
@@ -139,8 +138,7 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 		.actor = req->actor };
 	struct lt_node_call c;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
 	if (may_write(&c, req->collection, req->unit, &w.writer))
 		write_one(&c, &w, &req->request_id, closure, data);
@@ -209,8 +207,7 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	unsigned writer;
 	int rc;
 
-	(void)service;
-	lt_node_call_begin(&c, data);
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
 	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
 		lt_call_failf(c.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
 		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
@@ -224,6 +221,6 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	lt_node_call_end(&c);
 }
 
-Ltpb__Records_Service lt_node_records_service = {
+const Ltpb__Records_Service lt_node_records_service = {
 	.base = LTPB__RECORDS__BASE_INIT, .put = put, .delete = delete_record, .import = import
 };
