@@ -1063,9 +1063,12 @@ lt_server_listen(struct lt_server *s, const char *url, struct lt_err *err)
 		listener_free(li);
 		return rc;
 	}
+	/* Under the lock that every new connection takes: what was set up before is seen by its workers. */
+	pthread_mutex_lock(&s->mx);
 	s->listening = true;
 	li->next = s->listeners;
 	s->listeners = li;
+	pthread_mutex_unlock(&s->mx);
 	nng_stream_listener_accept(li->l, li->aio);
 	return LT_OK;
 }
