@@ -8,6 +8,7 @@
 #include "proto/store/admit.h"
 #include "proto/store/catalogue_store.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,8 @@ finish(struct intake *in, int rc)
 		.feed = in->feed };
 	size_t i;
 
-	for (i = 0; i < in->n; i++)
+	assert(in->n == 0 || in->item != NULL);
+	for (i = 0; rc == LT_OK && i < in->n; i++)
 		if (in->item[i].outcome == TAKEN && in->item[i].position > r.position)
 			r.position = in->item[i].position;
 	in->done(in->ctx, &r);

@@ -172,6 +172,24 @@ draft_range(
 	return v->to_hash.data == NULL ? LT_E_NOMEM : rc;
 }
 
+/* "/<seq: 16 hex digits>/<index: 8>", as lt_verdicts_settle() writes it. */
+static int
+read_tail(const char *tail, uint64_t *seq, uint32_t *index)
+{
+	uint8_t s[8], x[4];
+	char hex[17];
+
+	if (strlen(tail) != 26 || tail[0] != '/' || tail[17] != '/')
+		return LT_E_CORRUPT;
+	memcpy(hex, tail + 1, 16);
+	hex[16] = '\0';
+	if (lt_unhex(s, sizeof(s), hex) != LT_OK || lt_unhex(x, sizeof(x), tail + 18) != LT_OK)
+		return LT_E_CORRUPT;
+	*seq = lt_load_u64(s);
+	*index = lt_load_u32(x);
+	return LT_OK;
+}
+
 /* Dots settled since; their rows in table local are spent. Every one is named, also one that no verdict ever called
  * held: the projector passed it over and waits for this word. */
 static int
@@ -189,8 +207,8 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 	plen = strlen(prefix);
 	for (n = 0; n < VERDICT_LIST_MAX && rc == LT_OK; n++) {
 		struct lt_kv_cursor *c;
-		unsigned long long seq;
-		unsigned index;
+		uint64_t seq;
+		uint32_t index;
 		uint64_t reason;
 
 		rc = lt_kv_cursor_open(d->txn, LT_T_LOCAL, &c);
@@ -208,7 +226,7 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 		reason = lt_load_u64(val.data);
 		memcpy(name, k.data, k.len);
 		name[k.len] = '\0';
-		if (sscanf(name + plen, "/%16llx/%8x", &seq, &index) != 2)
+		if (read_tail(name + plen, &seq, &index) != LT_OK)
 			return LT_E_CORRUPT;
 		rc = lt_kv_del(d->txn, LT_T_LOCAL, lt_slice_str(name));
 		if (rc == LT_OK && v == NULL)

@@ -14,7 +14,7 @@
 	X(INTERNAL, 13) X(UNAVAILABLE, 14) X(DATA_LOSS, 15) X(UNAUTHENTICATED, 16)
 /* clang-format on */
 
-#define LT_STATUS_ENUM(name, number) LT_STATUS_##name = number,
+#define LT_STATUS_ENUM(name, number) LT_STATUS_##name = (number),
 enum lt_status_code { LT_STATUS_CODES(LT_STATUS_ENUM) };
 #undef LT_STATUS_ENUM
 

@@ -216,41 +216,40 @@ append_made(struct authoring *w, struct lt_slice bytes, struct lt_made *made)
 }
 
 static int
-seal_group(struct authoring *w, enum lt_lane lane, struct group *g, struct lt_buf *bytes,
-    struct lt_seal *seal)
+seal_group(struct authoring *w, enum lt_lane lane, struct group *g, struct lt_buf *bytes)
 {
 	struct earlier e = { .w = w };
+	struct lt_seal seal = { 0 };
 	struct lt_head head;
 	struct lt_hash hash;
 	int rc;
 
-	memset(seal, 0, sizeof(*seal));
-	rc = lt_author_feed(w->log, w->a, w->unit, lane, &seal->feed);
+	rc = lt_author_feed(w->log, w->a, w->unit, lane, &seal.feed);
 	if (rc == LT_OK)
-		rc = lt_feed_log_head(w->log, w->unit, &seal->feed, &head);
+		rc = lt_feed_log_head(w->log, w->unit, &seal.feed, &head);
 	if (rc == LT_OK)
-		rc = next_stamp(w, &head, &seal->stamp, &seal->hub_stamp);
+		rc = next_stamp(w, &head, &seal.stamp, &seal.hub_stamp);
 	if (rc != LT_OK)
 		return rc;
 	if (head.seq == 0) {
-		e.own = &seal->feed;
+		e.own = &seal.feed;
 		rc = lt_feed_log_each(w->log, w->unit, note_earlier, &e);
 		if (rc != LT_OK)
 			return rc;
 	}
-	seal->federation = w->a->federation;
-	seal->unit = *w->unit;
-	seal->seq = head.seq + 1;
-	seal->prev = head.hash;
-	seal->catalogue_version = lt_catalogue_version(w->cat);
-	seal->key_no = w->a->key_no;
-	seal->key = w->a->key;
-	w->a->random(w->a->random_ctx, seal->seed, sizeof(seal->seed));
-	seal->nearlier = e.n;
-	seal->earlier = e.head;
-	seal->ndraft = g->n;
-	seal->draft = g->draft;
-	return lt_changeset_seal(seal, bytes, &hash, w->err);
+	seal.federation = w->a->federation;
+	seal.unit = *w->unit;
+	seal.seq = head.seq + 1;
+	seal.prev = head.hash;
+	seal.catalogue_version = lt_catalogue_version(w->cat);
+	seal.key_no = w->a->key_no;
+	seal.key = w->a->key;
+	w->a->random(w->a->random_ctx, seal.seed, sizeof(seal.seed));
+	seal.nearlier = e.n;
+	seal.earlier = e.head;
+	seal.ndraft = g->n;
+	seal.draft = g->draft;
+	return lt_changeset_seal(&seal, bytes, &hash, w->err);
 }
 
 /* Seal and append what the lane has gathered. */
@@ -259,7 +258,6 @@ flush_lane(struct authoring *w, enum lt_lane lane)
 {
 	struct group *g = w->lane[lane - 1];
 	struct lt_made made = { 0 };
-	struct lt_seal seal;
 	struct lt_buf bytes;
 	uint8_t *kept;
 	size_t i;
@@ -268,7 +266,7 @@ flush_lane(struct authoring *w, enum lt_lane lane)
 	if (g == NULL || g->n == 0)
 		return LT_OK;
 	lt_buf_init(&bytes, LT_MESSAGE_MAX);
-	rc = seal_group(w, lane, g, &bytes, &seal);
+	rc = seal_group(w, lane, g, &bytes);
 	if (rc == LT_E_TOOBIG && g->n == 1) {
 		g->write[0]->rc = LT_E_TOOBIG;
 		rc = LT_OK;
