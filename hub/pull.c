@@ -14,6 +14,8 @@ struct position {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
 	uint64_t next; /* seq to send */
+	uint64_t
+	    last; /* none after this one: what a node wrote itself it has, but for a tail it lost */
 	bool foreign; /* the node has another branch than we: nothing can follow */
 };
 
@@ -21,6 +23,7 @@ struct stream {
 	struct lt_pulls *pulls;
 	struct lt_call *call;
 	struct lt_unit unit;
+	struct lt_id node;
 	bool follow;
 	bool told; /* caught up since the last change-set */
 	size_t n, cap;
@@ -129,6 +132,14 @@ may_open(void *ctx, const char *collection, const char *field)
 	return *(const bool *)ctx;
 }
 
+static bool
+by_node(const struct stream *s, const struct lt_feed_id *feed)
+{
+	struct lt_id author = lt_feed_author(feed);
+
+	return lt_id_eq(&author, &s->node);
+}
+
 static struct position *
 place(struct stream *s, const struct lt_unit *unit, const struct lt_feed_id *feed)
 {
@@ -152,6 +163,7 @@ place(struct stream *s, const struct lt_unit *unit, const struct lt_feed_id *fee
 	p->unit = *unit;
 	p->feed = *feed;
 	p->next = 1;
+	p->last = by_node(s, feed) ? 0 : UINT64_MAX;
 	return p;
 }
 
@@ -205,7 +217,7 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 
 	if (p == NULL)
 		return w->rc = LT_E_NOMEM;
-	while (!p->foreign && p->next <= head->seq) {
+	while (!p->foreign && p->next <= head->seq && p->next <= p->last) {
 		if (w->sent >= READ_AT_ONCE)
 			return w->rc = LT_E_UNAVAILABLE; /* go on in a fresh transaction */
 		w->rc = send_one(w, p);
@@ -288,6 +300,23 @@ closed(void *ctx)
 	free(s);
 }
 
+/* A tail of its own feeds that the node lost (an old copy restored) goes down; what it pushes from now on does not. */
+static int
+note_own_tail(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct stream *s = ctx;
+	struct position *p;
+
+	if (!by_node(s, feed))
+		return LT_OK;
+	p = place(s, unit, feed);
+	if (p == NULL)
+		return LT_E_NOMEM;
+	p->last = head->seq;
+	return LT_OK;
+}
+
 /* Where the node stands: behind us it goes on; ahead of us (its own feed, not pushed yet) there is nothing to send;
  * another hash means another branch. */
 static int
@@ -297,6 +326,8 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 	size_t i;
 	int rc = lt_kv_begin_read(lt_hub_log(s->pulls->h), &txn);
 
+	if (rc != LT_OK)
+		return rc;
 	for (i = 0; rc == LT_OK && i < req->n_have; i++) {
 		const Ltpb__FeedHead *f = req->have[i];
 		struct lt_feed_id feed;
@@ -330,14 +361,15 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 			    s->unit.s, (unsigned long long)f->seq);
 		}
 	}
-	if (txn != NULL)
-		lt_kv_abort(txn);
+	if (rc == LT_OK)
+		rc = lt_feed_log_each(txn, &s->unit, note_own_tail, s);
+	lt_kv_abort(txn);
 	return rc;
 }
 
 void
-lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_unit *unit,
-    const Ltpb__PullRequest *req)
+lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_id *node,
+    const struct lt_unit *unit, const Ltpb__PullRequest *req)
 {
 	static const struct lt_stream_ops ops = { ready, closed };
 	struct stream *s = calloc(1, sizeof(*s));
@@ -350,6 +382,7 @@ lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_unit *u
 	s->pulls = p;
 	s->call = call;
 	s->unit = *unit;
+	s->node = *node;
 	s->follow = req->follow;
 	rc = take_positions(s, req);
 	pthread_mutex_lock(&p->mx);

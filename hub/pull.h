@@ -15,7 +15,7 @@ void lt_pulls_close(struct lt_pulls *p); /* after every stream has closed; NULL 
 /* The log has grown: wake the streams it concerns. Short; any thread. */
 void lt_pulls_news(struct lt_pulls *p);
 /* Serve a Pull call of a node of this unit. Ends the call itself on failure. */
-void lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_unit *unit,
-    const Ltpb__PullRequest *req);
+void lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_id *node,
+    const struct lt_unit *unit, const Ltpb__PullRequest *req);
 
 #endif

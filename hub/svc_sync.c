@@ -61,6 +61,19 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 
 const Ltpb__Enrol_Service lt_enrol_service = { .base = LTPB__ENROL__BASE_INIT, .join = join };
 
+/* The registry may have moved between the check of the method and now: who is revoked meanwhile is nobody. Ends
+ * the call when so. */
+static bool
+still_a_node(struct lt_asking *a)
+{
+	if (a->who.kind == LT_ASKER_PRINCIPAL && a->who.principal->role == LTPB__ROLE__ROLE_NODE)
+		return true;
+	lt_call_failf(
+	    a->call, LT_STATUS_UNAUTHENTICATED, "NOT_A_PRINCIPAL", "not a node of this federation");
+	lt_asking_end(a);
+	return false;
+}
+
 /* ---- Hello and Announce ---- */
 
 struct heads {
@@ -134,6 +147,8 @@ hello(Ltpb__Sync_Service *service, const Ltpb__HelloRequest *req, Ltpb__HelloRep
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (!still_a_node(&a))
+		return;
 	id = lt_hub_identity(a.s->hub);
 	if (req->principal.len != LT_ID_LEN ||
 	    memcmp(req->principal.data, a.who.principal->id.b, LT_ID_LEN) != 0 ||
@@ -175,6 +190,8 @@ announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req,
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (!still_a_node(&a))
+		return;
 	rc = all_heads_sane(req->n_head, req->head) ? held_heads(&a, &h) : LT_E_INVALID;
 	if (rc == LT_OK) {
 		lt_fresh_connected(a.s->fresh, &a.who.principal->id, &a.who.principal->unit,
@@ -290,6 +307,10 @@ push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_
 	size_t i;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (!still_a_node(&a)) {
+		free(p);
+		return;
+	}
 	if (p == NULL || req->n_change_set == 0 || req->n_change_set > LT_PUSH_MAX) {
 		lt_asking_fail(&a, p == NULL ? LT_E_NOMEM : LT_E_INVALID, "PUSH",
 		    "a push carries 1 to 64 change-sets");
@@ -314,17 +335,22 @@ pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_C
 {
 	struct lt_asking a;
 	struct lt_unit unit;
+	struct lt_id node;
 
 	(void)closure;
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (!still_a_node(&a))
+		return;
 	unit = a.who.principal->unit;
+	node = a.who.principal->id;
 	if (req->n_have > 4096) {
 		lt_asking_fail(&a, LT_E_INVALID, "PULL", "too many positions");
 		lt_asking_end(&a);
 		return;
 	}
 	lt_asking_end(&a);
-	lt_pulls_start(LT_SERVICE_OF(service, sync_rpc)->pulls, lt_call_of(data), &unit, req);
+	lt_pulls_start(
+	    LT_SERVICE_OF(service, sync_rpc)->pulls, lt_call_of(data), &node, &unit, req);
 }
 
 const Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HUB_TIME_KEEP_MS 600000
 #define PARSE_ARENA ((size_t)8 * 1024 * 1024)
 
 static void
@@ -582,6 +583,10 @@ lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
 	if (hub_time_ms <= 0 || hub_time_ms >= INT64_C(1) << 47)
 		return LT_E_INVALID;
 	n->clock_offset_ms = lt_wall_ms(n->clock) - hub_time_ms;
+	/* A floor for the next start with a dead clock; not worth a write to an old disk every few seconds. */
+	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS)
+		return LT_OK;
+	n->hub_time_kept_ms = hub_time_ms;
 	j.hub_stamp = LT_STAMP(hub_time_ms, 0);
 	return lt_writer_run(n->writer, run_hub_time, &j);
 }

@@ -17,6 +17,7 @@ struct lt_node {
 	lt_node_moved_fn *moved;
 	void *moved_ctx;
 	_Atomic int64_t clock_offset_ms;
+	_Atomic int64_t hub_time_kept_ms; /* hub time on disk */
 	atomic_bool stale; /* registry or catalogue records changed in this batch */
 
 	pthread_mutex_t mx; /* guards what follows */
