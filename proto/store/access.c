@@ -1,6 +1,8 @@
 /* Rights: who asks decides which personal levels are in sight, grants then narrow it. */
 #include "proto/store/access.h"
 
+#include <stdio.h>
+
 /* How far the fields of a record may be seen. */
 enum level { SEE_NOTHING, SEE_NONE, SEE_BASIC, SEE_ALL };
 
@@ -298,6 +300,31 @@ nowhere_hidden(const struct lt_asker *who, const struct lt_catalogue *cat,
 	       lt_access_field(who, cat, province, c, unit, f);
 }
 
+static bool
+named_in_grants(const struct lt_principal *p, const char *unit)
+{
+	size_t i;
+
+	for (i = 0; p != NULL && i < p->ngrant; i++) {
+		if (among(p->grant[i].unit, p->grant[i].nunit, unit))
+			return true;
+	}
+	return false;
+}
+
+/* A commune that stands for all that no grant names and that is not the asker's own. */
+static struct lt_unit
+any_other_commune(const struct lt_principal *p, const struct lt_unit *own)
+{
+	struct lt_unit u;
+	unsigned n = 0;
+
+	do
+		(void)snprintf(u.s, sizeof(u.s), "%05u", n % 100000);
+	while (n++ < 100000 && (named_in_grants(p, u.s) || (own != NULL && lt_unit_eq(&u, own))));
+	return u;
+}
+
 /* Rights differ between the kinds of units, the asker's own unit and the units that grants name, and
  * nowhere else: one example of each is enough. */
 bool
@@ -306,8 +333,8 @@ lt_access_field_everywhere(const struct lt_asker *who, const struct lt_catalogue
 {
 	const struct lt_principal *p = principal_of(who);
 	const struct lt_unit *own = commune_of(who);
-	/* "00000" is nobody's code: it stands for all communes that are not named. */
-	const char *example[] = { "_", province->s, "00000", own != NULL ? own->s : "_" };
+	const struct lt_unit other = any_other_commune(p, own);
+	const char *example[] = { "_", province->s, other.s, own != NULL ? own->s : "_" };
 	size_t i, j;
 
 	for (i = 0; i < sizeof(example) / sizeof(example[0]); i++) {

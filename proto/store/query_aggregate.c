@@ -25,7 +25,9 @@ struct aggregate {
 	struct lt_rows rows;
 	struct lt_scope *scope;
 	size_t nby, nsum;
-	struct lt_qfield by[LT_GROUP_BY_MAX], sum[LT_SUMS_MAX];
+	struct lt_qfield
+	    use[LT_GROUP_BY_MAX + LT_SUMS_MAX]; /* those to group by, then those to sum */
+	const struct lt_qfield *by, *sum;
 	uint8_t hash_key[crypto_shorthash_KEYBYTES]; /* values come from outside */
 	struct group **slot; /* owned, open addressing; groups in the query's arena */
 	size_t ngroup;
@@ -204,33 +206,14 @@ sums_add(struct aggregate *a, struct lt_row *row, struct group *g)
 	return LT_OK;
 }
 
-/* Every field used is in sight wherever the query reaches; a unit that says otherwise gives nothing. */
-static bool
-all_shown(const struct aggregate *a, const struct lt_unit_view *view)
-{
-	bool shown = true;
-	size_t i;
-
-	for (i = 0; shown && i < a->nby; i++)
-		shown = lt_view_shows(view, &a->by[i]);
-	for (i = 0; shown && i < a->nsum; i++)
-		shown = lt_view_shows(view, &a->sum[i]);
-	return shown;
-}
-
 static int
 add_row(void *ctx, struct lt_row *row)
 {
 	struct aggregate *a = ctx;
 	const Ltpb__Value *value[LT_GROUP_BY_MAX] = { NULL };
-	const struct lt_unit_view *view;
 	struct lt_buf key = { 0 };
 	struct group **slot;
-	int rc = lt_scope_view(a->scope, row->unit, &view);
-
-	if (rc != LT_OK || !all_shown(a, view))
-		return rc;
-	rc = group_values(a, row, &key, value);
+	int rc = group_values(a, row, &key, value);
 	if (rc == LT_OK) {
 		slot = group_slot(a, lt_buf_slice(&key));
 		if (*slot == NULL)
@@ -388,11 +371,15 @@ request_read(struct aggregate *a, const Ltpb__AggregateRequest *req)
 	rc = lt_tests_make(a->scope, req->filter, req->n_filter, &a->rows.test, a->err);
 	a->rows.ntest = req->n_filter;
 	if (rc == LT_OK)
-		rc = fields_make(a, req->group_by, req->n_group_by, false, a->by);
+		rc = fields_make(a, req->group_by, req->n_group_by, false, a->use);
 	if (rc == LT_OK)
-		rc = fields_make(a, req->sum, req->n_sum, true, a->sum);
+		rc = fields_make(a, req->sum, req->n_sum, true, a->use + req->n_group_by);
 	a->nby = req->n_group_by;
 	a->nsum = req->n_sum;
+	a->by = a->use;
+	a->sum = a->use + a->nby;
+	a->rows.use = a->use;
+	a->rows.nuse = a->nby + a->nsum;
 	return rc;
 }
 

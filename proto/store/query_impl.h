@@ -124,6 +124,8 @@ struct lt_rows {
 	struct lt_scope *scope;
 	size_t ntest;
 	struct lt_test *test;
+	size_t nuse; /* fields used besides: order, groups, sums */
+	const struct lt_qfield *use;
 };
 
 /* Where a page ended: order value (or none) and record. */

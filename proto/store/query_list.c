@@ -341,6 +341,8 @@ order_make(struct list *l, const Ltpb__ListRequest *req)
 	if (rc == LT_OK && l->by.type == LT_TYPE_SET)
 		rc = lt_err_set(l->err, LT_E_INVALID,
 		    "\"%s\" is a list of codes, which has no order", l->by.name);
+	l->rows.use = &l->by;
+	l->rows.nuse = 1;
 	/* By unit is how records stand anyway. */
 	l->ordered = !(l->by.kind == LT_QUNIT || (l->by.f != NULL && l->by.f->is_unit));
 	return rc;

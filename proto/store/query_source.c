@@ -17,6 +17,23 @@ by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What may be used was asked for the query as a whole; a unit that says otherwise gives nothing. */
+static bool
+uses_shown(const struct lt_rows *r, const struct lt_unit_view *view)
+{
+	size_t i;
+
+	for (i = 0; i < r->ntest; i++) {
+		if (!lt_view_shows(view, &r->test[i].field))
+			return false;
+	}
+	for (i = 0; i < r->nuse; i++) {
+		if (!lt_view_shows(view, &r->use[i]))
+			return false;
+	}
+	return true;
+}
+
 /* In sight, of a unit asked for, and every test holds. */
 static int
 passes(const struct lt_rows *r, struct lt_row *row, bool *yes)
@@ -33,11 +50,8 @@ passes(const struct lt_rows *r, struct lt_row *row, bool *yes)
 	if (*yes && !r->scope->every)
 		*yes =
 		    bsearch(&name, r->scope->unit, r->scope->nunit, sizeof(name), by_text) != NULL;
+	*yes = *yes && uses_shown(r, view);
 	for (i = 0; rc == LT_OK && *yes && i < r->ntest; i++) {
-		/* What may be used was asked for the query as a whole; a unit that says otherwise gives nothing. */
-		*yes = lt_view_shows(view, &r->test[i].field);
-		if (!*yes)
-			break;
 		rc = lt_row_value(row, r->scope, &r->test[i].field, &v, &withheld);
 		*yes = rc == LT_OK && lt_test_holds(&r->test[i], v, withheld);
 	}

@@ -17,3 +17,4 @@ lt_test(store projection TIMEOUT 300 SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_S
 lt_test(store registry SOURCES ${LT_STORE_WORLD})
 lt_test(store catalogue_store SOURCES ${LT_STORE_WORLD})
 lt_test(store admit SOURCES ${LT_STORE_WORLD})
+lt_test(store access TIMEOUT 300 SOURCES ${LT_STORE_WORLD})

@@ -1,0 +1,525 @@
+/* Rights: a table of the rules by hand, and a great many random questions answered as well by a reference that reads the
+ * catalogue file for itself (access_reference.py). */
+#include "proto/base/file.h"
+#include "proto/store/access.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define QUESTIONS 240000
+
+static struct lt_catalogue *cat;
+static struct lt_unit province;
+
+static int
+load(void **state)
+{
+	struct lt_err err = { "" };
+	struct lt_buf file;
+
+	(void)state;
+	world_catalogue_file(&file);
+	if (lt_catalogue_parse(lt_buf_slice(&file), 1, &cat, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	lt_buf_fini(&file);
+	ok(lt_unit_set(&province, lt_slice_str("40")));
+	return 0;
+}
+
+static int
+unload(void **state)
+{
+	(void)state;
+	lt_catalogue_unref(cat);
+	return 0;
+}
+
+/* ---- askers ---- */
+
+static const char *list_all[] = { "all" };
+static const char *list_star[] = { "*" };
+static const char *list_read[] = { "read" };
+
+static struct lt_grant
+grant_everything(void)
+{
+	struct lt_grant g = { 1, 1, 1, 1, list_all, list_all, list_star, list_all };
+
+	return g;
+}
+
+struct asker {
+	struct lt_asker who;
+	struct lt_principal principal;
+	struct lt_grant grant;
+};
+
+static void
+principal(struct asker *a, Ltpb__Role role, const char *unit, const char *org)
+{
+	memset(a, 0, sizeof(*a));
+	a->who.kind = LT_ASKER_PRINCIPAL;
+	a->who.principal = &a->principal;
+	a->principal.role = role;
+	a->principal.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	a->principal.org = org;
+	if (unit[0] != '\0')
+		ok(lt_unit_set(&a->principal.unit, lt_slice_str(unit)));
+	a->grant = grant_everything();
+	a->principal.grant = &a->grant;
+	a->principal.ngrant = 1;
+}
+
+static void
+local(struct asker *a, bool hub, const char *unit)
+{
+	memset(a, 0, sizeof(*a));
+	a->who.kind = LT_ASKER_LOCAL;
+	a->who.local_hub = hub;
+	if (unit[0] != '\0')
+		ok(lt_unit_set(&a->who.unit, lt_slice_str(unit)));
+}
+
+static const struct lt_collection *
+collection(const char *id)
+{
+	const struct lt_collection *c = lt_catalogue_find(cat, id);
+
+	assert_non_null(c);
+	return c;
+}
+
+static bool
+sees(const struct asker *a, const char *col, const char *unit, const char *field)
+{
+	const struct lt_collection *c = collection(col);
+	const struct lt_field *f = lt_collection_field(c, field);
+
+	assert_non_null(f);
+	return lt_access_field(&a->who, cat, &province, c, unit, f);
+}
+
+/* ---- verbs ---- */
+
+#define V(v) (1u << LT_VERB_##v)
+
+static void
+assert_verbs(const struct asker *a, unsigned want)
+{
+	unsigned v, got = 0;
+
+	for (v = 0; v < LT_VERB_COUNT; v++)
+		got |= lt_access_method(&a->who, (enum lt_verb)v) ? 1u << v : 0;
+	assert_int_equal(got, want);
+	assert_false(lt_access_method(&a->who, LT_VERB_COUNT));
+	assert_false(lt_access_method(&a->who, (enum lt_verb)77));
+}
+
+static void
+verbs_by_role(void **state)
+{
+	struct asker a;
+
+	(void)state;
+	memset(&a, 0, sizeof(a));
+	a.who.kind = LT_ASKER_STRANGER;
+	assert_verbs(&a, V(NONE) | V(JOIN));
+	a.who.kind = LT_ASKER_PENDING;
+	assert_verbs(&a, V(NONE) | V(JOIN));
+	a.who.kind = LT_ASKER_PRINCIPAL; /* whom nobody found */
+	assert_verbs(&a, V(NONE) | V(JOIN));
+	principal(&a, LTPB__ROLE__ROLE_NODE, "17254", "");
+	assert_verbs(&a, V(NONE) | V(JOIN) | V(SYNC));
+	principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "so_y_te");
+	assert_verbs(&a, V(NONE) | V(JOIN) | V(READ));
+	principal(&a, LTPB__ROLE__ROLE_OPERATOR, "", "");
+	assert_verbs(&a, V(NONE) | V(JOIN) | V(READ) | V(WRITE) | V(INSPECT) | V(ENROL));
+	principal(&a, LTPB__ROLE__ROLE_MIRROR, "", "");
+	assert_verbs(&a, V(NONE));
+	principal(&a, LTPB__ROLE__ROLE_HUB, "", "");
+	assert_verbs(&a, V(NONE));
+	local(&a, true, "40");
+	assert_verbs(&a, V(NONE) | V(JOIN) | V(READ) | V(WRITE) | V(INSPECT) | V(ENROL));
+	local(&a, false, "17254");
+	assert_verbs(&a, V(NONE) | V(READ) | V(WRITE) | V(INSPECT));
+}
+
+static void
+who_is_not_active_is_a_stranger(void **state)
+{
+	static const Ltpb__PrincipalState dead[] = {
+		LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_UNSPECIFIED,
+		LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING,
+		LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_SUSPENDED,
+		LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED,
+		LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED,
+	};
+	struct lt_unit unit;
+	struct asker a;
+	unsigned writer;
+	size_t i, role;
+
+	(void)state;
+	ok(lt_unit_set(&unit, lt_slice_str("17254")));
+	for (i = 0; i < sizeof(dead) / sizeof(dead[0]); i++) {
+		for (role = 1; role <= LTPB__ROLE__ROLE_MIRROR; role++) {
+			principal(&a, (Ltpb__Role)role, "17254", "van_phong_ubnd");
+			a.principal.state = dead[i];
+			assert_verbs(&a, V(NONE) | V(JOIN));
+			assert_false(sees(&a, "dossier", "17254", "status"));
+			assert_false(
+			    lt_access_records(&a.who, cat, &province, collection("_unit"), "_"));
+			assert_false(lt_access_write(
+			    &a.who, cat, &province, collection("directive"), "40", &writer));
+			assert_false(lt_access_pull(&a.who, &province, &unit));
+		}
+	}
+}
+
+static void
+without_a_grant_nothing(void **state)
+{
+	struct asker a;
+	unsigned writer;
+
+	(void)state;
+	principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "van_phong_ubnd");
+	a.principal.ngrant = 0;
+	assert_verbs(&a, V(NONE) | V(JOIN));
+	assert_false(sees(&a, "dossier", "17254", "status"));
+	assert_false(lt_access_records(&a.who, cat, &province, collection("dossier"), NULL));
+	principal(&a, LTPB__ROLE__ROLE_OPERATOR, "", "");
+	a.principal.ngrant = 0;
+	assert_verbs(&a, V(NONE) | V(JOIN));
+	assert_false(
+	    lt_access_write(&a.who, cat, &province, collection("directive"), "40", &writer));
+	assert_int_equal(writer, 0);
+}
+
+/* Two grants, each good for half of the question, are not one that is good for all of it. */
+static void
+one_grant_must_fit_alone(void **state)
+{
+	static const char *u1[] = { "17254" }, *u2[] = { "16906" }, *f1[] = { "status" };
+	struct lt_grant two[2] = { { 1, 1, 1, 1, list_read, u1, list_all, f1 },
+		{ 1, 1, 1, 1, list_read, u2, list_all, list_all } };
+	const struct lt_field *status, *due;
+	struct asker a;
+
+	(void)state;
+	principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "van_phong_ubnd");
+	a.principal.grant = two;
+	a.principal.ngrant = 2;
+	status = lt_collection_field(collection("dossier"), "status");
+	due = lt_collection_field(collection("dossier"), "due_date");
+	assert_true(sees(&a, "dossier", "17254", "status"));
+	assert_false(sees(&a, "dossier", "17254", "due_date"));
+	assert_true(sees(&a, "dossier", "16906", "due_date"));
+	assert_false(sees(&a, "dossier", "16855", "status"));
+	assert_true(
+	    lt_access_field_everywhere(&a.who, cat, &province, collection("dossier"), status));
+	assert_false(
+	    lt_access_field_everywhere(&a.who, cat, &province, collection("dossier"), due));
+}
+
+/* readers_rule, sentence by sentence, on collections of the file. */
+static void
+readers_rule(void **state)
+{
+	static const struct {
+		const char *org, *col, *field;
+		bool yes;
+	} rule[] = {
+		{ "so_y_te", "dossier", "status", true }, /* in readers */
+		{ "so_y_te", "dossier", "applicant_name", false },
+		{ "so_y_te", "dossier_daily_summary", "received", true }, /* all_departments */
+		{ "ban_to_chuc_tinh_uy", "dossier_daily_summary", "received",
+		    false }, /* a party's */
+		{ "so_xay_dung", "household_poverty", "class", false }, /* nobody's reader there */
+		{ "van_phong_ubnd", "dossier", "applicant_name", true }, /* owner */
+		{ "so_nong_nghiep_moi_truong", "household_poverty", "head_id_no", true },
+		{ "ubnd_tinh", "dossier", "applicant_name", true }, /* none and basic of all */
+		{ "thanh_tra", "household_poverty", "class", true },
+		{ "so_y_te", "_unit", "name", true },
+		{ "so_y_te", "_succession", "kind", true },
+		{ "so_y_te", "_registry", "label", false },
+		{ "so_y_te", "_key", "sign_key", false },
+		{ "nobody", "dossier_daily_summary", "received", false },
+		{ "", "dossier_daily_summary", "received", false },
+	};
+	struct asker a;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rule) / sizeof(rule[0]); i++) {
+		principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", rule[i].org);
+		if (sees(&a, rule[i].col, rule[i].col[0] == '_' ? "_" : "17254", rule[i].field) !=
+		    rule[i].yes)
+			fail_msg("%s %s.%s", rule[i].org, rule[i].col, rule[i].field);
+	}
+}
+
+static void
+communes_and_operators(void **state)
+{
+	struct asker a;
+	struct lt_unit u;
+
+	(void)state;
+	local(&a, false, "17254");
+	assert_true(sees(&a, "dossier", "17254", "applicant_name"));
+	assert_true(sees(&a, "household_poverty", "17254", "head_id_no"));
+	assert_false(sees(&a, "dossier", "16906", "status"));
+	assert_true(sees(&a, "directive", "40", "status"));
+	assert_false(sees(&a, "directive", "38", "status")); /* another province */
+	assert_true(sees(&a, "_catalogue", "_", "json"));
+	assert_false(sees(&a, "_grant", "_", "verbs"));
+	assert_false(sees(&a, "_unit", "17254", "name"));
+	local(&a, true, "40");
+	assert_true(sees(&a, "dossier", "16906", "status"));
+	assert_false(sees(&a, "dossier", "16906", "applicant_name"));
+	assert_true(sees(&a, "_grant", "_", "verbs"));
+	principal(&a, LTPB__ROLE__ROLE_NODE, "17254", "");
+	ok(lt_unit_set(&u, lt_slice_str("17254")));
+	assert_true(lt_access_pull(&a.who, &province, &u));
+	ok(lt_unit_set(&u, lt_slice_str("16906")));
+	assert_false(lt_access_pull(&a.who, &province, &u));
+	ok(lt_unit_set(&u, lt_slice_str("38")));
+	assert_false(lt_access_pull(&a.who, &province, &u));
+	ok(lt_unit_set(&u, lt_slice_str("_")));
+	assert_true(lt_access_pull(&a.who, &province, &u));
+	local(&a, true, "40");
+	assert_false(lt_access_pull(&a.who, &province, &u));
+}
+
+static void
+writing(void **state)
+{
+	static const struct {
+		bool hub;
+		const char *col, *unit;
+		unsigned writer; /* 0: not */
+	} rule[] = {
+		{ false, "dossier", "17254", LT_WRITER_COMMUNE },
+		{ false, "dossier", "16906", 0 },
+		{ false, "dossier", "40", 0 },
+		{ false, "target", "17254", 0 }, /* the province's to write */
+		{ false, "directive", "40", 0 },
+		{ false, "_unit", "_", 0 },
+		{ true, "directive", "40", LT_WRITER_PROVINCE },
+		{ true, "directive", "17254", 0 },
+		{ true, "guidance_doc", "40", LT_WRITER_DEPARTMENT },
+		{ true, "dossier", "17254", LT_WRITER_DEPARTMENT },
+		{ true, "dossier", "40", 0 }, /* has a unit field */
+		{ true, "proposal", "40", LT_WRITER_PROVINCE },
+		{ true, "proposal", "17254", LT_WRITER_PROVINCE },
+		{ true, "attachment", "40", LT_WRITER_PROVINCE },
+		{ true, "directive_progress", "40", LT_WRITER_DEPARTMENT },
+		{ true, "household_poverty", "17254", 0 },
+		{ true, "directive", "38", 0 },
+		{ true, "proposal", "_", 0 },
+		{ true, "_registry", "_", 0 },
+	};
+	struct asker a;
+	unsigned writer = 77;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rule) / sizeof(rule[0]); i++) {
+		local(&a, rule[i].hub, rule[i].hub ? "40" : "17254");
+		if (lt_access_write(&a.who, cat, &province, collection(rule[i].col), rule[i].unit,
+			&writer) != (rule[i].writer != 0) ||
+		    writer != rule[i].writer)
+			fail_msg("%d %s %s: %u", rule[i].hub, rule[i].col, rule[i].unit, writer);
+	}
+}
+
+/* ---- against the reference ---- */
+
+struct pool {
+	const char *item[16];
+	size_t n;
+};
+
+static const struct pool units = { { "_", "40", "17254", "16906", "16855", "38", "00000", "99999" },
+	8 };
+static const struct pool orgs = { { "", "nobody", "ubnd_tinh", "van_phong_ubnd", "thanh_tra",
+				      "so_tai_chinh", "so_noi_vu", "so_xay_dung",
+				      "so_nong_nghiep_moi_truong", "so_tu_phap", "so_y_te",
+				      "so_van_hoa_the_thao_du_lich", "tinh_uy", "hdnd_tinh" },
+	14 };
+static const struct pool verb_names = { { "read", "write", "inspect", "enrol", "all" }, 5 };
+static uint64_t rng = 20250701;
+
+static const char *
+pick(const struct pool *p)
+{
+	return p->item[rnd_below(&rng, p->n)];
+}
+
+struct question {
+	struct asker a;
+	struct lt_grant grant[3];
+	const char *lists[3][4][4];
+	const struct lt_collection *c;
+	const struct lt_field *f;
+	const char *unit;
+};
+
+static size_t
+random_list(const char **list, const struct pool *pool, const char *near)
+{
+	size_t i, n = rnd_below(&rng, 10) == 0 ? 0 : 1 + rnd_below(&rng, 3);
+
+	for (i = 0; i < n; i++)
+		list[i] = rnd_below(&rng, 2) == 0 ? near : pick(pool);
+	if (n > 0 && rnd_below(&rng, 3) == 0)
+		list[rnd_below(&rng, n)] = rnd_below(&rng, 4) == 0 ? "*" : "all";
+	return n;
+}
+
+static void
+random_grants(struct question *q)
+{
+	struct pool cols = { { 0 }, 4 }, fields = { { 0 }, 4 };
+	size_t i, k;
+
+	for (i = 0; i < 4; i++) {
+		cols.item[i] = lt_catalogue_at(cat, rnd_below(&rng, lt_catalogue_count(cat)))->id;
+		fields.item[i] = q->c->field[rnd_below(&rng, q->c->nfield)].rule.name;
+	}
+	q->a.principal.grant = q->grant;
+	q->a.principal.ngrant = rnd_below(&rng, 4);
+	for (k = 0; k < q->a.principal.ngrant; k++) {
+		struct lt_grant *g = &q->grant[k];
+
+		g->verb = q->lists[k][0];
+		g->unit = q->lists[k][1];
+		g->collection = q->lists[k][2];
+		g->field = q->lists[k][3];
+		g->nverb = random_list(g->verb, &verb_names, "read");
+		g->nunit = random_list(g->unit, &units, q->unit);
+		g->ncollection = random_list(g->collection, &cols, q->c->id);
+		g->nfield = random_list(g->field, &fields, q->f->rule.name);
+	}
+}
+
+static void
+random_question(struct question *q)
+{
+	static const Ltpb__Role roles[] = { LTPB__ROLE__ROLE_DEPARTMENT,
+		LTPB__ROLE__ROLE_DEPARTMENT, LTPB__ROLE__ROLE_DEPARTMENT, LTPB__ROLE__ROLE_OPERATOR,
+		LTPB__ROLE__ROLE_OPERATOR, LTPB__ROLE__ROLE_NODE, LTPB__ROLE__ROLE_NODE,
+		LTPB__ROLE__ROLE_HUB, LTPB__ROLE__ROLE_MIRROR, LTPB__ROLE__ROLE_UNSPECIFIED };
+	static const enum lt_asker_kind kinds[] = { LT_ASKER_STRANGER, LT_ASKER_PENDING,
+		LT_ASKER_PRINCIPAL, LT_ASKER_PRINCIPAL, LT_ASKER_PRINCIPAL, LT_ASKER_PRINCIPAL,
+		LT_ASKER_PRINCIPAL, LT_ASKER_PRINCIPAL, LT_ASKER_LOCAL, LT_ASKER_LOCAL };
+	const char *unit = pick(&units);
+
+	memset(q, 0, sizeof(*q));
+	q->c = lt_catalogue_at(cat, rnd_below(&rng, lt_catalogue_count(cat)));
+	q->f = &q->c->field[rnd_below(&rng, q->c->nfield)];
+	q->unit = q->c->builtin && rnd_below(&rng, 3) != 0 ? "_" : pick(&units);
+	principal(&q->a, roles[rnd_below(&rng, 10)], unit, pick(&orgs));
+	if (q->c->nowner > 0 && rnd_below(&rng, 4) == 0)
+		q->a.principal.org = q->c->owner[rnd_below(&rng, q->c->nowner)];
+	q->a.who.kind = kinds[rnd_below(&rng, 10)];
+	q->a.who.local_hub = rnd_below(&rng, 2) == 0;
+	q->a.who.unit = q->a.principal.unit;
+	if (rnd_below(&rng, 3) == 0 && !q->c->builtin)
+		q->unit = unit;
+	if (rnd_below(&rng, 10) == 0)
+		q->a.principal.state = (Ltpb__PrincipalState)rnd_below(&rng, 6);
+	random_grants(q);
+}
+
+static void
+print_list(FILE *out, const char *const *list, size_t n, char end)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		fprintf(out, "%s%s", i == 0 ? "" : ",", list[i]);
+	fputc(end, out);
+}
+
+/* One line: the question, tab, what we decided. */
+static void
+print_question(FILE *out, const struct question *q, size_t seen[2])
+{
+	const struct lt_principal *p = &q->a.principal;
+	const struct lt_asker *who = &q->a.who;
+	struct lt_unit unit;
+	unsigned writer, v, verbs = 0;
+	bool records, field;
+	size_t i;
+
+	fprintf(out, "%d\t%d\t%s\t%d\t%d\t%s\t", (int)who->kind, who->local_hub, who->unit.s,
+	    (int)p->role, (int)p->state, p->org);
+	for (i = 0; i < p->ngrant; i++) {
+		const struct lt_grant *g = &p->grant[i];
+
+		print_list(out, g->verb, g->nverb, ';');
+		print_list(out, g->unit, g->nunit, ';');
+		print_list(out, g->collection, g->ncollection, ';');
+		print_list(out, g->field, g->nfield, '|');
+	}
+	for (v = 0; v < LT_VERB_COUNT; v++)
+		verbs |= lt_access_method(who, (enum lt_verb)v) ? 1u << v : 0;
+	records = lt_access_records(who, cat, &province, q->c, q->unit);
+	field = lt_access_field(who, cat, &province, q->c, q->unit, q->f);
+	seen[field]++;
+	(void)lt_access_write(who, cat, &province, q->c, q->unit, &writer);
+	ok(lt_unit_set(&unit, lt_slice_str(q->unit)));
+	fprintf(out, "\t%s\t%s\t%s\t%u\t%d\t%d\t%d\t%d\t%u\t%d\n", q->unit, q->c->id,
+	    q->f->rule.name, verbs, records, lt_access_records(who, cat, &province, q->c, NULL),
+	    field, lt_access_field_everywhere(who, cat, &province, q->c, q->f), writer,
+	    lt_access_pull(who, &province, &unit));
+}
+
+static void
+as_the_reference_decides(void **state)
+{
+	char path[] = "/tmp/lt-access-XXXXXX", cmd[1024];
+	struct question *q = calloc(1, sizeof(*q));
+	size_t i, seen[2] = { 0, 0 };
+	int fd = mkstemp(path);
+	FILE *out;
+
+	(void)state;
+	assert_true(fd >= 0);
+	out = fdopen(fd, "w");
+	assert_non_null(out);
+	for (i = 0; i < QUESTIONS; i++) {
+		random_question(q);
+		print_question(out, q, seen);
+	}
+	ok(fclose(out));
+	free(q);
+	(void)snprintf(cmd, sizeof(cmd), "'%s' '%s/tests/store/access_reference.py' '%s' '%s'",
+	    LT_PYTHON, LT_SOURCE_DIR, LT_PROTO_DATA "/catalogue.json", path);
+	i = (size_t)system(cmd);
+	(void)unlink(path);
+	assert_int_equal(i, 0);
+	/* A test in which all is forbidden would show little. */
+	assert_true(seen[0] > QUESTIONS / 8 && seen[1] > QUESTIONS / 8);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verbs_by_role),
+		cmocka_unit_test(who_is_not_active_is_a_stranger),
+		cmocka_unit_test(without_a_grant_nothing),
+		cmocka_unit_test(one_grant_must_fit_alone),
+		cmocka_unit_test(readers_rule),
+		cmocka_unit_test(communes_and_operators),
+		cmocka_unit_test(writing),
+		cmocka_unit_test(as_the_reference_decides),
+	};
+
+	return cmocka_run_group_tests(tests, load, unload);
+}
