@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define EVENTS_MAX 256
+#define ANSWERS_MAX 64 /* of these, kept free of commits */
 #define APPLY_WINDOW 64 /* pulled change-sets under way to the disk */
 #define PULL_HAVE_MAX 4096
 #define CALL_MS 60000
@@ -77,17 +78,36 @@ minute_of_day(struct lt_link *l)
 	return (int)(s % 86400 / 60);
 }
 
-/* Local commits are only hints: when the queue is full the next login brings the heads. */
+/* A commit of a feed that waits in the queue already only raises the head told there: commits take no more room than
+ * there are feeds, however long the link thread is busy, and none is forgotten. */
+static bool
+raise_queued(struct lt_link *l, const struct lt_sync_event *ev)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		struct lt_sync_event *q = &l->queue[(l->head + i) % EVENTS_MAX].ev;
+
+		if (q->kind == LT_SYNC_EV_COMMITTED && lt_feed_id_cmp(&q->feed, &ev->feed) == 0) {
+			if (q->seq < ev->seq)
+				q->seq = ev->seq;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Answers are bounded by calls; commits may not take the last room from them. */
 static void
 post_locked(struct lt_link *l, const struct lt_sync_event *ev, const struct lt_sync_feed *feeds)
 {
 	struct event *e;
 
+	if (ev->kind == LT_SYNC_EV_COMMITTED &&
+	    (raise_queued(l, ev) || l->n >= EVENTS_MAX - ANSWERS_MAX))
+		return;
 	if (l->n == EVENTS_MAX) {
-		if (ev->kind == LT_SYNC_EV_COMMITTED)
-			return;
-		l->head = (l->head + 1) %
-			  EVENTS_MAX; /* answers are bounded by calls: only hints are in the way */
+		l->head = (l->head + 1) % EVENTS_MAX;
 		l->n--;
 	}
 	e = &l->queue[(l->head + l->n) % EVENTS_MAX];
@@ -459,6 +479,29 @@ do_announce(struct lt_link *l)
 
 /* ---- push ---- */
 
+/* How far a receipt reaches: perhaps not as far as was pushed. */
+static int
+receipt_seq(const Ltpb__Receipt *r, const struct lt_feed_id *feed, uint64_t *seq)
+{
+	struct lt_arena arena;
+	ProtobufCMessage *m;
+	const Ltpb__ReceiptBody *b;
+	int rc;
+
+	lt_arena_init(&arena, ITEM_ARENA);
+	rc = lt_wire_unpack(&ltpb__receipt_body__descriptor, lt_slice(r->body.data, r->body.len),
+	    LT_MESSAGE_MAX, &arena, &m, NULL);
+	if (rc == LT_OK) {
+		b = (const Ltpb__ReceiptBody *)m;
+		rc = b->feed.len == LT_FEED_LEN && memcmp(b->feed.data, feed->b, LT_FEED_LEN) == 0
+			 ? LT_OK
+			 : LT_E_NOTFOUND;
+		*seq = b->seq;
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
 static void
 on_push_reply(void *ctx, const ProtobufCMessage *m)
 {
@@ -466,6 +509,7 @@ on_push_reply(void *ctx, const ProtobufCMessage *m)
 	const Ltpb__PushReply *r = (const Ltpb__PushReply *)m;
 	struct lt_err err = { "" };
 	struct lt_buf b;
+	uint64_t seq;
 	size_t i;
 
 	c->ev.ok = true;
@@ -478,8 +522,8 @@ on_push_reply(void *ctx, const ProtobufCMessage *m)
 		    lt_node_receipt(c->link->node, lt_buf_slice(&b), &err) != LT_OK) {
 			c->ev.ok = false; /* not believed: push again later */
 			say_error(c->link, "a receipt is refused", err.text);
-		} else {
-			c->ev.seq = c->to_seq;
+		} else if (receipt_seq(r->receipt[i], &c->feed, &seq) == LT_OK) {
+			c->ev.seq = seq;
 		}
 		lt_buf_fini(&b);
 	}

@@ -143,7 +143,9 @@ arm(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo
 	if (s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_JOINING)
 		at = s->wait_until_ms;
 	if (s->phase == LT_SYNC_ONLINE) {
-		at = s->announce_at_ms;
+		/* An answer that is late is waited for, not asked after every millisecond. */
+		if (!s->announcing)
+			at = s->announce_at_ms;
 		if (s->pull_at_ms != 0 && s->pull_at_ms < at)
 			at = s->pull_at_ms;
 		if (s->hold_until_ms > ev->now_ms && s->hold_until_ms < at)
@@ -164,15 +166,42 @@ find_feed(struct lt_sync *s, const struct lt_feed_id *id)
 	return NULL;
 }
 
+/* A feed begun after the login: the hub holds nothing of it. */
+static void
+note_new_feed(struct lt_sync *s, const struct lt_feed_id *id, uint64_t head)
+{
+	struct lt_sync_feed *f;
+
+	if (s->nfeed == LT_SYNC_FEEDS_MAX)
+		return;
+	f = &s->feed[s->nfeed++];
+	memset(f, 0, sizeof(*f));
+	f->feed = *id;
+	f->head = head;
+	f->usable = true;
+}
+
+/* Between hello and its answer commits go on: a head told meanwhile may be newer than the one the answer was
+ * weighed with, and a feed begun meanwhile is one that the hub holds nothing of. */
 static void
 on_greeted(struct lt_sync *s, const struct lt_sync_event *ev)
 {
-	size_t i;
+	struct lt_sync_feed told[LT_SYNC_FEEDS_MAX];
+	size_t ntold = s->nfeed, i;
 
+	memcpy(told, s->feed, sizeof(told));
 	s->nfeed = ev->nfeed < LT_SYNC_FEEDS_MAX ? ev->nfeed : LT_SYNC_FEEDS_MAX;
 	for (i = 0; i < s->nfeed; i++) {
 		s->feed[i] = ev->feeds[i];
 		s->feed[i].in_flight = false;
+	}
+	for (i = 0; i < ntold; i++) {
+		struct lt_sync_feed *f = find_feed(s, &told[i].feed);
+
+		if (f == NULL)
+			note_new_feed(s, &told[i].feed, told[i].head);
+		else if (f->head < told[i].head)
+			f->head = told[i].head;
 	}
 	s->phase = LT_SYNC_ONLINE;
 	s->attempts = 0;
@@ -206,6 +235,9 @@ on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
 		return;
 	f->in_flight = false;
 	if (ev->ok) {
+		/* Nothing gained: at once again would be a loop as fast as the line. */
+		if (ev->seq <= f->held)
+			s->hold_until_ms = ev->now_ms + ev->retry_after_ms + backoff_ms(s);
 		f->held = ev->seq; /* the hub's word, also when it is lower than we thought */
 		resize_batch(s, ev, ev->now_ms - s->push_started_ms[lt_feed_lane(&f->feed)]);
 		return;
@@ -214,7 +246,9 @@ on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
 		f->usable = false;
 		return;
 	}
-	s->batch_bytes = LT_SYNC_BATCH_FIRST;
+	/* What was too much for the line is not tried again with more. */
+	if (s->batch_bytes > LT_SYNC_BATCH_FIRST)
+		s->batch_bytes = LT_SYNC_BATCH_FIRST;
 	s->hold_until_ms = ev->now_ms + ev->retry_after_ms + backoff_ms(s);
 }
 
@@ -228,14 +262,8 @@ on_committed(struct lt_sync *s, const struct lt_sync_event *ev)
 			f->head = ev->seq;
 		return;
 	}
-	/* A feed begun after the login: the hub holds nothing of it. */
-	if (s->phase != LT_SYNC_ONLINE || s->nfeed == LT_SYNC_FEEDS_MAX)
-		return;
-	f = &s->feed[s->nfeed++];
-	memset(f, 0, sizeof(*f));
-	f->feed = ev->feed;
-	f->head = ev->seq;
-	f->usable = true;
+	if (s->phase == LT_SYNC_ONLINE || s->phase == LT_SYNC_GREETING)
+		note_new_feed(s, &ev->feed, ev->seq);
 }
 
 static void
@@ -251,6 +279,15 @@ on_timer(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo 
 	}
 }
 
+/* What was known of feeds is the hub's to say anew. */
+static void
+greet(struct lt_sync *s, struct lt_sync_todo *todo)
+{
+	s->phase = LT_SYNC_GREETING;
+	s->nfeed = 0;
+	add(todo, LT_SYNC_DO_HELLO);
+}
+
 static void
 on_dialed(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
 {
@@ -263,8 +300,7 @@ on_dialed(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo
 		s->wait_until_ms = ev->now_ms + LT_SYNC_BACKOFF_MAX_MS;
 		add(todo, LT_SYNC_DO_JOIN);
 	} else {
-		s->phase = LT_SYNC_GREETING;
-		add(todo, LT_SYNC_DO_HELLO);
+		greet(s, todo);
 	}
 }
 
@@ -275,8 +311,7 @@ on_joined(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo
 		return;
 	if (ev->ok && ev->active) {
 		s->config.joining = false;
-		s->phase = LT_SYNC_GREETING;
-		add(todo, LT_SYNC_DO_HELLO);
+		greet(s, todo);
 	} else if (ev->ok) {
 		s->wait_until_ms =
 		    ev->now_ms +

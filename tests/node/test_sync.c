@@ -1,0 +1,960 @@
+/* What the replicator decides next: expected traces as text, both sides of each bound, and a long random walk with
+ * the rules that hold in every state. */
+#include "node/sync.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* splitmix64 of seed 1234567: its published outputs begin 6457827717110365317, 3203168211198807973,
+ * 9817491932198370423. The waits below are these modulo (bound + 1), worked out apart from this program. */
+#define SEED 1234567
+static const int64_t waits[] = { 722, 1441, 2622, 3223, 8768, 1623, 56789, 95365, 189537, 259301,
+	92252, 6243, 181024, 140520, 270700, 210088, 43272, 234710, 138333, 165181 };
+/* The same outputs modulo 1001: the waits of somebody who never fails twice in a row. */
+static const int64_t short_waits[] = { 722, 121, 3, 738, 727, 284 };
+
+struct run {
+	struct lt_sync s;
+	struct lt_sync_todo todo;
+	int minute;
+	char out[8192];
+	size_t len;
+};
+
+/* Feeds are named u1, n1, n2, b1: lane and epoch. */
+static struct lt_feed_id
+feed(enum lt_lane lane, uint64_t epoch)
+{
+	struct lt_id author;
+
+	memset(author.b, 7, sizeof(author.b));
+	return lt_feed_id_make(author, lane, epoch);
+}
+
+#define U1 feed(LT_LANE_URGENT, 1)
+#define N1 feed(LT_LANE_NORMAL, 1)
+#define N2 feed(LT_LANE_NORMAL, 2)
+#define B1 feed(LT_LANE_BULK, 1)
+
+static void __attribute__((format(printf, 2, 3))) say(struct run *r, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(r->out + r->len, sizeof(r->out) - r->len, fmt, ap);
+	va_end(ap);
+	assert_true(n >= 0 && r->len + (size_t)n < sizeof(r->out));
+	r->len += (size_t)n;
+}
+
+static void
+say_action(struct run *r, const struct lt_sync_action *a)
+{
+	static const char *const name[] = { "dial", "join", "hello", "pull", "push", "announce",
+		"close", "timer" };
+
+	say(r, " %s", name[a->kind]);
+	if (a->kind == LT_SYNC_DO_PUSH)
+		say(r, " %c%d from %d max %d", "?unb"[lt_feed_lane(&a->feed)],
+		    (int)lt_feed_epoch(&a->feed), (int)a -> from_seq, (int)a -> max_bytes);
+	if (a->kind == LT_SYNC_DO_TIMER)
+		say(r, " %lld", (long long)a->at_ms);
+}
+
+static void
+step(struct run *r, int64_t now, struct lt_sync_event ev)
+{
+	static const char *const name[] = { "start", "stop", "timer", "dialed", "lost", "joined",
+		"greeted", "pushed", "announced", "pull-ended", "committed" };
+	size_t i;
+
+	ev.now_ms = now;
+	ev.minute_of_day = r->minute;
+	say(r, "%lld %s%s:", (long long)now, name[ev.kind],
+	    ev.ok || ev.kind == LT_SYNC_EV_START || ev.kind == LT_SYNC_EV_STOP ||
+		    ev.kind == LT_SYNC_EV_TIMER || ev.kind == LT_SYNC_EV_LOST ||
+		    ev.kind == LT_SYNC_EV_COMMITTED || ev.kind == LT_SYNC_EV_PULL_ENDED
+		? ""
+		: " no");
+	lt_sync_step(&r->s, &ev, &r->todo);
+	for (i = 0; i < r->todo.n; i++)
+		say_action(r, &r->todo.action[i]);
+	say(r, " (%s)\n", lt_sync_phase_name(r->s.phase));
+}
+
+#define EV(k, ...) ((struct lt_sync_event){ .kind = LT_SYNC_EV_##k, __VA_ARGS__ })
+#define STEP(r, now, ...) step((r), (now), EV(__VA_ARGS__))
+
+static void
+begin_with(struct run *r, struct lt_sync_config c)
+{
+	memset(r, 0, sizeof(*r));
+	r->minute = 600;
+	c.seed = SEED;
+	lt_sync_init(&r->s, &c);
+}
+
+static void
+begin(struct run *r)
+{
+	begin_with(r, (struct lt_sync_config){ 0 });
+}
+
+/* Online at time 0 with these feeds; the trace begins after it. */
+static void
+online(struct run *r, const struct lt_sync_feed *feeds, size_t n)
+{
+	STEP(r, 0, START);
+	STEP(r, 0, DIALED, .ok = true);
+	STEP(r, 0, GREETED, .ok = true, .feeds = feeds, .nfeed = n);
+	assert_int_equal(r->s.phase, LT_SYNC_ONLINE);
+}
+
+static void
+clear(struct run *r)
+{
+	r->len = 0;
+	r->out[0] = '\0';
+}
+
+static const struct lt_sync_action *
+find(const struct run *r, enum lt_sync_action_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < r->todo.n; i++)
+		if (r->todo.action[i].kind == kind)
+			return &r->todo.action[i];
+	return NULL;
+}
+
+static int64_t
+timer(const struct run *r)
+{
+	const struct lt_sync_action *a = find(r, LT_SYNC_DO_TIMER);
+
+	return a != NULL ? a->at_ms : -1;
+}
+
+/* ---- a life ---- */
+
+/* Login, everything that waits goes up, the urgent lane first; then news, announcements, the end. */
+static void
+test_a_day(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false }, { B1, 1, 0, true, false },
+		{ U1, 3, 3, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	STEP(&r, 100, START);
+	STEP(&r, 130, DIALED, .ok = true);
+	STEP(&r, 160, GREETED, .ok = true, .feeds = feeds, .nfeed = 3);
+	STEP(&r, 170, COMMITTED, .feed = U1, .seq = 4);
+	STEP(&r, 180, ANNOUNCED, .ok = true);
+	STEP(&r, 1160, PUSHED, .ok = true, .feed = N1, .seq = 5, .bytes = 65536);
+	STEP(&r, 1170, PUSHED, .ok = true, .feed = U1, .seq = 4, .bytes = 400);
+	STEP(&r, 1180, PUSHED, .ok = true, .feed = B1, .seq = 1, .bytes = 400);
+	STEP(&r, 10160, TIMER);
+	STEP(&r, 10170, ANNOUNCED, .ok = true);
+	STEP(&r, 11000, STOP);
+	STEP(&r, 12000, COMMITTED, .feed = N1, .seq = 6);
+	assert_string_equal(r.out, "100 start: dial (connecting)\n"
+				   "130 dialed: hello (greeting)\n"
+				   "160 greeted: pull announce push n1 from 3 max 65536 push b1 "
+				   "from 1 max 65536 (online)\n"
+				   "170 committed: push u1 from 4 max 65536 (online)\n"
+				   "180 announced: timer 10160 (online)\n"
+				   "1160 pushed: timer 10160 (online)\n"
+				   "1170 pushed: timer 10160 (online)\n"
+				   "1180 pushed: timer 10160 (online)\n"
+				   "10160 timer: announce (online)\n"
+				   "10170 announced: timer 20160 (online)\n"
+				   "11000 stop: close (stopped)\n"
+				   "12000 committed: (stopped)\n");
+}
+
+/* All three lanes at once, and never two pushes of a lane: the earlier epoch goes first, then the later. */
+static void
+test_lanes(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false }, { N1, 9, 0, true, false },
+		{ N2, 2, 0, true, false }, { U1, 1, 0, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 4);
+	clear(&r);
+	STEP(&r, 1, COMMITTED, .feed = N2, .seq = 3);
+	STEP(&r, 2, COMMITTED, .feed = N1, .seq = 10);
+	STEP(&r, 3, ANNOUNCED, .ok = true);
+	STEP(&r, 1000, PUSHED, .ok = true, .feed = N1, .seq = 9, .bytes = 65536);
+	STEP(&r, 2000, PUSHED, .ok = true, .feed = N1, .seq = 10, .bytes = 65536);
+	STEP(&r, 3000, PUSHED, .ok = true, .feed = N2, .seq = 3, .bytes = 65536);
+	assert_string_equal(r.out, "1 committed: (online)\n"
+				   "2 committed: (online)\n"
+				   "3 announced: timer 10000 (online)\n"
+				   "1000 pushed: push n1 from 10 max 65536 timer 10000 (online)\n"
+				   "2000 pushed: push n2 from 1 max 65536 timer 10000 (online)\n"
+				   "3000 pushed: timer 10000 (online)\n");
+}
+
+/* ---- waiting ---- */
+
+/* The waits double in their bound, up to five minutes, and are those of the seed. */
+static void
+test_back_off(void **state)
+{
+	struct run a, b;
+	int64_t now = 0, bound = LT_SYNC_BACKOFF_BASE_MS;
+	size_t i;
+
+	(void)state;
+	begin(&a);
+	begin(&b);
+	STEP(&a, 0, START);
+	STEP(&b, 0, START);
+	for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+		clear(&a);
+		clear(&b);
+		STEP(&a, now, DIALED);
+		STEP(&b, now, DIALED);
+		assert_string_equal(a.out, b.out);
+		assert_true(waits[i] <= bound);
+		assert_int_equal(a.s.phase, LT_SYNC_WAITING);
+		assert_int_equal(timer(&a), now + waits[i]);
+		/* A moment too early nothing happens but the timer being armed again. */
+		STEP(&a, now + waits[i] - 1, TIMER);
+		assert_null(find(&a, LT_SYNC_DO_DIAL));
+		assert_int_equal(timer(&a), now + waits[i]);
+		now += waits[i];
+		STEP(&a, now, TIMER);
+		STEP(&b, now, TIMER);
+		assert_non_null(find(&a, LT_SYNC_DO_DIAL));
+		assert_int_equal(timer(&a), -1);
+		bound = bound * 2 < LT_SYNC_BACKOFF_MAX_MS ? bound * 2 : LT_SYNC_BACKOFF_MAX_MS;
+	}
+}
+
+/* A login ends the row of failures. */
+static void
+test_back_off_begins_anew(void **state)
+{
+	struct run r;
+	int64_t now = 0;
+	size_t i;
+
+	(void)state;
+	begin(&r);
+	STEP(&r, 0, START);
+	for (i = 0; i < sizeof(short_waits) / sizeof(short_waits[0]); i++) {
+		STEP(&r, now, DIALED, .ok = true);
+		STEP(&r, now, GREETED, .ok = true);
+		STEP(&r, now, LOST);
+		assert_int_equal(r.s.wait_until_ms, now + short_waits[i]);
+		now = r.s.wait_until_ms;
+		STEP(&r, now, TIMER);
+		assert_int_equal(r.s.phase, LT_SYNC_DIALING);
+		clear(&r);
+	}
+	/* One that cannot greet keeps failing: the row goes on. */
+	STEP(&r, now, DIALED, .ok = true);
+	STEP(&r, now, GREETED);
+	assert_non_null(find(&r, LT_SYNC_DO_CLOSE));
+	assert_int_equal(r.s.attempts, 2);
+}
+
+/* The hub's word on when to come back, and a refusal that time alone does not mend. */
+static void
+test_asked_to_wait(void **state)
+{
+	static const struct {
+		const char *descr;
+		uint32_t retry_after_ms;
+		bool final;
+		int64_t wait;
+	} cases[] = {
+		{ "nothing said", 0, false, 722 },
+		{ "less than our own wait", 721, false, 722 },
+		{ "just our own wait", 722, false, 722 },
+		{ "more: and the jitter after it", 723, false, 723 + 722 },
+		{ "a minute", 60000, false, 60000 + 722 },
+		{ "the most that can be said", UINT32_MAX, false, (int64_t)UINT32_MAX + 722 },
+		{ "refused for good", 0, true, 150000 + 361 },
+		{ "refused for good, and more to wait", 200000, true, 200000 + 150361 },
+	};
+	struct run r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].descr);
+		begin(&r);
+		STEP(&r, 0, START);
+		STEP(&r, 1000, DIALED, .ok = true);
+		STEP(&r, 2000, GREETED, .retry_after_ms = cases[i].retry_after_ms,
+		    .final = cases[i].final);
+		assert_non_null(find(&r, LT_SYNC_DO_CLOSE));
+		assert_int_equal(timer(&r), 2000 + cases[i].wait);
+	}
+}
+
+/* ---- enrolment ---- */
+
+static void
+test_joining(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin_with(&r, (struct lt_sync_config){ .joining = true });
+	STEP(&r, 0, START);
+	STEP(&r, 10, DIALED, .ok = true);
+	STEP(&r, 20, JOINED, .ok = true, .retry_after_ms = 7000);
+	STEP(&r, 7019, TIMER);
+	STEP(&r, 7020, TIMER);
+	STEP(&r, 7030, JOINED, .ok = true);
+	STEP(&r, 12030, TIMER);
+	STEP(&r, 12040, JOINED, .ok = true, .active = true);
+	STEP(&r, 12050, GREETED, .ok = true);
+	/* Once in, a lost line is dialed to greet, not to join. */
+	STEP(&r, 12060, LOST);
+	STEP(&r, 12782, TIMER);
+	STEP(&r, 12790, DIALED, .ok = true);
+	assert_string_equal(r.out, "0 start: dial (connecting)\n"
+				   "10 dialed: join timer 300010 (pending)\n"
+				   "20 joined: timer 7020 (pending)\n"
+				   "7019 timer: timer 7020 (pending)\n"
+				   "7020 timer: join timer 307020 (pending)\n"
+				   "7030 joined: timer 12030 (pending)\n"
+				   "12030 timer: join timer 312030 (pending)\n"
+				   "12040 joined: hello (greeting)\n"
+				   "12050 greeted: pull announce (online)\n"
+				   "12060 lost: timer 12782 (waiting)\n"
+				   "12782 timer: dial (connecting)\n"
+				   "12790 dialed: hello (greeting)\n");
+}
+
+static void
+test_join_refused(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin_with(&r, (struct lt_sync_config){ .joining = true });
+	STEP(&r, 0, START);
+	STEP(&r, 10, DIALED, .ok = true);
+	STEP(&r, 20, JOINED, .final = true);
+	STEP(&r, 150381, TIMER);
+	STEP(&r, 150391, DIALED, .ok = true);
+	/* The connection goes while the operator thinks: dialed again, asked again. */
+	STEP(&r, 150400, JOINED, .ok = true);
+	STEP(&r, 150500, LOST);
+	assert_string_equal(r.out, "0 start: dial (connecting)\n"
+				   "10 dialed: join timer 300010 (pending)\n"
+				   "20 joined no: close timer 150381 (waiting)\n"
+				   "150381 timer: dial (connecting)\n"
+				   "150391 dialed: join timer 450391 (pending)\n"
+				   "150400 joined: timer 155400 (pending)\n"
+				   "150500 lost: timer 151941 (waiting)\n");
+}
+
+/* ---- what may be pushed ---- */
+
+/* The bulk window, by minutes of the day; midnight in it, or not. */
+static void
+test_bulk_window(void **state)
+{
+	static const struct {
+		int from, to, minute;
+		bool open;
+	} cases[] = {
+		{ 0, 0, 0, true },
+		{ 720, 720, 719, true },
+		{ 60, 120, 59, false },
+		{ 60, 120, 60, true },
+		{ 60, 120, 119, true },
+		{ 60, 120, 120, false },
+		{ 1320, 300, 1319, false },
+		{ 1320, 300, 1320, true },
+		{ 1320, 300, 1439, true },
+		{ 1320, 300, 0, true },
+		{ 1320, 300, 299, true },
+		{ 1320, 300, 300, false },
+		{ 60, 120, -1, true },
+		{ 1320, 300, -1, true },
+	};
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false } };
+	struct run r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin_with(&r,
+		    (struct lt_sync_config){ .bulk_from = cases[i].from, .bulk_to = cases[i].to });
+		r.minute = cases[i].minute;
+		online(&r, feeds, 1);
+		if ((find(&r, LT_SYNC_DO_PUSH) != NULL) != cases[i].open)
+			fail_msg("%d..%d at %d", cases[i].from, cases[i].to, cases[i].minute);
+	}
+}
+
+/* Closed, bulk alone waits; when the window opens it goes with the next thing that happens, which the announcement
+ * makes at most ten seconds away. A push under way when it closes is not cut off. */
+static void
+test_bulk_window_opens(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { B1, 9, 0, true, false },
+		{ N1, 1, 0, true, false } };
+	struct run r;
+
+	(void)state;
+	begin_with(&r, (struct lt_sync_config){ .bulk_from = 60, .bulk_to = 120 });
+	r.minute = 59;
+	online(&r, feeds, 2);
+	STEP(&r, 5, ANNOUNCED, .ok = true);
+	clear(&r);
+	r.minute = 60;
+	STEP(&r, 10000, TIMER);
+	r.minute = 120;
+	STEP(&r, 11000, PUSHED, .ok = true, .feed = B1, .seq = 4, .bytes = 65536);
+	assert_string_equal(r.out, "10000 timer: announce push b1 from 1 max 65536 (online)\n"
+				   "11000 pushed: (online)\n");
+}
+
+/* The hub knows another branch: nothing is pushed, whatever is committed, until a login says otherwise. */
+static void
+test_unusable(void **state)
+{
+	const struct lt_sync_feed bad[] = { { N1, 5, 7, false, false } };
+	const struct lt_sync_feed good[] = { { N1, 9, 7, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, bad, 1);
+	STEP(&r, 1, COMMITTED, .feed = N1, .seq = 8);
+	STEP(&r, 2, COMMITTED, .feed = N1, .seq = 9);
+	assert_null(strstr(r.out, "push"));
+	/* The new epoch goes its own way. */
+	clear(&r);
+	STEP(&r, 3, COMMITTED, .feed = N2, .seq = 1);
+	assert_non_null(strstr(r.out, "push n2 from 1"));
+	STEP(&r, 4, PUSHED, .ok = true, .feed = N2, .seq = 1, .bytes = 10);
+	STEP(&r, 5, LOST);
+	STEP(&r, 2000, TIMER);
+	STEP(&r, 2000, DIALED, .ok = true);
+	clear(&r);
+	STEP(&r, 2000, GREETED, .ok = true, .feeds = good, .nfeed = 1);
+	assert_non_null(strstr(r.out, "push n1 from 8"));
+}
+
+/* Refused for good (a fork, a revoked key): that feed rests, the others do not. */
+static void
+test_refused_push(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false },
+		{ U1, 2, 0, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 2);
+	clear(&r);
+	STEP(&r, 1, PUSHED, .feed = N1, .final = true);
+	STEP(&r, 2, COMMITTED, .feed = N1, .seq = 6);
+	STEP(&r, 3, COMMITTED, .feed = U1, .seq = 3);
+	STEP(&r, 1000, PUSHED, .ok = true, .feed = U1, .seq = 2, .bytes = 65536);
+	assert_string_equal(r.out, "1 pushed no: (online)\n"
+				   "2 committed: (online)\n"
+				   "3 committed: (online)\n"
+				   "1000 pushed: push u1 from 3 max 65536 (online)\n");
+}
+
+/* The hub has no room: pushes of every lane are held as long as it asks and a little more, announcements go on. */
+static void
+test_hub_asks_for_time(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false },
+		{ U1, 2, 2, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 2);
+	STEP(&r, 1, ANNOUNCED, .ok = true);
+	clear(&r);
+	STEP(&r, 1000, PUSHED, .feed = N1, .retry_after_ms = 2000);
+	STEP(&r, 1100, COMMITTED, .feed = U1, .seq = 3);
+	STEP(&r, 3721, TIMER);
+	STEP(&r, 3722, TIMER);
+	assert_string_equal(r.out,
+	    "1000 pushed no: timer 3722 (online)\n"
+	    "1100 committed: timer 3722 (online)\n"
+	    "3721 timer: timer 3722 (online)\n"
+	    "3722 timer: push u1 from 3 max 65536 push n1 from 1 max 65536 timer 10000 (online)\n");
+}
+
+/* The hub was restored from a backup: it holds less than it said. From there again, not from where we were. */
+static void
+test_hub_restored(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
+	const struct lt_sync_feed after[] = { { N1, 20, 3, true, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 1);
+	STEP(&r, 1, ANNOUNCED, .ok = true);
+	clear(&r);
+	STEP(&r, 1000, PUSHED, .ok = true, .feed = N1, .seq = 4, .bytes = 65536);
+	STEP(&r, 1722, TIMER);
+	STEP(&r, 2722, PUSHED, .ok = true, .feed = N1, .seq = 12, .bytes = 65536);
+	STEP(&r, 3000, LOST);
+	STEP(&r, 3121, TIMER);
+	STEP(&r, 3200, DIALED, .ok = true);
+	STEP(&r, 3300, GREETED, .ok = true, .feeds = after, .nfeed = 1);
+	assert_string_equal(r.out,
+	    "1000 pushed: timer 1722 (online)\n"
+	    "1722 timer: push n1 from 5 max 65536 timer 10000 (online)\n"
+	    "2722 pushed: push n1 from 13 max 65536 timer 10000 (online)\n"
+	    "3000 lost: timer 3121 (waiting)\n"
+	    "3121 timer: dial (connecting)\n"
+	    "3200 dialed: hello (greeting)\n"
+	    "3300 greeted: pull announce push n1 from 4 max 65536 (online)\n");
+}
+
+/* A hub that answers and takes nothing is not asked again at once: that would be a loop as fast as the line. */
+static void
+test_nothing_gained(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
+	struct run r;
+	int64_t now = 0;
+	unsigned i, pushes = 0;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 1);
+	STEP(&r, now, ANNOUNCED, .ok = true);
+	for (i = 0; i < 1000 && now < 10000; i++) {
+		clear(&r);
+		if (r.s.feed[0].in_flight)
+			STEP(&r, now, PUSHED, .ok = true, .feed = N1, .seq = 10, .bytes = 100);
+		else
+			STEP(&r, now, TIMER);
+		pushes += find(&r, LT_SYNC_DO_PUSH) != NULL;
+		if (timer(&r) > now && !r.s.feed[0].in_flight)
+			now = timer(&r);
+	}
+	assert_true(now >= 10000);
+	assert_true(pushes >= 5 && pushes <= 100);
+}
+
+/* ---- answers that come late, twice, or for nobody ---- */
+
+static void
+test_late_answers(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false } };
+	struct lt_sync before;
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	/* Before the start nothing is done. */
+	STEP(&r, 0, TIMER);
+	STEP(&r, 0, DIALED, .ok = true);
+	STEP(&r, 0, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	assert_string_equal(
+	    r.out, "0 timer: (stopped)\n0 dialed: (stopped)\n0 greeted: (stopped)\n");
+	online(&r, feeds, 1);
+	STEP(&r, 1, ANNOUNCED, .ok = true);
+	before = r.s;
+	clear(&r);
+	STEP(&r, 2, DIALED, .ok = true);
+	STEP(&r, 2, DIALED);
+	STEP(&r, 2, JOINED, .ok = true, .active = true);
+	STEP(&r, 2, JOINED, .final = true);
+	STEP(&r, 2, GREETED, .ok = true);
+	STEP(&r, 2, GREETED, .final = true);
+	STEP(&r, 2, PUSHED, .ok = true, .feed = U1, .seq = 99);
+	assert_null(strstr(r.out, "push "));
+	assert_null(strstr(r.out, "dial "));
+	assert_null(strstr(r.out, "close"));
+	assert_memory_equal(&before, &r.s, sizeof(before));
+	/* The answer to the push, twice: the second says nothing. */
+	STEP(&r, 1000, PUSHED, .ok = true, .feed = N1, .seq = 5, .bytes = 65536);
+	clear(&r);
+	STEP(&r, 1001, PUSHED, .ok = true, .feed = N1, .seq = 3, .bytes = 65536);
+	assert_int_equal(r.s.feed[0].held, 5);
+	assert_string_equal(r.out, "1001 pushed: timer 10000 (online)\n");
+	/* After the loss: what was under way is over. */
+	STEP(&r, 1002, COMMITTED, .feed = N1, .seq = 6);
+	STEP(&r, 1003, LOST);
+	clear(&r);
+	STEP(&r, 1004, PUSHED, .ok = true, .feed = N1, .seq = 6, .bytes = 10);
+	STEP(&r, 1004, ANNOUNCED, .ok = true);
+	STEP(&r, 1004, LOST);
+	STEP(&r, 1004, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	assert_null(strstr(r.out, "push "));
+	assert_int_equal(r.s.feed[0].held, 5);
+	assert_int_equal(r.s.phase, LT_SYNC_WAITING);
+	assert_int_equal(r.s.attempts, 1);
+}
+
+/* A commit between hello and its answer counts, though the answer was weighed with the head before it. */
+static void
+test_commit_while_greeting(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 5, true, false },
+		{ U1, 2, 1, false, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	STEP(&r, 0, START);
+	STEP(&r, 0, DIALED, .ok = true);
+	STEP(&r, 1, COMMITTED, .feed = N1, .seq = 6); /* known to the answer, newer here */
+	STEP(&r, 2, COMMITTED, .feed = B1, .seq = 1); /* begun meanwhile */
+	STEP(&r, 3, COMMITTED, .feed = U1, .seq = 3); /* the hub knows another branch of it */
+	clear(&r);
+	STEP(&r, 4, GREETED, .ok = true, .feeds = feeds, .nfeed = 2);
+	assert_string_equal(r.out, "4 greeted: pull announce push n1 from 6 max 65536 push b1 "
+				   "from 1 max 65536 (online)\n");
+	/* A head that is told out of order does not go back. */
+	STEP(&r, 5, COMMITTED, .feed = B1, .seq = 4);
+	STEP(&r, 6, COMMITTED, .feed = B1, .seq = 3);
+	assert_int_equal(r.s.feed[2].head, 4);
+}
+
+/* More feeds than are followed: those that fit are, and nothing is written past the end. */
+static void
+test_many_feeds(void **state)
+{
+	struct lt_sync_feed feeds[LT_SYNC_FEEDS_MAX + 8];
+	struct run r;
+	uint64_t i;
+
+	(void)state;
+	memset(feeds, 0, sizeof(feeds));
+	for (i = 0; i < LT_SYNC_FEEDS_MAX + 8; i++) {
+		feeds[i].feed = feed(LT_LANE_NORMAL, i + 1);
+		feeds[i].head = 1;
+		feeds[i].usable = true;
+	}
+	begin(&r);
+	online(&r, feeds, LT_SYNC_FEEDS_MAX + 8);
+	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	STEP(&r, 1, COMMITTED, .feed = B1, .seq = 1);
+	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	begin(&r);
+	online(&r, feeds, LT_SYNC_FEEDS_MAX - 1);
+	STEP(&r, 1, COMMITTED, .feed = B1, .seq = 1);
+	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+}
+
+/* ---- sizes ---- */
+
+/* About a second of the line: half way to what would have fitted, never more than doubled, within the limits. */
+static void
+test_batch_size(void **state)
+{
+	static const struct {
+		const char *descr;
+		size_t before, bytes;
+		int64_t took;
+		size_t after;
+	} cases[] = {
+		{ "just a second", 65536, 65536, 1000, 65536 },
+		{ "in no time: three halves", 65536, 65536, 0, 98304 },
+		{ "in a millisecond", 65536, 65536, 1, 98304 },
+		{ "half a second", 65536, 65536, 500, 98304 },
+		{ "two seconds", 65536, 65536, 2000, 49152 },
+		{ "sixteen seconds", 65536, 65536, 16000, 34816 },
+		{ "nothing sent", 65536, 0, 5000, 65536 },
+		{ "a small one tells little of the line", 65536, 400, 100, 34768 },
+		{ "at the lower limit", 4096, 4096, 60000, 4096 },
+		{ "at the upper limit", 524288, 524288, 1, 524288 },
+	};
+	const struct lt_sync_feed feeds[] = { { N1, 100, 0, true, false } };
+	struct run r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].descr);
+		begin(&r);
+		r.s.batch_bytes = cases[i].before;
+		online(&r, feeds, 1);
+		STEP(&r, cases[i].took, PUSHED, .ok = true, .feed = N1, .seq = 1,
+		    .bytes = cases[i].bytes);
+		assert_int_equal(r.s.batch_bytes, cases[i].after);
+	}
+	/* A failure: back to the first size, but not up to it on a line that carries less. */
+	begin(&r);
+	online(&r, feeds, 1);
+	r.s.batch_bytes = 200000;
+	STEP(&r, 1, PUSHED, .feed = N1);
+	assert_int_equal(r.s.batch_bytes, LT_SYNC_BATCH_FIRST);
+	STEP(&r, 2000, TIMER);
+	r.s.batch_bytes = 5000;
+	STEP(&r, 3000, PUSHED, .feed = N1);
+	assert_int_equal(r.s.batch_bytes, 5000);
+}
+
+/* ---- timers ---- */
+
+/* An announcement whose answer is long in coming is neither sent again nor waited for by the millisecond. */
+static void
+test_slow_announcement(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, NULL, 0);
+	clear(&r);
+	STEP(&r, 9999, PULL_ENDED);
+	STEP(&r, 10000, TIMER);
+	STEP(&r, 11999, TIMER);
+	STEP(&r, 15000, COMMITTED, .feed = N1, .seq = 1);
+	STEP(&r, 25000, ANNOUNCED);
+	STEP(&r, 25010, ANNOUNCED, .ok = true);
+	assert_string_equal(r.out, "9999 pull-ended: timer 11999 (online)\n"
+				   "10000 timer: timer 11999 (online)\n"
+				   "11999 timer: pull (online)\n"
+				   "15000 committed: push n1 from 1 max 65536 (online)\n"
+				   "25000 announced no: announce (online)\n"
+				   "25010 announced: timer 35000 (online)\n");
+}
+
+/* ---- any event at any time ---- */
+
+static uint64_t
+rnd(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
+static struct lt_feed_id
+any_feed(uint64_t *x)
+{
+	return feed((enum lt_lane)(1 + rnd(x) % 3), 1 + rnd(x) % 14);
+}
+
+/* Feeds as a login gives them: each once. */
+static size_t
+any_feeds(uint64_t *x, struct lt_sync_feed *out)
+{
+	size_t n = rnd(x) % 40, i, k = 0;
+
+	memset(out, 0, 40 * sizeof(*out));
+	for (i = 0; i < n; i++) {
+		out[k].feed = feed((enum lt_lane)(1 + i % 3), 1 + i / 3);
+		out[k].head = rnd(x) % 20;
+		out[k].held = rnd(x) % 24;
+		out[k].usable = rnd(x) % 4 != 0;
+		k += rnd(x) % 8 != 0;
+	}
+	return k;
+}
+
+/* What holds after every step, whatever came. */
+static void
+check_rules(const struct lt_sync *before, const struct lt_sync *s, const struct lt_sync_event *ev,
+    const struct lt_sync_todo *todo, int minute)
+{
+	unsigned timers = 0, pushes[4] = { 0 }, flying[4] = { 0 };
+	bool bulk = before->config.bulk_from == before->config.bulk_to || minute < 0 ||
+		    (minute >= before->config.bulk_from) == (minute < before->config.bulk_to);
+	size_t i, k;
+
+	/* from < to here always */
+	assert_true(todo->n <= LT_SYNC_TODO_MAX);
+	assert_true(s->nfeed <= LT_SYNC_FEEDS_MAX);
+	assert_true(s->batch_bytes >= LT_SYNC_BATCH_MIN && s->batch_bytes <= LT_SYNC_BATCH_MAX);
+	for (i = 0; i < s->nfeed; i++) {
+		for (k = i + 1; k < s->nfeed; k++)
+			assert_true(lt_feed_id_cmp(&s->feed[i].feed, &s->feed[k].feed) != 0);
+		flying[lt_feed_lane(&s->feed[i].feed)] += s->feed[i].in_flight;
+	}
+	for (i = 1; i <= 3; i++)
+		assert_true(flying[i] <= 1);
+	for (i = 0; i < todo->n; i++) {
+		const struct lt_sync_action *a = &todo->action[i];
+
+		switch (a->kind) {
+		case LT_SYNC_DO_TIMER:
+			timers++;
+			assert_true(a->at_ms > ev->now_ms);
+			assert_int_equal(i, todo->n - 1);
+			break;
+		case LT_SYNC_DO_PUSH: {
+			int lane = (int)lt_feed_lane(&a->feed);
+			const struct lt_sync_feed *f = NULL;
+
+			assert_int_equal(s->phase, LT_SYNC_ONLINE);
+			for (k = 0; k < s->nfeed; k++)
+				if (lt_feed_id_cmp(&s->feed[k].feed, &a->feed) == 0)
+					f = &s->feed[k];
+			assert_non_null(f);
+			assert_true(f->usable && f->in_flight && f->held < f->head);
+			assert_int_equal(a->from_seq, f->held + 1);
+			assert_int_equal(++pushes[lane], 1);
+			assert_true(a->max_bytes >= LT_SYNC_BATCH_MIN);
+			assert_true(ev->now_ms >= s->hold_until_ms);
+			if (lane == LT_LANE_BULK)
+				assert_true(bulk);
+			for (k = (size_t)lane + 1; k <= 3; k++)
+				assert_int_equal(pushes[k], 0); /* urgent first */
+			break;
+		}
+		case LT_SYNC_DO_PULL:
+			assert_int_equal(s->phase, LT_SYNC_ONLINE);
+			assert_true(!before->pulling || ev->kind == LT_SYNC_EV_PULL_ENDED ||
+				    ev->kind == LT_SYNC_EV_GREETED);
+			break;
+		case LT_SYNC_DO_ANNOUNCE:
+			assert_int_equal(s->phase, LT_SYNC_ONLINE);
+			assert_true(!before->announcing || ev->kind == LT_SYNC_EV_ANNOUNCED ||
+				    ev->kind == LT_SYNC_EV_GREETED);
+			break;
+		case LT_SYNC_DO_DIAL:
+			assert_int_equal(s->phase, LT_SYNC_DIALING);
+			assert_true(
+			    before->phase == LT_SYNC_WAITING || before->phase == LT_SYNC_STOPPED);
+			break;
+		case LT_SYNC_DO_JOIN:
+			assert_int_equal(s->phase, LT_SYNC_JOINING);
+			assert_true(s->config.joining);
+			break;
+		case LT_SYNC_DO_HELLO:
+			assert_int_equal(s->phase, LT_SYNC_GREETING);
+			assert_false(s->config.joining);
+			break;
+		case LT_SYNC_DO_CLOSE:
+			assert_true(s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_STOPPED);
+			break;
+		}
+	}
+	assert_true(timers <= 1);
+	/* Whoever waits for time alone has a timer; who is online waits for an answer or has one too. */
+	if (s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_JOINING)
+		assert_int_equal(timers, 1);
+	if (s->phase == LT_SYNC_ONLINE)
+		assert_true(timers == 1 || s->announcing);
+	if (s->phase == LT_SYNC_ONLINE)
+		assert_true(s->pulling || s->pull_at_ms > ev->now_ms);
+	/* Nothing that could go is left lying. */
+	if (s->phase == LT_SYNC_ONLINE && ev->now_ms >= s->hold_until_ms)
+		for (i = 0; i < s->nfeed; i++) {
+			int lane = (int)lt_feed_lane(&s->feed[i].feed);
+
+			if (s->feed[i].usable && s->feed[i].held < s->feed[i].head &&
+			    (lane != LT_LANE_BULK || bulk))
+				assert_int_equal(flying[lane], 1);
+		}
+	if (s->phase != LT_SYNC_ONLINE && s->phase != LT_SYNC_GREETING)
+		assert_int_equal(flying[1] + flying[2] + flying[3], 0);
+}
+
+static void
+test_any_event(void **state)
+{
+	static struct lt_sync_feed feeds[40];
+	struct lt_sync s, twin, before;
+	struct lt_sync_todo todo, twin_todo;
+	uint64_t x = UINT64_C(0x1234567890abcdef);
+	int64_t now = 0;
+	unsigned reached[LT_SYNC_STOPPED + 1] = { 0 };
+	long i;
+
+	(void)state;
+	for (i = 0; i < 1000000; i++) {
+		struct lt_sync_event ev = { 0 };
+
+		if (i % 10000 == 0) {
+			struct lt_sync_config c = { .joining = rnd(&x) % 2 != 0, .seed = rnd(&x) };
+
+			if (rnd(&x) % 2 != 0) {
+				c.bulk_from = 300;
+				c.bulk_to = 900;
+			}
+			lt_sync_init(&s, &c);
+		}
+		now += (int64_t)(rnd(&x) % (rnd(&x) % 16 == 0 ? 400000 : 600));
+		ev.kind = (enum lt_sync_event_kind)(rnd(&x) % (LT_SYNC_EV_COMMITTED + 1));
+		/* START while it runs is a mistake of the caller; STOP and losses are rare. */
+		if (ev.kind == LT_SYNC_EV_START && s.phase != LT_SYNC_STOPPED)
+			ev.kind = LT_SYNC_EV_TIMER;
+		if ((ev.kind == LT_SYNC_EV_STOP || ev.kind == LT_SYNC_EV_LOST) && rnd(&x) % 8 != 0)
+			ev.kind = LT_SYNC_EV_PUSHED;
+		ev.now_ms = now;
+		ev.minute_of_day = (int)(rnd(&x) % 1441) - 1;
+		ev.ok = rnd(&x) % 4 != 0;
+		ev.active = rnd(&x) % 2 != 0;
+		ev.final = rnd(&x) % 8 == 0;
+		ev.retry_after_ms = rnd(&x) % 4 == 0 ? (uint32_t)(rnd(&x) % 10000) : 0;
+		ev.feed = any_feed(&x);
+		ev.seq = rnd(&x) % 24;
+		ev.bytes = rnd(&x) % 700000;
+		if (ev.kind == LT_SYNC_EV_GREETED) {
+			ev.nfeed = any_feeds(&x, feeds);
+			ev.feeds = feeds;
+		}
+		before = twin = s;
+		lt_sync_step(&s, &ev, &todo);
+		lt_sync_step(&twin, &ev, &twin_todo);
+		assert_memory_equal(&s, &twin, sizeof(s));
+		assert_int_equal(todo.n, twin_todo.n);
+		assert_memory_equal(todo.action, twin_todo.action, todo.n * sizeof(todo.action[0]));
+		check_rules(&before, &s, &ev, &todo, ev.minute_of_day);
+		reached[s.phase]++;
+	}
+	for (i = 0; i <= LT_SYNC_STOPPED; i++)
+		assert_true(reached[i] > 1000);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_day),
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_back_off_begins_anew),
+		cmocka_unit_test(test_asked_to_wait),
+		cmocka_unit_test(test_joining),
+		cmocka_unit_test(test_join_refused),
+		cmocka_unit_test(test_bulk_window),
+		cmocka_unit_test(test_bulk_window_opens),
+		cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_refused_push),
+		cmocka_unit_test(test_hub_asks_for_time),
+		cmocka_unit_test(test_hub_restored),
+		cmocka_unit_test(test_nothing_gained),
+		cmocka_unit_test(test_late_answers),
+		cmocka_unit_test(test_commit_while_greeting),
+		cmocka_unit_test(test_many_feeds),
+		cmocka_unit_test(test_batch_size),
+		cmocka_unit_test(test_slow_announcement),
+		cmocka_unit_test(test_any_event),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
