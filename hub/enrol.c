@@ -1,6 +1,7 @@
 #include "hub/enrol.h"
 #include "proto/base/log.h"
 #include "proto/feed/trust.h"
+#include "proto/store/projection.h"
 #include "proto/store/tables.h"
 
 #include <pthread.h>
@@ -295,6 +296,27 @@ lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
 
 /* ---- inviting ---- */
 
+/* The hub knows its communes: a code typed wrongly is found before a commune is told a wrong thing. */
+static int
+check_commune(struct lt_enrol *e, const struct lt_unit *unit, struct lt_err *err)
+{
+	struct lt_kv_txn *txn;
+	struct lt_arena arena;
+	Ltpb__Record *rec;
+	int rc = lt_kv_begin_read(lt_hub_derived(e->h), &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, ENROL_ARENA);
+	rc = lt_record_get(txn, "_unit", "_", unit->s, &arena, &rec);
+	lt_arena_fini(&arena);
+	lt_kv_abort(txn);
+	if (rc == LT_E_NOTFOUND)
+		return lt_err_set(err, LT_E_INVALID, "%s is no commune of province %s", unit->s,
+		    lt_hub_province(e->h)->s);
+	return rc;
+}
+
 static int
 check_invite(
     struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
@@ -311,7 +333,7 @@ check_invite(
 			return lt_err_set(err, LT_E_INVALID,
 			    "a node needs the five-digit code of its commune, not '%.16s'",
 			    req->unit);
-		return LT_OK;
+		return check_commune(e, &i->unit, err);
 	case LTPB__ROLE__ROLE_DEPARTMENT:
 		cat = lt_hub_catalogue(e->h);
 		known = strlen(req->org) <= LT_NAME_MAX && lt_catalogue_org(cat, req->org) != NULL;

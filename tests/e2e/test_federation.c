@@ -93,6 +93,21 @@ same_row(struct fed *f, struct fed_node *n, const char *unit, unsigned number)
 	lt_buf_fini(&key);
 }
 
+static void
+same_digest(struct fed *f, struct fed_node *n, const char *unit)
+{
+	struct lt_kv_txn *a, *b;
+	uint8_t da[16], db[16];
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_derived(f->hub), &a), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &b), LT_OK);
+	assert_int_equal(lt_digest_short(a, "dossier", unit, da), LT_OK);
+	assert_int_equal(lt_digest_short(b, "dossier", unit, db), LT_OK);
+	assert_memory_equal(da, db, sizeof(da));
+	lt_kv_abort(a);
+	lt_kv_abort(b);
+}
+
 /* Enrol, write, see it at the hub, get the receipt and the verdict; then the rows are the same bytes. */
 static void
 test_first_record(void **state)
@@ -149,6 +164,7 @@ test_hub_away(void **state)
 	fed_wait(node_judged, &e, WAIT_MS, "judged");
 	for (i = 1; i <= 50; i++)
 		same_row(&f, &n, "17254", i);
+	same_digest(&f, &n, "17254");
 	fed_node_teardown(&n);
 	fed_teardown(&f);
 }
@@ -213,6 +229,8 @@ test_two_nodes_of_a_commune(void **state)
 	fed_wait(node_judged, &e, WAIT_MS, "a judged");
 	same_row(&f, &a, "17254", 7);
 	same_row(&f, &b, "17254", 7);
+	same_digest(&f, &a, "17254");
+	same_digest(&f, &b, "17254");
 	fed_node_teardown(&a);
 	fed_node_teardown(&b);
 	fed_teardown(&f);
