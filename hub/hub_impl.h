@@ -29,6 +29,7 @@ struct lt_hub {
 
 	pthread_t projector;
 	bool projector_runs;
+	atomic_bool hurry; /* stopping: no new entry into the batch */
 
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cond;

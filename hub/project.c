@@ -239,7 +239,8 @@ fill_batch(struct batch *b, uint64_t last)
 	int rc = lt_projection_begin(&o, &b->proj);
 
 	while (rc == LT_OK && b->cursor.position < last && !b->acts && b->entries < BATCH_ENTRIES &&
-	       b->bytes < BATCH_BYTES && (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
+	       !b->h->hurry && b->bytes < BATCH_BYTES &&
+	       (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
 		rc = add_entry(b, b->cursor.position + 1);
 	if (rc == LT_OK) {
 		rc = lt_projection_flush(b->proj, NULL, NULL);
@@ -401,6 +402,7 @@ lt_projector_start(struct lt_hub *h, struct lt_err *err)
 void
 lt_projector_stop(struct lt_hub *h)
 {
+	h->hurry = true;
 	pthread_mutex_lock(&h->mx);
 	h->stopping = true;
 	pthread_cond_broadcast(&h->cond);
