@@ -64,6 +64,8 @@ struct lt_query {
 	struct lt_arena *arena; /* replies live here */
 	/* 32 secret bytes that page tokens are sealed with; NULL: the process's own, so that tokens end with it. */
 	const uint8_t *token_key;
+	/* Index entries looked at to tell a narrow index from a wide one; 0: 2,000. Changes how rows are found, never which. */
+	size_t few;
 };
 
 /* Codes: LT_E_UNKNOWN (no such field), LT_E_DENIED (a field, or the collection), LT_E_NOTFOUND (also what one

@@ -143,8 +143,8 @@ int lt_source_each(const struct lt_source *src, const struct lt_rows *r, const s
 /* The records of the scope, by unit and key. */
 int lt_source_scan(const struct lt_scope *s, struct lt_source *out);
 /* The cheapest source. by_rk: it must give the rows by unit and key; else any order, but no row twice.
- * *few: it gives no more than some thousand. */
-int lt_source_plan(const struct lt_rows *r, bool by_rk, struct lt_source *out, bool *few);
+ * *narrow: it gives few rows, which are cheap to sort. */
+int lt_source_plan(const struct lt_rows *r, bool by_rk, struct lt_source *out, bool *narrow);
 /* All entries of an indexed field that the tests on it leave, in its order. */
 int lt_source_order(const struct lt_rows *r, const struct lt_qfield *f, struct lt_source *out);
 

@@ -6,8 +6,16 @@
 
 #include <stdlib.h>
 
+#define FEW_DEFAULT 2000
+/* With more units than this, ranges of units would be more than the rows. */
+#define SPLIT_UNITS_MAX 20
+
 /* Entries looked at to tell a narrow index from a wide one; as many rows are sorted without a thought. */
-#define FEW 2000
+static size_t
+few_of(const struct lt_scope *s)
+{
+	return s->q->few == 0 ? FEW_DEFAULT : s->q->few;
+}
 
 static const uint8_t zero = 0, one = 1;
 
@@ -229,8 +237,7 @@ test_source(const struct lt_rows *r, const struct lt_test *t, struct lt_source *
 			out->equal = out->range[0].from;
 		}
 		out->repeats = set && out->nrange > 1;
-		/* Few units or few values: else the ranges would be more than the rows. */
-		return rc == LT_OK && r->scope->nunit <= FEW / LT_IN_MAX
+		return rc == LT_OK && r->scope->nunit <= SPLIT_UNITS_MAX
 			   ? split_units(r->scope, out)
 			   : rc;
 	}
@@ -335,38 +342,38 @@ worth_walking(const struct lt_scope *s, const struct lt_source *src)
 
 /* Smaller is better; among wide ones the one that names values before the one that names a range. */
 static size_t
-cost(const struct lt_source *src, size_t n)
+cost(const struct lt_source *src, size_t n, size_t few)
 {
-	if (n < FEW)
+	if (n < few)
 		return n;
-	return src->equal.data != NULL ? FEW : FEW + 1;
+	return src->equal.data != NULL ? few : few + 1;
 }
 
 int
-lt_source_plan(const struct lt_rows *r, bool by_rk, struct lt_source *out, bool *few)
+lt_source_plan(const struct lt_rows *r, bool by_rk, struct lt_source *out, bool *narrow)
 {
 	struct lt_scope *s = r->scope;
 	struct lt_source src;
-	size_t i, n = 0, best = SIZE_MAX;
+	size_t i, n = 0, few = few_of(s), best = SIZE_MAX;
 	bool any;
 	int rc = lt_source_scan(s, out);
 
-	*few = false;
+	*narrow = false;
 	for (i = 0; rc == LT_OK && best != 0 && i < r->ntest; i++) {
-		struct count c = { .scope = s, .max = FEW };
+		struct count c = { .scope = s, .max = few };
 
 		rc = test_source(r, &r->test[i], &src, &any);
 		if (rc != LT_OK || !any)
 			continue;
 		rc = each_entry(s, &src, &c);
-		if (rc != LT_OK || cost(&src, c.n) >= best)
+		if (rc != LT_OK || cost(&src, c.n, few) >= best)
 			continue;
-		if (c.n == FEW && !(walkable(&src, by_rk) && worth_walking(s, &src)))
+		if (c.n == few && !(walkable(&src, by_rk) && worth_walking(s, &src)))
 			continue;
 		*out = src;
-		best = cost(&src, c.n);
+		best = cost(&src, c.n, few);
 		n = c.n;
 	}
-	*few = best < FEW;
-	return rc == LT_OK && *few ? collect(s, out, n) : rc;
+	*narrow = best < few;
+	return rc == LT_OK && *narrow ? collect(s, out, n) : rc;
 }
