@@ -37,10 +37,12 @@ struct lt_sight {
 	/* May the asker see records of this unit in this collection at all? unit NULL: of any unit. */
 	bool (*unit)(void *ctx, const struct lt_collection *c, const char *unit);
 	/* May the asker see this field there? */
-	bool (*field)(void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f);
+	bool (*field)(
+	    void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f);
 	/* For filters, orders, groups when the request names no units: may the asker see it in every unit that the query
 	 * can reach? (Where units are named, field() is asked for each.) */
-	bool (*field_everywhere)(void *ctx, const struct lt_collection *c, const struct lt_field *f);
+	bool (*field_everywhere)(
+	    void *ctx, const struct lt_collection *c, const struct lt_field *f);
 	void *ctx;
 };
 
@@ -73,7 +75,8 @@ struct lt_query {
  * begin again), LT_E_TOOBIG (with words: ask for less), LT_E_CORRUPT, LT_E_NOMEM, LT_E_TIMEOUT, LT_E_CANCELLED.
  * Replies come without freshness; the caller adds it. Key and unit fields stand among the fields. A page may be shorter
  * than asked so that it fits a message; only an empty next_page_token is the end. */
-int lt_query_get(const struct lt_query *q, const Ltpb__GetRequest *req, Ltpb__GetReply *reply, struct lt_err *err);
+int lt_query_get(const struct lt_query *q, const Ltpb__GetRequest *req, Ltpb__GetReply *reply,
+    struct lt_err *err);
 int lt_query_list(const struct lt_query *q, const Ltpb__ListRequest *req, Ltpb__ListReply *reply,
     struct lt_err *err);
 /* Groups in order of their values, missing ones last; without group_by one group, also of nothing. Sums are exact, a missing
@@ -83,7 +86,7 @@ int lt_query_aggregate(const struct lt_query *q, const Ltpb__AggregateRequest *r
 /* author_name(ctx, id) gives the label of an author for people; NULL (the function, or what it gives): hex. Every change of the
  * record in order of (effective time, dot), whatever became of it. Also of a record that is deleted. */
 typedef const char *lt_author_name_fn(void *ctx, const struct lt_id *author);
-int lt_query_history(const struct lt_query *q, const Ltpb__HistoryRequest *req, lt_author_name_fn *author_name,
-    void *ctx, Ltpb__HistoryReply *reply, struct lt_err *err);
+int lt_query_history(const struct lt_query *q, const Ltpb__HistoryRequest *req,
+    lt_author_name_fn *author_name, void *ctx, Ltpb__HistoryReply *reply, struct lt_err *err);
 
 #endif
