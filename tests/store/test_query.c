@@ -27,6 +27,15 @@ put_shown(struct lt_kv_txn *txn, const char *unit, const char *key, Ltpb__FieldS
 	lt_buf_fini(&packed);
 }
 
+static bool
+eye_everything(void *ctx, const struct lt_collection *c, const struct lt_field *f)
+{
+	(void)ctx;
+	(void)c;
+	(void)f;
+	return true;
+}
+
 static int
 list_page(struct asking *a, Ltpb__ListRequest *req, Ltpb__ListReply *reply)
 {
@@ -377,6 +386,60 @@ requests_that_are_wrong(void **state)
 	env_close(&e);
 }
 
+/* Should who grants a field for the query as a whole be mistaken, the unit that hides it gives nothing. */
+static void
+a_unit_that_hides_a_field_gives_nothing(void **state)
+{
+	Ltpb__ListRequest req = LTPB__LIST_REQUEST__INIT;
+	Ltpb__AggregateRequest agg = LTPB__AGGREGATE_REQUEST__INIT;
+	Ltpb__Filter filter = LTPB__FILTER__INIT, *filters[1] = { &filter };
+	Ltpb__AggregateReply sums;
+	Ltpb__ListReply reply;
+	Ltpb__FieldSet *set[1];
+	char *by[1] = { (char *)"q" };
+	struct lt_kv_txn *txn;
+	struct lt_arena arena;
+	struct asking a;
+	struct env e;
+
+	(void)state;
+	env_open(&e, false);
+	lt_arena_init(&arena, (size_t)1 << 20);
+	set[0] = fs_int(&arena, "q", 4);
+	ok(lt_kv_begin_write(e.kv, &txn));
+	put_shown(txn, "16855", "a/1", set, 1);
+	put_shown(txn, "16906", "a/1", set, 1);
+	ok(lt_kv_commit(txn));
+	ask_begin(&a, &e);
+	a.eyes.no_field[0][Q] = true;
+	a.sight.field_everywhere = eye_everything;
+	req.collection = agg.collection = (char *)"item";
+	filter.field = (char *)"q";
+	filter.op = LTPB__FILTER_OP__FILTER_OP_NOT_NULL;
+	req.filter = filters;
+	req.n_filter = 1;
+	ok(list_page(&a, &req, &reply));
+	assert_int_equal(reply.n_record, 1);
+	assert_string_equal(reply.record[0]->unit, "16906");
+	req.n_filter = 0;
+	req.order_by = (char *)"q";
+	ok(list_page(&a, &req, &reply));
+	assert_int_equal(reply.n_record, 1);
+	agg.group_by = by;
+	agg.n_group_by = 1;
+	ok(lt_query_aggregate(&a.q, &agg, &sums, &a.err));
+	assert_int_equal(sums.n_group, 1);
+	assert_int_equal(sums.group[0]->count, 1);
+	agg.n_group_by = 0;
+	agg.sum = by;
+	agg.n_sum = 1;
+	ok(lt_query_aggregate(&a.q, &agg, &sums, &a.err));
+	assert_int_equal(sums.group[0]->sum[0]->unscaled, 4);
+	ask_end(&a);
+	lt_arena_fini(&arena);
+	env_close(&e);
+}
+
 /* Decomposed text in a filter finds what is stored composed. */
 static void
 text_is_found_in_any_form(void **state)
@@ -477,6 +540,16 @@ limits(void **state)
 	clock = (struct clock){ 0 };
 	ok(lt_query_list(&a.q, &req, &reply, &a.err));
 	assert_int_equal(clock.calls, (LT_SORT_MAX + 1) / 256);
+	/* By an index: what it does not name (these rows were put past it) is not even looked at. */
+	clock = (struct clock){ 0 };
+	filter.field = (char *)"t";
+	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
+	value = fs_text(&a.arena, "x", "x")->value;
+	filter.value = &value;
+	filter.n_value = 1;
+	ok(lt_query_list(&a.q, &req, &reply, &a.err));
+	assert_int_equal(reply.n_record, 0);
+	assert_int_equal(clock.calls, 0);
 	/* Sorting: the limit is that of the rows that match. */
 	req.n_filter = 0;
 	req.order_by = (char *)"o";
@@ -878,6 +951,7 @@ main(void)
 		cmocka_unit_test(get_one),
 		cmocka_unit_test(requests_that_are_wrong),
 		cmocka_unit_test(text_is_found_in_any_form),
+		cmocka_unit_test(a_unit_that_hides_a_field_gives_nothing),
 		cmocka_unit_test(sums_by_hand),
 		cmocka_unit_test(histories),
 		cmocka_unit_test(tokens),
