@@ -193,13 +193,13 @@ unit_fits(const struct lt_unit *province, const struct lt_collection *c, const c
 static enum level
 builtin_level(const struct lt_asker *who, const struct lt_collection *c)
 {
-	bool place = strcmp(c->id, "_unit") == 0 || strcmp(c->id, "_succession") == 0;
+	/* What the words mean, and where: nobody can ask or read without. */
+	bool common = strcmp(c->id, "_unit") == 0 || strcmp(c->id, "_succession") == 0 ||
+		      strcmp(c->id, "_catalogue") == 0;
 
 	if (operates(who))
 		return SEE_NONE;
-	if (place && is_role(who, LTPB__ROLE__ROLE_DEPARTMENT))
-		return SEE_NONE;
-	if ((place || strcmp(c->id, "_catalogue") == 0) && commune_of(who) != NULL)
+	if (common && (is_role(who, LTPB__ROLE__ROLE_DEPARTMENT) || commune_of(who) != NULL))
 		return SEE_NONE;
 	return SEE_NOTHING;
 }

@@ -7,7 +7,7 @@
  * province; the widest right counts. An organisation that the catalogue does not know sees nothing.
  *
  * Operators, and whoever sits at the hub's own machine, see personal none of everything and write for the province through
- * the hub. Built-in collections (in unit `_`): theirs all; departments `_unit` and `_succession`; communes these and `_catalogue`.
+ * the hub. Built-in collections (in unit `_`): theirs all; departments and communes `_unit`, `_succession` and `_catalogue`.
  *
  * Grants narrow what departments and operators may, they never widen it; without a grant they may nothing. One grant must give
  * the verb, the unit, the collection and the field together; "all" (or "*") in a list stands for every one, an

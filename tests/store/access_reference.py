@@ -100,12 +100,8 @@ class Question:
                 return set()
             if self.who in ("operator", "hub machine"):
                 return {"none"}
-            readable = {"_unit", "_succession"}
-            if self.own_commune():
-                readable = readable | {"_catalogue"}
-            elif self.who != "department":
-                readable = set()
-            return {"none"} if collection in readable else set()
+            common = collection in {"_unit", "_succession", "_catalogue"}
+            return {"none"} if common and (self.own_commune() or self.who == "department") else set()
         if unit is not None and not commune and unit != PROVINCE:
             return set()
         if self.who in ("operator", "hub machine"):

@@ -244,6 +244,7 @@ readers_rule(void **state)
 		{ "thanh_tra", "household_poverty", "class", true },
 		{ "so_y_te", "_unit", "name", true },
 		{ "so_y_te", "_succession", "kind", true },
+		{ "so_y_te", "_catalogue", "json", true },
 		{ "so_y_te", "_registry", "label", false },
 		{ "so_y_te", "_key", "sign_key", false },
 		{ "nobody", "dossier_daily_summary", "received", false },
