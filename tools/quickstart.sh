@@ -168,7 +168,7 @@ cat "$work/denied.txt"
 step "The hub stops; Con Cuông writes on; the hub comes back and the record arrives"
 kill -TERM "$hub_pid"
 wait "$hub_pid" || fail "the hub did not stop cleanly"
-code_of() { printf 'H41.17254-%s-9%03d' "$(date -d "$today" +%y%m%d)" "$1"; }
+code_of() { printf 'H41.17.254-%s-9%03d' "$(date -d "$today" +%y%m%d)" "$1"; }
 key=$(code_of 1)
 run ltctl -C "$work/node-17254" put dossier "$key" procedure_code=1.012784 "procedure_name=Đăng ký khai sinh" \
 	field_area=ho_tich authority_level=xa submit_channel=truc_tuyen_toan_trinh "applicant_name=Vi Văn Mẫu" \
@@ -189,6 +189,6 @@ run ltctl -C "$work/node-17254" verify all
 stop_all
 echo "(everything is stopped now)"
 run ltctl -C "$work/node-17254" verify-receipt "$work/receipt"
-run ltctl -C "$work/hub" verify all --offline
+run ltctl -C "$work/hub" verify all --offline | tail -n 4
 
 printf '\nquickstart: every step held, in %d s after the build.\n' $((SECONDS - began))
