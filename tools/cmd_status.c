@@ -1,0 +1,255 @@
+#include "tools/ctl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WITHIN_DEFAULT_S 3600
+
+/* ---- a node ---- */
+
+static bool
+node_is_behind(const Ltpb__StatusReply *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_lane; i++)
+		if (r->lane[i]->receipted < r->lane[i]->made)
+			return true;
+	/* Before the first contact nothing can have arrived, and nothing came down. */
+	return r->last_hub_contact_ms == 0 && !r->connected;
+}
+
+static const char *
+link_state(const char *s)
+{
+	static const struct {
+		const char *name, *en, *vi;
+	} words[] = { { "online", "online", "đang nối với đầu mối" },
+		{ "waiting", "waiting to dial again", "chờ nối lại" },
+		{ "connecting", "connecting", "đang gọi đầu mối" },
+		{ "pending", "waiting for the hub's operator to approve", "chờ đầu mối chấp nhận" },
+		{ "greeting", "saying hello", "đang chào đầu mối" },
+		{ "stopped", "stopped", "đã dừng" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(s, words[i].name) == 0)
+			return T(words[i].en, words[i].vi);
+	return s;
+}
+
+static void
+print_lanes(const Ltpb__StatusReply *r)
+{
+	struct ctl_table t;
+	size_t i;
+
+	ctl_table_init(&t, 4);
+	ctl_cell(&t, "%s", T("lane", "làn"));
+	ctl_cell(&t, "%s", T("made", "đã làm"));
+	ctl_cell(&t, "%s", T("receipted", "có biên nhận"));
+	ctl_cell(&t, "%s", T("refused changes", "thay đổi bị từ chối"));
+	for (i = 0; i < r->n_lane; i++) {
+		ctl_cell(&t, "%s", ctl_lane((int)r->lane[i]->lane));
+		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->made);
+		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->receipted);
+		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->refused);
+	}
+	ctl_table_print(&t);
+}
+
+/* What a secretary reads over the phone. */
+static void
+print_node(struct ctl *c, const Ltpb__StatusReply *r)
+{
+	uint64_t made = 0, held = 0;
+	size_t i;
+
+	for (i = 0; i < r->n_lane; i++) {
+		made += r->lane[i]->made;
+		held += r->lane[i]->receipted;
+	}
+	printf("%s ", T("Node of", "Máy của"));
+	ctl_say_text(stdout, r->unit_name[0] != '\0' ? r->unit_name : r->unit);
+	printf(" (%s), lt-node %s\n", r->unit, r->version);
+	printf("%s: %s", T("line", "đường truyền"), link_state(r->link_state));
+	if (r->link_error[0] != '\0' && !r->connected) {
+		fputs(" (", stdout);
+		ctl_say_text(stdout, r->link_error);
+		fputc(')', stdout);
+	}
+	printf(T(", last contact %s\n", ", liên lạc lần cuối %s\n"),
+	    ctl_time(&c->arena, r->last_hub_contact_ms));
+	printf(T("sent and receipted: %llu of %llu change-sets; %llu records; catalogue %llu; "
+		 "store %llu KiB\n",
+		   "đã gửi và có biên nhận: %llu/%llu gói; %llu bản ghi; danh mục %llu; kho %llu "
+		   "KiB\n"),
+	    (unsigned long long)held, (unsigned long long)made, (unsigned long long)r->records,
+	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
+	if (r->clock_wrong)
+		printf(T("THE CLOCK OF THIS MACHINE IS WRONG by %lld s; set it\n",
+			   "ĐỒNG HỒ MÁY NÀY SAI %lld giây; hãy chỉnh lại\n"),
+		    (long long)(r->clock_offset_ms / 1000));
+	print_lanes(r);
+}
+
+/* ---- the hub ---- */
+
+static bool
+unit_node_behind(const Ltpb__NodeStatus *n, uint64_t within_s)
+{
+	if (n->state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE ||
+	    n->role != LTPB__ROLE__ROLE_NODE)
+		return false;
+	return n->held < n->announced || n->fresh_age_ms < 0 ||
+	       (uint64_t)n->fresh_age_ms > within_s * 1000;
+}
+
+void
+ctl_print_nodes(struct ctl *c, size_t n, Ltpb__NodeStatus *const *node)
+{
+	struct ctl_table t;
+	size_t i;
+
+	ctl_table_init(&t, 8);
+	ctl_cell(&t, "%s", T("who", "ai"));
+	ctl_cell(&t, "%s", T("name", "tên"));
+	ctl_cell(&t, "%s", T("state", "trạng thái"));
+	ctl_cell(&t, "%s", T("connected", "đang nối"));
+	ctl_cell(&t, "%s", T("held/announced", "có/báo"));
+	ctl_cell(&t, "%s", T("fresh", "độ mới"));
+	ctl_cell(&t, "%s", T("last seen", "gặp lần cuối"));
+	ctl_cell(&t, "%s", T("clock", "đồng hồ lệch"));
+	for (i = 0; i < n; i++) {
+		const Ltpb__NodeStatus *s = node[i];
+		bool is_node = s->role == LTPB__ROLE__ROLE_NODE;
+
+		ctl_cell(&t, "%s %s%s", ctl_role(s->role), s->unit, s->org);
+		ctl_cell_short(&t, s->label[0] != '\0' ? s->label : s->unit_name);
+		ctl_cell(&t, "%s", ctl_state(s->state));
+		ctl_cell(&t, "%s", s->connected ? T("yes", "có") : T("no", "không"));
+		ctl_cell(
+		    &t, "%llu/%llu", (unsigned long long)s->held, (unsigned long long)s->announced);
+		ctl_cell(&t, "%s", is_node ? ctl_age(&c->arena, s->fresh_age_ms) : "-");
+		ctl_cell(&t, "%s", ctl_time(&c->arena, s->last_seen_ms));
+		ctl_cell(&t, "%lld s", (long long)(s->clock_offset_ms / 1000));
+	}
+	ctl_table_print(&t);
+}
+
+static void
+print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply *nodes)
+{
+	printf(T("Hub of province %s, lt-hub %s\n", "Đầu mối tỉnh %s, lt-hub %s\n"), r->unit,
+	    r->version);
+	printf(T("log %llu, derived tables reach %llu; %llu records; %llu held back; %u sessions; "
+		 "catalogue %llu; store "
+		 "%llu KiB\n",
+		   "nhật ký %llu, bảng dẫn xuất tới %llu; %llu bản ghi; %llu đang chờ; %u phiên; "
+		   "danh mục %llu; kho "
+		   "%llu KiB\n"),
+	    (unsigned long long)r->log_head, (unsigned long long)r->projected,
+	    (unsigned long long)r->records, (unsigned long long)r->held, r->sessions,
+	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
+	ctl_print_nodes(c, nodes->n_node, nodes->node);
+}
+
+/* ---- both ---- */
+
+static json_t *
+lanes_json(const Ltpb__StatusReply *r)
+{
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < r->n_lane; i++)
+		json_array_append_new(
+		    a, json_pack("{s:s,s:I,s:I,s:I}", "lane", ctl_lane((int)r->lane[i]->lane),
+			   "made", (json_int_t)r->lane[i]->made, "receipted",
+			   (json_int_t)r->lane[i]->receipted, "refused",
+			   (json_int_t)r->lane[i]->refused));
+	return a;
+}
+
+static void
+print_json(
+    const Ltpb__StatusReply *r, const Ltpb__ListNodesReply *nodes, uint64_t within, bool behind)
+{
+	json_t *o = json_object();
+	size_t i, late = 0;
+
+	json_object_set_new(o, "role", ctl_json_text(r->role));
+	json_object_set_new(o, "unit", ctl_json_text(r->unit));
+	json_object_set_new(o, "unit_name", ctl_json_text(r->unit_name));
+	json_object_set_new(o, "version", ctl_json_text(r->version));
+	json_object_set_new(o, "federation", ctl_json_hex(r->federation.data, r->federation.len));
+	json_object_set_new(o, "principal", ctl_json_hex(r->principal.data, r->principal.len));
+	json_object_set_new(o, "behind", json_boolean(behind));
+	json_object_set_new(o, "records", json_integer((json_int_t)r->records));
+	json_object_set_new(o, "catalogue_version", json_integer((json_int_t)r->catalogue_version));
+	json_object_set_new(o, "store_bytes", json_integer((json_int_t)r->store_bytes));
+	json_object_set_new(o, "held", json_integer((json_int_t)r->held));
+	if (nodes == NULL) {
+		json_object_set_new(o, "connected", json_boolean(r->connected));
+		json_object_set_new(o, "link_state", ctl_json_text(r->link_state));
+		json_object_set_new(o, "link_error", ctl_json_text(r->link_error));
+		json_object_set_new(o, "last_hub_contact_ms", json_integer(r->last_hub_contact_ms));
+		json_object_set_new(o, "clock_offset_ms", json_integer(r->clock_offset_ms));
+		json_object_set_new(o, "clock_wrong", json_boolean(r->clock_wrong));
+		json_object_set_new(o, "lanes", lanes_json(r));
+	} else {
+		for (i = 0; i < nodes->n_node; i++)
+			late += unit_node_behind(nodes->node[i], within);
+		json_object_set_new(o, "log_head", json_integer((json_int_t)r->log_head));
+		json_object_set_new(o, "projected", json_integer((json_int_t)r->projected));
+		json_object_set_new(o, "sessions", json_integer((json_int_t)r->sessions));
+		json_object_set_new(o, "nodes", json_integer((json_int_t)nodes->n_node));
+		json_object_set_new(o, "nodes_behind", json_integer((json_int_t)late));
+	}
+	ctl_print_json(o);
+}
+
+enum ctl_exit
+cmd_status(struct ctl *c, int argc, char **argv)
+{
+	Ltpb__StatusRequest req = LTPB__STATUS_REQUEST__INIT;
+	Ltpb__ListNodesRequest list = LTPB__LIST_NODES_REQUEST__INIT;
+	uint64_t within = WITHIN_DEFAULT_S;
+	const struct ctl_option options[] = { { "within", CTL_SECONDS, &within } };
+	ProtobufCMessage *m = NULL, *n = NULL;
+	const Ltpb__ListNodesReply *nodes = NULL;
+	const Ltpb__StatusReply *r;
+	struct ctl_list args;
+	bool behind;
+	size_t i;
+	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 0, 0);
+
+	if (code == CTL_DONE)
+		code = ctl_connect(c);
+	if (code == CTL_DONE)
+		code = ctl_call(c, &ltpb__admin__descriptor, "Status", &req.base, &m);
+	if (code != CTL_DONE)
+		return code == CTL_USAGE ? code : CTL_UNKNOWN;
+	r = (const Ltpb__StatusReply *)m;
+	behind = node_is_behind(r);
+	if (strcmp(r->role, "hub") == 0) {
+		code = ctl_call(c, &ltpb__admin__descriptor, "ListNodes", &list.base, &n);
+		if (code != CTL_DONE)
+			goto out;
+		nodes = (const Ltpb__ListNodesReply *)n;
+		behind = r->projected < r->log_head;
+		for (i = 0; i < nodes->n_node; i++)
+			behind |= unit_node_behind(nodes->node[i], within);
+	}
+	if (c->json)
+		print_json(r, nodes, within, behind);
+	else if (nodes != NULL)
+		print_hub(c, r, nodes);
+	else
+		print_node(c, r);
+	code = behind ? CTL_NO : CTL_DONE;
+out:
+	ctl_reply_free(m);
+	ctl_reply_free(n);
+	return code;
+}

@@ -1,0 +1,205 @@
+/* tools/ctl.h - what the commands of ltctl share: options, the data directory, calls, what is printed.
+ *
+ * A command is a row of the table in ltctl.c and one file cmd_*.c. Answers go to stdout, complaints to stderr;
+ * functions that return `enum ctl_exit` have complained when it is not CTL_DONE. One thread.
+ */
+#ifndef LT_TOOLS_CTL_H
+#define LT_TOOLS_CTL_H
+
+#include "proto/base/arena.h"
+#include "proto/feed/identity.h"
+#include "proto/model/catalogue.h"
+#include "proto/rpc/rpc.h"
+
+#include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/sync.pb-c.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* The process's exit codes; style and manual page say the same. */
+enum ctl_exit {
+	CTL_DONE = 0, /* yes, or done */
+	CTL_NO = 1, /* no: behind, refused, not there, bad signature */
+	CTL_USAGE = 2, /* the command line is wrong */
+	CTL_UNKNOWN = 3, /* could not find out: no connection, no directory, no disk */
+};
+
+/* Two languages side by side until the message catalogues of gettext take over; the choice is made once, at start. */
+extern bool ctl_vietnamese;
+#define T(en, vi) (ctl_vietnamese ? (vi) : (en))
+
+struct ctl_command;
+
+struct ctl {
+	const struct ctl_command *command;
+	const char *dir; /* -C */
+	bool json;
+	struct lt_identity *id; /* by ctl_open() */
+	struct lt_pool *pool;
+	struct lt_conn *conn; /* by ctl_connect() */
+	struct lt_catalogue *catalogue; /* by ctl_catalogue() */
+	struct lt_arena arena; /* what lives as long as the command */
+};
+
+typedef enum ctl_exit ctl_run_fn(struct ctl *c, int argc, char **argv);
+
+struct ctl_command {
+	const char *name; /* one word, or two: "hub init" */
+	ctl_run_fn *run;
+	const char *usage; /* what follows the name; "" for nothing */
+	const char *help_en, *help_vi; /* one line each */
+};
+
+/* ltctl.c: the table, and the program without its main */
+extern const struct ctl_command ctl_commands[];
+extern const size_t ctl_ncommands;
+int ctl_main(int argc, char **argv);
+
+/* ---- the command line ---- */
+
+enum ctl_option_kind { CTL_FLAG, CTL_TEXT, CTL_LIST, CTL_NUMBER, CTL_SECONDS };
+
+#define CTL_LIST_MAX 256
+
+struct ctl_list {
+	size_t n;
+	const char *item[CTL_LIST_MAX]; /* borrowed from argv */
+};
+
+struct ctl_option {
+	const char *name; /* without the dashes */
+	enum ctl_option_kind kind;
+	void *out; /* bool, const char *, struct ctl_list, uint64_t, uint64_t */
+};
+
+/* Take options from anywhere on the line; what is left over goes to args, at least min and at most max of them. "--"
+ * ends the options. A value that begins with a dash is a value. */
+enum ctl_exit ctl_options(struct ctl *c, int argc, char **argv, const struct ctl_option *options,
+    size_t noption, struct ctl_list *args, size_t min, size_t max);
+/* "30", "30s", "15m", "8h", "7d". False: neither. */
+bool ctl_seconds(const char *text, uint64_t *out);
+
+/* ---- complaints ---- */
+
+void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Complain and return the code. */
+#define ctl_fail(code, ...) (ctl_complain(__VA_ARGS__), (code))
+/* What a failed call means for the exit code, said with the next step. */
+enum ctl_exit ctl_status(const struct lt_status *status);
+/* The same for an error of our own libraries; err may be empty. */
+enum ctl_exit ctl_error(int rc, const struct lt_err *err);
+
+/* ---- the data directory ---- */
+
+/* Load the identity: who this directory is. */
+enum ctl_exit ctl_open(struct ctl *c);
+bool ctl_is_client(const struct ctl *c); /* a department's or operator's: it asks over the line */
+/* Connect: to DIR/sock of a node or hub, over the line for a client. Opens first. A client with an invitation not spent yet asks
+ * to join before. */
+enum ctl_exit ctl_connect(struct ctl *c);
+/* Without joining first. Clients only. */
+enum ctl_exit ctl_dial_hub(struct ctl *c);
+/* Ask to join over the open connection; *state is the hub's answer. When active the token is taken out of the
+ * identity file and the hub's certificate, once verified, is kept. */
+enum ctl_exit ctl_join(struct ctl *c, Ltpb__PrincipalState *state);
+/* Path of a file in the directory, in the arena. NULL: memory. */
+char *ctl_path(struct ctl *c, const char *name);
+/* Write a file of the directory for the first time, mode 0600. */
+enum ctl_exit ctl_write_new(struct ctl *c, const char *name, const char *text);
+/* A data file that comes with the program: installed, else of the source tree. In the arena. */
+const char *ctl_data_file(struct ctl *c, const char *name);
+void ctl_close(struct ctl *c);
+
+/* One unary call. *reply is freed by ctl_reply_free(). */
+enum ctl_exit ctl_call(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
+    const ProtobufCMessage *request, ProtobufCMessage **reply);
+/* The same, leaving complaints to the caller: status->code is the answer. */
+enum ctl_exit ctl_try(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
+    const ProtobufCMessage *request, ProtobufCMessage **reply, struct lt_status *status);
+void ctl_reply_free(void *reply); /* NULL allowed */
+
+/* ---- the catalogue and values (ctl_value.c) ---- */
+
+/* The newest complete catalogue that the other side shows; the built-in one when there is none. */
+enum ctl_exit ctl_catalogue(struct ctl *c);
+/* Of the catalogue, fetched when it is not here; NULL after a complaint (wrong usage, or not found out: *code). */
+const struct lt_collection *ctl_collection(struct ctl *c, const char *id, enum ctl_exit *code);
+/* "name=value" by the catalogue. LT_OK or LT_E_ with words. */
+int ctl_assignment(const struct lt_collection *col, const char *text, struct lt_arena *arena,
+    Ltpb__FieldSet **out, struct lt_err *err);
+/* "status = open", "due_date < today", "class in ngheo,can_ngheo", "name prefix Ba", "left_date is-null", "x not-null".
+ * today: days since 1970, what the word stands for in dates. */
+int ctl_filter(const struct lt_collection *col, const char *text, int32_t today,
+    struct lt_arena *arena, Ltpb__Filter **out, struct lt_err *err);
+/* Every --where; complains. */
+enum ctl_exit ctl_filters(struct ctl *c, const struct lt_collection *col,
+    const struct ctl_list *where, Ltpb__Filter ***out);
+/* Split at commas, in the arena; *n items. NULL: memory. */
+char **ctl_split(struct lt_arena *arena, const char *text, size_t *n);
+/* Deep copy of a field set without set deltas. NULL: the arena's cap. */
+Ltpb__FieldSet *ctl_field_dup(const Ltpb__FieldSet *fs, struct lt_arena *arena);
+/* Which side writes: the unit of a node or hub, else "". */
+const char *ctl_own_unit(const struct ctl *c);
+
+/* ---- what is printed (ctl_out.c) ---- */
+
+struct ctl_table {
+	size_t ncol, ncell, cap;
+	char **cell; /* owned */
+	bool failed;
+};
+
+void ctl_table_init(struct ctl_table *t, size_t ncol);
+/* The next cell, row by row, the header's first. Control characters are made harmless. */
+void ctl_cell(struct ctl_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A cell cut to a width fit for a table, with an ellipsis. */
+void ctl_cell_short(struct ctl_table *t, const char *text);
+size_t ctl_table_rows(const struct ctl_table *t); /* the header not counted */
+/* Columns aligned by their width on a terminal. Frees the table. */
+void ctl_table_print(struct ctl_table *t);
+
+/* A line of text from outside, control characters made harmless. */
+void ctl_say_text(FILE *to, const char *text);
+/* One object, one line; taken. */
+void ctl_print_json(json_t *o);
+json_t *ctl_json_text(const char *s);
+json_t *ctl_json_hex(const void *data, size_t len);
+json_t *ctl_json_value(const Ltpb__Value *v);
+json_t *ctl_json_fields(size_t n, Ltpb__FieldSet *const *field);
+json_t *ctl_json_texts(size_t n, char *const *s);
+json_t *ctl_json_record(const Ltpb__Record *r);
+json_t *ctl_json_freshness(const Ltpb__FreshnessSummary *f);
+
+/* Text form of a value in the arena; "" for NULL. */
+const char *ctl_value_text(struct lt_arena *arena, const Ltpb__Value *v);
+const char *ctl_hex(struct lt_arena *arena, const void *data, size_t len);
+/* "2026-08-01 14:05:09", Vietnam; "-" for 0. */
+const char *ctl_time(struct lt_arena *arena, int64_t ms);
+/* "5 giây", "3 phút", ...; "chưa bao giờ" for a negative age. */
+const char *ctl_age(struct lt_arena *arena, int64_t ms);
+const char *ctl_lane(int lane);
+const char *ctl_role(Ltpb__Role role);
+const char *ctl_state(Ltpb__PrincipalState state); /* in the chosen language */
+const char *ctl_state_name(
+    Ltpb__PrincipalState state); /* the same word in every language, for programs */
+const char *ctl_delivery(Ltpb__Delivery d);
+const char *ctl_delivery_name(Ltpb__Delivery d);
+/* How fresh an answer is, one line; nothing when the asked side is a node (its own records are always fresh). */
+void ctl_print_freshness(struct ctl *c, const Ltpb__FreshnessSummary *f);
+/* One record, a field a line. */
+void ctl_print_record(struct ctl *c, const Ltpb__Record *r);
+
+/* Nodes with how fresh each is. */
+void ctl_print_nodes(struct ctl *c, size_t n, Ltpb__NodeStatus *const *node);
+
+/* ---- the commands, one file each ---- */
+
+ctl_run_fn cmd_hub_init, cmd_node_init, cmd_client_init, cmd_client_join, cmd_enrol_invite,
+    cmd_enrol_list, cmd_enrol_approve, cmd_enrol_reject, cmd_status, cmd_nodes, cmd_feeds, cmd_log,
+    cmd_show, cmd_verify, cmd_receipts, cmd_verify_receipt, cmd_put, cmd_get, cmd_list, cmd_delete,
+    cmd_history, cmd_query, cmd_import, cmd_version, cmd_help;
+
+#endif

@@ -1,0 +1,299 @@
+#include "tools/ctl.h"
+#include "proto/base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX ((size_t)256 * 1024 * 1024)
+
+bool ctl_vietnamese = true;
+
+const struct ctl_command ctl_commands[] = {
+	{ "hub init", cmd_hub_init,
+	    "--province CODE [--listen URL] [--addresses \"URL...\"] [--catalogue FILE] [--units "
+	    "FILE] "
+	    "[--succession FILE] [--root-words-file FILE]",
+	    "make a province's hub in the directory", "tạo đầu mối của tỉnh trong thư mục" },
+	{ "node init", cmd_node_init, "INVITATION|@FILE [--label NAME]",
+	    "make a commune's node from an invitation", "tạo máy của xã từ thư mời" },
+	{ "client init", cmd_client_init, "INVITATION|@FILE [--label NAME]",
+	    "make a department's or operator's directory from an invitation",
+	    "tạo thư mục của sở hoặc người vận hành từ thư mời" },
+	{ "client join", cmd_client_join, "", "ask the hub to take this client in",
+	    "xin đầu mối nhận máy này" },
+	{ "enrol invite", cmd_enrol_invite,
+	    "--unit CODE | --org ID | --operator [--auto-approve] [--expires 7d] [--label NAME] "
+	    "[--address URL]... "
+	    "[--out FILE]",
+	    "make an invitation", "làm một thư mời" },
+	{ "enrol list", cmd_enrol_list, "[--json]", "who has asked to join", "ai đã xin tham gia" },
+	{ "enrol approve", cmd_enrol_approve, "PRINCIPAL|all", "let somebody in", "chấp nhận" },
+	{ "enrol reject", cmd_enrol_reject, "PRINCIPAL", "refuse somebody", "từ chối" },
+	{ "status", cmd_status, "[--within 1h] [--json]", "is everything where it should be",
+	    "mọi thứ đã tới nơi chưa" },
+	{ "nodes", cmd_nodes, "[--all] [--json]", "the communes' machines and how fresh each is",
+	    "máy của các xã và độ mới của từng máy" },
+	{ "feeds", cmd_feeds, "[--unit CODE] [--json]", "the feeds held here",
+	    "các dòng dữ liệu có ở đây" },
+	{ "log", cmd_log, "UNIT FEED [--from SEQ] [--limit N] [--json]",
+	    "the change-sets of a feed, one a line",
+	    "các gói thay đổi của một dòng, mỗi gói một hàng" },
+	{ "show", cmd_show, "UNIT FEED SEQ [--offline] [--json]",
+	    "one change-set verified and explained", "một gói thay đổi, kiểm tra và giải thích" },
+	{ "verify", cmd_verify, "[UNIT FEED | all] [--offline] [--json]",
+	    "verify chains, signatures and openings", "kiểm tra chuỗi, chữ ký và dữ liệu cá nhân" },
+	{ "receipts", cmd_receipts, "[--unit CODE --feed FEED] [--save FILE] [--json]",
+	    "the hub's receipts held by this node", "biên nhận của đầu mối có ở máy này" },
+	{ "verify-receipt", cmd_verify_receipt, "FILE [--root HEX] [--json]",
+	    "verify saved receipts without any connection",
+	    "kiểm tra biên nhận đã lưu, không cần mạng" },
+	{ "put", cmd_put,
+	    "COLLECTION [KEY] FIELD=VALUE... [--clear FIELD]... [--if-revision HEX|none] [--unit "
+	    "CODE] [--actor ID] "
+	    "[--json]",
+	    "write a record", "ghi một bản ghi" },
+	{ "get", cmd_get, "COLLECTION KEY [--unit CODE] [--fields A,B] [--json]", "read a record",
+	    "đọc một bản ghi" },
+	{ "list", cmd_list,
+	    "COLLECTION [--unit CODE]... [--where 'FIELD OP VALUE']... [--order [-]FIELD] [--page "
+	    "N] [--all] "
+	    "[--fields A,B] [--json|--csv]",
+	    "list records", "liệt kê bản ghi" },
+	{ "delete", cmd_delete,
+	    "COLLECTION KEY [--unit CODE] [--if-revision HEX] [--actor ID] [--json]",
+	    "delete a record", "xóa một bản ghi" },
+	{ "history", cmd_history, "COLLECTION KEY [--unit CODE] [--json]",
+	    "who changed what and when", "ai đã sửa gì, lúc nào" },
+	{ "query", cmd_query,
+	    "COLLECTION [--unit CODE]... [--where 'FIELD OP VALUE']... [--group-by FIELD,_unit] "
+	    "[--sum FIELD,...] "
+	    "[--json]",
+	    "count and sum records by group", "đếm và cộng bản ghi theo nhóm" },
+	{ "import", cmd_import,
+	    "COLLECTION|all FILE [--map MAP.json] [--rejects FILE] [--source FILENAME] [--batch N] "
+	    "[--actor ID] [--json]\n"
+	    "             commune_profile [--units FILE] [--succession FILE] [--province CODE]",
+	    "take a list (CSV, JSON lines) in", "nhập một danh sách (CSV, JSON lines)" },
+	{ "version", cmd_version, "", "print the version", "in phiên bản" },
+	{ "help", cmd_help, "[COMMAND]", "print this, or one command's usage",
+	    "in trang này, hoặc cách dùng một lệnh" },
+};
+const size_t ctl_ncommands = sizeof(ctl_commands) / sizeof(ctl_commands[0]);
+
+static void
+print_usage(FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "%s: ltctl [-C DIR] [--lang vi|en] %s\n\n", T("usage", "cách dùng"),
+	    T("COMMAND ...", "LỆNH ..."));
+	for (i = 0; i < ctl_ncommands; i++)
+		fprintf(to, "  %-15s %s\n", ctl_commands[i].name,
+		    T(ctl_commands[i].help_en, ctl_commands[i].help_vi));
+	fprintf(to, "\n%s\n",
+	    T("DIR is a data directory; without -C: $LIENTHONG_DIR, else the present one.\n"
+	      "'ltctl COMMAND --help' says more. Exit: 0 yes or done, 1 no, 2 wrong usage, 3 could "
+	      "not find out.",
+		"DIR là thư mục dữ liệu; không có -C thì lấy $LIENTHONG_DIR, không có nữa thì thư "
+		"mục hiện tại.\n"
+		"'ltctl LỆNH --help' nói rõ hơn. Mã thoát: 0 đúng hoặc xong, 1 không, 2 dùng sai, "
+		"3 không biết được."));
+}
+
+static void
+print_command(FILE *to, const struct ctl_command *cmd)
+{
+	fprintf(to, "%s: ltctl [-C DIR] %s%s%s\n%s\n", T("usage", "cách dùng"), cmd->name,
+	    cmd->usage[0] != '\0' ? " " : "", cmd->usage, T(cmd->help_en, cmd->help_vi));
+}
+
+/* The row whose name the words begin with; *words is how many the name took. */
+static const struct ctl_command *
+find_command(int argc, char **argv, int *words)
+{
+	size_t i, n;
+
+	for (i = 0; i < ctl_ncommands; i++) {
+		const char *name = ctl_commands[i].name, *blank = strchr(name, ' ');
+
+		n = blank != NULL ? (size_t)(blank - name) : strlen(name);
+		if (strlen(argv[0]) != n || strncmp(argv[0], name, n) != 0)
+			continue;
+		if (blank == NULL || (argc > 1 && strcmp(argv[1], blank + 1) == 0)) {
+			*words = blank != NULL ? 2 : 1;
+			return &ctl_commands[i];
+		}
+	}
+	return NULL;
+}
+
+/* "hub --help" and "hub x": the rows that begin with the word. */
+static bool
+print_family(FILE *to, const char *word)
+{
+	size_t i, n = strlen(word);
+	bool any = false;
+
+	for (i = 0; i < ctl_ncommands; i++)
+		if (strncmp(ctl_commands[i].name, word, n) == 0 && ctl_commands[i].name[n] == ' ') {
+			print_command(to, &ctl_commands[i]);
+			any = true;
+		}
+	return any;
+}
+
+enum ctl_exit
+cmd_help(struct ctl *c, int argc, char **argv)
+{
+	const struct ctl_command *cmd;
+	int words;
+
+	(void)c;
+	if (argc == 0) {
+		print_usage(stdout);
+		return CTL_DONE;
+	}
+	cmd = find_command(argc, argv, &words);
+	if (cmd == NULL || words != argc) {
+		if (argc == 1 && print_family(stdout, argv[0]))
+			return CTL_DONE;
+		return ctl_fail(CTL_USAGE, T("no command '%s'", "không có lệnh '%s'"), argv[0]);
+	}
+	print_command(stdout, cmd);
+	return CTL_DONE;
+}
+
+static bool
+wants_help(int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+static enum ctl_exit
+run_command(const char *dir, int argc, char **argv)
+{
+	const struct ctl_command *cmd;
+	struct ctl c = { .dir = dir };
+	enum ctl_exit code;
+	int words = 0;
+
+	cmd = find_command(argc, argv, &words);
+	if (cmd == NULL) {
+		if (argc > 1 && strcmp(argv[1], "--help") == 0 && print_family(stdout, argv[0]))
+			return CTL_DONE;
+		ctl_complain(T("no command '%s'", "không có lệnh '%s'"), argv[0]);
+		if (!print_family(stderr, argv[0]))
+			print_usage(stderr);
+		return CTL_USAGE;
+	}
+	if (wants_help(argc - words, argv + words)) {
+		print_command(stdout, cmd);
+		return CTL_DONE;
+	}
+	c.command = cmd;
+	lt_arena_init(&c.arena, ARENA_MAX);
+	code = cmd->run(&c, argc - words, argv + words);
+	ctl_close(&c);
+	lt_arena_fini(&c.arena);
+	if (code == CTL_USAGE)
+		print_command(stderr, cmd);
+	return code;
+}
+
+static bool
+choose_language(const char *word)
+{
+	if (strncmp(word, "en", 2) == 0)
+		ctl_vietnamese = false;
+	else if (strncmp(word, "vi", 2) == 0)
+		ctl_vietnamese = true;
+	else
+		return false;
+	return true;
+}
+
+static void
+language_of_environment(void)
+{
+	const char *own = getenv("LIENTHONG_LANG"), *lang = getenv("LANG");
+
+	/* LANG says en_US on machines that nobody set up; C and POSIX say nothing: Vietnamese then. */
+	if (own == NULL || !choose_language(own))
+		(void)(lang != NULL && choose_language(lang));
+}
+
+/* A write to stdout that failed is a failure: whoever reads us must not take half an answer for one. */
+static enum ctl_exit
+flush_answer(enum ctl_exit code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "ltctl: %s: %s\n",
+	    T("the answer could not be written", "không ghi ra được câu trả lời"), strerror(errno));
+	return CTL_UNKNOWN;
+}
+
+static enum ctl_exit
+global_options(int argc, char **argv, const char **dir, int *first)
+{
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "-C") == 0 && i + 1 < argc)
+			*dir = argv[++i];
+		else if (strncmp(argv[i], "-C", 2) == 0 && argv[i][2] != '\0')
+			*dir = argv[i] + 2;
+		else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc &&
+			 choose_language(argv[i + 1]))
+			i++;
+		else if (strncmp(argv[i], "--lang=", 7) == 0 && choose_language(argv[i] + 7))
+			continue;
+		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 ||
+			 strcmp(argv[i], "--version") == 0)
+			break;
+		else
+			return ctl_fail(CTL_USAGE,
+			    T("option '%s' is unknown or lacks its value",
+				"tùy chọn '%s' không có, hoặc thiếu giá trị"),
+			    argv[i]);
+	}
+	*first = i;
+	return CTL_DONE;
+}
+
+int
+ctl_main(int argc, char **argv)
+{
+	const char *dir = getenv("LIENTHONG_DIR");
+	enum ctl_exit code;
+	int first = 1;
+
+	language_of_environment();
+	lt_log_level_set(LT_LOG_WARN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sodium_init() < 0)
+		return flush_answer(
+		    ctl_fail(CTL_UNKNOWN, T("no randomness", "không có nguồn ngẫu nhiên")));
+	if (dir == NULL || dir[0] == '\0')
+		dir = ".";
+	code = global_options(argc, argv, &dir, &first);
+	if (code == CTL_DONE && first < argc && argv[first][0] == '-') {
+		if (strcmp(argv[first], "--version") == 0)
+			printf("ltctl %s\n", LT_VERSION);
+		else
+			print_usage(stdout);
+	} else if (code == CTL_DONE && first < argc) {
+		code = run_command(dir, argc - first, argv + first);
+	} else {
+		print_usage(stderr);
+		code = CTL_USAGE;
+	}
+	return (int)flush_answer(code);
+}
