@@ -41,12 +41,6 @@ struct daemon {
 };
 
 static void
-news(void *ctx)
-{
-	lt_pulls_news(ctx);
-}
-
-static void
 set_level(const char *level)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -188,12 +182,12 @@ lt_hub_serve(const char *dir)
 	rc = read_config(&d, &err);
 	if (rc == LT_OK)
 		rc = open_parts(&d, &err);
-	if (rc == LT_OK) {
-		lt_hub_on_news(d.hub, news, d.pulls);
+	if (rc == LT_OK)
 		rc = listen_all(&d, &err);
-	}
 	if (rc != LT_OK)
 		goto out;
+	lt_hub_on_news(d.hub, lt_service_news, &d.service);
+	lt_pulls_news(d.pulls); /* for who came in between */
 	(void)lt_health_set(d.health, "", true);
 	lt_info("hub of province %s serves on %s (port %d)", d.id->unit.s,
 	    lt_conf_str(d.conf, "hub", "listen"), lt_server_port(d.server));

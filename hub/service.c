@@ -75,6 +75,39 @@ lt_service_closed(void *ctx, const struct lt_peer *peer)
 	lt_fresh_gone(s->fresh, peer->conn_id);
 }
 
+static void
+cut_former(struct lt_service *s, const struct lt_registry *reg)
+{
+	size_t i, k;
+
+	for (i = 0; i < lt_registry_count(reg); i++) {
+		const struct lt_principal *p = lt_registry_at(reg, i);
+
+		for (k = 0; k < p->nkey; k++) {
+			const struct lt_principal *now =
+			    lt_registry_by_line_key(reg, p->key[k].line_key);
+
+			if (now == NULL ||
+			    now->state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
+				lt_server_cut(s->server, p->key[k].line_key);
+		}
+	}
+}
+
+void
+lt_service_news(void *ctx)
+{
+	struct lt_service *s = ctx;
+	struct lt_registry *reg = lt_hub_registry(s->hub);
+
+	lt_pulls_news(s->pulls);
+	if (lt_registry_generation(reg) != s->cut_generation) {
+		s->cut_generation = lt_registry_generation(reg);
+		cut_former(s, reg);
+	}
+	lt_registry_unref(reg);
+}
+
 void
 lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data)
 {

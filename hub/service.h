@@ -20,7 +20,9 @@ struct lt_service {
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
-	struct lt_server *server; /* for counts; set after lt_server_new() */
+	struct lt_server *server; /* for counts and cutting; set by lt_service_add() */
+	uint64_t
+	    cut_generation; /* of the registry whose former principals were cut off; lt_service_news() only */
 	const char *const *addresses; /* told to those who are invited */
 	size_t naddress;
 	/* Filled by lt_service_add(); a handler finds its lt_service around the service it is given. */
@@ -36,6 +38,9 @@ int lt_service_admit(void *ctx, const struct lt_peer *peer);
 void lt_service_authorize(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
     struct lt_status *status);
 void lt_service_closed(void *ctx, const struct lt_peer *peer);
+/* For lt_hub_on_news(), once the server listens: wakes the streams that wait, and when the registry has changed cuts the
+ * connections of those who are not active any more, with every stream on them. */
+void lt_service_news(void *ctx);
 /* Add Enrol, Sync, Records, Query and Admin. s outlives the server. */
 int lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err);
 

@@ -30,6 +30,7 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 	Ltpb__JoinReply r = LTPB__JOIN_REPLY__INIT;
 	struct lt_err err = { "" };
 	struct lt_asking a;
+	const struct lt_principal *known;
 	const struct lt_peer *peer;
 	int rc;
 
@@ -41,6 +42,10 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 		return;
 	}
 	rc = lt_enrol_join(a.s->enrol, req, peer->line_key, peer->address, &r.state, &err);
+	/* Once approved, the registry says what became of it. */
+	known = rc == LT_OK ? lt_registry_by_line_key(a.reg, peer->line_key) : NULL;
+	if (known != NULL)
+		r.state = known->state;
 	if (rc == LT_OK && r.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 		rc = own_certificate(&a, &r.hub);
 	if (rc == LT_OK) {

@@ -174,12 +174,6 @@ publish_units(struct fed *f, struct lt_arena *arena)
 		check(w[i].rc, w[i].key, w[i].violation.message);
 }
 
-static void
-news(void *ctx)
-{
-	lt_pulls_news(ctx);
-}
-
 void
 fed_hub_start(struct fed *f)
 {
@@ -205,13 +199,17 @@ fed_hub_start(struct fed *f)
 	f->service.enrol = f->enrol;
 	f->service.fresh = f->fresh;
 	f->service.pulls = f->pulls;
-	lt_hub_on_news(f->hub, news, f->pulls);
 	so.pool = f->pool;
 	so.ctx = &f->service;
 	so.line_sk = f->hub_id->line_sk;
 	so.federation = f->hub_id->federation.b;
 	check(lt_server_new(&so, &f->server, &err), "server", err.text);
 	check(lt_service_add(&f->service, f->server, &err), "services", err.text);
+	f->health = lt_health_new();
+	assert_non_null(f->health);
+	check(lt_server_add(f->server, lt_health_service(f->health), &err), "health", err.text);
+	(void)snprintf(f->local, sizeof(f->local), "ipc://%.200s/sock", f->dir);
+	check(lt_server_listen(f->server, f->local, &err), "listen", err.text);
 	(void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", f->port);
 	check(lt_server_listen(f->server, url, &err), "listen", err.text);
 	f->port = lt_server_port(f->server);
@@ -219,6 +217,7 @@ fed_hub_start(struct fed *f)
 	f->addresses[0] = f->address;
 	f->service.addresses = f->addresses;
 	f->service.naddress = 1;
+	lt_hub_on_news(f->hub, lt_service_news, &f->service);
 }
 
 void
@@ -231,6 +230,7 @@ fed_hub_stop(struct fed *f)
 	lt_fresh_close(f->fresh);
 	lt_enrol_close(f->enrol);
 	lt_hub_close(f->hub);
+	lt_health_free(f->health);
 	f->hub = NULL;
 }
 

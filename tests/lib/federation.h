@@ -7,6 +7,7 @@
 #include "node/link.h"
 #include "node/node.h"
 #include "proto/feed/identity.h"
+#include "proto/rpc/health.h"
 
 struct fed_node {
 	char dir[256];
@@ -26,7 +27,9 @@ struct fed {
 	struct lt_pool *pool;
 	struct lt_pulls *pulls;
 	struct lt_server *server;
+	struct lt_health *health;
 	struct lt_service service;
+	char local[256]; /* ipc address */
 	int port;
 	char address[64];
 	const char *addresses[1];
