@@ -177,6 +177,11 @@ int lt_token_open(const struct lt_query *q, uint8_t kind, const ProtobufCMessage
 
 /* LT_PAGE_DEFAULT for 0; LT_E_INVALID above LT_PAGE_MAX. */
 int lt_page_size(uint32_t asked, size_t *out, struct lt_err *err);
-int lt_nomem(struct lt_err *err);
+/* Here, so that whoever reads one file only sees the code come back. */
+static inline int
+lt_nomem(struct lt_err *err)
+{
+	return lt_err_set(err, LT_E_NOMEM, "out of memory for this query");
+}
 
 #endif

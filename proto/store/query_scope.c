@@ -36,12 +36,6 @@ lt_sight_of_asker(struct lt_sight_of *of, struct lt_sight *out)
 	out->ctx = of;
 }
 
-int
-lt_nomem(struct lt_err *err)
-{
-	return lt_err_set(err, LT_E_NOMEM, "out of memory for this query");
-}
-
 static int
 by_text(const void *a, const void *b)
 {

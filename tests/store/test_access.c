@@ -442,8 +442,8 @@ print_list(FILE *out, const char *const *list, size_t n, char end)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		fprintf(out, "%s%s", i == 0 ? "" : ",", list[i]);
-	fputc(end, out);
+		(void)fprintf(out, "%s%s", i == 0 ? "" : ",", list[i]);
+	(void)fputc(end, out);
 }
 
 /* One line: the question, tab, what we decided. */
@@ -457,7 +457,7 @@ print_question(FILE *out, const struct question *q, size_t seen[2])
 	bool records, field;
 	size_t i;
 
-	fprintf(out, "%d\t%d\t%s\t%d\t%d\t%s\t", (int)who->kind, who->local_hub, who->unit.s,
+	(void)fprintf(out, "%d\t%d\t%s\t%d\t%d\t%s\t", (int)who->kind, who->local_hub, who->unit.s,
 	    (int)p->role, (int)p->state, p->org);
 	for (i = 0; i < p->ngrant; i++) {
 		const struct lt_grant *g = &p->grant[i];
@@ -474,7 +474,7 @@ print_question(FILE *out, const struct question *q, size_t seen[2])
 	seen[field]++;
 	(void)lt_access_write(who, cat, &province, q->c, q->unit, &writer);
 	ok(lt_unit_set(&unit, lt_slice_str(q->unit)));
-	fprintf(out, "\t%s\t%s\t%s\t%u\t%d\t%d\t%d\t%d\t%u\t%d\n", q->unit, q->c->id,
+	(void)fprintf(out, "\t%s\t%s\t%s\t%u\t%d\t%d\t%d\t%d\t%u\t%d\n", q->unit, q->c->id,
 	    q->f->rule.name, verbs, records, lt_access_records(who, cat, &province, q->c, NULL),
 	    field, lt_access_field_everywhere(who, cat, &province, q->c, q->f), writer,
 	    lt_access_pull(who, &province, &unit));

@@ -264,16 +264,16 @@ get_one(void **state)
 	a.eyes.no_field[0][CODE] = false;
 	/* A unit out of sight and a record that is not there: the same words. */
 	assert_int_equal(get(&a, "item", "16855", "a/2", NULL, &reply), LT_E_NOTFOUND);
-	strcpy(words, a.err.text);
+	(void)snprintf(words, sizeof(words), "%s", a.err.text);
 	a.eyes.no_unit[0] = true;
 	assert_int_equal(get(&a, "item", "16855", "a/1", "p", &reply), LT_E_NOTFOUND);
 	assert_string_equal(words, a.err.text);
 	/* A collection out of sight and one that is not there: likewise, but for the name. */
 	a.eyes.nothing = true;
 	assert_int_equal(get(&a, "item", "16855", "a/1", NULL, &reply), LT_E_DENIED);
-	strcpy(words, a.err.text);
+	(void)snprintf(words, sizeof(words), "%s", a.err.text);
 	assert_int_equal(get(&a, "zzzz", "16855", "a/1", NULL, &reply), LT_E_DENIED);
-	strcpy(no_words, a.err.text);
+	(void)snprintf(no_words, sizeof(no_words), "%s", a.err.text);
 	memcpy(strstr(words, "item"), "zzzz", 4);
 	assert_string_equal(words, no_words);
 	ask_end(&a);
