@@ -18,6 +18,7 @@
 static const struct lt_conf_key keys[] = {
 	{ "node", "hub", LT_CONF_STR, "", 0, 0,
 	    NULL }, /* addresses in place of the invitation's; blanks between */
+	{ "node", "label", LT_CONF_STR, "", 0, 0, NULL }, /* machine name, told when joining */
 	{ "node", "bulk_from", LT_CONF_INT, "0", 0, 1439,
 	    NULL }, /* minutes of the day; equal: always */
 	{ "node", "bulk_to", LT_CONF_INT, "0", 0, 1439, NULL },
@@ -117,6 +118,7 @@ open_parts(struct daemon *d, struct lt_err *err)
 	lo.node = d->node;
 	lo.pool = d->pool;
 	lo.addresses = configured[0] != '\0' ? configured : d->id->addresses;
+	lo.label = lt_conf_str(d->conf, "node", "label");
 	lo.bulk_from = (int)lt_conf_int(d->conf, "node", "bulk_from");
 	lo.bulk_to = (int)lt_conf_int(d->conf, "node", "bulk_to");
 	if (rc == LT_OK)

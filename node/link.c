@@ -285,6 +285,8 @@ do_join(struct lt_link *l)
 	r.sign_key.len = sizeof(id->sign.pk);
 	r.proof.data = proof;
 	r.proof.len = sizeof(proof);
+	if (l->o.label != NULL)
+		r.label = (char *)l->o.label;
 	start_call(l, c, &ltpb__enrol__descriptor, "Join", &r.base, CALL_MS, on_join_reply, NULL);
 }
 

@@ -14,6 +14,7 @@ struct lt_link_options {
 	struct lt_node *node;
 	struct lt_pool *pool;
 	const char *addresses; /* of the hub, blanks between; tried in turn */
+	const char *label; /* this machine's name for people, told when joining; NULL: none */
 	int bulk_from, bulk_to; /* minutes of the day; equal: always */
 	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
 	void (*joined)(void *ctx);
