@@ -141,6 +141,30 @@ read_file(struct making *m, const char *path, size_t max, struct lt_buf *out)
 	return lt_file_read(path, max, out, &m->err);
 }
 
+/* Before anything is made. */
+static enum ctl_exit
+check_province(struct making *m)
+{
+	const struct lt_unit_info *u = NULL;
+	struct lt_units *units = NULL;
+	struct lt_buf csv;
+	int rc = read_file(m, m->units, LT_UNITS_FILE_MAX, &csv);
+
+	if (rc == LT_OK)
+		rc = lt_units_load(lt_buf_slice(&csv), &units, &m->err);
+	if (rc == LT_OK)
+		u = lt_units_find(units, m->province);
+	lt_buf_fini(&csv);
+	lt_units_free(units);
+	if (rc != LT_OK)
+		return ctl_error(rc, &m->err);
+	return u != NULL ? CTL_DONE
+			 : ctl_fail(CTL_USAGE,
+			       T("the list of units has no province '%s'",
+				   "danh sách đơn vị không có tỉnh '%s'"),
+			       m->province);
+}
+
 static int
 publish_catalogue(struct making *m)
 {
@@ -442,6 +466,9 @@ cmd_hub_init(struct ctl *c, int argc, char **argv)
 		m.units = ctl_data_file(c, "units.csv");
 	if (m.succession == NULL)
 		m.succession = ctl_data_file(c, "succession.csv");
+	code = check_province(&m);
+	if (code != CTL_DONE)
+		return code;
 	lt_arena_init(&m.arena, BATCH_ARENA);
 	lt_buf_init(&m.certificate, CERTIFICATE_MAX);
 	rc = lt_dir_make(c->dir, 0700, &m.err);

@@ -260,6 +260,7 @@ cmd_list(struct ctl *c, int argc, char **argv)
 	if (code != CTL_DONE)
 		return code;
 	req.collection = (char *)l.col->id;
+	ctl_default_unit(c, l.col, &units);
 	req.n_unit = units.n;
 	req.unit = (char **)units.item;
 	req.n_filter = where.n;

@@ -185,6 +185,7 @@ cmd_query(struct ctl *c, int argc, char **argv)
 	if (code != CTL_DONE)
 		return code;
 	q.req.collection = (char *)col->id;
+	ctl_default_unit(c, col, &units);
 	q.req.n_unit = units.n;
 	q.req.unit = (char **)units.item;
 	q.req.n_filter = where.n;

@@ -141,6 +141,8 @@ enum ctl_exit ctl_filters(struct ctl *c, const struct lt_collection *col,
 char **ctl_split(struct lt_arena *arena, const char *text, size_t *n);
 /* Deep copy of a field set without set deltas. NULL: the arena's cap. */
 Ltpb__FieldSet *ctl_field_dup(const Ltpb__FieldSet *fs, struct lt_arena *arena);
+/* Asked for no unit, a node means its own where records can be of communes only: it may see personal fields there. */
+void ctl_default_unit(const struct ctl *c, const struct lt_collection *col, struct ctl_list *units);
 /* Which side writes: the unit of a node or hub, else "". */
 const char *ctl_own_unit(const struct ctl *c);
 

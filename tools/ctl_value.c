@@ -412,6 +412,14 @@ ctl_filters(struct ctl *c, const struct lt_collection *col, const struct ctl_lis
 	return CTL_DONE;
 }
 
+void
+ctl_default_unit(const struct ctl *c, const struct lt_collection *col, struct ctl_list *units)
+{
+	if (units->n == 0 && c->id->role == LTPB__ROLE__ROLE_NODE && col->has_unit_field &&
+	    col->unit_rule == LT_UNIT_COMMUNE)
+		units->item[units->n++] = ctl_own_unit(c);
+}
+
 Ltpb__FieldSet *
 ctl_field_dup(const Ltpb__FieldSet *fs, struct lt_arena *arena)
 {
