@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""ltctl against real daemons: a hub, a node, a department; every command once, exit codes checked.
+
+usage: ltctl_e2e.py BIN SOURCE
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN, SOURCE = (os.path.abspath(x) for x in sys.argv[1:3])
+WAIT_S = 60
+ENV = {**os.environ, "LIENTHONG_LANG": "en"}
+ENV.pop("LIENTHONG_DIR", None)
+procs = {}
+
+
+def run(*args, code=0, cwd=None, env=ENV):
+    """ltctl; stdout. The exit code must be the given one, complaints only when it is not 0."""
+    p = subprocess.run([f"{BIN}/ltctl", *args], capture_output=True, text=True, cwd=cwd or WORK,
+                       env=env, timeout=WAIT_S)
+    if p.returncode != code:
+        raise SystemExit(f"ltctl {' '.join(args)}: exit {p.returncode}, wanted {code}\n{p.stdout}{p.stderr}")
+    return p.stdout
+
+
+def lines(text):
+    return [json.loads(x) for x in text.splitlines()]
+
+
+def start(program, directory):
+    log = open(f"{WORK}/{directory}.log", "ab")
+    procs[directory] = subprocess.Popen([f"{BIN}/{program}", "-C", directory], cwd=WORK, stderr=log, stdout=log)
+
+
+def stop(directory):
+    p = procs.pop(directory)
+    p.send_signal(signal.SIGTERM)
+    assert p.wait(WAIT_S) == 0, f"{directory} did not stop cleanly"
+
+
+def until(what, *args):
+    end = time.monotonic() + WAIT_S
+    while subprocess.run([f"{BIN}/ltctl", *args], capture_output=True, cwd=WORK, env=ENV).returncode != 0:
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.1)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def check_init():
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    run("-C", "hub", "hub", "init", "--province", "99", code=2)  # no such province
+    assert not os.path.exists(f"{WORK}/hub")
+    out = run("-C", "hub", "hub", "init", "--province", "40", "--listen", url, "--root-words-file", "words")
+    words = open(f"{WORK}/words").read().split()
+    assert len(words) == 33 and os.stat(f"{WORK}/words").st_mode & 0o777 == 0o600
+    assert not any(" ".join(words[i:i + 4]) in out for i in range(29)), "the root key was printed too"
+    assert os.stat(f"{WORK}/hub/identity").st_mode & 0o777 == 0o600
+    before = open(f"{WORK}/hub/identity").read()
+    run("-C", "hub", "hub", "init", "--province", "40", code=1)
+    assert open(f"{WORK}/hub/identity").read() == before
+    run("-C", "hub", "status", code=3)  # not running
+    start("lt-hub", "hub")
+    until("the hub answers", "-C", "hub", "nodes")
+    words_on_stdout = run("-C", "hub2", "hub", "init", "--province", "40", "--listen", "tcp://127.0.0.1:1")
+    assert any(len(x.split()) == 33 for x in words_on_stdout.splitlines())
+
+
+def check_enrol():
+    run("-C", "hub", "enrol", "invite", "--unit", "99999x", code=1)
+    run("-C", "hub", "enrol", "invite", "--org", "nobody", code=1)
+    run("-C", "hub", "enrol", "approve", "all", code=1)  # nobody waits
+    line = run("-C", "hub", "enrol", "invite", "--unit", "16906").strip()
+    assert line.startswith("LT1.")
+    open(f"{WORK}/inv", "w").write(line)
+    run("-C", "node", "client", "init", line, code=1)  # a node's invitation
+    run("-C", "node", "node", "init", line[:-1], code=1)
+    out = run("-C", "node", "node", "init", "@inv", "--label", "Máy số 1")
+    run("-C", "node", "node", "init", "@inv", code=1)  # taken
+    start("lt-node", "node")
+    until("the node serves", "-C", "node", "feeds")
+    end = time.monotonic() + WAIT_S
+    while not (waiting := lines(run("-C", "hub", "enrol", "list", "--json"))):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert waiting[0]["state"] == "pending" and waiting[0]["label"] == "Máy số 1"
+    assert waiting[0]["fingerprint"] in out, "both sides must read the same words"
+    run("-C", "node", "status", code=1)
+    run("-C", "node", "put", "dossier", "x=1", code=3)  # no catalogue yet
+    run("-C", "hub", "enrol", "approve", waiting[0]["principal"])
+    run("-C", "node", "nodes", code=3)  # only a hub knows
+    until("the catalogue comes down", "-C", "node", "get", "_unit", "16906")
+
+
+def check_department():
+    run("-C", "hub", "enrol", "invite", "--org", "so_noi_vu", "--out", "inv-dept")
+    assert os.stat(f"{WORK}/inv-dept").st_mode & 0o777 == 0o600
+    run("-C", "dept", "client", "init", "@inv-dept", "--label", "Sở Nội vụ")
+    run("-C", "dept", "client", "join", code=1)
+    run("-C", "dept", "list", "dossier", code=3)  # not approved yet
+    run("-C", "hub", "enrol", "approve", "all")
+    run("-C", "dept", "client", "join")
+    run("-C", "dept", "client", "join")
+    run("-C", "dept", "nodes", code=1)
+    token = [x for x in open(f"{WORK}/dept/identity") if x.startswith("token=")]
+    assert set(token[0].strip()[6:]) <= {"0"}, "the spent invitation is still on the disk"
+    run("-C", "hub", "enrol", "invite", "--org", "so_y_te", "--out", "inv-no")
+    run("-C", "no", "client", "init", "@inv-no")
+    run("-C", "no", "client", "join", code=1)
+    p = [e["principal"] for e in lines(run("-C", "hub", "enrol", "list", "--json")) if e["state"] == "pending"]
+    run("-C", "hub", "enrol", "reject", p[0])
+    run("-C", "no", "list", "dossier", code=3)
+
+
+HOUSE = ["village=Bản Một", "head_name=Lô Văn Mẫu", "members=5", "class=ngheo", "recognised_year=2025",
+         "reviewed_date=2025-09-15", "head_id_no=099085000001"]
+
+
+def check_records():
+    n, c = ["-C", "node"], "household_poverty"
+    key = "16906/HN00500"
+    made = lines(run(*n, "put", c, key, *HOUSE, "--actor", "lo.van.mau", "--json"))[0]
+    assert not made["unchanged"] and made["key"] == key
+    assert lines(run(*n, "put", c, key, *HOUSE, "--json"))[0]["unchanged"]
+    run(*n, "put", c, key, "members=6", "--if-revision", "none", code=1)
+    run(*n, "put", c, key, "members=6", "--if-revision", "00" * 16, code=1)
+    run(*n, "put", c, key, "members=6", "--if-revision", "xyz", code=2)
+    run(*n, "put", c, key, "members=6", "--if-revision", made["revision"])
+    run(*n, "put", c, key, "members=six", code=2)
+    run(*n, "put", c, key, "members=-6", code=1)
+    run(*n, "put", c, key, "nothing=6", code=2)
+    run(*n, "put", c, key, code=2)
+    run(*n, "put", c, "no key", "members=6", code=1)
+    run(*n, "put", "nothing", key, "members=6", code=2)
+    run(*n, "put", c, key, "members=6", "--unit", "17254", code=1)
+    run(*n, "put", c, key, "--clear", "head_id_no")
+    got = lines(run(*n, "get", c, key, "--json"))[0]
+    assert got["fields"]["members"] == 6 and got["fields"]["head_name"] == "Lô Văn Mẫu"
+    assert "head_id_no" not in got["fields"]
+    assert "delivery" in got
+    run(*n, "get", c, "16906/HN00999", code=1)
+    run(*n, "get", "nothing", key, code=1)
+    run(*n, "put", c, "16906/HN00501", *HOUSE)
+    run(*n, "delete", c, "16906/HN00501")
+    run(*n, "get", c, "16906/HN00501", code=1)
+    hist = lines(run(*n, "history", c, key, "--json"))
+    assert len(hist) == 3 and hist[-1]["cleared"] == ["head_id_no"], hist
+    assert [h["kind"] for h in lines(run(*n, "history", c, "16906/HN00501", "--json"))] == ["put", "delete"]
+
+
+def check_import():
+    n = ["-C", "node"]
+    args = [*n, "import", "household_poverty", f"{SOURCE}/tests/data/sample/a_ho_ngheo_luong_minh.csv", "--map",
+            f"{SOURCE}/tools/data/import/ho_ngheo.json"]
+    first = lines(run(*args, "--rejects", "refused.csv", "--json", code=1))
+    end = first[-1]
+    assert end["created"] == 5 and end["refused"] == 12 and end["duplicates"] == 1, end
+    assert len(first) == 13 and all(r["message"] and r["line"] for r in first[:-1])
+    refused = open(f"{WORK}/refused.csv", encoding="utf-8-sig").read()
+    assert "Lý do từ chối" in refused and os.stat(f"{WORK}/refused.csv").st_mode & 0o777 == 0o600
+    made = run(*n, "feeds", "--unit", "16906", "--json")
+    again = lines(run(*args, "--json", code=1))[-1]
+    assert again["created"] == 0 and again["unchanged"] == 5, again
+    own = [f["seq"] for f in lines(made) if f["author"] != "hub"]
+    assert own == [f["seq"] for f in lines(run(*n, "feeds", "--unit", "16906", "--json")) if f["author"] != "hub"]
+    day = subprocess.run([f"{BIN}/lt-gen", "dossiers", "--unit", "16906", "--day", "2026-09-01", "--count", "400"],
+                         capture_output=True, check=True).stdout
+    open(f"{WORK}/day.jsonl", "wb").write(day)
+    end = lines(run(*n, "import", "dossier", "day.jsonl", "--json"))[-1]
+    assert end["created"] == 400 and end["refused"] == 0, end
+    end = lines(run(*n, "import", "dossier", "day.jsonl", "--batch", "7", "--json"))[-1]
+    assert end["created"] == 0 and end["unchanged"] == 400, end
+    run(*n, "import", "dossier", "nowhere.jsonl", code=3)
+    run(*n, "import", "nothing", "day.jsonl", code=2)
+    h = ["-C", "hub"]
+    end = lines(run(*h, "import", "commune_profile", "--json"))[-1]
+    assert end["created"] == 130, end
+    end = lines(run(*h, "import", "proposal", f"{SOURCE}/tools/data/directives.jsonl", "--source",
+                    "001_9aabba1340fc8c0f.txt", "--json"))[-1]
+    want = [json.loads(x) for x in open(f"{SOURCE}/tools/data/directives.jsonl")]
+    want = [w for w in want if w.get("source_file") == "001_9aabba1340fc8c0f.txt" and w["collection"] == "proposal"]
+    assert end["created"] == len(want) and end["refused"] == 0, end
+
+
+def check_query():
+    until("all is receipted", "-C", "node", "status")
+    until("the hub holds it", "-C", "hub", "status")
+    d = ["-C", "dept"]
+    out = lines(run(*d, "query", "dossier", "--group-by", "status,_unit", "--json"))
+    assert sum(g["count"] for g in out[:-1]) == 400 and out[-1]["freshness"]["units"] == 130
+    want = [json.loads(x) for x in open(f"{WORK}/day.jsonl")]
+    for g in out[:-1]:
+        assert g["count"] == sum(w["status"] == g["group"]["status"] for w in want) and g["group"]["_unit"] == "16906"
+    late = lines(run(*d, "list", "dossier", "--where", "due_date < 2026-09-01", "--all", "--json"))
+    assert {r["key"] for r in late[:-1]} == {w["dossier_code"] for w in want
+                                              if w.get("due_date") and w["due_date"] < "2026-09-01"}
+    page = lines(run(*d, "list", "dossier", "--page-size", "150", "--page", "3", "--json"))
+    assert len(page) == 101 and not page[-1]["more"]
+    desc = [r["fields"]["due_date"] for r in lines(run(*d, "list", "dossier", "--order", "-due_date", "--fields",
+                                                       "due_date", "--all", "--json"))[:-1]
+            if "due_date" in r["fields"]]
+    assert desc == sorted(desc, reverse=True) and desc
+    masked = lines(run(*d, "list", "household_poverty", "--unit", "16906", "--json"))
+    assert len(masked) == 7 and all("head_name" in r["masked"] for r in masked[:-1])
+    assert "Lô Văn" not in run(*d, "list", "household_poverty", "--csv")
+    run(*d, "list", "household_poverty", "--where", "head_name = x", code=1)
+    run(*d, "list", "household_poverty", "--where", "members < x", code=2)
+    run(*d, "query", "household_poverty", "--group-by", "nothing", code=2)
+    total = lines(run(*d, "query", "household_poverty", "--sum", "members", "--json"))
+    assert total[0]["count"] == 6 and int(total[0]["sum"]["members"]) > 0
+    run(*d, "put", "dossier", "x", "status=tiep_nhan", code=1)
+    csv = run("-C", "node", "list", "household_poverty", "--csv", "--fields", "head_name,members", "--all")
+    assert csv.startswith('\ufeff"_unit";"_key";"head_name";"members"') and "Lô Văn Mẫu" in csv
+    human = run(*d, "query", "proposal", "--group-by", "sector")
+    assert "Freshness" in human
+
+
+def check_proof():
+    n, h = ["-C", "node"], ["-C", "hub"]
+    feeds = lines(run(*n, "feeds", "--unit", "16906", "--json"))
+    own = max((f for f in feeds if f["lane"] == "normal"), key=lambda f: f["seq"])
+    log = lines(run(*n, "log", "16906", own["feed"], "--json"))
+    assert [x["seq"] for x in log] == list(range(1, own["seq"] + 1)) and log[-1]["hash"] == own["hash"]
+    assert len(lines(run(*n, "log", "16906", own["feed"][:40], "--from", "2", "--limit", "1", "--json"))) == 1
+    run(*n, "log", "16906", "ffff", code=1)
+    run(*n, "log", "16906", "normal", code=2)  # the hub has one there, too
+    one = lines(run(*n, "show", "16906", own["feed"], "1", "--json"))[0]
+    assert one["verified"] and one["verdict"] == "accepted" and one["changes"][0]["fields"]["head_name"] == "Lô Văn Mẫu"
+    assert one["hash"] == log[0]["hash"] and one["prev_hash"] == "00" * 32
+    far = lines(run(*h, "show", "16906", own["feed"], "1", "--json"))[0]
+    assert far["verified"] and "head_name" in far["changes"][0]["withheld"] and far["withheld_leaves"] > 0
+    run(*n, "show", "16906", own["feed"], str(own["seq"] + 1), code=1)
+    run(*n, "show", "16906", own["feed"], "0", code=1)
+    run(*n, "verify", "16906", own["feed"])
+    assert all(f["good"] for f in lines(run(*n, "verify", "all", "--json")))
+    assert all(f["good"] for f in lines(run(*h, "verify", "--json")))
+    run(*n, "verify", "all", "--offline")
+    run(*h, "verify", "all", "--offline")
+    got = lines(run(*n, "receipts", "--save", "receipts.json", "--json"))
+    assert got and all(r["good"] for r in got)
+    assert got[-1]["seq"] == own["seq"] and got[-1]["hash"] == own["hash"]
+    run(*h, "receipts", code=3)  # the nodes keep them
+    stop("node")
+    stop("hub")
+    run(*n, "status", code=3)
+    run(*n, "verify-receipt", "receipts.json")
+    run("-C", "hub2", "verify-receipt", "receipts.json", code=1)  # another federation
+    saved = json.load(open(f"{WORK}/receipts.json"))
+    run("-C", "/nonexistent", "verify-receipt", "receipts.json", code=3)
+    run("-C", "/nonexistent", "verify-receipt", "receipts.json", "--root", saved["root_key"])
+    r = saved["receipts"][-1]
+    saved["receipts"][-1] = r[:40] + ("0" if r[40] != "0" else "1") + r[41:]
+    json.dump(saved, open(f"{WORK}/bad.json", "w"))
+    run(*n, "verify-receipt", "bad.json", code=1)
+    run(*n, "verify-receipt", "day.jsonl", code=1)
+    assert all(f["good"] for f in lines(run(*h, "verify", "all", "--offline", "--json")))
+    damage(f"{WORK}/node/store/data.mdb", one["changes"][1]["key"] if len(one["changes"]) > 1 else "Bản Một".encode())
+    assert not all(f["good"] for f in lines(run(*n, "verify", "all", "--offline", "--json", code=1)))
+
+
+def damage(path, text):
+    """Every occurrence of a text in a store, one bit of it."""
+    needle = text if isinstance(text, bytes) else text.encode()
+    data = bytearray(open(path, "rb").read())
+    at, hits = data.find(needle), 0
+    while at >= 0:
+        data[at] ^= 1
+        hits += 1
+        at = data.find(needle, at + 1)
+    assert hits, "nothing to damage"
+    open(path, "wb").write(data)
+
+
+def check_words():
+    long = f"{WORK}/{'x' * 60}/{'y' * 60}"
+    os.makedirs(long)
+    shutil.copy(f"{WORK}/node/identity", long)
+    p = subprocess.run([f"{BIN}/ltctl", "-C", long, "status"], capture_output=True, text=True, env=ENV)
+    assert p.returncode == 3 and "too long" in p.stderr, p.stderr
+    vi = {**ENV, "LIENTHONG_LANG": "vi"}
+    assert "cách dùng" in run("--help", env=vi) and "usage" in run("--lang", "en", "--help", env=vi)
+
+
+WORK = tempfile.mkdtemp(prefix="lt-e2e-")
+try:
+    for step in (check_init, check_enrol, check_department, check_records, check_import, check_query, check_proof,
+                 check_words):
+        print(step.__name__, flush=True)
+        step()
+except BaseException:
+    for name in os.listdir(WORK):
+        if name.endswith(".log"):
+            print(f"--- {name}\n{open(f'{WORK}/{name}').read()[-1500:]}")
+    raise
+finally:
+    for p in procs.values():
+        p.kill()
+        p.wait()
+    shutil.rmtree(WORK, ignore_errors=True)
+print("every step held")
