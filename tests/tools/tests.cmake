@@ -2,4 +2,7 @@ lt_test(tools gen LIBS lt_node TIMEOUT 180)
 lt_test(tools ctl LIBS lt_ctl)
 add_test(NAME tools.ltctl COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/ltctl_e2e.py
   ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${CMAKE_SOURCE_DIR})
-set_tests_properties(tools.ltctl PROPERTIES LABELS tools TIMEOUT $<IF:$<BOOL:${LT_SANITIZE}>,900,180>)
+set_tests_properties(tools.ltctl PROPERTIES LABELS tools TIMEOUT 180)
+if(LT_SANITIZE)
+  set_tests_properties(tools.ltctl PROPERTIES TIMEOUT 900)
+endif()
