@@ -40,7 +40,8 @@ read_position(struct lt_hub *h)
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_feed_log_last(txn, &position);
-	h->log_position = position;
+	if (rc == LT_OK)
+		h->log_position = position;
 	lt_kv_abort(txn);
 	return rc;
 }
@@ -84,8 +85,13 @@ lt_hub_reload(struct lt_hub *h, struct lt_err *err)
 		return rc;
 	}
 	pthread_mutex_lock(&h->mx);
-	old_reg = h->registry;
-	h->registry = reg;
+	/* Tables half built show who was who once: the registry in memory stays until they are whole. */
+	if (h->registry == NULL || h->rebuild_until == 0) {
+		old_reg = h->registry;
+		h->registry = reg;
+	} else {
+		old_reg = reg;
+	}
 	/* While the derived tables are built anew, the catalogue in memory is ahead of theirs. */
 	if (h->catalogue == NULL ||
 	    lt_catalogue_version(cat) >= lt_catalogue_version(h->catalogue)) {
@@ -198,6 +204,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		    &h->own_derived, err);
 	if (rc == LT_OK)
 		rc = read_position(h);
+	h->must_see = h->log_position;
 	if (rc == LT_OK)
 		rc = lt_hub_reload(h, err);
 	if (rc == LT_OK)
@@ -292,6 +299,18 @@ lt_hub_projected(struct lt_hub *h)
 	return p;
 }
 
+bool
+lt_hub_knows_principals(struct lt_hub *h)
+{
+	bool knows;
+
+	pthread_mutex_lock(&h->mx);
+	/* Of a rebuild while serving, the registry of before is kept. */
+	knows = h->rebuild_until == 0 || lt_registry_count(h->registry) > 1;
+	pthread_mutex_unlock(&h->mx);
+	return knows;
+}
+
 void
 lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx)
 {
@@ -340,6 +359,7 @@ lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms)
 
 struct hub_write {
 	struct lt_hub *h;
+	const uint8_t *request_id;
 	const struct lt_unit *unit;
 	struct lt_write *writes;
 	size_t count;
@@ -363,14 +383,53 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 {
 	struct hub_write *w = ctx;
 	struct lt_kv_txn *derived;
-	int rc = lt_kv_begin_read(w->h->derived, &derived);
+	int rc;
 
+	w->position = 0;
+	if (w->request_id != NULL) {
+		rc = lt_request_recall(txn, w->request_id, &w->writes[0], w->arena, w->err);
+		if (rc != LT_E_NOTFOUND)
+			return rc;
+	}
+	rc = lt_kv_begin_read(w->h->derived, &derived);
 	if (rc != LT_OK)
 		return rc;
-	w->position = 0;
 	rc = lt_author_write(txn, derived, &w->h->author, w->cat, w->unit, w->writes, w->count,
 	    w->arena, note_position, w, w->err);
 	lt_kv_abort(derived);
+	if (rc == LT_OK && w->request_id != NULL)
+		rc = lt_request_remember(txn, w->request_id, w->unit, &w->writes[0]);
+	return rc;
+}
+
+int
+lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_unit *unit,
+    struct lt_write *writes, size_t count, struct lt_arena *arena, struct lt_err *err)
+{
+	struct hub_write w = { .h = h,
+		.request_id = request_id,
+		.unit = unit,
+		.writes = writes,
+		.count = count,
+		.arena = arena,
+		.err = err };
+	int rc;
+
+	/* The next write must see this one: the record it looks at is the projected one. */
+	pthread_mutex_lock(&h->author_mx);
+	if (lt_hub_wait_projected(h, h->must_see, VISIBLE_MS) != LT_OK) {
+		pthread_mutex_unlock(&h->author_mx);
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "the hub's tables do not show yet what was written before; try again later");
+	}
+	w.cat = lt_hub_catalogue(h);
+	rc = lt_writer_run(h->writer, run_write, &w);
+	if (rc == LT_OK && w.position != 0) {
+		h->must_see = w.position;
+		rc = lt_hub_wait_projected(h, w.position, VISIBLE_MS);
+	}
+	lt_catalogue_unref(w.cat);
+	pthread_mutex_unlock(&h->author_mx);
 	return rc;
 }
 
@@ -378,18 +437,5 @@ int
 lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
     struct lt_arena *arena, struct lt_err *err)
 {
-	struct hub_write w = {
-		.h = h, .unit = unit, .writes = writes, .count = count, .arena = arena, .err = err
-	};
-	int rc;
-
-	/* The next write must see this one: the record it looks at is the projected one. */
-	pthread_mutex_lock(&h->author_mx);
-	w.cat = lt_hub_catalogue(h);
-	rc = lt_writer_run(h->writer, run_write, &w);
-	if (rc == LT_OK && w.position != 0)
-		rc = lt_hub_wait_projected(h, w.position, VISIBLE_MS);
-	lt_catalogue_unref(w.cat);
-	pthread_mutex_unlock(&h->author_mx);
-	return rc;
+	return lt_hub_write_once(h, NULL, unit, writes, count, arena, err);
 }

@@ -43,6 +43,8 @@ struct lt_registry *lt_hub_registry(struct lt_hub *h);
 /* Last durable position, and how far the derived tables reach. */
 uint64_t lt_hub_log_position(struct lt_hub *h);
 uint64_t lt_hub_projected(struct lt_hub *h);
+/* False while the tables are built anew at the start: nobody can be told from a stranger yet. */
+bool lt_hub_knows_principals(struct lt_hub *h);
 /* Wait until the derived tables reach the position. LT_E_TIMEOUT. */
 int lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms);
 
@@ -51,9 +53,13 @@ typedef void lt_hub_news_fn(void *ctx);
 void lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx);
 
 /* Write as the hub, in any unit: durable and visible in the derived tables when this returns LT_OK; each write's own
- * result is in it. One at a time. LT_E_TIMEOUT: durable, not yet visible. */
+ * result is in it. One at a time. LT_E_TIMEOUT: durable, not yet visible. LT_E_UNAVAILABLE: the tables do not reach what
+ * the hub wrote before, nothing was written. */
 int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
     size_t count, struct lt_arena *arena, struct lt_err *err);
+/* The same, once for a request id (16 bytes, or NULL for none): seen before, the first write gets the result of then. */
+int lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_unit *unit,
+    struct lt_write *writes, size_t count, struct lt_arena *arena, struct lt_err *err);
 
 /* ---- intake ---- */
 

@@ -25,7 +25,9 @@ struct lt_hub {
 	void *news_ctx;
 	_Atomic uint64_t log_position;
 	struct lt_verdicts *verdicts;
-	pthread_mutex_t author_mx; /* one operator's write at a time, until it is visible */
+	pthread_mutex_t
+	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
+	uint64_t must_see; /* the tables a write looks at must reach this: it was ours */
 
 	pthread_t projector;
 	bool projector_runs;
@@ -36,6 +38,7 @@ struct lt_hub {
 	struct lt_catalogue *catalogue;
 	struct lt_registry *registry;
 	uint64_t projected;
+	uint64_t rebuild_until; /* the tables are built anew up to here, 0: they are not */
 	bool stopping;
 	int projector_rc; /* why the projector stopped, LT_OK while it runs */
 };

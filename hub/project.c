@@ -8,10 +8,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BATCH_ENTRIES 10000
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024)
 #define BATCH_MS 1000
+#define RETRY_MS 1000 /* after a full disk or memory that was short */
 #define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
 
 struct cursor {
@@ -124,6 +126,39 @@ add_or_report(struct batch *b, const struct lt_unit *unit, const struct lt_merge
 	return LT_OK;
 }
 
+/* A dot that was held: it counts from here on. Read into memory of its own, a verdict may name many. */
+static int
+add_settled_dot(struct batch *b, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__HeldDot *dot)
+{
+	struct lt_merge_change mc = { .dot = { *feed, dot->seq, dot->index } };
+	struct lt_arena arena;
+	struct lt_judgement j;
+	struct lt_changeset cs;
+	struct lt_entry e;
+	uint64_t position;
+	int rc = lt_feed_log_find(b->log, unit, feed, dot->seq, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(b->log, position, &e);
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	rc = lt_changeset_parse(e.changeset, &arena, &cs, NULL);
+	if (rc == LT_OK)
+		rc = lt_feed_log_judgement(b->log, position, &arena, &j);
+	if (rc == LT_OK && dot->index >= cs.nchange)
+		rc = LT_E_CORRUPT;
+	if (rc == LT_OK) {
+		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
+		mc.hash8 = lt_load_u64(cs.hash.b);
+		mc.change = &cs.change[dot->index];
+		rc = add_or_report(b, unit, &mc, position);
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
 static int
 add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change *c)
 {
@@ -131,7 +166,7 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 	const Ltpb__Verdict *v;
 	struct lt_feed_id feed;
 	size_t i;
-	int rc;
+	int rc = LT_OK;
 
 	if (c->nset != 1 || c->set[0].pb->value == NULL ||
 	    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
@@ -143,36 +178,9 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 	if (v == NULL || v->feed.len != LT_FEED_LEN)
 		return v == NULL ? LT_E_NOMEM : LT_E_CORRUPT;
 	memcpy(feed.b, v->feed.data, LT_FEED_LEN);
-	for (i = 0; i < v->n_settled; i++) {
-		struct lt_judgement j;
-		struct lt_changeset cs;
-		struct lt_entry e;
-		struct lt_merge_change mc;
-		uint64_t position;
-
-		rc = lt_feed_log_find(b->log, unit, &feed, v->settled[i]->seq, &position);
-		if (rc == LT_OK)
-			rc = lt_feed_log_read(b->log, position, &e);
-		if (rc == LT_OK)
-			rc = lt_changeset_parse(e.changeset, &b->arena, &cs, NULL);
-		if (rc == LT_OK)
-			rc = lt_feed_log_judgement(b->log, position, &b->arena, &j);
-		if (rc != LT_OK)
-			return rc;
-		if (v->settled[i]->index >= cs.nchange)
-			return LT_E_CORRUPT;
-		memset(&mc, 0, sizeof(mc));
-		mc.dot.feed = feed;
-		mc.dot.seq = cs.seq;
-		mc.dot.index = v->settled[i]->index;
-		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
-		mc.hash8 = lt_load_u64(cs.hash.b);
-		mc.change = &cs.change[mc.dot.index];
-		rc = add_or_report(b, unit, &mc, position);
-		if (rc != LT_OK)
-			return rc;
-	}
-	return LT_OK;
+	for (i = 0; rc == LT_OK && i < v->n_settled; i++)
+		rc = add_settled_dot(b, unit, &feed, v->settled[i]);
+	return rc;
 }
 
 static int
@@ -304,8 +312,32 @@ publish(struct lt_hub *h, uint64_t position, int rc)
 	lt_hub_tell_news(h);
 }
 
+static void
+begin_rebuild(struct lt_hub *h)
+{
+	pthread_mutex_lock(&h->mx);
+	h->rebuild_until = h->log_position;
+	pthread_mutex_unlock(&h->mx);
+}
+
+/* While the tables are built anew they show who was who long ago: a key revoked since must not come alive by that. */
+static bool
+rebuild_done(struct lt_hub *h, uint64_t position)
+{
+	bool done = false;
+
+	pthread_mutex_lock(&h->mx);
+	if (h->rebuild_until != 0 && position >= h->rebuild_until) {
+		h->rebuild_until = 0;
+		done = true;
+	}
+	pthread_mutex_unlock(&h->mx);
+	return done;
+}
+
+/* *clear_due: the tables must be emptied; stays until it was done. */
 static int
-after_acts(struct lt_hub *h, struct cursor *cursor)
+after_acts(struct lt_hub *h, struct cursor *cursor, bool *clear_due)
 {
 	struct lt_catalogue *was = lt_hub_catalogue(h), *is;
 	struct lt_err err = { "" };
@@ -319,12 +351,47 @@ after_acts(struct lt_hub *h, struct cursor *cursor)
 	    lt_catalogue_version(is) != lt_catalogue_version(was)) {
 		lt_info("catalogue version %llu: the derived tables are built anew",
 		    (unsigned long long)lt_catalogue_version(is));
-		rc = clear_derived(h);
-		memset(cursor, 0, sizeof(*cursor));
+		begin_rebuild(h);
+		*clear_due = true;
 	}
 	lt_catalogue_unref(was);
 	lt_catalogue_unref(is);
+	if (rc == LT_OK && *clear_due) {
+		rc = clear_derived(h);
+		if (rc == LT_OK) {
+			memset(cursor, 0, sizeof(*cursor));
+			*clear_due = false;
+		}
+	}
 	return rc;
+}
+
+static bool
+mends_itself(int rc)
+{
+	return rc == LT_E_NOSPACE || rc == LT_E_NOMEM;
+}
+
+/* Until there is news, the retry is due (retry_ms above 0) or the hub stops; true: it stops. */
+static bool
+wait_for_work(struct lt_hub *h, bool more, int retry_ms)
+{
+	struct timespec ts;
+	bool stop;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += retry_ms / 1000;
+	pthread_mutex_lock(&h->mx);
+	if (retry_ms > 0) {
+		while (!h->stopping && pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
+			;
+	} else {
+		while (!more && !h->stopping && h->projected >= h->log_position)
+			pthread_cond_wait(&h->cond, &h->mx);
+	}
+	stop = h->stopping;
+	pthread_mutex_unlock(&h->mx);
+	return stop;
 }
 
 static void *
@@ -332,23 +399,30 @@ projector(void *arg)
 {
 	struct lt_hub *h = arg;
 	struct cursor cursor = { .position = h->projected };
-	bool more, acts, stop = false;
+	bool more = false, acts = false, stop = false, reload = false, said = false;
+	bool clear_due = false;
 	int rc = LT_OK;
 
-	while (rc == LT_OK && !stop) {
-		rc = project_batch(h, &cursor, &more, &acts);
-		if (rc == LT_OK && acts)
-			rc = after_acts(h, &cursor);
-		if (rc != LT_OK)
+	while (!stop) {
+		rc = clear_due ? LT_OK : project_batch(h, &cursor, &more, &acts);
+		reload |= acts;
+		if (rc == LT_OK && !clear_due && rebuild_done(h, cursor.position))
+			reload = true;
+		if (rc == LT_OK && (reload || clear_due))
+			rc = after_acts(h, &cursor, &clear_due);
+		if (rc == LT_OK) {
+			reload = said = false;
+		} else if (!mends_itself(rc)) {
 			break;
-		publish(h, cursor.position, LT_OK);
-		pthread_mutex_lock(&h->mx);
-		while (!more && !h->stopping && h->projected >= h->log_position)
-			pthread_cond_wait(&h->cond, &h->mx);
-		stop = h->stopping;
-		pthread_mutex_unlock(&h->mx);
+		} else if (!said) {
+			lt_error("the projector waits: %s; answers reach position %llu",
+			    lt_strerror(rc), (unsigned long long)cursor.position);
+			said = true;
+		}
+		publish(h, cursor.position, rc);
+		stop = wait_for_work(h, more, rc == LT_OK ? 0 : RETRY_MS);
 	}
-	if (rc != LT_OK) {
+	if (rc != LT_OK && !stop) {
 		lt_error("the projector stopped: %s; answers reach position %llu", lt_strerror(rc),
 		    (unsigned long long)cursor.position);
 		publish(h, cursor.position, rc);
@@ -360,7 +434,7 @@ static int
 place_cursor(struct lt_hub *h, struct lt_err *err)
 {
 	struct lt_kv_txn *log, *derived;
-	struct cursor c;
+	struct cursor c = { 0 };
 	bool fits = false;
 	int rc = lt_kv_begin_read(h->log, &log);
 
@@ -375,6 +449,9 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 	if (rc != LT_OK && rc != LT_E_CORRUPT)
 		return lt_err_set(
 		    err, rc, "the projector's cursor cannot be read: %s", lt_strerror(rc));
+	/* Killed between a new catalogue and the rows it calls for (version 0: no collections yet, so no rows). */
+	if (c.catalogue_version != 0 && c.catalogue_version != lt_catalogue_version(h->catalogue))
+		fits = false;
 	if (rc == LT_E_CORRUPT || !fits) {
 		lt_warn("the derived tables do not fit the feed log: they are built anew");
 		rc = clear_derived(h);
@@ -382,6 +459,8 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 		if (rc == LT_OK)
 			rc = lt_hub_reload(h, err);
 	}
+	if (c.position == 0)
+		begin_rebuild(h);
 	h->projected = c.position;
 	return rc;
 }

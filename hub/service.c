@@ -40,8 +40,8 @@ lt_service_admit(void *ctx, const struct lt_peer *peer)
 	bool in;
 
 	identify(s, reg, peer, &who);
-	in = who.kind == LT_ASKER_PRINCIPAL ||
-	     (p == NULL && lt_enrol_lets_in(s->enrol, peer->line_key));
+	in = who.kind == LT_ASKER_PRINCIPAL || (p == NULL && lt_hub_knows_principals(s->hub) &&
+						   lt_enrol_lets_in(s->enrol, peer->line_key));
 	lt_registry_unref(reg);
 	return in ? LT_OK : LT_E_DENIED;
 }

@@ -4,6 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool
+request_id_of(struct lt_asking *a, const ProtobufCBinaryData *given, const uint8_t **out)
+{
+	*out = given->len == 16 ? given->data : NULL;
+	if (given->len == 0 || given->len == 16)
+		return true;
+	lt_call_failf(
+	    a->call, LT_STATUS_INVALID_ARGUMENT, "REQUEST_ID", "a request id has 16 bytes");
+	return false;
+}
+
 /* One write as asked for; fails the call itself and returns false when it may not be. */
 static bool
 may_write(struct lt_asking *a, const char *collection, const char *unit_text, struct lt_unit *unit,
@@ -93,12 +104,14 @@ put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_
 	struct lt_err err = { "" };
 	struct lt_asking a;
 	struct lt_unit unit;
+	const uint8_t *id;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
-	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
-		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
+	if (request_id_of(&a, &req->request_id, &id) &&
+	    may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
+		rc = lt_hub_write_once(a.s->hub, id, &unit, &w, 1, &a.arena, &err);
 		if (rc == LT_OK && w.rc == LT_OK)
 			answer_write(&a, &unit, &w, closure, data);
 		else
@@ -119,12 +132,14 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 	struct lt_err err = { "" };
 	struct lt_asking a;
 	struct lt_unit unit;
+	const uint8_t *id;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
-	if (may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
-		rc = lt_hub_write(a.s->hub, &unit, &w, 1, &a.arena, &err);
+	if (request_id_of(&a, &req->request_id, &id) &&
+	    may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
+		rc = lt_hub_write_once(a.s->hub, id, &unit, &w, 1, &a.arena, &err);
 		/* Sent twice, a delete has the effect of one. */
 		if (rc == LT_OK && (w.rc == LT_OK || w.rc == LT_E_NOTFOUND)) {
 			w.unchanged = w.rc == LT_E_NOTFOUND;
