@@ -15,7 +15,8 @@
 
 #define FEEDS_MAX 8 /* different feeds in one push: 3 lanes and earlier epochs */
 #define RECEIPT_LIST_MAX 1024 /* refused, held and clamp entries in a receipt, together */
-#define RECEIPT_MAX (64 * 1024)
+#define FORKS_KEPT_MAX 16 /* pieces of evidence kept of one feed */
+#define SCRATCH_ARENA lt_arena_cap_for(LT_MESSAGE_MAX)
 
 enum outcome { PENDING, TAKEN, HAD, MISSING, FORKED, SKIPPED };
 
@@ -25,6 +26,13 @@ struct item {
 	struct lt_judgement final; /* with contexts and clamp, of the transaction that committed */
 	enum outcome outcome;
 	uint64_t position;
+};
+
+/* A feed of which a dot held before was decided: a verdict is owed. */
+struct woken {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	struct woken *next;
 };
 
 struct intake {
@@ -40,6 +48,7 @@ struct intake {
 	struct item *item;
 	int rc; /* of verification: items from n on were not taken */
 	int64_t arrival_ms;
+	struct woken *woken; /* of the transaction that committed; in the arena */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
 	struct lt_buf receipt[FEEDS_MAX];
@@ -77,6 +86,20 @@ finish(struct intake *in, int rc)
 
 /* ---- before the transaction ---- */
 
+/* A receipt says that the values themselves are here: a leaf alone will not do (no erase act names it yet). */
+static int
+all_opened(const struct lt_changeset *cs, struct lt_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < cs->nopening; i++)
+		if (cs->opening[i].withheld)
+			return lt_err_set(err, LT_E_INVALID,
+			    "a personal value of change %u is withheld: who wrote it sends it",
+			    cs->opening[i].change);
+	return LT_OK;
+}
+
 static int
 verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 {
@@ -95,6 +118,8 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 		return lt_err_set(
 		    &in->err, LT_E_DENIED, "a node may push only what it wrote itself");
 	rc = lt_admit_signed(&it->cs, &in->h->identity->federation, in->reg, true, true, &in->err);
+	if (rc == LT_OK)
+		rc = all_opened(&it->cs, &in->err);
 	if (rc != LT_OK)
 		return rc;
 	if (it->cs.catalogue_version != lt_catalogue_version(in->cat)) {
@@ -158,14 +183,14 @@ note_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint32_t index, 
 
 /* Take a decided dot out of the stored judgement's held list. */
 static int
-settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs,
-    uint64_t position, uint32_t index, bool accepted)
+settle_one(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position, uint32_t index,
+    bool accepted, struct lt_arena *arena)
 {
 	struct lt_judgement j;
 	Ltpb__RefusedDot *r;
 	Ltpb__RefusedDot **refused;
 	size_t i, k = 0;
-	int rc = lt_feed_log_judgement(txn, position, &in->arena, &j);
+	int rc = lt_feed_log_judgement(txn, position, arena, &j);
 
 	if (rc != LT_OK)
 		return rc;
@@ -174,8 +199,8 @@ settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *
 			j.held[k++] = j.held[i];
 	j.nheld = k;
 	if (!accepted) {
-		r = lt_arena_alloc(&in->arena, sizeof(*r));
-		refused = lt_arena_alloc(&in->arena, (j.nrefused + 1) * sizeof(*refused));
+		r = lt_arena_alloc(arena, sizeof(*r));
+		refused = lt_arena_alloc(arena, (j.nrefused + 1) * sizeof(*refused));
 		if (r == NULL || refused == NULL)
 			return LT_E_NOMEM;
 		ltpb__refused_dot__init(r);
@@ -201,60 +226,151 @@ settle_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *
 	return rc;
 }
 
+static int
+note_woken(struct intake *in, const struct lt_changeset *cs)
+{
+	struct woken *w;
+
+	for (w = in->woken; w != NULL; w = w->next)
+		if (lt_feed_id_cmp(&w->feed, &cs->feed) == 0 && lt_unit_eq(&w->unit, &cs->unit))
+			return LT_OK;
+	w = lt_arena_alloc(&in->arena, sizeof(*w));
+	if (w == NULL)
+		return LT_E_NOMEM;
+	w->unit = cs->unit;
+	w->feed = cs->feed;
+	w->next = in->woken;
+	in->woken = w;
+	return LT_OK;
+}
+
+static int
+wake_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint32_t index)
+{
+	struct lt_arena arena;
+	enum lt_context_answer a;
+	size_t missing;
+	int rc = lt_admit_context(txn, &cs->unit, &cs->change[index], &a, &missing);
+
+	if (rc != LT_OK)
+		return rc;
+	if (a == LT_CONTEXT_MISSING) {
+		const struct lt_context *c = &cs->change[index].context[missing];
+
+		return lt_held_add(txn, &cs->unit, &c->feed, c->seq, position, index);
+	}
+	lt_arena_init(&arena, SCRATCH_ARENA);
+	rc = settle_one(txn, cs, position, index, a == LT_CONTEXT_HERE, &arena);
+	lt_arena_fini(&arena);
+	return rc == LT_OK ? note_woken(in, cs) : rc;
+}
+
+/* The dots from i on that stand in one change-set; it is read once, into memory of its own: a push may wake any number. */
+static int
+wake_entry(
+    struct intake *in, struct lt_kv_txn *txn, const struct lt_held_dot *dots, size_t n, size_t *i)
+{
+	uint64_t position = dots[*i].position;
+	struct lt_arena arena;
+	struct lt_changeset cs;
+	struct lt_entry e;
+	uint8_t *copy;
+	int rc = lt_feed_log_read(txn, position, &e);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_MESSAGE_MAX + SCRATCH_ARENA);
+	/* The entry's bytes move when the transaction writes. */
+	copy = lt_arena_dup(&arena, e.changeset.data, e.changeset.len);
+	rc = copy == NULL ? LT_E_NOMEM
+			  : lt_changeset_parse(lt_slice(copy, e.changeset.len), &arena, &cs, NULL);
+	if (rc != LT_OK && rc != LT_E_NOMEM)
+		rc = LT_E_CORRUPT;
+	for (; rc == LT_OK && *i < n && dots[*i].position == position; ++*i)
+		rc = dots[*i].change >= cs.nchange
+			 ? LT_E_CORRUPT
+			 : wake_one(in, txn, &cs, position, dots[*i].change);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
 /* What waited for this change-set can be judged now. */
 static int
 wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *came)
 {
 	struct lt_held_dot *dots;
-	size_t n, i;
+	size_t n, i = 0;
 	int rc = lt_held_take(txn, &came->unit, &came->feed, came->seq, &in->arena, &dots, &n);
 
-	for (i = 0; rc == LT_OK && i < n; i++) {
-		struct lt_changeset cs;
-		enum lt_context_answer a;
-		struct lt_entry e;
-		uint8_t *copy;
-		size_t missing;
-
-		rc = lt_feed_log_read(txn, dots[i].position, &e);
-		if (rc != LT_OK)
-			break;
-		copy = lt_arena_dup(&in->arena, e.changeset.data, e.changeset.len);
-		if (copy == NULL)
-			return LT_E_NOMEM;
-		rc = lt_changeset_parse(lt_slice(copy, e.changeset.len), &in->arena, &cs, NULL);
-		if (rc != LT_OK || dots[i].change >= cs.nchange)
-			return LT_E_CORRUPT;
-		rc = lt_admit_context(txn, &cs.unit, &cs.change[dots[i].change], &a, &missing);
-		if (rc != LT_OK)
-			break;
-		if (a == LT_CONTEXT_MISSING) {
-			const struct lt_context *c = &cs.change[dots[i].change].context[missing];
-
-			rc = lt_held_add(
-			    txn, &cs.unit, &c->feed, c->seq, dots[i].position, dots[i].change);
-		} else {
-			rc = settle_one(
-			    in, txn, &cs, dots[i].position, dots[i].change, a == LT_CONTEXT_HERE);
-		}
-	}
+	while (rc == LT_OK && i < n)
+		rc = wake_entry(in, txn, dots, n, &i);
 	return rc;
 }
 
-/* Two branches under one number: both are kept as evidence, the one that came first counts. */
+/* Rows of table local under a prefix, counted up to max. */
+static int
+count_rows(struct lt_kv_txn *txn, const char *prefix, size_t max, size_t *n)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	size_t len = strlen(prefix);
+	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+
+	*n = 0;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(prefix, len), &k, &v);
+	while (rc == LT_OK && *n < max && k.len >= len && memcmp(k.data, prefix, len) == 0) {
+		++*n;
+		rc = lt_kv_next(c, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* Two branches under one number: the one that came first counts, of the other the signed bytes are kept as evidence.
+ * Openings are not: nobody reads them there, and they would be out of an erase act's reach. A liar gets no more than a
+ * few places. */
 static int
 keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	char name[160], feed[2 * LT_FEED_LEN + 1], hash[17];
+	struct lt_buf bytes;
+	size_t kept, len;
+	int rc;
 
 	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
 	lt_hex(hash, cs->hash.b, 8);
-	(void)snprintf(name, sizeof(name), "fork/%s/%s/%016llx/%s", cs->unit.s, feed,
-	    (unsigned long long)cs->seq, hash);
+	len = (size_t)snprintf(name, sizeof(name), "fork/%s/%s/", cs->unit.s, feed);
+	rc = count_rows(txn, name, FORKS_KEPT_MAX, &kept);
 	lt_error("ALARM: unit %s signed change-set %llu of one feed twice (a copied machine or a "
-		 "stolen key); evidence kept",
-	    cs->unit.s, (unsigned long long)cs->seq);
-	return lt_local_put(txn, name, cs->raw);
+		 "stolen key)%s",
+	    cs->unit.s, (unsigned long long)cs->seq,
+	    kept < FORKS_KEPT_MAX ? "; evidence kept" : "");
+	if (rc != LT_OK || kept == FORKS_KEPT_MAX)
+		return rc;
+	(void)snprintf(
+	    name + len, sizeof(name) - len, "%016llx/%s", (unsigned long long)cs->seq, hash);
+	lt_buf_init(&bytes, LT_MESSAGE_MAX);
+	rc = lt_changeset_strip(cs, &bytes);
+	if (rc == LT_OK)
+		rc = bytes.err;
+	if (rc == LT_OK)
+		rc = lt_local_put(txn, name, lt_buf_slice(&bytes));
+	lt_buf_fini(&bytes);
+	return rc;
+}
+
+/* Held here already; a receipt given anew says again what was decided. */
+static int
+had_before(struct intake *in, struct lt_kv_txn *txn, struct item *it)
+{
+	uint64_t position;
+	int rc = lt_feed_log_find(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, &position);
+
+	it->outcome = HAD;
+	return rc == LT_OK ? lt_feed_log_judgement(txn, position, &in->arena, &it->final) : rc;
 }
 
 static int
@@ -307,8 +423,10 @@ take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 		rc = lt_feed_log_hash(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, &have);
 		if (rc != LT_OK)
 			return rc;
-		it->outcome = lt_hash_eq(&have, &it->cs.hash) ? HAD : FORKED;
-		return it->outcome == HAD ? LT_OK : keep_fork(txn, &it->cs);
+		if (lt_hash_eq(&have, &it->cs.hash))
+			return had_before(in, txn, it);
+		it->outcome = FORKED;
+		return keep_fork(txn, &it->cs);
 	}
 	/* prev_hash names another past, or the stamp does not rise: this branch is not ours. */
 	it->outcome = FORKED;
@@ -329,6 +447,7 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 	size_t i, k;
 	int rc = LT_OK;
 
+	in->woken = NULL; /* a job may run again */
 	/* The registry may have moved since the signatures were checked: a key revoked meanwhile must not get in. */
 	for (i = 0; rc == LT_OK && i < in->n; i++) {
 		struct item *it = &in->item[i];
@@ -368,7 +487,8 @@ fill_lists(struct intake *in, const struct item *last, Ltpb__ReceiptBody *b)
 	for (i = 0; i < in->n; i++) {
 		struct item *it = &in->item[i];
 
-		if (it->outcome != TAKEN || !same_feed(&it->cs, &last->cs))
+		if ((it->outcome != TAKEN && it->outcome != HAD) ||
+		    !same_feed(&it->cs, &last->cs) || it->cs.seq > last->cs.seq)
 			continue;
 		for (k = 0; k < it->final.nrefused && room > 0; k++, room--)
 			b->refused[b->n_refused++] = it->final.refused[k];
@@ -438,14 +558,17 @@ report(struct intake *in)
 {
 	struct lt_kv_txn *txn;
 	struct lt_head head;
+	const struct woken *w;
 	size_t i, last;
 	int rc = LT_OK;
 
-	for (i = 0; i < in->n && rc == LT_OK; i++) {
+	for (w = in->woken; w != NULL; w = w->next)
+		lt_verdicts_note(in->h->verdicts, &w->unit, &w->feed);
+	for (i = 0; i < in->n; i++) {
 		struct lt_intake_feed *f = feed_entry(in, &in->item[i].cs);
 
 		if (f == NULL)
-			return lt_err_set(&in->err, LT_E_TOOBIG, "too many feeds in one push");
+			return LT_E_TOOBIG; /* not reached: counted before the transaction */
 		if (in->item[i].outcome == MISSING)
 			f->need = true;
 		if (in->item[i].outcome == FORKED)
@@ -525,6 +648,9 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 	/* What was verified before the first bad one is taken: the feed goes on from there. */
 	while (in->n < n && in->rc == LT_OK) {
 		in->rc = verify_one(in, bytes[in->n], &in->item[in->n]);
+		if (in->rc == LT_OK && feed_entry(in, &in->item[in->n].cs) == NULL)
+			in->rc = lt_err_set(&in->err, LT_E_INVALID,
+			    "a push carries change-sets of at most %d feeds", FEEDS_MAX);
 		if (in->rc == LT_OK)
 			in->n++;
 	}

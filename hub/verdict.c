@@ -325,6 +325,9 @@ write_owed(struct drafting *d, const struct dirty *f)
 	if (rc == LT_OK)
 		rc = lt_feed_log_head(d->txn, &f->unit, &f->feed, &head);
 	while (rc == LT_OK && covered < head.judged) {
+		/* Each in memory of its own: after a long stop there may be any number. */
+		lt_arena_fini(d->arena);
+		lt_arena_init(d->arena, LT_HUB_ARENA);
 		rc = draft_range(d, f, covered + 1, head.judged, &v);
 		if (rc == LT_OK)
 			rc = write_verdict(d, f, v);
@@ -334,10 +337,15 @@ write_owed(struct drafting *d, const struct dirty *f)
 		}
 	}
 	/* After the ranges: a settling verdict speaks of what is judged already. */
-	if (rc == LT_OK)
-		rc = draft_settled(d, f, &v);
-	if (rc == LT_OK && v != NULL)
-		rc = write_verdict(d, f, v);
+	do {
+		v = NULL;
+		lt_arena_fini(d->arena);
+		lt_arena_init(d->arena, LT_HUB_ARENA);
+		if (rc == LT_OK)
+			rc = draft_settled(d, f, &v);
+		if (rc == LT_OK && v != NULL)
+			rc = write_verdict(d, f, v);
+	} while (rc == LT_OK && v != NULL);
 	return rc;
 }
 
@@ -447,6 +455,38 @@ scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	return rc;
 }
 
+/* Dots decided before a stop whose verdict was not written yet: `settled/unit/feed/seq/index`. */
+static int
+scan_settled(struct lt_verdicts *v, struct lt_kv_txn *txn)
+{
+	static const char prefix[] = "settled/";
+	const size_t plen = sizeof(prefix) - 1, tail = 1 + 2 * LT_FEED_LEN + 26;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, val;
+	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
+	while (rc == LT_OK && k.len > plen + tail && memcmp(k.data, prefix, plen) == 0) {
+		size_t ulen = k.len - plen - tail;
+		char hex[2 * LT_FEED_LEN + 1] = "";
+		struct lt_feed_id feed;
+		struct lt_unit unit;
+
+		memcpy(hex, k.data + plen + ulen + 1, 2 * LT_FEED_LEN);
+		if (lt_unit_set(&unit, lt_slice(k.data + plen, ulen)) != LT_OK ||
+		    lt_unhex(feed.b, LT_FEED_LEN, hex) != LT_OK)
+			rc = LT_E_CORRUPT;
+		if (rc == LT_OK) {
+			lt_verdicts_note(v, &unit, &feed);
+			rc = lt_kv_next(c, &k, &val);
+		}
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 int
 lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out)
 {
@@ -462,6 +502,8 @@ lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out)
 	rc = v->feed == NULL ? LT_E_NOMEM : lt_kv_begin_read(h->log, &s.txn);
 	if (rc == LT_OK) {
 		rc = lt_feed_log_each(s.txn, NULL, scan_feed, &s);
+		if (rc == LT_OK)
+			rc = scan_settled(v, s.txn);
 		lt_kv_abort(s.txn);
 	}
 	if (rc != LT_OK) {
