@@ -1,5 +1,6 @@
 #include "hub/enrol.h"
 #include "proto/base/log.h"
+#include "proto/base/text.h"
 #include "proto/feed/trust.h"
 #include "proto/store/projection.h"
 #include "proto/store/tables.h"
@@ -38,9 +39,12 @@ struct asker {
 	int64_t asked_ms;
 };
 
+/* Locks are taken in this order; of the three only mx is ever waited for by the line's threads. */
 struct lt_enrol {
 	struct lt_hub *h;
-	pthread_mutex_t mx; /* guards what follows, and orders joins */
+	pthread_mutex_t answer_mx; /* one answer of an operator at a time */
+	pthread_mutex_t change_mx; /* orders what changes the lists, held while it goes to disk */
+	pthread_mutex_t mx; /* guards what follows; never held over disk */
 	size_t ninvitation, nasker;
 	struct invitation *invitation;
 	struct asker *asker;
@@ -54,6 +58,24 @@ copy_text(char *out, size_t cap, struct lt_slice s)
 	if (n != 0)
 		memcpy(out, s.data, n);
 	out[n] = '\0';
+}
+
+/* What somebody typed, fit for a record: in NFC, not cut within a character; else nothing. */
+static void
+copy_label(char *out, size_t cap, const char *text)
+{
+	struct lt_buf nfc;
+	size_t n;
+
+	out[0] = '\0';
+	lt_buf_init(&nfc, 4096);
+	if (lt_text_nfc(&nfc, lt_slice_str(text), NULL) == LT_OK && nfc.err == LT_OK) {
+		n = nfc.len < cap - 1 ? nfc.len : cap - 1;
+		while (n > 0 && n < nfc.len && (nfc.data[n] & 0xc0) == 0x80)
+			n--;
+		copy_text(out, cap, lt_slice(nfc.data, n));
+	}
+	lt_buf_fini(&nfc);
 }
 
 static void
@@ -140,6 +162,7 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 /* ---- storing ---- */
 
 struct save_job {
+	const struct lt_hash *gone; /* an invitation that makes room; NULL: none */
 	const struct invitation *invitation; /* NULL: not */
 	const struct asker *asker;
 };
@@ -153,7 +176,11 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	int rc = LT_OK;
 
 	lt_buf_init(&b, 4096);
-	if (j->invitation != NULL) {
+	if (j->gone != NULL)
+		rc = lt_kv_del(txn, LT_T_ENROL, lt_slice(j->gone->b, LT_HASH_LEN));
+	if (rc == LT_E_NOTFOUND)
+		rc = LT_OK;
+	if (rc == LT_OK && j->invitation != NULL) {
 		put_invitation(&b, j->invitation);
 		rc = b.err != LT_OK
 			 ? b.err
@@ -174,9 +201,10 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 }
 
 static int
-save(struct lt_enrol *e, const struct invitation *i, const struct asker *a)
+save(struct lt_enrol *e, const struct lt_hash *gone, const struct invitation *i,
+    const struct asker *a)
 {
-	struct save_job j = { i, a };
+	struct save_job j = { gone, i, a };
 
 	return lt_writer_run(lt_hub_writer(e->h), run_save, &j);
 }
@@ -213,6 +241,8 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 	if (e == NULL)
 		return LT_E_NOMEM;
 	e->h = h;
+	pthread_mutex_init(&e->answer_mx, NULL);
+	pthread_mutex_init(&e->change_mx, NULL);
 	pthread_mutex_init(&e->mx, NULL);
 	e->invitation = calloc(LT_INVITATIONS_OPEN_MAX, sizeof(*e->invitation));
 	e->asker = calloc(ASKERS_MAX, sizeof(*e->asker));
@@ -236,6 +266,8 @@ lt_enrol_close(struct lt_enrol *e)
 {
 	if (e == NULL)
 		return;
+	pthread_mutex_destroy(&e->answer_mx);
+	pthread_mutex_destroy(&e->change_mx);
 	pthread_mutex_destroy(&e->mx);
 	free(e->invitation);
 	free(e->asker);
@@ -325,7 +357,7 @@ check_invite(
 	bool known;
 
 	i->role = req->role;
-	copy_text(i->label, sizeof(i->label), lt_slice_str(req->label));
+	copy_label(i->label, sizeof(i->label), req->label);
 	switch (req->role) {
 	case LTPB__ROLE__ROLE_NODE:
 		if (lt_unit_set(&i->unit, lt_slice_str(req->unit)) != LT_OK ||
@@ -375,6 +407,27 @@ invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16
 	return lt_invitation_line(&m, line);
 }
 
+/* The place for one more: at the end, or of one that nobody can come with any more. With change_mx held. */
+static size_t
+free_place(struct lt_enrol *e, int64_t now_s)
+{
+	size_t k;
+
+	if (e->ninvitation < LT_INVITATIONS_OPEN_MAX)
+		return e->ninvitation;
+	for (k = 0; k < e->ninvitation; k++) {
+		const struct invitation *i = &e->invitation[k];
+		const struct asker *a = i->used ? find_principal(e, &i->by) : NULL;
+
+		/* Who waits for an answer comes again with its token. */
+		if (a != NULL && a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
+			continue;
+		if (i->used || i->expires_s <= now_s)
+			return k;
+	}
+	return LT_INVITATIONS_OPEN_MAX;
+}
+
 int
 lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses,
     size_t naddress, struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
@@ -399,20 +452,20 @@ lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *
 	if (rc != LT_OK)
 		return lt_err_set(
 		    err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
-	pthread_mutex_lock(&e->mx);
-	/* A spent or expired one makes room. */
-	for (k = 0; k < e->ninvitation; k++)
-		if (e->ninvitation == LT_INVITATIONS_OPEN_MAX &&
-		    (e->invitation[k].used || e->invitation[k].expires_s <= now_s))
-			e->invitation[k] = e->invitation[--e->ninvitation];
-	if (e->ninvitation == LT_INVITATIONS_OPEN_MAX)
+	pthread_mutex_lock(&e->change_mx);
+	k = free_place(e, now_s);
+	if (k == LT_INVITATIONS_OPEN_MAX)
 		rc = lt_err_set(err, LT_E_UNAVAILABLE,
 		    "too many open invitations; wait until some are used or expire");
 	if (rc == LT_OK)
-		rc = save(e, &i, NULL);
-	if (rc == LT_OK)
-		e->invitation[e->ninvitation++] = i;
-	pthread_mutex_unlock(&e->mx);
+		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, &i, NULL);
+	if (rc == LT_OK) {
+		pthread_mutex_lock(&e->mx);
+		e->invitation[k] = i;
+		e->ninvitation += k == e->ninvitation;
+		pthread_mutex_unlock(&e->mx);
+	}
+	pthread_mutex_unlock(&e->change_mx);
 	*expires_s = i.expires_s;
 	return rc;
 }
@@ -429,6 +482,20 @@ find_token(struct lt_enrol *e, const struct lt_hash *token)
 		if (sodium_memcmp(e->invitation[i].token.b, token->b, LT_HASH_LEN) == 0)
 			found = &e->invitation[i];
 	return found;
+}
+
+/* The token and the id are known to who saw them; the keys tell the machine. */
+static bool
+same_machine(struct lt_enrol *e, const struct lt_id *id, const Ltpb__JoinRequest *req,
+    const uint8_t line_key[32])
+{
+	const struct asker *a = find_principal(e, id);
+	bool same = a != NULL && memcmp(a->line_key, line_key, 32) == 0 &&
+		    memcmp(a->sign_key, req->sign_key.data, 32) == 0;
+
+	if (!same)
+		lt_error("ALARM: an invitation was used a second time, with other keys");
+	return same;
 }
 
 static int
@@ -457,7 +524,9 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 	if (!(*inv)->used && (*inv)->expires_s <= now_s)
 		return lt_err_set(err, LT_E_DENIED, "the invitation has expired");
 	if ((*inv)->used)
-		return LT_OK;
+		return same_machine(e, &id, req, line_key)
+			   ? LT_OK
+			   : lt_err_set(err, LT_E_DENIED, "the invitation is spent");
 	reg = lt_hub_registry(e->h);
 	taken = lt_registry_find(reg, &id) != NULL ||
 		lt_registry_by_line_key(reg, line_key) != NULL || find_principal(e, &id) != NULL ||
@@ -478,38 +547,41 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 	if (req->token.len != 16 || req->principal.len != LT_ID_LEN || req->sign_key.len != 32)
 		return lt_err_set(err, LT_E_DENIED, "malformed");
 	memcpy(fresh.principal.b, req->principal.data, LT_ID_LEN);
-	pthread_mutex_lock(&e->mx);
+	/* The lists stand still while change_mx is held; mx is for those who only look. */
+	pthread_mutex_lock(&e->change_mx);
 	rc = check_join(e, req, line_key, &inv, err);
+	if (rc == LT_OK && !inv->used && e->nasker == ASKERS_MAX)
+		rc = lt_err_set(
+		    err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
 	if (rc == LT_OK && !inv->used) {
-		if (e->nasker == ASKERS_MAX) {
-			pthread_mutex_unlock(&e->mx);
-			return lt_err_set(
-			    err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
-		}
 		used = *inv;
 		used.used = true;
 		used.by = fresh.principal;
 		fresh.role = inv->role;
 		fresh.unit = inv->unit;
 		memcpy(fresh.org, inv->org, sizeof(fresh.org));
-		copy_text(fresh.label, sizeof(fresh.label),
-		    lt_slice_str(inv->label[0] != '\0' ? inv->label : req->label));
+		copy_label(fresh.label, sizeof(fresh.label),
+		    inv->label[0] != '\0' ? inv->label : req->label);
 		memcpy(fresh.sign_key, req->sign_key.data, 32);
 		memcpy(fresh.line_key, line_key, 32);
 		copy_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
 		fresh.asked_ms = lt_wall_ms(lt_hub_clock(e->h));
-		rc = save(e, &used, &fresh);
+		rc = save(e, NULL, &used, &fresh);
 		if (rc == LT_OK) {
+			pthread_mutex_lock(&e->mx);
 			*inv = used;
 			e->asker[e->nasker++] = fresh;
+			pthread_mutex_unlock(&e->mx);
 		}
 	}
+	pthread_mutex_lock(&e->mx); /* an answer may be given meanwhile */
 	a = rc == LT_OK ? find_principal(e, &fresh.principal) : NULL;
 	if (a != NULL)
 		*state = a->state;
 	approve = a != NULL && inv->auto_approve &&
 		  a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
 	pthread_mutex_unlock(&e->mx);
+	pthread_mutex_unlock(&e->change_mx);
 	if (rc == LT_OK && a == NULL)
 		return lt_err_set(
 		    err, LT_E_CORRUPT, "an invitation is spent by somebody who is not on the list");
@@ -673,7 +745,7 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 }
 
 static int
-answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
+answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
     struct lt_err *err)
 {
 	struct asker *a, now;
@@ -694,7 +766,7 @@ answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState s
 		rc = enter_registry(e, &now, err);
 	now.state = state;
 	if (rc == LT_OK)
-		rc = save(e, NULL, &now);
+		rc = save(e, NULL, NULL, &now);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&e->mx);
@@ -703,6 +775,19 @@ answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState s
 		a->state = state;
 	pthread_mutex_unlock(&e->mx);
 	return LT_OK;
+}
+
+/* Approved and rejected at the same moment must not both go through. */
+static int
+answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
+    struct lt_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&e->answer_mx);
+	rc = answer_locked(e, principal, state, err);
+	pthread_mutex_unlock(&e->answer_mx);
+	return rc;
 }
 
 int

@@ -117,7 +117,7 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
     Ltpb__ListNodesReply_Closure closure, void *data)
 {
 	Ltpb__ListNodesReply r = LTPB__LIST_NODES_REPLY__INIT;
-	struct lt_kv_txn *derived;
+	struct lt_kv_txn *derived = NULL;
 	struct lt_asking a;
 	size_t i;
 	int rc;
@@ -335,6 +335,8 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 	} else {
 		lt_asking_fail(&a, rc != LT_OK ? rc : line.err, "INVITE", err.text);
 	}
+	if (line.len != 0)
+		sodium_memzero(line.data, line.len); /* the token lets a machine in */
 	lt_buf_fini(&line);
 	lt_asking_end(&a);
 }
