@@ -260,6 +260,19 @@ tell_caught_up(struct stream *s)
 	return rc;
 }
 
+/* A stream lives long: whoever was revoked since it began gets no more. */
+static bool
+still_active(struct stream *s)
+{
+	struct lt_registry *reg = lt_hub_registry(s->pulls->h);
+	const struct lt_principal *p = lt_registry_find(reg, &s->node);
+	bool active = p != NULL && p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
+		      lt_unit_eq(&p->unit, &s->unit);
+
+	lt_registry_unref(reg);
+	return active;
+}
+
 static void
 ready(struct lt_call *call, void *ctx)
 {
@@ -268,7 +281,7 @@ ready(struct lt_call *call, void *ctx)
 	int rc;
 
 	do
-		rc = send_round(s);
+		rc = still_active(s) ? send_round(s) : LT_E_DENIED;
 	while (rc == LT_E_UNAVAILABLE);
 	if (rc == LT_OK)
 		rc = tell_caught_up(s);
@@ -322,7 +335,7 @@ note_own_tail(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fe
 static int
 take_positions(struct stream *s, const Ltpb__PullRequest *req)
 {
-	struct lt_kv_txn *txn;
+	struct lt_kv_txn *txn = NULL;
 	size_t i;
 	int rc = lt_kv_begin_read(lt_hub_log(s->pulls->h), &txn);
 
@@ -337,7 +350,7 @@ take_positions(struct stream *s, const Ltpb__PullRequest *req)
 		struct lt_hash h;
 
 		if (f->feed.len != LT_FEED_LEN || f->hash.len != LT_HASH_LEN ||
-		    lt_unit_set(&unit, lt_slice_str(f->unit)) != LT_OK) {
+		    f->seq > INT64_MAX || lt_unit_set(&unit, lt_slice_str(f->unit)) != LT_OK) {
 			rc = LT_E_INVALID;
 			break;
 		}
