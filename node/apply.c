@@ -14,6 +14,7 @@ struct applying {
 	struct lt_node *n;
 	struct lt_kv_txn *txn;
 	const struct lt_registry *reg;
+	struct lt_unit province;
 	struct lt_projection *proj;
 	struct lt_arena *arena;
 	struct lt_err *err;
@@ -31,7 +32,7 @@ open_projection(struct applying *ap, const struct lt_catalogue *cat)
 	struct lt_projection_options o = { .log = ap->txn,
 		.derived = ap->txn,
 		.catalogue = cat,
-		.province = ap->n->author.province,
+		.province = ap->province,
 		.overlay = true };
 
 	return lt_projection_begin(&o, &ap->proj);
@@ -43,7 +44,10 @@ lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_ca
 {
 	struct applying ap = { .n = n, .txn = txn };
 	size_t i;
-	int rc = open_projection(&ap, cat);
+	int rc;
+
+	lt_node_province(n, &ap.province);
+	rc = open_projection(&ap, cat);
 
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
 		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i },
@@ -129,6 +133,17 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 			: lt_projection_note(ap->proj, &cs->unit, &mc, position);
 }
 
+/* Into its place by index: a judgement names dots in rising order. The room is there. */
+static void
+refuse_in_order(struct lt_judgement *j, Ltpb__RefusedDot *dot)
+{
+	size_t i = j->nrefused++;
+
+	for (; i > 0 && j->refused[i - 1]->index > dot->index; i--)
+		j->refused[i] = j->refused[i - 1];
+	j->refused[i] = dot;
+}
+
 static int
 judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
     const struct lt_judgement *j, uint64_t stamp)
@@ -171,7 +186,8 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 	    lt_arena_alloc(ap->arena, (old.nrefused + old.nheld + 1) * sizeof(*kept.refused));
 	if (kept.held == NULL || kept.refused == NULL)
 		return LT_E_NOMEM;
-	memcpy(kept.refused, old.refused, old.nrefused * sizeof(*kept.refused));
+	if (old.nrefused != 0)
+		memcpy(kept.refused, old.refused, old.nrefused * sizeof(*kept.refused));
 	stamp = lt_judgement_stamp(&old, cs->stamp);
 	for (i = 0; rc == LT_OK && i < old.nheld; i++) {
 		uint32_t index = old.held[i]->index;
@@ -185,7 +201,7 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 
 			for (k = 0; k < now->nrefused; k++)
 				if (now->refused[k]->index == index)
-					kept.refused[kept.nrefused++] = now->refused[k];
+					refuse_in_order(&kept, now->refused[k]);
 			rc = quarantine(ap, position, index, reason);
 			if (rc == LT_OK)
 				rc = count_dot(ap, cs, position, index, stamp, false);
@@ -199,14 +215,41 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 }
 
 static int
+judge_read(struct applying *ap, const struct lt_entry *e, uint64_t judged, const Ltpb__Verdict *v)
+{
+	uint64_t position = e->position, stamp;
+	struct lt_judgement j;
+	struct lt_changeset cs;
+	uint8_t *copy;
+	int rc;
+
+	/* The entry's bytes move when the transaction writes. */
+	copy = lt_arena_dup(ap->arena, e->changeset.data, e->changeset.len);
+	if (copy == NULL)
+		return LT_E_NOMEM;
+	rc = lt_changeset_parse(lt_slice(copy, e->changeset.len), ap->arena, &cs, ap->err);
+	if (rc == LT_OK)
+		rc = judgement_of(v, cs.seq, ap->arena, &j);
+	if (rc != LT_OK)
+		return rc;
+	if (cs.seq <= judged)
+		return settle_dots(ap, &cs, position, v, &j);
+	stamp = lt_judgement_stamp(&j, cs.stamp);
+	rc = lt_feed_log_judge(ap->txn, &cs.unit, &cs.feed, cs.seq, position, stamp, &j);
+	if (rc == LT_OK)
+		rc = judge_dots(ap, &cs, position, &j, stamp);
+	return rc == LT_OK ? lt_author_saw(ap->txn, 0, stamp) : rc;
+}
+
+/* One change-set, in memory of its own: a verdict covers any number of them. */
+static int
 judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
     uint64_t seq, uint64_t judged, const Ltpb__Verdict *v)
 {
-	struct lt_judgement j;
-	struct lt_changeset cs;
+	struct applying one = *ap;
+	struct lt_arena arena;
 	struct lt_entry e;
-	uint64_t position, stamp;
-	uint8_t *copy;
+	uint64_t position;
 	int rc;
 
 	rc = lt_feed_log_find(ap->txn, unit, feed, seq, &position);
@@ -214,44 +257,38 @@ judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_
 		rc = lt_feed_log_read(ap->txn, position, &e);
 	if (rc != LT_OK)
 		return rc;
-	/* The entry's bytes move when the transaction writes. */
-	copy = lt_arena_dup(ap->arena, e.changeset.data, e.changeset.len);
-	if (copy == NULL)
-		return LT_E_NOMEM;
-	rc = lt_changeset_parse(lt_slice(copy, e.changeset.len), ap->arena, &cs, ap->err);
-	if (rc == LT_OK)
-		rc = judgement_of(v, seq, ap->arena, &j);
-	if (rc != LT_OK)
-		return rc;
-	if (seq <= judged)
-		return settle_dots(ap, &cs, position, v, &j);
-	stamp = lt_judgement_stamp(&j, cs.stamp);
-	rc = lt_feed_log_judge(ap->txn, unit, feed, seq, position, stamp, &j);
-	if (rc == LT_OK)
-		rc = judge_dots(ap, &cs, position, &j, stamp);
-	return rc == LT_OK ? lt_author_saw(ap->txn, 0, stamp) : rc;
+	lt_arena_init(&arena, LT_NODE_ARENA);
+	one.arena = &arena;
+	rc = judge_read(&one, &e, judged, v);
+	lt_arena_fini(&arena);
+	return rc;
 }
 
+/* `verdict/unit/feed/` and, once it is whole, the first number it speaks of and its place in the hub's feed: those that
+ * speak of one change-set lie together, and count in the order in which they came. */
+#define WAITING_TAIL (16 + 16 + 8)
+
 static void
-waiting_name(
-    char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t from)
+waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed)
 {
 	char hex[2 * LT_FEED_LEN + 1];
 
 	lt_hex(hex, feed->b, LT_FEED_LEN);
-	(void)snprintf(out, cap, "verdict/%s/%s/%016llx", unit->s, hex, (unsigned long long)from);
+	(void)snprintf(out, cap, "verdict/%s/%s/", unit->s, hex);
 }
 
 /* A verdict as far as the judged feed is here; what reaches beyond waits. */
 static int
-apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice bytes)
+apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice bytes,
+    uint64_t position, uint32_t index)
 {
 	ProtobufCMessage *msg;
 	const Ltpb__Verdict *v;
 	struct lt_feed_id feed;
 	struct lt_head head;
 	struct lt_hash have;
-	char name[128];
+	char name[160];
+	size_t len;
 	uint64_t seq;
 	int rc;
 
@@ -283,59 +320,80 @@ apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice b
 		rc = judge_one(ap, unit, &feed, seq, head.judged, v);
 	if (rc != LT_OK || v->to <= head.seq)
 		return rc;
-	waiting_name(name, sizeof(name), unit, &feed, v->from);
+	waiting_name(name, sizeof(name), unit, &feed);
+	len = strlen(name);
+	(void)snprintf(name + len, sizeof(name) - len, "%016llx%016llx%08x",
+	    (unsigned long long)v->from, (unsigned long long)position, index);
 	return lt_local_put(ap->txn, name, bytes);
 }
 
-/* Verdicts that were here before the change-set they judge. */
+/* A verdict that was here before what it judges. */
+struct waiting {
+	char *name;
+	const char *came; /* last part of the name: where it stands in the hub's feed */
+	const Ltpb__Verdict *verdict;
+	struct waiting *next;
+};
+
+/* Those that speak of this change-set, in the order in which they came; in the arena. */
 static int
-apply_waiting(struct applying *ap, const struct lt_changeset *cs)
+find_waiting(struct applying *ap, const struct lt_changeset *cs, struct waiting **out)
 {
 	struct lt_kv_cursor *c;
 	struct lt_slice k, val;
-	struct lt_buf kept;
-	char name[128], prefix[128];
+	struct waiting **at, *w;
+	ProtobufCMessage *msg;
+	char prefix[160], until[17];
 	size_t plen;
-	int rc;
+	int rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
 
-	waiting_name(name, sizeof(name), &cs->unit, &cs->feed, 0);
-	plen = strlen(name) - 16;
-	memcpy(prefix, name, plen);
-	lt_buf_init(&kept, LT_VALUE_MAX + 64);
-	rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
+	*out = NULL;
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
-	while (rc == LT_OK && k.len == plen + 16 && memcmp(k.data, prefix, plen) == 0) {
-		ProtobufCMessage *msg;
-		const Ltpb__Verdict *v;
-
-		lt_buf_clear(&kept);
-		memcpy(name, k.data, k.len);
-		name[k.len] = '\0';
-		lt_buf_put_slice(&kept, val);
-		rc = kept.err;
-		if (rc == LT_OK)
-			rc = lt_wire_unpack(&ltpb__verdict__descriptor, lt_buf_slice(&kept),
-			    LT_VALUE_MAX, ap->arena, &msg, ap->err);
+	waiting_name(prefix, sizeof(prefix), &cs->unit, &cs->feed);
+	plen = strlen(prefix);
+	(void)snprintf(until, sizeof(until), "%016llx", (unsigned long long)cs->seq);
+	for (rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
+	     rc == LT_OK && k.len == plen + WAITING_TAIL && memcmp(k.data, prefix, plen) == 0 &&
+	     memcmp(k.data + plen, until, 16) <= 0;
+	     rc = lt_kv_next(c, &k, &val)) {
+		rc = lt_wire_unpack(
+		    &ltpb__verdict__descriptor, val, LT_VALUE_MAX, ap->arena, &msg, ap->err);
+		w = lt_arena_alloc(ap->arena, sizeof(*w));
+		if (rc == LT_OK && w != NULL)
+			w->name = lt_arena_dup(ap->arena, k.data, k.len);
+		if (rc == LT_OK && (w == NULL || w->name == NULL))
+			rc = LT_E_NOMEM;
 		if (rc != LT_OK)
 			break;
-		v = (const Ltpb__Verdict *)msg;
-		if (v->from <= cs->seq && cs->seq <= v->to) {
-			struct lt_head head;
-
-			rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
-			if (rc == LT_OK)
-				rc = judge_one(ap, &cs->unit, &cs->feed, cs->seq, head.judged, v);
-			if (rc == LT_OK && cs->seq == v->to)
-				rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(name));
-			break;
-		}
-		rc = lt_kv_next(c, &k, &val);
+		w->came = w->name + plen + 16;
+		w->verdict = (const Ltpb__Verdict *)msg;
+		for (at = out; *at != NULL && strcmp((*at)->came, w->came) < 0; at = &(*at)->next)
+			;
+		w->next = *at;
+		*at = w;
 	}
 	lt_kv_cursor_close(c);
-	lt_buf_fini(&kept);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+apply_waiting(struct applying *ap, const struct lt_changeset *cs)
+{
+	struct lt_head head;
+	struct waiting *w;
+	int rc = find_waiting(ap, cs, &w);
+
+	for (; rc == LT_OK && w != NULL; w = w->next) {
+		const Ltpb__Verdict *v = w->verdict;
+
+		rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
+		if (rc == LT_OK && cs->seq <= v->to)
+			rc = judge_one(ap, &cs->unit, &cs->feed, cs->seq, head.judged, v);
+		if (rc == LT_OK && cs->seq >= v->to)
+			rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(w->name));
+	}
+	return rc;
 }
 
 /* ---- change-sets ---- */
@@ -370,7 +428,8 @@ apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i,
 			return lt_err_set(
 			    ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
 		return apply_verdict(ap, &cs->unit,
-		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len));
+		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
+		    position, i);
 	}
 	if (concerns_reload(c->collection))
 		ap->n->stale = true;
@@ -399,6 +458,25 @@ chain_answer(struct applying *ap, const struct lt_changeset *cs)
 	return rc;
 }
 
+/* Only what this commune has to do with; and nothing before the catalogue that it was written by: acts (unit `_`) bring
+ * that, the rest waits and is pulled again. */
+static int
+may_come(struct applying *ap, const struct lt_changeset *cs, const struct lt_catalogue *cat)
+{
+	static const struct lt_unit federation = { "_" };
+
+	if (lt_unit_eq(&cs->unit, &federation))
+		return LT_OK;
+	if (!lt_unit_eq(&cs->unit, &ap->province) && !lt_unit_eq(&cs->unit, &ap->n->identity->unit))
+		return lt_err_set(ap->err, LT_E_DENIED,
+		    "the hub sent a feed of unit %s, which is not for this machine", cs->unit.s);
+	if (cs->catalogue_version > lt_catalogue_version(cat))
+		return lt_err_set(ap->err, LT_E_UNKNOWN,
+		    "catalogue version %llu has not come down yet",
+		    (unsigned long long)cs->catalogue_version);
+	return LT_OK;
+}
+
 int
 lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
     const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
@@ -409,8 +487,12 @@ lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_chang
 	struct lt_id author = lt_feed_author(&cs->feed);
 	uint64_t position;
 	uint32_t i;
-	int rc = chain_answer(&ap, cs);
+	int rc;
 
+	lt_node_province(n, &ap.province);
+	rc = chain_answer(&ap, cs);
+	if (rc == LT_OK)
+		rc = may_come(&ap, cs, cat);
 	if (rc != LT_OK)
 		return rc == LT_E_EXISTS ? LT_OK : rc;
 	rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(n->clock), &position);

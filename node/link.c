@@ -481,29 +481,6 @@ do_announce(struct lt_link *l)
 
 /* ---- push ---- */
 
-/* How far a receipt reaches: perhaps not as far as was pushed. */
-static int
-receipt_seq(const Ltpb__Receipt *r, const struct lt_feed_id *feed, uint64_t *seq)
-{
-	struct lt_arena arena;
-	ProtobufCMessage *m;
-	const Ltpb__ReceiptBody *b;
-	int rc;
-
-	lt_arena_init(&arena, ITEM_ARENA);
-	rc = lt_wire_unpack(&ltpb__receipt_body__descriptor, lt_slice(r->body.data, r->body.len),
-	    LT_MESSAGE_MAX, &arena, &m, NULL);
-	if (rc == LT_OK) {
-		b = (const Ltpb__ReceiptBody *)m;
-		rc = b->feed.len == LT_FEED_LEN && memcmp(b->feed.data, feed->b, LT_FEED_LEN) == 0
-			 ? LT_OK
-			 : LT_E_NOTFOUND;
-		*seq = b->seq;
-	}
-	lt_arena_fini(&arena);
-	return rc;
-}
-
 static void
 on_push_reply(void *ctx, const ProtobufCMessage *m)
 {
@@ -511,7 +488,6 @@ on_push_reply(void *ctx, const ProtobufCMessage *m)
 	const Ltpb__PushReply *r = (const Ltpb__PushReply *)m;
 	struct lt_err err = { "" };
 	struct lt_buf b;
-	uint64_t seq;
 	size_t i;
 
 	c->ev.ok = true;
@@ -519,14 +495,21 @@ on_push_reply(void *ctx, const ProtobufCMessage *m)
 	c->ev.bytes = c->bytes;
 	c->ev.seq = c->from_seq - 1;
 	for (i = 0; i < r->n_receipt; i++) {
+		struct lt_feed_id feed;
+		uint64_t seq = 0;
+		int rc;
+
 		lt_buf_init(&b, 256 * 1024);
-		if (lt_wire_pack(&r->receipt[i]->base, 256 * 1024, &b) != LT_OK ||
-		    lt_node_receipt(c->link->node, lt_buf_slice(&b), &err) != LT_OK) {
+		rc = lt_wire_pack(&r->receipt[i]->base, 256 * 1024, &b);
+		if (rc == LT_OK)
+			rc = lt_node_receipt(c->link->node, lt_buf_slice(&b), &feed, &seq, &err);
+		if (seq == 0)
 			c->ev.ok = false; /* not believed: push again later */
-			say_error(c->link, "a receipt is refused", err.text);
-		} else if (receipt_seq(r->receipt[i], &c->feed, &seq) == LT_OK) {
-			c->ev.seq = seq;
-		}
+		else if (lt_feed_id_cmp(&feed, &c->feed) == 0)
+			c->ev.seq = seq; /* the hub may have taken less than was sent */
+		if (rc != LT_OK)
+			say_error(c->link, "a receipt is not kept",
+			    err.text[0] != '\0' ? err.text : lt_strerror(rc));
 		lt_buf_fini(&b);
 	}
 	for (i = 0; i < r->n_need; i++)
@@ -1021,6 +1004,7 @@ lt_link_stop(struct lt_link *l)
 {
 	if (l == NULL)
 		return;
+	lt_node_on_moved(l->node, NULL, NULL);
 	pthread_mutex_lock(&l->mx);
 	l->stopping = true;
 	l->pull_failed = true;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define HUB_TIME_KEEP_MS 600000
-#define PARSE_ARENA ((size_t)8 * 1024 * 1024)
+#define PARSE_ARENA LT_NODE_ARENA
 
 static void
 system_random(void *ctx, void *buf, size_t len)
@@ -98,13 +98,12 @@ load_province(struct lt_node *n, struct lt_kv_txn *txn)
 		return LT_E_CORRUPT;
 	pthread_mutex_lock(&n->mx);
 	n->province = u;
-	n->author.province = u;
 	pthread_mutex_unlock(&n->mx);
 	return LT_OK;
 }
 
-int
-lt_node_reload(struct lt_node *n, struct lt_err *err)
+static int
+reload(struct lt_node *n, struct lt_err *err)
 {
 	struct lt_catalogue *cat = NULL, *old_cat;
 	struct lt_registry *reg = NULL, *old_reg;
@@ -140,6 +139,17 @@ lt_node_reload(struct lt_node *n, struct lt_err *err)
 	lt_catalogue_unref(old_cat);
 	lt_registry_unref(old_reg);
 	return LT_OK;
+}
+
+int
+lt_node_reload(struct lt_node *n, struct lt_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&n->reload_mx);
+	rc = reload(n, err);
+	pthread_mutex_unlock(&n->reload_mx);
+	return rc;
 }
 
 struct lt_catalogue *
@@ -228,6 +238,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	n->identity = o->identity;
 	n->clock = o->clock;
 	pthread_mutex_init(&n->mx, NULL);
+	pthread_mutex_init(&n->reload_mx, NULL);
 	n->author.federation = o->identity->federation;
 	n->author.id = o->identity->principal;
 	n->author.key_no = o->identity->key_no;
@@ -259,6 +270,7 @@ lt_node_close(struct lt_node *n)
 	lt_catalogue_unref(n->catalogue);
 	lt_registry_unref(n->registry);
 	pthread_mutex_destroy(&n->mx);
+	pthread_mutex_destroy(&n->reload_mx);
 	free(n);
 }
 
@@ -324,76 +336,27 @@ after_append(void *ctx, const struct lt_made *made)
 	return lt_node_project_own(j->n, j->txn, j->cat, &made->cs, made->position);
 }
 
-/* The reply of a request seen before, as far as a caller needs it (FORMAT.md 9.3, table request). */
-static int
-recall_request(struct write_job *j)
-{
-	struct lt_write *w = &j->writes[0];
-	ProtobufCMessage *msg;
-	const Ltpb__PutReply *r;
-	struct lt_slice v;
-	int rc = lt_kv_get(j->txn, LT_T_REQUEST, lt_slice(j->request_id, 16), &v);
-
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_wire_unpack(&ltpb__put_reply__descriptor, v, 4096, j->arena, &msg, j->err);
-	if (rc != LT_OK)
-		return LT_E_CORRUPT;
-	r = (const Ltpb__PutReply *)msg;
-	w->rc = LT_OK;
-	w->unchanged = r->unchanged;
-	if (r->feed.len == LT_FEED_LEN)
-		memcpy(w->dot.feed.b, r->feed.data, LT_FEED_LEN);
-	w->dot.seq = r->seq;
-	w->dot.index = r->index;
-	(void)snprintf(w->key_out, sizeof(w->key_out), "%s", r->key);
-	j->again = true;
-	return LT_OK;
-}
-
-static int
-remember_request(struct write_job *j)
-{
-	struct lt_write *w = &j->writes[0];
-	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
-	struct lt_buf b;
-	int rc;
-
-	if (w->rc != LT_OK)
-		return LT_OK;
-	r.unit = (char *)j->n->identity->unit.s;
-	r.key = w->key_out;
-	r.feed.data = w->dot.feed.b;
-	r.feed.len = w->unchanged ? 0 : LT_FEED_LEN;
-	r.seq = w->dot.seq;
-	r.index = w->dot.index;
-	r.unchanged = w->unchanged;
-	lt_buf_init(&b, 4096);
-	rc = lt_wire_pack(&r.base, 4096, &b);
-	if (rc == LT_OK)
-		rc = lt_kv_put(j->txn, LT_T_REQUEST, lt_slice(j->request_id, 16), lt_buf_slice(&b));
-	lt_buf_fini(&b);
-	return rc;
-}
-
 static int
 run_write(struct lt_kv_txn *txn, void *ctx)
 {
 	struct write_job *j = ctx;
+	struct lt_author author = j->n->author;
 	int rc;
 
+	lt_node_province(j->n, &author.province);
 	j->txn = txn;
 	j->nmoved = 0;
 	j->again = false;
 	if (j->request_id != NULL) {
-		rc = recall_request(j);
+		rc = lt_request_recall(txn, j->request_id, &j->writes[0], j->arena, j->err);
+		j->again = rc == LT_OK;
 		if (rc != LT_E_NOTFOUND)
 			return rc;
 	}
-	rc = lt_author_write(txn, txn, &j->n->author, j->cat, &j->n->identity->unit, j->writes,
-	    j->count, j->arena, after_append, j, j->err);
+	rc = lt_author_write(txn, txn, &author, j->cat, &j->n->identity->unit, j->writes, j->count,
+	    j->arena, after_append, j, j->err);
 	if (rc == LT_OK && j->request_id != NULL)
-		rc = remember_request(j);
+		rc = lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0]);
 	return rc;
 }
 
@@ -634,13 +597,37 @@ run_receipt(struct lt_kv_txn *txn, void *ctx)
 	return lt_kv_put(txn, LT_T_RECEIPT, j->receipt_key, j->receipt);
 }
 
+/* It must speak of what stands here: a receipt for another branch is none for ours. */
+static int
+fits_log(struct lt_node *n, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__ReceiptBody *body, struct lt_err *err)
+{
+	struct lt_kv_txn *txn;
+	struct lt_hash have;
+	int rc = lt_kv_begin_read(n->kv, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_feed_log_hash(txn, unit, feed, body->seq, &have);
+	lt_kv_abort(txn);
+	if (rc == LT_E_NOTFOUND || body->seq == 0)
+		return lt_err_set(err, LT_E_INVALID,
+		    "a receipt of the hub names change-set %llu, which is not here",
+		    (unsigned long long)body->seq);
+	if (rc == LT_OK &&
+	    (body->hash.len != LT_HASH_LEN || memcmp(have.b, body->hash.data, LT_HASH_LEN) != 0))
+		return lt_err_set(err, LT_E_FORK,
+		    "the hub holds another change-set %llu of this feed than the one here",
+		    (unsigned long long)body->seq);
+	return rc;
+}
+
 int
-lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
+lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_feed_id *feed, uint64_t *seq,
+    struct lt_err *err)
 {
 	struct meet_job j = { .receipt = receipt };
-	struct lt_registry *reg = lt_node_registry(n);
 	Ltpb__ReceiptBody *body;
-	struct lt_feed_id feed;
 	struct lt_arena arena;
 	struct lt_unit unit;
 	struct lt_buf key;
@@ -648,11 +635,11 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
 	bool known;
 	int rc;
 
+	*seq = 0;
 	pthread_mutex_lock(&n->mx);
 	known = n->hub_known;
 	memcpy(hub_key, n->hub_key.sign_key, sizeof(hub_key));
 	pthread_mutex_unlock(&n->mx);
-	lt_registry_unref(reg);
 	if (!known)
 		return lt_err_set(err, LT_E_UNKNOWN, "a receipt came before the hub's certificate");
 	lt_arena_init(&arena, PARSE_ARENA);
@@ -662,8 +649,12 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err)
 			       lt_unit_set(&unit, lt_slice_str(body->unit)) != LT_OK))
 		rc = lt_err_set(err, LT_E_INVALID, "a receipt of the hub is malformed");
 	if (rc == LT_OK) {
-		memcpy(feed.b, body->feed.data, LT_FEED_LEN);
-		lt_key_feed(&key, &unit, &feed);
+		memcpy(feed->b, body->feed.data, LT_FEED_LEN);
+		rc = fits_log(n, &unit, feed, body, err);
+	}
+	if (rc == LT_OK) {
+		*seq = body->seq;
+		lt_key_feed(&key, &unit, feed);
 		lt_buf_u64(&key, body->seq);
 		j.receipt_key = lt_buf_slice(&key);
 		rc = key.err != LT_OK ? key.err : lt_writer_run(n->writer, run_receipt, &j);

@@ -63,8 +63,11 @@ int lt_node_meet_hub(
 /* The hub's clock and how far off ours is. */
 int lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms);
 int64_t lt_node_clock_offset(struct lt_node *n); /* own minus hub, ms; 0 if never heard */
-/* A receipt: verified with the hub's key, stored. LT_E_BADSIG, LT_E_UNKNOWN (hub not met), LT_E_INVALID. */
-int lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_err *err);
+/* A receipt: verified with the hub's key and against our own log, stored. *seq: it covers feed up to there; 0 when it is not
+ * to be believed: LT_E_BADSIG, LT_E_UNKNOWN (hub not met), LT_E_INVALID, LT_E_FORK (another branch). With *seq set, a store
+ * error says that it could not be kept: what it says holds all the same. */
+int lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_feed_id *feed,
+    uint64_t *seq, struct lt_err *err);
 
 /* The next write in this feed's lane begins a new epoch (the hub knows more of the old one than we do). */
 int lt_node_new_epoch(struct lt_node *n, const struct lt_feed_id *old);

@@ -7,19 +7,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* For one change-set: parsing a maximal one takes up to 26 times its bytes (proto/base/arena.h). */
+#define LT_NODE_ARENA ((size_t)48 * 1024 * 1024)
+
 struct lt_node {
 	const struct lt_identity *identity;
 	const struct lt_clock *clock;
 	struct lt_kv *kv;
 	bool own_kv;
 	struct lt_writer *writer;
-	struct lt_author author;
+	struct lt_author author; /* all but the province, which is guarded below */
 	lt_node_moved_fn *moved;
 	void *moved_ctx;
 	_Atomic int64_t clock_offset_ms;
 	_Atomic int64_t hub_time_kept_ms; /* hub time on disk */
 	atomic_bool stale; /* registry or catalogue records changed in this batch */
 
+	pthread_mutex_t
+	    reload_mx; /* one at a time, or an older snapshot would replace a newer one */
 	pthread_mutex_t mx; /* guards what follows */
 	struct lt_catalogue *catalogue;
 	struct lt_registry *registry;
