@@ -43,7 +43,7 @@ entry_print(struct ctl *c, const Ltpb__HistoryEntry *e)
 	for (i = 0; i < e->n_field; i++) {
 		printf("    %s = ", e->field[i]->name);
 		ctl_say_text(stdout, ctl_value_text(&c->arena, e->field[i]->value));
-		fputc('\n', stdout);
+		(void)fputc('\n', stdout);
 	}
 	for (i = 0; i < e->n_cleared; i++)
 		printf("    %s %s\n", e->cleared[i], T("cleared", "bỏ trống"));

@@ -68,9 +68,9 @@ tell_refused(
 	printf(T("refused, line %llu", "từ chối, dòng %llu"), (unsigned long long)line);
 	if (field[0] != '\0')
 		printf(", %s %s", T("field", "trường"), field);
-	fputs(": ", stdout);
+	(void)fputs(": ", stdout);
 	ctl_say_text(stdout, message);
-	fputc('\n', stdout);
+	(void)fputc('\n', stdout);
 }
 
 /* ---- batches ---- */

@@ -22,6 +22,7 @@ choose_columns(struct listing *l, Ltpb__ListRequest *req, const char *fields)
 {
 	bool table = !l->csv && !l->c->json;
 	size_t i;
+	int k;
 
 	if (fields != NULL) {
 		req->mask = ctl_split(&l->c->arena, fields, &req->n_mask);
@@ -39,15 +40,16 @@ choose_columns(struct listing *l, Ltpb__ListRequest *req, const char *fields)
 	l->column = lt_arena_alloc(&l->c->arena, l->col->nfield * sizeof(*l->column));
 	if (l->column == NULL)
 		return ctl_error(LT_E_NOMEM, NULL);
-	/* Those that every record has, then the others. */
-	for (i = 0; i < (table ? 2 : 1) * l->col->nfield; i++) {
-		const struct lt_field *f = &l->col->field[i % l->col->nfield];
+	/* Of a table: those that every record has, then the others. */
+	for (k = 0; k < (table ? 2 : 1); k++)
+		for (i = 0; i < l->col->nfield; i++) {
+			const struct lt_field *f = &l->col->field[i];
 
-		if (table && (f->in_key || f->is_unit || l->ncol == TABLE_FIELDS_MAX ||
-				 f->required != (i < l->col->nfield)))
-			continue;
-		l->column[l->ncol++] = f->rule.name;
-	}
+			if (table && (f->in_key || f->is_unit || f->required != (k == 0) ||
+					 l->ncol == TABLE_FIELDS_MAX))
+				continue;
+			l->column[l->ncol++] = f->rule.name;
+		}
 	return CTL_DONE;
 }
 
@@ -82,15 +84,15 @@ csv_cell(const char *text, bool last)
 {
 	const char *p;
 
-	fputc('"', stdout);
+	(void)fputc('"', stdout);
 	if (lt_import_is_formula(lt_slice_str(text)))
-		fputc('\'', stdout);
+		(void)fputc('\'', stdout);
 	for (p = text; *p != '\0'; p++) {
 		if (*p == '"')
-			fputc('"', stdout);
-		fputc(*p, stdout);
+			(void)fputc('"', stdout);
+		(void)fputc(*p, stdout);
 	}
-	fputs(last ? "\"\r\n" : "\";", stdout);
+	(void)fputs(last ? "\"\r\n" : "\";", stdout);
 }
 
 static void
@@ -98,7 +100,7 @@ csv_header(struct listing *l)
 {
 	size_t i;
 
-	fputs("\xef\xbb\xbf", stdout);
+	(void)fputs("\xef\xbb\xbf", stdout);
 	csv_cell("_unit", false);
 	csv_cell("_key", l->ncol == 0);
 	for (i = 0; i < l->ncol; i++)

@@ -77,7 +77,7 @@ fill_identity(struct lt_identity *id, const Ltpb__Invitation *inv)
 	lt_federation_id(id->root_key, id->salt, &id->federation);
 	memcpy(id->hub_line_key, inv->hub_line_key.data, 32);
 	memcpy(id->token, inv->token.data, 16);
-	strcpy(id->org, inv->org);
+	memcpy(id->org, inv->org, strlen(inv->org) + 1);
 	rc = inv->unit[0] != '\0' ? lt_unit_set(&id->unit, lt_slice_str(inv->unit)) : LT_OK;
 	if (rc == LT_OK)
 		rc = join_addresses(inv, id->addresses, sizeof(id->addresses));
@@ -173,7 +173,7 @@ take_in(struct joining *j, const char *arg, bool node)
 
 	lt_arena_init(&arena, INVITATION_ARENA);
 	code = read_invitation(j, arg, &arena, &inv);
-	if (code == CTL_DONE && node != (inv->role == LTPB__ROLE__ROLE_NODE))
+	if (inv != NULL && code == CTL_DONE && node != (inv->role == LTPB__ROLE__ROLE_NODE))
 		code = ctl_fail(CTL_NO,
 		    T("this invitation is for a %s: use 'ltctl %s init'",
 			"thư mời này dành cho %s: hãy dùng 'ltctl %s init'"),
@@ -182,7 +182,7 @@ take_in(struct joining *j, const char *arg, bool node)
 		code = make_directory(j);
 	if (code == CTL_DONE)
 		code = write_settings(j, node);
-	if (code == CTL_DONE) {
+	if (inv != NULL && code == CTL_DONE) {
 		rc = fill_identity(j->id, inv);
 		if (rc == LT_OK)
 			rc = lt_identity_write(j->id, j->c->dir, false, &j->err);

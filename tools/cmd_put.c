@@ -96,7 +96,7 @@ print_reply(struct ctl *c, const Ltpb__PutReply *r)
 	}
 	printf("%s: ", r->unchanged ? T("unchanged", "không đổi") : T("saved", "đã lưu"));
 	ctl_say_text(stdout, r->unit);
-	fputc(' ', stdout);
+	(void)fputc(' ', stdout);
 	ctl_say_text(stdout, r->key);
 	printf(" (%s %s)\n", T("revision", "bản"),
 	    ctl_hex(&c->arena, r->revision.data, r->revision.len));

@@ -74,9 +74,9 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 	printf(" (%s), lt-node %s\n", r->unit, r->version);
 	printf("%s: %s", T("line", "đường truyền"), link_state(r->link_state));
 	if (r->link_error[0] != '\0' && !r->connected) {
-		fputs(" (", stdout);
+		(void)fputs(" (", stdout);
 		ctl_say_text(stdout, r->link_error);
-		fputc(')', stdout);
+		(void)fputc(')', stdout);
 	}
 	printf(T(", last contact %s\n", ", liên lạc lần cuối %s\n"),
 	    ctl_time(&c->arena, r->last_hub_contact_ms));

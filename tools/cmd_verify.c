@@ -46,7 +46,7 @@ print_result(struct ctl *c, const struct ctl_feed *f, const struct verifying *v,
 		json_object_set_new(o, "good", json_boolean(code == CTL_DONE));
 		if (code != CTL_DONE) {
 			json_object_set_new(
-			    o, "bad_seq", json_integer((json_int_t)(v->chain.seq + 1)));
+			    o, "bad_seq", json_integer((json_int_t)v->chain.seq + 1));
 			json_object_set_new(o, "error", ctl_json_text(v->err.text));
 		}
 		ctl_print_json(o);
@@ -65,7 +65,7 @@ print_result(struct ctl *c, const struct ctl_feed *f, const struct verifying *v,
 		printf(T(" (%llu personal values not here, their commitments hold)",
 			   " (%llu giá trị cá nhân không có ở đây, cam kết vẫn đúng)"),
 		    (unsigned long long)v->withheld);
-	fputc('\n', stdout);
+	(void)fputc('\n', stdout);
 }
 
 static enum ctl_exit

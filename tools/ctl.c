@@ -27,9 +27,9 @@ ctl_complain(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputs("ltctl: ", stderr);
+	(void)fputs("ltctl: ", stderr);
 	ctl_say_text(stderr, text);
-	fputc('\n', stderr);
+	(void)fputc('\n', stderr);
 }
 
 static const char *

@@ -100,9 +100,9 @@ ctl_table_print(struct ctl_table *t)
 	for (i = 0; width != NULL && i < t->ncell; i++) {
 		bool last = i % t->ncol == t->ncol - 1;
 
-		fputs(t->cell[i], stdout);
+		(void)fputs(t->cell[i], stdout);
 		if (last)
-			fputc('\n', stdout);
+			(void)fputc('\n', stdout);
 		else
 			printf("%*s", (int)(width[i % t->ncol] - cell_width(t->cell[i]) + 2), "");
 	}
@@ -133,7 +133,7 @@ ctl_print_json(json_t *o)
 {
 	if (o == NULL || json_dumpf(o, stdout, JSON_COMPACT) != 0)
 		ctl_complain("%s", lt_strerror(LT_E_NOMEM));
-	fputc('\n', stdout);
+	(void)fputc('\n', stdout);
 	json_decref(o);
 }
 
@@ -427,7 +427,7 @@ ctl_print_freshness(struct ctl *c, const Ltpb__FreshnessSummary *f)
 	    ctl_time(&c->arena, f->as_of_ms), f->units, f->within_minute, f->within_hour,
 	    f->within_day, f->older, f->never);
 	if (f->oldest_unit[0] != '\0') {
-		fputs(T("; oldest ", "; cũ nhất "), stdout);
+		(void)fputs(T("; oldest ", "; cũ nhất "), stdout);
 		ctl_say_text(stdout, f->oldest_unit);
 		printf(" (%s)", ctl_age(&c->arena, f->oldest_age_ms));
 	}
@@ -446,10 +446,10 @@ print_names(const char *title, size_t n, char *const *name)
 		return;
 	printf("%s:", title);
 	for (i = 0; i < n; i++) {
-		fputc(' ', stdout);
+		(void)fputc(' ', stdout);
 		ctl_say_text(stdout, name[i]);
 	}
-	fputc('\n', stdout);
+	(void)fputc('\n', stdout);
 }
 
 void

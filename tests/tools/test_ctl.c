@@ -52,13 +52,13 @@ run(const char *out, const char *err, const char *line)
 	for (argv[argc] = strtok_r(text, " ", &save); argv[argc] != NULL;
 	     argv[argc] = strtok_r(NULL, " ", &save))
 		argc++;
-	fflush(stdout);
-	fflush(stderr);
+	(void)fflush(stdout);
+	(void)fflush(stderr);
 	assert_non_null(freopen(out, "w", stdout));
 	assert_non_null(freopen(err, "w", stderr));
 	code = ctl_main(argc, argv);
-	fflush(stdout);
-	fflush(stderr);
+	(void)fflush(stdout);
+	(void)fflush(stderr);
 	(void)dup2(keep_out, 1);
 	(void)dup2(keep_err, 2);
 	(void)close(keep_out);
@@ -343,10 +343,10 @@ tables(void **state)
 	ctl_cell(&t, "%s", "a\033b");
 	ctl_cell(&t, "2");
 	assert_int_equal(ctl_table_rows(&t), 2);
-	fflush(stdout);
+	(void)fflush(stdout);
 	assert_non_null(freopen("ctl.out", "w", stdout));
 	ctl_table_print(&t);
-	fflush(stdout);
+	(void)fflush(stdout);
 	(void)dup2(keep, 1);
 	(void)close(keep);
 	assert_int_equal(lt_file_read("ctl.out", 4096, &b, NULL), LT_OK);
