@@ -7,40 +7,11 @@
 struct asking_query {
 	struct lt_asking a;
 	struct lt_kv_txn *log, *derived;
+	struct lt_sight_of of;
 	struct lt_sight sight;
 	struct lt_query q;
 	struct lt_err err;
 };
-
-static bool
-sees_unit(void *ctx, const struct lt_collection *c, const char *unit)
-{
-	struct lt_asking *a = ctx;
-
-	return lt_access_records(&a->who, a->cat, lt_hub_province(a->s->hub), c, unit);
-}
-
-static bool
-sees_field(void *ctx, const struct lt_collection *c, const char *unit, const struct lt_field *f)
-{
-	struct lt_asking *a = ctx;
-
-	return lt_access_field(&a->who, a->cat, lt_hub_province(a->s->hub), c, unit, f);
-}
-
-/* At the hub a right is the same in every commune; records of the province and of communes may differ. */
-static bool
-sees_field_everywhere(void *ctx, const struct lt_collection *c, const struct lt_field *f)
-{
-	struct lt_asking *a = ctx;
-	const struct lt_unit *province = lt_hub_province(a->s->hub);
-	const char *commune = "00001";
-	bool in_communes = lt_access_records(&a->who, a->cat, province, c, commune);
-	bool in_province = lt_access_records(&a->who, a->cat, province, c, province->s);
-
-	return (!in_communes || lt_access_field(&a->who, a->cat, province, c, commune, f)) &&
-	       (!in_province || lt_access_field(&a->who, a->cat, province, c, province->s, f));
-}
 
 static int
 tick(void *ctx)
@@ -63,14 +34,14 @@ begin(struct asking_query *x, struct lt_service *s, void *data)
 	rc = lt_kv_begin_read(lt_hub_derived(x->a.s->hub), &x->derived);
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_hub_log(x->a.s->hub), &x->log);
-	x->sight.unit = sees_unit;
-	x->sight.field = sees_field;
-	x->sight.field_everywhere = sees_field_everywhere;
-	x->sight.ctx = &x->a;
 	x->q.log = x->log;
 	x->q.derived = x->derived;
 	x->q.catalogue = x->a.cat;
 	x->q.province = *lt_hub_province(x->a.s->hub);
+	x->of.who = &x->a.who;
+	x->of.catalogue = x->a.cat;
+	x->of.province = &x->q.province;
+	lt_sight_of_asker(&x->of, &x->sight);
 	x->q.sight = &x->sight;
 	x->q.tick = tick;
 	x->q.tick_ctx = &x->a;
@@ -107,7 +78,7 @@ note_unit(void *ctx, struct lt_slice rk, struct lt_slice record)
 	s = lt_arena_dup(&u->x->a.arena, key.data, key.len);
 	if (s == NULL)
 		return LT_E_NOMEM;
-	if (u->col == NULL || sees_unit(&u->x->a, u->col, s))
+	if (u->col == NULL || u->x->sight.unit(u->x->sight.ctx, u->col, s))
 		u->unit[u->n++] = s;
 	return LT_OK;
 }

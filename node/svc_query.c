@@ -7,35 +7,10 @@
 struct node_query {
 	struct lt_node_call c;
 	struct lt_kv_txn *txn;
+	struct lt_sight_of of;
 	struct lt_sight sight;
 	struct lt_query q;
 };
-
-static bool
-sees_unit(void *ctx, const struct lt_collection *col, const char *unit)
-{
-	struct lt_node_call *c = ctx;
-
-	return lt_access_records(&c->who, c->cat, &c->province, col, unit);
-}
-
-static bool
-sees_field(void *ctx, const struct lt_collection *col, const char *unit, const struct lt_field *f)
-{
-	struct lt_node_call *c = ctx;
-
-	return lt_access_field(&c->who, c->cat, &c->province, col, unit, f);
-}
-
-static bool
-sees_field_everywhere(void *ctx, const struct lt_collection *col, const struct lt_field *f)
-{
-	struct lt_node_call *c = ctx;
-	const char *own = lt_node_identity(c->s->node)->unit.s;
-
-	return (!sees_unit(c, col, own) || sees_field(c, col, own, f)) &&
-	       (!sees_unit(c, col, c->province.s) || sees_field(c, col, c->province.s, f));
-}
 
 static int
 tick(void *ctx)
@@ -55,13 +30,13 @@ begin(struct node_query *x, struct lt_node_service *s, void *data)
 	memset(x, 0, sizeof(*x));
 	lt_node_call_begin(&x->c, s, data);
 	rc = lt_kv_begin_read(lt_node_kv(x->c.s->node), &x->txn);
-	x->sight.unit = sees_unit;
-	x->sight.field = sees_field;
-	x->sight.field_everywhere = sees_field_everywhere;
-	x->sight.ctx = &x->c;
 	x->q.log = x->q.derived = x->txn;
 	x->q.catalogue = x->c.cat;
 	x->q.province = x->c.province;
+	x->of.who = &x->c.who;
+	x->of.catalogue = x->c.cat;
+	x->of.province = &x->q.province;
+	lt_sight_of_asker(&x->of, &x->sight);
 	x->q.sight = &x->sight;
 	x->q.tick = tick;
 	x->q.tick_ctx = &x->c;
