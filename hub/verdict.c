@@ -436,6 +436,27 @@ struct scan {
 	struct lt_kv_txn *txn;
 };
 
+/* Was something of this feed settled that no verdict has said yet? */
+static int
+owes_settled(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, bool *owes)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	char prefix[160];
+	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+
+	*owes = false;
+	if (rc != LT_OK)
+		return rc;
+	local_name(prefix, "settled", unit, feed);
+	rc = lt_kv_seek(c, lt_slice_str(prefix), &k, &v);
+	if (rc == LT_OK)
+		*owes = k.len > strlen(prefix) && memcmp(k.data, prefix, strlen(prefix)) == 0;
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 static int
 scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head)
@@ -444,13 +465,16 @@ scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	struct lt_id author = lt_feed_author(feed);
 	char name[160];
 	uint64_t covered;
+	bool owes = false;
 	int rc;
 
 	if (lt_id_eq(&author, &s->v->h->author.id))
 		return LT_OK;
 	local_name(name, "verdicted", unit, feed);
 	rc = lt_local_get_u64(s->txn, name, &covered);
-	if (rc == LT_OK && covered < head->judged)
+	if (rc == LT_OK)
+		rc = owes_settled(s->txn, unit, feed, &owes);
+	if (rc == LT_OK && (covered < head->judged || owes))
 		lt_verdicts_note(s->v, unit, feed);
 	return rc;
 }

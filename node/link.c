@@ -51,6 +51,8 @@ struct lt_link {
 	size_t head, n;
 	struct event queue[EVENTS_MAX];
 	bool stopping;
+	bool
+	    closing; /* the link thread hangs up: not a loss, and no reason that hides the real one */
 	int64_t timer_ms;
 	unsigned calls; /* under way: their ends still come */
 	unsigned applying;
@@ -745,8 +747,12 @@ static void
 on_closed(void *ctx, int rc, const char *why)
 {
 	struct lt_link *l = ctx;
+	bool ours;
 
-	if (rc != LT_OK)
+	pthread_mutex_lock(&l->mx);
+	ours = l->closing;
+	pthread_mutex_unlock(&l->mx);
+	if (rc != LT_OK && !ours)
 		say_error(l, "the line to the hub", why);
 	post_kind(l, LT_SYNC_EV_LOST, false);
 }
@@ -774,10 +780,14 @@ do_close(struct lt_link *l)
 	pthread_mutex_lock(&l->mx);
 	l->conn_no++;
 	l->pull_failed = true;
+	l->closing = true;
 	pthread_cond_broadcast(&l->cond);
 	pthread_mutex_unlock(&l->mx);
 	l->conn = NULL;
 	lt_conn_close(c);
+	pthread_mutex_lock(&l->mx);
+	l->closing = false;
+	pthread_mutex_unlock(&l->mx);
 }
 
 static void

@@ -35,7 +35,8 @@ int lt_projection_begin(const struct lt_projection_options *o, struct lt_project
  * know: LT_E_UNKNOWN (hold and retry with a newer catalogue). Copies what it keeps. */
 int lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position);
-/* History only: a change that was refused or is held. The catalogue need not know its collection. */
+/* History only: a change that was refused or is held. The catalogue need not know its collection. Of a `_verdict` that somebody
+ * other than the hub signed nothing is kept. */
 int lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position);
 /* Node: an own change not judged yet: history and overlay entry, shown through the overlay. */
