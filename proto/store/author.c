@@ -377,7 +377,8 @@ load_target(struct authoring *w, struct lt_write *wr, struct target *t)
 {
 	int rc;
 
-	lt_buf_init(&t->row, LT_RECORD_MAX);
+	/* A row may pass the author's limit when several wrote at once (FORMAT.md 5.1); it must not stand in the way. */
+	lt_buf_init(&t->row, LT_RECORD_MAX * 8);
 	memset(&t->shown, 0, sizeof(t->shown));
 	rc = lt_record_row(w->log, w->derived, w->cat, &w->a->province, wr->collection, w->unit->s,
 	    wr->key_out, &t->row);
@@ -518,6 +519,17 @@ draft_sets(struct authoring *w, struct lt_write *wr, const struct target *t, str
 	return LT_OK;
 }
 
+/* A conflict in a field that shows nothing: clearing is how a person settles it. */
+static bool
+hidden_conflict(const struct lt_shown *s)
+{
+	size_t i, seen = 0;
+
+	for (i = 0; i < s->nfield; i++)
+		seen += s->field[i].conflict;
+	return s->nconflict > seen;
+}
+
 static int
 draft_clears(struct authoring *w, struct lt_write *wr, const struct target *t, struct lt_draft *d)
 {
@@ -533,7 +545,8 @@ draft_clears(struct authoring *w, struct lt_write *wr, const struct target *t, s
 			refuse(wr, LTPB__REASON_CODE__REASON_UNKNOWN_FIELD, wr->clear[i],
 			    "unknown_field", "this field cannot be cleared",
 			    "không thể xóa trường này");
-		else if (shown_field(&t->shown, f->rule.name) != NULL)
+		else if (shown_field(&t->shown, f->rule.name) != NULL ||
+			 (hidden_conflict(&t->shown) && f->rule.policy == LT_POLICY_REVIEW))
 			d->cleared[d->ncleared++] = wr->clear[i];
 	}
 	return LT_OK;
@@ -582,18 +595,29 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 		.draft = d };
 	struct lt_changeset cs;
 	struct lt_field_set *opened;
+	struct lt_err why = { "" };
+	struct lt_arena trial;
 	struct lt_buf bytes;
 	struct lt_hash hash;
 	size_t i;
 	int rc;
 
 	lt_buf_init(&bytes, LT_MESSAGE_MAX);
+	/* In memory of its own: an import of many rows would else hold every trial to its end. */
+	lt_arena_init(&trial, lt_arena_cap_for(LT_MESSAGE_MAX));
 	seal.feed = lt_feed_id_make(w->a->id, lane, 1);
-	rc = lt_changeset_seal(&seal, &bytes, &hash, w->err);
+	rc = lt_changeset_seal(&seal, &bytes, &hash, &why);
+	if (rc == LT_E_INVALID) {
+		/* A field named twice, a text that is none: this row's fault, not the others'. */
+		refuse(wr, LTPB__REASON_CODE__REASON_MALFORMED, "", "format", why.text,
+		    "dữ liệu không đúng khuôn dạng");
+		rc = LT_OK;
+		goto out;
+	}
 	if (rc == LT_OK)
-		rc = lt_changeset_parse(lt_buf_slice(&bytes), w->arena, &cs, w->err);
+		rc = lt_changeset_parse(lt_buf_slice(&bytes), &trial, &cs, w->err);
 	if (rc == LT_OK) {
-		opened = lt_arena_alloc(w->arena, (cs.nopening + 1) * sizeof(*opened));
+		opened = lt_arena_alloc(&trial, (cs.nopening + 1) * sizeof(*opened));
 		rc = opened == NULL ? LT_E_NOMEM : LT_OK;
 	}
 	if (rc == LT_E_TOOBIG) {
@@ -606,6 +630,8 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 		    w->cat, &who, &cs.change[0], opened, cs.nopening, &wr->violation);
 		*size = bytes.len;
 	}
+out:
+	lt_arena_fini(&trial);
 	lt_buf_fini(&bytes);
 	return rc;
 }
@@ -693,6 +719,26 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 	return rc;
 }
 
+/* Would the record pass its limit by this? What is shown of a field that is set anew goes; what only takes away is always
+ * let through, however large the record has become. */
+static bool
+outgrows(const struct target *t, const struct lt_draft *d, size_t size)
+{
+	size_t row = t->row.len, i, gone;
+
+	if (d->is_delete || d->nset + d->npersonal == 0)
+		return false;
+	for (i = 0; i < d->nset; i++) {
+		const struct lt_shown_field *s = shown_field(&t->shown, d->set[i]->name);
+
+		if (s == NULL || s->value == NULL)
+			continue;
+		gone = protobuf_c_message_get_packed_size(&s->value->base);
+		row -= gone < row ? gone : row;
+	}
+	return row + size > LT_RECORD_MAX;
+}
+
 static int
 write_one(struct authoring *w, struct lt_write *wr)
 {
@@ -726,7 +772,7 @@ write_one(struct authoring *w, struct lt_write *wr)
 		rc = draft_write(w, wr, &t, d);
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
 		rc = admit_draft(w, wr, d, t.col->lane, &size);
-	if (rc == LT_OK && wr->rc == LT_OK && t.row.len + size > LT_RECORD_MAX)
+	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged && outgrows(&t, d, size))
 		wr->rc = LT_E_TOOBIG;
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
 		rc = gather(w, t.col->lane, wr, d, size);

@@ -17,6 +17,7 @@ lt_test(store projection TIMEOUT 300 SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_S
 lt_test(store registry SOURCES ${LT_STORE_WORLD})
 lt_test(store catalogue_store SOURCES ${LT_STORE_WORLD})
 lt_test(store admit SOURCES ${LT_STORE_WORLD})
+lt_test(store author SOURCES ${LT_STORE_WORLD})
 lt_test(store access TIMEOUT 300 SOURCES ${LT_STORE_WORLD})
 set(LT_STORE_QUERY ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/store/query_model.c)
 lt_test(store query TIMEOUT 300 SOURCES ${LT_STORE_QUERY})
