@@ -115,6 +115,17 @@ quarantine(struct applying *ap, uint64_t position, uint32_t change, Ltpb__Reason
 	    ap->txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
 }
 
+/* A change that no row can take must not stand in the way of all that follows, as at the hub: the log line names it. */
+static int
+or_report(const struct lt_merge_change *mc, uint64_t position, int rc)
+{
+	if (rc != LT_E_TOOBIG && rc != LT_E_INVALID)
+		return rc;
+	lt_error("change %u of log position %llu (%s) is not merged: %s", mc->dot.index,
+	    (unsigned long long)position, mc->change->collection, lt_strerror(rc));
+	return LT_OK;
+}
+
 /* Let one judged dot count, or take it out. */
 static int
 count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, uint32_t i,
@@ -128,9 +139,11 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 	struct lt_id author = lt_feed_author(&cs->feed);
 
 	if (lt_id_eq(&author, &ap->n->author.id))
-		return lt_projection_settle(ap->proj, &cs->unit, &mc, position, accepted);
-	return accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position)
-			: lt_projection_note(ap->proj, &cs->unit, &mc, position);
+		return or_report(&mc, position,
+		    lt_projection_settle(ap->proj, &cs->unit, &mc, position, accepted));
+	return or_report(&mc, position,
+	    accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position)
+		     : lt_projection_note(ap->proj, &cs->unit, &mc, position));
 }
 
 /* Into its place by index: a judgement names dots in rising order. The room is there. */
@@ -433,7 +446,7 @@ apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i,
 	}
 	if (concerns_reload(c->collection))
 		ap->n->stale = true;
-	return lt_projection_add(ap->proj, &cs->unit, &mc, position);
+	return or_report(&mc, position, lt_projection_add(ap->proj, &cs->unit, &mc, position));
 }
 
 static int

@@ -146,6 +146,8 @@ lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct l
 			lt_buf_clear(scratch);
 			rc = lt_merge_apply(
 			    rules, unit_is_province, lt_buf_slice(row), &mc, scratch);
+			if (rc == LT_E_TOOBIG && scratch->len != 0)
+				rc = LT_OK; /* as in the judged row */
 		}
 		lt_arena_fini(&arena);
 		if (rc == LT_OK)
@@ -155,8 +157,7 @@ lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct l
 			*row = *scratch;
 			*scratch = swap;
 		}
-		/* The author made sure that it fitted; if others have filled the row since, it waits
-		 * for its verdict unseen. */
+		/* Beyond all bounds: it waits for its verdict unseen. */
 		if (rc == LT_E_TOOBIG)
 			rc = LT_OK;
 	}

@@ -197,6 +197,9 @@ apply(struct lt_projection *p, struct lt_touched *t, const struct lt_merge_chang
 	lt_buf_clear(&p->scratch);
 	rc = lt_merge_apply(&t->col->rules, lt_unit_eq(&t->unit, &p->o.province),
 	    lt_buf_slice(&t->row), mc, &p->scratch);
+	/* The limit binds the author, never the merge (FORMAT.md 5.1): passing a change over would make the order matter. */
+	if (rc == LT_E_TOOBIG && p->scratch.len != 0)
+		rc = LT_OK;
 	if (rc == LT_OK)
 		rc = p->scratch.err;
 	if (rc == LT_OK)

@@ -28,8 +28,8 @@ struct lt_projection_options {
 int lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out);
 
 /* LT_E_INVALID from the functions below: a collection that is consumed elsewhere (_verdict), or names over the limits. The
- * batch stays usable after LT_E_INVALID, LT_E_UNKNOWN and LT_E_TOOBIG (the row would pass LT_RECORD_MAX: the change is not applied and
- * not in the history); after other errors abort it and the transaction. */
+ * batch stays usable after LT_E_INVALID, LT_E_UNKNOWN and LT_E_TOOBIG (the row would pass eight times LT_RECORD_MAX, beyond all
+ * bounds: the change is not applied and not in the history); after other errors abort it and the transaction. */
 
 /* One accepted change of a stored change-set. position: of the entry. Collections that the catalogue does not
  * know: LT_E_UNKNOWN (hold and retry with a newer catalogue). Copies what it keeps. */
