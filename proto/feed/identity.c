@@ -4,6 +4,7 @@
 #include "proto/base/log.h"
 #include "proto/feed/trust.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -409,8 +410,11 @@ static int
 fill(struct lt_identity *id, const struct field f[LINES], struct lt_err *err)
 {
 	uint8_t *certificate;
+	size_t i;
 	int rc;
 
+	for (i = 0; i < LINES; i++)
+		assert(f[i].data != NULL); /* the reader has seen every line */
 	id->role = (Ltpb__Role)f[L_ROLE].data[0];
 	memcpy(id->federation.b, f[L_FEDERATION].data, LT_FED_LEN);
 	memcpy(id->root_key, f[L_ROOT_KEY].data, 32);

@@ -1,6 +1,8 @@
 /* Cover vectors: what a set of changes covers, feed by feed. */
 #include "proto/model/row_impl.h"
 
+#include <assert.h>
+
 bool
 lt_covers_has(const struct lt_covers *v, const struct lt_row_change *ch)
 {
@@ -35,6 +37,7 @@ lt_covers_join(const struct lt_covers *a, const struct lt_covers *b, struct lt_s
 		const struct lt_cover *x = i < a->n ? &a->c[i] : NULL;
 		const struct lt_cover *y = j < b->n ? &b->c[j] : NULL;
 
+		assert(x != NULL || y != NULL);
 		if (y == NULL || (x != NULL && x->feed < y->feed)) {
 			c[n++] = *x;
 			i++;

@@ -930,7 +930,7 @@ test_grants(void **state)
 	(void)state;
 	world_open(&w);
 	fed_principal_hex(&w.who[AGRICULTURE], key);
-	strcat(key, "/1");
+	memcpy(key + 2 * (size_t)LT_ID_LEN, "/1", 3);
 	r.collection = (char *)"dossier";
 	fed_act_set(&w.f, "_grant", key, "units", "16906");
 	assert_int_equal(

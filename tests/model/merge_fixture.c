@@ -91,7 +91,7 @@ pack(struct fixture *fx, const char *name, const char *text)
 	fs.removed = removed;
 	if (name[0] == 'x' || name[0] == 'm') {
 		v.v_case = LTPB__VALUE__V_INTEGER;
-		v.integer = atoi(text);
+		v.integer = strtol(text, NULL, 10);
 	} else if (name[0] == 's') {
 		v.v_case = LTPB__VALUE__V_SET;
 		v.set = &set;

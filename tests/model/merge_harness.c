@@ -198,7 +198,7 @@ print_hex(struct lt_slice s)
 
 	assert(hex != NULL);
 	lt_hex(hex, s.data, s.len);
-	fputs(hex, stdout);
+	(void)fputs(hex, stdout);
 	free(hex);
 }
 
@@ -227,7 +227,7 @@ run_order(void)
 	} else if (h.row.len != 0 && lt_slice_eq(lt_buf_slice(&a), lt_buf_slice(&h.row))) {
 		puts("R =");
 	} else {
-		fputs("R ", stdout);
+		(void)fputs("R ", stdout);
 		print_hex(lt_buf_slice(&a));
 		putchar('\n');
 	}
@@ -315,7 +315,7 @@ run_context(void)
 
 	lt_arena_init(&arena, 1 << 20);
 	rc = lt_row_context(lt_buf_slice(&h.row), &own, &arena, &c, &n);
-	fputs(rc == LT_OK ? "X" : "X error", stdout);
+	(void)fputs(rc == LT_OK ? "X" : "X error", stdout);
 	for (i = 0; i < n; i++) {
 		putchar(' ');
 		print_hex(lt_slice(c[i].feed.b, LT_FEED_LEN));

@@ -94,7 +94,7 @@ run_cases(const struct merge_case *mc, size_t n, bool province)
 	for (i = 0; i < n; i++)
 		run_case(&mc[i], province);
 }
-#define RUN(cases, province) run_cases(cases, sizeof(cases) / sizeof(cases[0]), province)
+#define RUN(cases, province) run_cases(cases, sizeof(cases) / sizeof((cases)[0]), province)
 
 static void
 lww(void **state)

@@ -813,6 +813,8 @@ check_rules(const struct lt_sync *before, const struct lt_sync *s, const struct 
 				if (lt_feed_id_cmp(&s->feed[k].feed, &a->feed) == 0)
 					f = &s->feed[k];
 			assert_non_null(f);
+			if (f == NULL)
+				break; /* assert_non_null has said so */
 			assert_true(f->usable && f->in_flight && f->held < f->head);
 			assert_int_equal(a->from_seq, f->held + 1);
 			assert_int_equal(++pushes[lane], 1);
