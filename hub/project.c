@@ -419,7 +419,7 @@ projector(void *arg)
 			    lt_strerror(rc), (unsigned long long)cursor.position);
 			said = true;
 		}
-		publish(h, cursor.position, rc);
+		publish(h, cursor.position, LT_OK); /* who waits for it waits on */
 		stop = wait_for_work(h, more, rc == LT_OK ? 0 : RETRY_MS);
 	}
 	if (rc != LT_OK && !stop) {

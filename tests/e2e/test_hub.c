@@ -1,0 +1,243 @@
+/* The hub by itself: tables built anew, a disk that is full for a while, labels that people type, a write asked for twice. */
+#include "proto/base/file.h"
+#include "proto/feed/trust.h"
+#include "proto/store/tables.h"
+#include "tests/lib/federation.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNIT "17254"
+
+static void
+join(struct fed *f, struct fed_node *n, const char *label, bool approved)
+{
+	Ltpb__JoinRequest req = LTPB__JOIN_REQUEST__INIT;
+	Ltpb__PrincipalState state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED;
+	struct lt_err err = { "" };
+	uint8_t proof[LT_SIG_LEN];
+
+	fed_node_setup(f, n, UNIT);
+	lt_join_proof(&n->id->sign, &n->id->federation, n->id->token, &n->id->principal,
+	    n->id->line_pk, proof);
+	req.token.data = n->id->token;
+	req.token.len = sizeof(n->id->token);
+	req.principal.data = n->id->principal.b;
+	req.principal.len = LT_ID_LEN;
+	req.sign_key.data = n->id->sign.pk;
+	req.sign_key.len = 32;
+	req.proof.data = proof;
+	req.proof.len = sizeof(proof);
+	req.label = (char *)label;
+	if (lt_enrol_join(f->enrol, &req, n->id->line_pk, "test", &state, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	if (approved)
+		assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+}
+
+static Ltpb__PrincipalState
+state_of(struct fed *f, const struct fed_node *n)
+{
+	struct lt_registry *reg = lt_hub_registry(f->hub);
+	const struct lt_principal *p = lt_registry_find(reg, &n->id->principal);
+	Ltpb__PrincipalState s =
+	    p != NULL ? p->state : LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_UNSPECIFIED;
+
+	lt_registry_unref(reg);
+	return s;
+}
+
+static void
+write_text(struct fed *f, const uint8_t *id, const char *collection, const char *key,
+    const char *name, const char *text, bool enumeration, struct lt_write *out)
+{
+	static const struct lt_unit us = { "_" };
+	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT, *set[1] = { &fs };
+	Ltpb__Value v = LTPB__VALUE__INIT;
+	struct lt_write w = { .collection = collection,
+		.key = key,
+		.set = set,
+		.nset = 1,
+		.builtin = true,
+		.writer = LT_WRITER_PROVINCE };
+	struct lt_err err = { "" };
+	struct lt_arena a;
+
+	fs.name = (char *)name;
+	fs.value = &v;
+	v.v_case = enumeration ? LTPB__VALUE__V_ENUMERATION : LTPB__VALUE__V_TEXT;
+	v.text = (char *)text; /* shares its place with the enumeration */
+	lt_arena_init(&a, 16 << 20);
+	if (lt_hub_write_once(f->hub, id, &us, &w, 1, &a, &err) != LT_OK || w.rc != LT_OK)
+		fail_msg("%s %s", err.text, w.violation.message);
+	lt_arena_fini(&a);
+	if (out != NULL)
+		*out = w;
+}
+
+/* The derived tables are lost: they come back from the log, and at no moment is somebody let in who was revoked. */
+static void
+test_rebuild(void **state)
+{
+	struct fed f;
+	struct fed_node stays, leaves;
+	char key[2 * LT_ID_LEN + 1], cmd[512], name[8];
+	int i;
+
+	(void)state;
+	fed_setup(&f);
+	join(&f, &leaves, "", true);
+	join(&f, &stays, "", true);
+	for (i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "%05d", 10000 + i);
+		write_text(&f, NULL, "_unit", name, "name", "x", false, NULL);
+	}
+	lt_hex(key, leaves.id->principal.b, LT_ID_LEN);
+	write_text(&f, NULL, "_registry", key, "state", "revoked", true, NULL);
+	assert_int_equal(state_of(&f, &leaves), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED);
+	fed_hub_stop(&f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s/derived'", f.dir);
+	assert_int_equal(system(cmd), 0);
+	fed_hub_start(&f);
+	while (lt_hub_projected(f.hub) < lt_hub_log_position(f.hub) ||
+	       !lt_hub_knows_principals(f.hub)) {
+		assert_int_not_equal(
+		    state_of(&f, &leaves), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+		(void)lt_hub_wait_projected(f.hub, lt_hub_projected(f.hub) + 1, 20);
+	}
+	assert_int_equal(state_of(&f, &leaves), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED);
+	assert_int_equal(state_of(&f, &stays), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+	fed_node_teardown(&stays);
+	fed_node_teardown(&leaves);
+	fed_teardown(&f);
+}
+
+/* ---- a full disk ---- */
+
+struct full {
+	atomic_int left; /* calls that still fail */
+};
+
+static int
+no_space(void *ctx, uint64_t ordinal)
+{
+	struct full *full = ctx;
+
+	(void)ordinal;
+	return atomic_fetch_sub(&full->left, 1) > 0 ? LT_E_NOSPACE : LT_OK;
+}
+
+static void
+test_projector_waits_out_a_full_disk(void **state)
+{
+	struct fed f;
+	struct lt_kv *log, *derived;
+	struct lt_kv_options ko = { .tables = lt_table_names };
+	struct lt_hub_options ho = { .clock = lt_clock_system() };
+	struct full full = { 2 };
+	struct lt_hub *real;
+	struct lt_err err = { "" };
+
+	(void)state;
+	fed_setup(&f);
+	ko.federation = f.hub_id->federation.b;
+	ko.kind = LT_KV_HUB_LOG;
+	assert_int_equal(lt_kv_open_mem(&ko, &log, &err), LT_OK);
+	ko.kind = LT_KV_HUB_DERIVED;
+	assert_int_equal(lt_kv_open_mem(&ko, &derived, &err), LT_OK);
+	ho.dir = f.dir;
+	ho.identity = f.hub_id;
+	ho.log = log;
+	ho.derived = derived;
+	lt_kv_set_fault(derived, no_space, &full);
+	real = f.hub;
+	assert_int_equal(lt_hub_open(&ho, &f.hub, &err), LT_OK);
+	write_text(&f, NULL, "_unit", UNIT, "name", "Con Cuông", false, NULL);
+	assert_true(atomic_load(&full.left) <= 0); /* it did fail */
+	assert_int_equal(lt_hub_projected(f.hub), lt_hub_log_position(f.hub));
+	lt_hub_close(f.hub);
+	lt_kv_close(log);
+	lt_kv_close(derived);
+	f.hub = real;
+	fed_teardown(&f);
+}
+
+/* ---- people ---- */
+
+/* What a commune calls its machine: longer than a label, cut within a letter if one does not look; or in another form of
+ * Unicode. It can be approved, and the label is text. */
+static void
+test_labels(void **state)
+{
+	static const char *const labels[] = {
+		"Máy chủ bộ phận một cửa Ủy ban nhân dân xã Con Cuông, tỉnh Nghệ Annnnnnnnnnnn",
+		"aMáy chủ bộ phận một cửa Ủy ban nhân dân xã Con Cuông, tỉnh Nghệ Annnnnnnnnnnn",
+		"abMáy chủ bộ phận một cửa Ủy ban nhân dân xã Con Cuông, tỉnh Nghệ Annnnnnnnnnn",
+		"Ma\xcc\x81y", "\xff\xfe"
+	};
+	struct fed f;
+	size_t i;
+
+	(void)state;
+	fed_setup(&f);
+	for (i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+		struct lt_registry *reg;
+		const struct lt_principal *p;
+		struct fed_node n;
+
+		join(&f, &n, labels[i], true);
+		reg = lt_hub_registry(f.hub);
+		p = lt_registry_find(reg, &n.id->principal);
+		assert_non_null(p);
+		if (i == 3)
+			assert_string_equal(p->label, "Máy");
+		if (i == 4)
+			assert_string_equal(p->label, "");
+		if (i < 3)
+			assert_true(strlen(p->label) > 60 &&
+				    strncmp(p->label, labels[i], strlen(p->label)) == 0);
+		lt_registry_unref(reg);
+		fed_node_teardown(&n);
+	}
+	fed_teardown(&f);
+}
+
+/* A request sent again has the effect of one, also when the record has moved on since. */
+static void
+test_request_once(void **state)
+{
+	static const uint8_t id[16] = "hub request one";
+	struct fed f;
+	struct lt_write first, again;
+	uint64_t position;
+
+	(void)state;
+	fed_setup(&f);
+	write_text(&f, id, "_unit", "17255", "name", "one", false, &first);
+	write_text(&f, NULL, "_unit", "17255", "name", "two", false, NULL);
+	position = lt_hub_log_position(f.hub);
+	write_text(&f, id, "_unit", "17255", "name", "one", false, &again);
+	assert_int_equal(lt_hub_log_position(f.hub), position);
+	assert_int_equal(again.dot.seq, first.dot.seq);
+	assert_memory_equal(again.dot.feed.b, first.dot.feed.b, LT_FEED_LEN);
+	fed_teardown(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_projector_waits_out_a_full_disk),
+		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_request_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
