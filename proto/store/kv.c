@@ -1,3 +1,5 @@
+#include "proto/base/log.h"
+#include "proto/base/text.h"
 #include "proto/store/kv_impl.h"
 #include "proto/store/kv_test.h"
 
@@ -69,6 +71,19 @@ lt_kv_sum(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice valu
 	memcpy(sum, hash, LT_KV_SUM_LEN);
 }
 
+/* Whoever reads it gets a code; the name of the place is for the one who repairs. Keys hold no personal data. */
+static int
+damaged(const struct lt_kv_table *t, struct lt_slice key)
+{
+	char text[4 * 128 + 1];
+	size_t len = key.len < 128 ? key.len : 128;
+	size_t n = lt_text_escape(text, sizeof(text), lt_slice(key.data, len));
+
+	lt_error("a stored value is damaged and is not used: table %s, key \"%.*s\"%s", t->name,
+	    (int)n, text, len < key.len ? " (cut)" : "");
+	return LT_E_CORRUPT;
+}
+
 int
 lt_kv_unseal(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice stored,
     struct lt_slice *value)
@@ -78,11 +93,11 @@ lt_kv_unseal(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice s
 
 	/* A damaged page can hand back a key of any length. */
 	if (stored.len < LT_KV_SUM_LEN || key.len > LT_KV_KEY_MAX)
-		return LT_E_CORRUPT;
+		return damaged(t, key);
 	v = lt_slice(stored.data, stored.len - LT_KV_SUM_LEN);
 	lt_kv_sum(t, key, v, sum);
 	if (memcmp(sum, stored.data + v.len, LT_KV_SUM_LEN) != 0)
-		return LT_E_CORRUPT;
+		return damaged(t, key);
 	*value = v;
 	return LT_OK;
 }
