@@ -336,6 +336,7 @@ weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t
 
 	for (i = 0; i < o->n; i++) {
 		struct lt_sync_feed *f = &o->feed[i];
+		uint64_t receipted;
 		struct lt_hash h;
 
 		f->usable = true;
@@ -355,6 +356,11 @@ weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t
 					"its tail is fetched and a new epoch begun",
 				    (unsigned long long)f->held, (unsigned long long)f->head);
 		}
+		/* A receipt got lost on its way: offered once more, what the hub holds is receipted anew. */
+		if (f->usable && f->held > 0 &&
+		    lt_node_receipted(txn, &id->unit, &f->feed, &receipted) == LT_OK &&
+		    receipted < f->held)
+			f->held--;
 	}
 }
 
