@@ -118,6 +118,9 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 		return lt_err_set(
 		    &in->err, LT_E_DENIED, "a node may push only what it wrote itself");
 	rc = lt_admit_signed(&it->cs, &in->h->identity->federation, in->reg, true, true, &in->err);
+	/* Openings left out: it is the message that lacks something, not the hub. */
+	if (rc == LT_E_NOTFOUND)
+		rc = LT_E_INVALID;
 	if (rc == LT_OK)
 		rc = all_opened(&it->cs, &in->err);
 	if (rc != LT_OK)
