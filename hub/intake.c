@@ -3,6 +3,7 @@
  *
  * A validly signed change that policy refuses takes its seq and is receipted as refused; the feed goes on. */
 #include "hub/hub_impl.h"
+#include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
@@ -613,6 +614,7 @@ intake_done(void *ctx, int rc)
 {
 	struct intake *in = ctx;
 
+	LT_FAILPOINT("hub.before_receipt");
 	if (rc == LT_OK)
 		rc = report(in);
 	finish(in, rc != LT_OK ? rc : in->rc);

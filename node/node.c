@@ -1,4 +1,5 @@
 #include "node/node_impl.h"
+#include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
@@ -381,6 +382,7 @@ lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const ui
 		goto out;
 	}
 	rc = lt_writer_run(n->writer, run_write, &j);
+	LT_FAILPOINT("node.before_saved");
 	if (rc == LT_OK && n->moved != NULL)
 		for (i = 0; i < j.nmoved; i++)
 			n->moved(n->moved_ctx, &j.moved[i], j.head[i]);
@@ -657,6 +659,7 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_feed_id *f
 		lt_key_feed(&key, &unit, feed);
 		lt_buf_u64(&key, body->seq);
 		j.receipt_key = lt_buf_slice(&key);
+		LT_FAILPOINT("node.before_receipt_stored");
 		rc = key.err != LT_OK ? key.err : lt_writer_run(n->writer, run_receipt, &j);
 	}
 	lt_buf_fini(&key);

@@ -6,6 +6,9 @@
  *
  *   writer.before_commit  a batch has run, nothing of it is durable (proto/store/writer.c)
  *   writer.after_commit   the batch is durable, nobody has been told
+ *   hub.before_receipt    pushed change-sets are durable, the receipt is not made (hub/intake.c)
+ *   node.before_saved     a clerk's write is durable, the answer is not sent (node/node.c)
+ *   node.before_receipt_stored  a receipt has come and verifies, the node does not keep it yet (node/node.c)
  */
 #ifndef LT_BASE_FAILPOINT_H
 #define LT_BASE_FAILPOINT_H
