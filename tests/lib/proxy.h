@@ -1,0 +1,26 @@
+/* tests/lib/proxy.h - a line that can be damaged: tcp on loopback, forwarded byte for byte, save one bit.
+ *
+ * Bits are counted from the first frame after the handshake (FORMAT.md 6.1), in each direction for itself, the lowest bit of a byte
+ * first. One connection at a time; the next waits until it has ended. */
+#ifndef LT_TESTS_PROXY_H
+#define LT_TESTS_PROXY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum proxy_direction { PROXY_TO_HUB, PROXY_FROM_HUB };
+
+struct proxy;
+
+/* Listens on `port`, forwards to `target`, both of loopback. Asserts on failure. */
+struct proxy *proxy_start(int port, int target);
+void proxy_stop(struct proxy *p);
+/* The bit to be flipped in the next connection, once; of the one that runs now, when `now`: counted from what has passed. */
+void proxy_flip(struct proxy *p, enum proxy_direction d, uint64_t bit, bool now);
+void proxy_clean(struct proxy *p);
+/* Has it been flipped since it was asked for? */
+bool proxy_flipped(struct proxy *p);
+/* Bytes of frames that have passed in the connection that runs, or ran last. */
+uint64_t proxy_bytes(struct proxy *p, enum proxy_direction d);
+
+#endif
