@@ -106,7 +106,7 @@ struct lt_server_counts {
 	uint64_t calls_refused; /* RESOURCE_EXHAUSTED */
 };
 void lt_server_counts(const struct lt_server *s, struct lt_server_counts *out);
-/* No new connections and calls (GOAWAY), running ones get until wait_ms, then everything is closed and freed.
+/* No new connections and calls (GOAWAY), running ones get until wait_ms, streams nothing; then everything is closed and freed.
  * Not from a worker. A handler that has still not answered keeps its call's memory and may answer later, to
  * nobody; `closed`, `admit` and `authorize` are not called any more once this has returned. */
 void lt_server_stop(struct lt_server *s, uint32_t wait_ms);

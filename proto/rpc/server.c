@@ -56,6 +56,7 @@ struct lt_server {
 	bool listening;
 
 	_Atomic unsigned ncalls; /* call structs alive */
+	_Atomic unsigned nstreams; /* of these, streams that have begun */
 	_Atomic unsigned nopen;
 	_Atomic bool stopping;
 	_Atomic uint64_t n_accepted, n_over_limit, n_bad, n_not_admitted, n_late, n_cut, n_calls,
@@ -137,9 +138,12 @@ call_unref(struct lt_call *call)
 		return;
 	lt_arena_fini(&call->arena);
 	lt_buf_fini(&call->body);
+	if (call->stream != NULL)
+		atomic_fetch_sub(&s->nstreams, 1);
 	free(call);
 	atomic_fetch_sub(&c->sv.ncalls, 1);
-	if (atomic_fetch_sub(&s->ncalls, 1) == 1 && s->stopping) {
+	atomic_fetch_sub(&s->ncalls, 1);
+	if (s->stopping) {
 		pthread_mutex_lock(&s->mx);
 		pthread_cond_broadcast(&s->cv);
 		pthread_mutex_unlock(&s->mx);
@@ -334,6 +338,7 @@ lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx)
 	c->stream = ops;
 	c->stream_ctx = ctx;
 	c->ready_due = true;
+	atomic_fetch_add(&c->server->nstreams, 1);
 	call_push(c);
 	pthread_mutex_unlock(&c->conn->mx);
 }
@@ -1266,13 +1271,13 @@ real_in(uint32_t ms)
 }
 
 static bool
-calls_wait(struct lt_server *s, uint32_t ms)
+calls_wait(struct lt_server *s, uint32_t ms, bool streams)
 {
 	struct timespec until = real_in(ms);
 	int rc = 0;
 
 	pthread_mutex_lock(&s->mx);
-	while (s->ncalls != 0 && rc == 0)
+	while (s->ncalls > (streams ? 0 : s->nstreams) && rc == 0)
 		rc = pthread_cond_timedwait(&s->cv, &s->mx, &until);
 	pthread_mutex_unlock(&s->mx);
 	return s->ncalls == 0;
@@ -1308,9 +1313,10 @@ lt_server_stop(struct lt_server *s, uint32_t wait_ms)
 		listener_free(li);
 	}
 	each_conn(s, say_goaway, NULL);
-	(void)calls_wait(s, wait_ms);
+	/* A stream may wait for news for ever, and whoever reads it can pick it up again. */
+	(void)calls_wait(s, wait_ms, false);
 	each_conn(s, close_one, NULL);
-	if (!conns_wait(s, CLOSE_GRACE_MS) || !calls_wait(s, STOP_GRACE_MS))
+	if (!conns_wait(s, CLOSE_GRACE_MS) || !calls_wait(s, STOP_GRACE_MS, true))
 		lt_warn("%u calls have still no answer at the stop", (unsigned)s->ncalls);
 	server_unref(s);
 }

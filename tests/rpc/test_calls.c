@@ -872,6 +872,30 @@ stop_does_not_wait_for_ever(void **state)
 	fx_stop(&fx);
 }
 
+/* Nor does a stream, which might go on for ever: not for the ten minutes that a call would get. */
+static void
+stop_ends_streams(void **state)
+{
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct heard h = { 0 };
+	struct lt_conn *c;
+	struct fx fx;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	c = fx_dial(&fx, true);
+	req.count = UINT32_MAX;
+	req.size = 1000;
+	assert_int_equal(lt_conn_call(c, ECHO, "Count", &req.base, 0, &heard_ops, &h, NULL), LT_OK);
+	fx_until(some_items, &h, "the stream has begun");
+	lt_server_stop(fx.server, 600000);
+	fx.server = NULL;
+	fx_until(has_ended, &h, "the reader hears of it");
+	assert_int_equal(h.status.code, LT_STATUS_UNAVAILABLE);
+	lt_conn_close(c);
+	fx_stop(&fx);
+}
+
 struct fds {
 	unsigned want;
 };
@@ -992,6 +1016,7 @@ main(void)
 		cmocka_unit_test(cut_by_key),
 		cmocka_unit_test(stop_finishes_calls),
 		cmocka_unit_test(stop_does_not_wait_for_ever),
+		cmocka_unit_test(stop_ends_streams),
 		cmocka_unit_test(abrupt_ends),
 		cmocka_unit_test(driven_clock),
 	};
