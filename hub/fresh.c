@@ -381,6 +381,8 @@ void
 lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq)
 {
 	struct lt_id author = lt_feed_author(feed);
+	int lane = (int)lt_feed_lane(feed);
+	bool announced = false;
 	struct node *n;
 	size_t i;
 
@@ -395,12 +397,16 @@ lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq)
 		if (i < n->nfeed) {
 			if (n->feed[i].held < seq)
 				n->feed[i].held = seq;
-			/* What it sends, it has. */
-			if (n->feed[i].head < seq)
+			/* What it sends, it has; and it may have more that it did not announce yet. */
+			announced = n->feed[i].head >= seq;
+			if (!announced)
 				n->feed[i].head = seq;
 		}
 		n->now.last_seen_ms = wall(f);
 		recount(n);
+		if (announced && lane >= 1 && lane < LANES &&
+		    n->now.held[lane] >= n->now.announced[lane])
+			n->now.fresh_ms[lane] = n->now.last_seen_ms;
 		n->changed = true;
 	}
 	pthread_mutex_unlock(&f->mx);

@@ -53,6 +53,19 @@ entry_hash(struct lt_kv_txn *log, uint64_t position, struct lt_hash *out)
 	return rc;
 }
 
+/* Rows without a cursor are nobody's. */
+static int
+is_empty(struct lt_kv_txn *derived, bool *empty)
+{
+	uint64_t records = 0, history = 0;
+	int rc = lt_kv_count(derived, LT_T_RECORD, &records);
+
+	if (rc == LT_OK)
+		rc = lt_kv_count(derived, LT_T_HISTORY, &history);
+	*empty = records == 0 && history == 0;
+	return rc;
+}
+
 /* *fits false: the derived tables belong to another log, merge or catalogue. */
 static int
 read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, struct cursor *c,
@@ -64,9 +77,9 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 	int rc = lt_kv_get(derived, LT_T_CURSOR, lt_slice_str("projector"), &v);
 
 	memset(c, 0, sizeof(*c));
-	*fits = rc == LT_E_NOTFOUND;
+	*fits = false;
 	if (rc != LT_OK)
-		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+		return rc == LT_E_NOTFOUND ? is_empty(derived, fits) : rc;
 	if (v.len != CURSOR_LEN || memcmp(v.data, lt_kv_incarnation(h->log), 16) != 0 ||
 	    lt_load_u32(v.data + 56) != LT_MERGE_VERSION)
 		return LT_OK;

@@ -1416,6 +1416,16 @@ link_online(void *ctx)
 	return st.phase == LT_SYNC_ONLINE;
 }
 
+static void
+change_certificate(struct world *w, struct lt_slice cert)
+{
+	fed_hang_up(&w->a);
+	fed_hang_up(&w->b);
+	fed_hub_stop(&w->f);
+	w->f.hub_id->certificate = cert;
+	fed_hub_start(&w->f);
+}
+
 /* Somebody else answers at the hub's address: the node refuses, says so, sends nothing, and goes on when the hub is back. */
 static void
 test_wrong_hub(void **state)
@@ -1458,12 +1468,12 @@ test_wrong_hub(void **state)
 	lt_buf_init(&cert, 4096);
 	assert_int_equal(lt_certificate_make(&body, &thief, &cert), LT_OK);
 	own = w.f.hub_id->certificate;
-	w.f.hub_id->certificate = lt_buf_slice(&cert);
+	change_certificate(&w, lt_buf_slice(&cert));
 	fed_node_start(&w.f, &n);
 	says.words = "certificate is refused";
 	fed_wait(link_error, &says, WAIT_MS, "the node refuses the certificate");
 	fed_node_stop(&n);
-	w.f.hub_id->certificate = own;
+	change_certificate(&w, own);
 	lt_buf_fini(&cert);
 	fed_node_start(&w.f, &n);
 	fed_wait(link_online, &n, WAIT_MS, "the node is back at its hub");

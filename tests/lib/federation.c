@@ -179,7 +179,7 @@ fed_hub_start(struct fed *f)
 {
 	struct lt_hub_options ho = { .dir = f->dir,
 		.identity = f->hub_id,
-		.clock = lt_clock_system(),
+		.clock = f->clock,
 		.map_bytes = (uint64_t)1 << 30 };
 	struct lt_server_options so = { .clock = lt_clock_system(),
 		.methods = lt_methods,
@@ -237,9 +237,16 @@ fed_hub_stop(struct fed *f)
 void
 fed_setup(struct fed *f)
 {
+	fed_setup_at(f, lt_clock_system());
+}
+
+void
+fed_setup_at(struct fed *f, const struct lt_clock *clock)
+{
 	struct lt_arena arena;
 
 	memset(f, 0, sizeof(*f));
+	f->clock = clock;
 	assert_true(sodium_init() >= 0);
 	if (getenv("LT_TEST_LOG") == NULL)
 		lt_log_level_set(LT_LOG_ERROR);

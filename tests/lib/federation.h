@@ -19,6 +19,7 @@ struct fed_node {
 
 struct fed {
 	char dir[256];
+	const struct lt_clock *clock; /* of the hub; the line keeps the machine's */
 	struct lt_sign_key root;
 	struct lt_identity *hub_id;
 	struct lt_hub *hub;
@@ -37,6 +38,7 @@ struct fed {
 
 /* Province 40, the project's catalogue as version 1, a few units. Asserts on failure. */
 void fed_setup(struct fed *f);
+void fed_setup_at(struct fed *f, const struct lt_clock *clock);
 void fed_hub_start(struct fed *f);
 void fed_hub_stop(struct fed *f);
 void fed_teardown(struct fed *f);

@@ -1,0 +1,276 @@
+/* Freshness by the hub's clock: ages, bounds, whose word counts, and what is left after a restart. */
+#include "tests/hub/hub_fixture.h"
+
+#include <string.h>
+
+static struct lt_feed_id
+feed_of(const struct fed_peer *p, enum lt_lane lane, uint64_t epoch)
+{
+	return lt_feed_id_make(p->id.principal, lane, epoch);
+}
+
+/* Announce n heads: lane i + 1, seq head[i]. */
+static void
+announce(
+    struct hubfx *h, const struct fed_peer *p, const uint64_t *head, size_t n, int64_t clock_ms)
+{
+	Ltpb__FeedHead f[3], *v[3];
+	struct lt_feed_id id[3];
+	struct lt_unit unit = p->id.unit;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		ltpb__feed_head__init(&f[i]);
+		id[i] = feed_of(p, (enum lt_lane)(i + 1), 1);
+		f[i].unit = unit.s;
+		f[i].feed.data = id[i].b;
+		f[i].feed.len = LT_FEED_LEN;
+		f[i].seq = head[i];
+		v[i] = &f[i];
+	}
+	lt_fresh_announced(h->f.fresh, &p->id.principal, &unit, n, v, clock_ms);
+}
+
+static Ltpb__UnitFreshness
+unit_of(struct hubfx *h, const char *unit)
+{
+	Ltpb__UnitFreshness u = LTPB__UNIT_FRESHNESS__INIT;
+
+	lt_fresh_unit(h->f.fresh, unit, &u);
+	return u;
+}
+
+static Ltpb__FreshnessSummary
+summary(struct hubfx *h, const char *unit, int lane)
+{
+	Ltpb__FreshnessSummary s = LTPB__FRESHNESS_SUMMARY__INIT;
+	const char *units[1] = { unit };
+
+	lt_fresh_summary(h->f.fresh, units, 1, lane, &s);
+	return s;
+}
+
+/* The age grows with the hub's clock, and falls into the class that its bound says. */
+static void
+test_ages(void **state)
+{
+	static const struct {
+		int64_t age;
+		uint32_t minute, hour, day, older;
+	} cases[] = {
+		{ 0, 1, 0, 0, 0 },
+		{ 60000, 1, 0, 0, 0 },
+		{ 60001, 0, 1, 0, 0 },
+		{ 3600000, 0, 1, 0, 0 },
+		{ 3600001, 0, 0, 1, 0 },
+		{ 86400000, 0, 0, 1, 0 },
+		{ 86400001, 0, 0, 0, 1 },
+	};
+	Ltpb__FreshnessSummary s;
+	struct fed_peer p;
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	assert_false(unit_of(&h, HUB_UNIT).known);
+	s = summary(&h, HUB_UNIT, 0);
+	assert_int_equal(s.never, 1);
+	assert_int_equal(s.units, 1);
+	announce(&h, &p, NULL, 0, HUB_NOW_MS + 12345);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		h.now_ms = HUB_NOW_MS + cases[i].age;
+		assert_true(unit_of(&h, HUB_UNIT).known);
+		assert_int_equal(unit_of(&h, HUB_UNIT).urgent_age_ms, cases[i].age);
+		assert_int_equal(unit_of(&h, HUB_UNIT).bulk_age_ms, cases[i].age);
+		s = summary(&h, HUB_UNIT, 0);
+		assert_int_equal(s.within_minute, cases[i].minute);
+		assert_int_equal(s.within_hour, cases[i].hour);
+		assert_int_equal(s.within_day, cases[i].day);
+		assert_int_equal(s.older, cases[i].older);
+		assert_int_equal(s.never, 0);
+		assert_int_equal(s.oldest_age_ms, cases[i].age);
+		assert_int_equal(s.as_of_ms, h.now_ms);
+	}
+	assert_string_equal(s.oldest_unit, HUB_UNIT);
+	/* A clock that was set back makes nothing fresher than now. */
+	h.now_ms = HUB_NOW_MS - 5000;
+	assert_int_equal(unit_of(&h, HUB_UNIT).urgent_age_ms, 0);
+	/* What the hub writes itself is always fresh; a unit nobody speaks for never was. */
+	assert_int_equal(summary(&h, "40", 0).within_minute, 1);
+	assert_int_equal(summary(&h, "99999", 0).never, 1);
+	hubfx_close(&h);
+}
+
+/* A lane that the hub does not hold whole grows old alone, and is fresh at the moment the last announced one is held. */
+static void
+test_lanes(void **state)
+{
+	const uint64_t head[] = { 0, 3, 1 };
+	struct lt_feed_id normal, bulk;
+	Ltpb__UnitFreshness u;
+	struct lt_fresh_node n;
+	struct fed_peer p;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	normal = feed_of(&p, LT_LANE_NORMAL, 1);
+	bulk = feed_of(&p, LT_LANE_BULK, 1);
+	announce(&h, &p, NULL, 0, HUB_NOW_MS);
+	h.now_ms += 1000;
+	announce(&h, &p, head, 3, h.now_ms - 7000);
+	u = unit_of(&h, HUB_UNIT);
+	assert_int_equal(u.urgent_age_ms, 0);
+	assert_int_equal(u.normal_age_ms, 1000);
+	assert_int_equal(u.bulk_age_ms, 1000);
+	assert_int_equal(u.behind, 4);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_int_equal(n.clock_offset_ms, -7000);
+	assert_int_equal(n.announced[2], 3);
+	assert_int_equal(n.held[2], 0);
+	/* Bit by bit. */
+	lt_fresh_held(h.f.fresh, &normal, 2);
+	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 1000);
+	assert_int_equal(unit_of(&h, HUB_UNIT).behind, 2);
+	lt_fresh_held(h.f.fresh, &normal, 3);
+	u = unit_of(&h, HUB_UNIT);
+	assert_int_equal(u.normal_age_ms, 0);
+	assert_int_equal(u.bulk_age_ms, 1000);
+	assert_int_equal(u.behind, 1);
+	assert_int_equal(summary(&h, HUB_UNIT, LT_LANE_NORMAL).oldest_age_ms, 0);
+	assert_int_equal(summary(&h, HUB_UNIT, LT_LANE_BULK).oldest_age_ms, 1000);
+	assert_int_equal(summary(&h, HUB_UNIT, 0).oldest_age_ms, 1000);
+	/* More than was announced: what the node has beyond it nobody knows, so the moment says nothing. */
+	h.now_ms += 500;
+	lt_fresh_held(h.f.fresh, &bulk, 1);
+	lt_fresh_held(h.f.fresh, &normal, 9);
+	u = unit_of(&h, HUB_UNIT);
+	assert_int_equal(u.bulk_age_ms, 0);
+	assert_int_equal(u.normal_age_ms, 500);
+	assert_int_equal(u.behind, 0);
+	hubfx_close(&h);
+}
+
+/* A unit is as fresh as the worst of its nodes; one that is revoked is not waited for; nobody speaks for others. */
+static void
+test_whose_word(void **state)
+{
+	const uint64_t head[] = { 0, 5, 0 };
+	Ltpb__FeedHead f = LTPB__FEED_HEAD__INIT, *v[1] = { &f };
+	struct lt_feed_id id;
+	char hex[2 * LT_ID_LEN + 1];
+	struct fed_peer a, b;
+	struct lt_fresh_node n;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &a, HUB_UNIT);
+	hubfx_node(&h, &b, HUB_UNIT);
+	announce(&h, &a, NULL, 0, 0);
+	announce(&h, &b, NULL, 0, 0);
+	h.now_ms += 90000;
+	announce(&h, &b, head, 3, 0);
+	announce(&h, &a, NULL, 0, 0);
+	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 90000);
+	assert_int_equal(unit_of(&h, HUB_UNIT).urgent_age_ms, 0);
+	assert_int_equal(unit_of(&h, HUB_UNIT).behind, 5);
+	/* Heads of another's feed are not a's to announce. */
+	id = feed_of(&b, LT_LANE_URGENT, 7);
+	f.unit = a.id.unit.s;
+	f.feed.data = id.b;
+	f.feed.len = LT_FEED_LEN;
+	f.seq = 1000;
+	lt_fresh_announced(h.f.fresh, &a.id.principal, &a.id.unit, 1, v, 0);
+	assert_true(lt_fresh_node(h.f.fresh, &a.id.principal, &n));
+	assert_int_equal(n.announced[1], 0);
+	assert_int_equal(unit_of(&h, HUB_UNIT).behind, 5);
+	fed_principal_hex(&b, hex);
+	fed_act_enum(&h.f, "_registry", hex, "state", "revoked");
+	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 0);
+	assert_int_equal(unit_of(&h, HUB_UNIT).behind, 0);
+	/* Somebody who was never heard of. */
+	fed_stranger(&h.f, &b);
+	assert_false(lt_fresh_node(h.f.fresh, &b.id.principal, &n));
+	id = feed_of(&b, LT_LANE_NORMAL, 1);
+	lt_fresh_held(h.f.fresh, &id, 1);
+	assert_false(lt_fresh_node(h.f.fresh, &b.id.principal, &n));
+	hubfx_close(&h);
+}
+
+/* Only the end of the session that is the present one ends it. */
+static void
+test_sessions(void **state)
+{
+	struct lt_fresh_node n;
+	struct fed_peer p;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	lt_fresh_connected(h.f.fresh, &p.id.principal, &p.id.unit, 11);
+	h.now_ms += 1000;
+	lt_fresh_connected(h.f.fresh, &p.id.principal, &p.id.unit, 12);
+	lt_fresh_gone(h.f.fresh, 11);
+	assert_true(unit_of(&h, HUB_UNIT).connected);
+	h.now_ms += 1000;
+	lt_fresh_gone(h.f.fresh, 12);
+	assert_false(unit_of(&h, HUB_UNIT).connected);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_int_equal(n.last_seen_ms, HUB_NOW_MS + 2000);
+	hubfx_close(&h);
+}
+
+/* After a restart ages go on from where they were; nobody is connected. */
+static void
+test_restart(void **state)
+{
+	const uint64_t head[] = { 0, 4, 0 };
+	struct lt_fresh_node n;
+	struct lt_feed_id id;
+	struct fed_peer p;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	id = feed_of(&p, LT_LANE_NORMAL, 1);
+	lt_fresh_connected(h.f.fresh, &p.id.principal, &p.id.unit, 5);
+	announce(&h, &p, NULL, 0, HUB_NOW_MS + 3000);
+	h.now_ms += 1000;
+	announce(&h, &p, head, 3, h.now_ms + 3000);
+	lt_fresh_held(h.f.fresh, &id, 3);
+	h.now_ms += 1000;
+	hubfx_restart(&h);
+	h.now_ms += 60000;
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_false(n.connected);
+	assert_int_equal(n.last_seen_ms, HUB_NOW_MS + 1000);
+	assert_int_equal(n.clock_offset_ms, 3000);
+	assert_int_equal(n.announced[2], 4);
+	assert_int_equal(n.held[2], 3);
+	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 62000);
+	assert_int_equal(unit_of(&h, HUB_UNIT).urgent_age_ms, 61000);
+	assert_int_equal(unit_of(&h, HUB_UNIT).behind, 1);
+	lt_fresh_held(h.f.fresh, &id, 4);
+	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 0);
+	hubfx_close(&h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ages),
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_whose_word),
+		cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_restart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

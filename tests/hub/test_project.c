@@ -1,0 +1,446 @@
+/* Intake's answers, verdicts that are owed, and a projector whose cursor is damaged: the same rows again from the log. */
+#include "tests/hub/hub_fixture.h"
+#include "proto/base/wire.h"
+#include "proto/store/feed_log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CURSOR "projector"
+
+static void
+seal(struct hubfx *h, struct fed_feed *w, unsigned number, const char *status, struct lt_buf *out)
+{
+	struct lt_draft d;
+	char *key = lt_arena_alloc(&h->arena, 64);
+
+	(void)snprintf(key, 64, "H41.65-261120-%04u", number);
+	if (status == NULL)
+		fed_draft_dossier(&h->arena, &d, key);
+	else
+		fed_draft_status(&h->arena, &d, key, status);
+	w->next_stamp = LT_STAMP(h->now_ms, w->seq + 1);
+	fed_seal(&h->f, w, &d, 1, out);
+}
+
+static void
+take(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, unsigned number,
+    const char *status)
+{
+	struct answer a;
+	struct lt_buf b;
+
+	lt_buf_init(&b, 0);
+	seal(h, w, number, status, &b);
+	hubfx_intake(h, &p->id.principal, &b, 1, &a);
+	assert_int_equal(a.rc, LT_OK);
+	lt_buf_fini(&b);
+}
+
+/* ---- intake ---- */
+
+static void
+test_intake_answers(void **state)
+{
+	static struct lt_buf many[LT_PUSH_MAX + 1];
+	struct fed_peer a, b, nobody;
+	struct fed_feed fa, fb, two;
+	struct lt_buf set[4];
+	struct answer r;
+	struct hubfx h;
+	uint64_t last;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &a, HUB_UNIT);
+	hubfx_node(&h, &b, "16906");
+	fed_stranger(&h.f, &nobody);
+	fed_feed_init(&fa, &a, HUB_UNIT, LT_LANE_NORMAL, 1);
+	fed_feed_init(&two, &a, HUB_UNIT, LT_LANE_NORMAL, 2);
+	fed_feed_init(&fb, &b, "16906", LT_LANE_NORMAL, 1);
+	hubfx_intake(&h, &a.id.principal, many, 0, &r);
+	assert_int_equal(r.rc, LT_E_INVALID);
+	hubfx_intake(&h, &a.id.principal, many, LT_PUSH_MAX + 1, &r);
+	assert_int_equal(r.rc, LT_E_INVALID);
+	hubfx_intake(&h, &a.id.principal, many, 1, &r); /* no bytes at all */
+	assert_int_equal(r.rc, LT_E_INVALID);
+	for (i = 0; i < 4; i++)
+		lt_buf_init(&set[i], 0);
+	/* Two feeds at once; a receipt for each. */
+	seal(&h, &fa, 1, NULL, &set[0]);
+	seal(&h, &two, 2, NULL, &set[1]);
+	hubfx_intake(&h, &a.id.principal, set, 2, &r);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nfeed, 2);
+	for (i = 0; i < 2; i++) {
+		assert_true(r.has_receipt[i]);
+		assert_false(r.feed[i].need);
+		assert_int_equal(r.feed[i].held, 1);
+	}
+	assert_true(r.position > 0);
+	assert_memory_equal(r.feed[0].held_hash.b, fa.hash.b, LT_HASH_LEN);
+	/* Good, another's, good: what stands before the bad one is taken and receipted, what is behind it is not. */
+	for (i = 0; i < 3; i++)
+		lt_buf_clear(&set[i]);
+	seal(&h, &fa, 3, NULL, &set[0]);
+	seal(&h, &fb, 3, NULL, &set[1]);
+	seal(&h, &two, 4, NULL, &set[2]);
+	hubfx_intake(&h, &a.id.principal, set, 3, &r);
+	assert_int_equal(r.rc, LT_E_DENIED);
+	assert_int_equal(r.nfeed, 1);
+	assert_true(r.has_receipt[0]);
+	assert_int_equal(r.feed[0].held, 2);
+	/* By nobody, and pushed by somebody else than its author. */
+	last = r.position;
+	hubfx_intake(&h, &nobody.id.principal, &set[2], 1, &r);
+	assert_int_equal(r.rc, LT_E_DENIED);
+	hubfx_intake(&h, &b.id.principal, &set[2], 1, &r);
+	assert_int_equal(r.rc, LT_E_DENIED);
+	assert_int_equal(r.nfeed, 0);
+	assert_int_equal(r.position, 0);
+	/* A gap in one feed does not hold up the other. */
+	lt_buf_clear(&set[3]);
+	seal(&h, &two, 5, NULL, &set[3]);
+	lt_buf_clear(&set[0]);
+	seal(&h, &fa, 5, NULL, &set[0]);
+	{
+		struct lt_buf both[2] = { set[3], set[0] };
+
+		hubfx_intake(&h, &a.id.principal, both, 2, &r);
+	}
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nfeed, 2);
+	assert_true(r.feed[0].need);
+	assert_false(r.has_receipt[0]);
+	assert_int_equal(r.feed[0].held, 1);
+	assert_true(r.has_receipt[1]);
+	assert_int_equal(r.feed[1].held, 3);
+	assert_true(r.position > last);
+	for (i = 0; i < 4; i++)
+		lt_buf_fini(&set[i]);
+	hubfx_close(&h);
+}
+
+/* ---- verdicts ---- */
+
+struct verdict_sum {
+	struct lt_feed_id feed;
+	uint64_t judged; /* change-sets covered by ranges without settled ones */
+	unsigned settled, refused, held;
+	unsigned clamped;
+};
+
+struct scan {
+	struct hubfx *h;
+	struct verdict_sum *v;
+	struct lt_kv_txn *txn;
+};
+
+static int
+sum_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_id author = lt_feed_author(feed);
+	struct scan *s = ctx;
+	struct lt_arena arena;
+	uint64_t seq;
+
+	if (!lt_id_eq(&author, &s->h->f.hub_id->principal))
+		return LT_OK;
+	for (seq = 1; seq <= head->seq; seq++) {
+		struct lt_changeset cs;
+		struct lt_entry e;
+		const Ltpb__Verdict *v;
+		ProtobufCMessage *m;
+		uint64_t position;
+
+		lt_arena_init(&arena, (size_t)16 << 20);
+		assert_int_equal(lt_feed_log_find(s->txn, unit, feed, seq, &position), LT_OK);
+		assert_int_equal(lt_feed_log_read(s->txn, position, &e), LT_OK);
+		assert_int_equal(lt_changeset_parse(e.changeset, &arena, &cs, NULL), LT_OK);
+		if (strcmp(cs.change[0].collection, "_verdict") == 0) {
+			assert_int_equal(lt_wire_unpack(&ltpb__verdict__descriptor,
+					     lt_slice(cs.change[0].set[0].pb->value->bytes.data,
+						 cs.change[0].set[0].pb->value->bytes.len),
+					     LT_MESSAGE_MAX, &arena, &m, NULL),
+			    LT_OK);
+			v = (const Ltpb__Verdict *)m;
+			if (memcmp(v->feed.data, s->v->feed.b, LT_FEED_LEN) == 0) {
+				s->v->settled += (unsigned)v->n_settled;
+				s->v->refused += (unsigned)v->n_refused;
+				s->v->held += (unsigned)v->n_held;
+				s->v->clamped += (unsigned)v->n_clamp;
+				if (v->n_settled == 0) {
+					/* Ranges follow each other without gap or overlap. */
+					assert_int_equal(v->from, s->v->judged + 1);
+					s->v->judged = v->to;
+				}
+			}
+		}
+		lt_arena_fini(&arena);
+	}
+	return LT_OK;
+}
+
+static void
+sum_verdicts(struct hubfx *h, const struct fed_feed *feed, struct verdict_sum *v)
+{
+	struct scan s = { h, v, NULL };
+
+	memset(v, 0, sizeof(*v));
+	v->feed = feed->id;
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &s.txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(s.txn, &feed->unit, sum_feed, &s), LT_OK);
+	lt_kv_abort(s.txn);
+}
+
+struct until {
+	struct hubfx *h;
+	const struct fed_feed *feed;
+	uint64_t judged;
+	unsigned settled;
+};
+
+static bool
+verdicts_reach(void *ctx)
+{
+	struct until *u = ctx;
+	struct verdict_sum v;
+
+	sum_verdicts(u->h, u->feed, &v);
+	return v.judged >= u->judged && v.settled >= u->settled;
+}
+
+/* Every change-set is in exactly one range, refusals stand beside it, and nothing is said twice. */
+static void
+test_verdicts_cover(void **state)
+{
+	struct until u;
+	struct verdict_sum v;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct hubfx h;
+	unsigned i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	for (i = 1; i <= 30; i++)
+		take(&h, &p, &w, i, i % 10 == 0 ? "xong_roi" : NULL);
+	u = (struct until){ &h, &w, 30, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "verdicts on all");
+	hubfx_restart(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 30);
+	assert_int_equal(v.refused, 3);
+	assert_int_equal(v.settled + v.held + v.clamped, 0);
+	hubfx_close(&h);
+}
+
+struct owe {
+	const struct fed_feed *w;
+};
+
+static int
+write_settled(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct owe *o = ctx;
+	char name[200], hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, o->w->id.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "settled/%s/%s/%016x/%08x", o->w->unit.s, hex, 1, 0);
+	return lt_local_put_u64(txn, name, 0);
+}
+
+/* The process ended between the commit that settled a dot and the verdict on it: the word is still owed, though its feed
+ * has no change-set without verdict and is never pushed again. */
+static void
+test_settled_is_owed_over_a_restart(void **state)
+{
+	struct owe o;
+	struct until u;
+	struct verdict_sum v;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	take(&h, &p, &w, 1, NULL);
+	u = (struct until){ &h, &w, 1, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the verdict");
+	o.w = &w;
+	assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), write_settled, &o), LT_OK);
+	hubfx_restart(&h);
+	u.settled = 1;
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the word on what was settled");
+	hubfx_restart(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.settled, 1);
+	hubfx_close(&h);
+}
+
+/* ---- the projector ---- */
+
+static void
+dump(struct hubfx *h, struct lt_buf *out)
+{
+	static const unsigned tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,
+		LT_T_DIGEST };
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	size_t i;
+	int rc;
+
+	hubfx_settle(h);
+	assert_int_equal(lt_kv_begin_read(lt_hub_derived(h->f.hub), &txn), LT_OK);
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		assert_int_equal(lt_kv_cursor_open(txn, tables[i], &c), LT_OK);
+		for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK;
+		     rc = lt_kv_next(c, &k, &v)) {
+			lt_buf_framed(out, k);
+			lt_buf_framed(out, v);
+		}
+		assert_int_equal(rc, LT_E_NOTFOUND);
+		lt_kv_cursor_close(c);
+	}
+	lt_kv_abort(txn);
+}
+
+enum damage { NONE, GONE, INCARNATION, HASH, BEYOND, BEFORE, MERGE, SHORT, LONG, EMPTY, DAMAGES };
+
+static const char *const damage_name[] = { "none", "no cursor", "of another log", "another hash",
+	"beyond the log", "behind the rows, with the hash of elsewhere", "of another merge",
+	"too short", "too long", "empty" };
+
+/* Damage the cursor, and spoil a row, so that it shows whether the tables were built anew. */
+static void
+damage(struct hubfx *h, enum damage what)
+{
+	uint8_t bytes[128];
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	size_t len;
+
+	assert_int_equal(lt_kv_begin_write(lt_hub_derived(h->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, LT_T_CURSOR, lt_slice_str(CURSOR), &v), LT_OK);
+	len = v.len;
+	assert_true(len > 60 && len < sizeof(bytes));
+	memcpy(bytes, v.data, len);
+	/* incarnation 16, position 8, hash 32, merge version 4 (FORMAT.md 9.3) */
+	switch (what) {
+	case INCARNATION:
+		bytes[0] ^= 1;
+		break;
+	case HASH:
+		bytes[24 + 31] ^= 1;
+		break;
+	case BEYOND:
+		lt_store_u64(bytes + 16, lt_load_u64(bytes + 16) + 1000);
+		break;
+	case BEFORE:
+		lt_store_u64(bytes + 16, lt_load_u64(bytes + 16) - 1);
+		break;
+	case MERGE:
+		bytes[59] ^= 1;
+		break;
+	case SHORT:
+		len--;
+		break;
+	case LONG:
+		bytes[len++] = 0;
+		break;
+	case EMPTY:
+		len = 0;
+		break;
+	case NONE:
+	case GONE:
+	case DAMAGES:
+		break;
+	}
+	if (what == GONE)
+		assert_int_equal(lt_kv_del(txn, LT_T_CURSOR, lt_slice_str(CURSOR)), LT_OK);
+	else
+		assert_int_equal(
+		    lt_kv_put(txn, LT_T_CURSOR, lt_slice_str(CURSOR), lt_slice(bytes, len)), LT_OK);
+	if (what != NONE) {
+		assert_int_equal(lt_kv_clear(txn, LT_T_SHOWN), LT_OK);
+		assert_int_equal(lt_kv_put(txn, LT_T_HISTORY, lt_slice_str("not a row"),
+				     lt_slice_str("of ours")),
+		    LT_OK);
+	}
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+static void
+test_damaged_cursor(void **state)
+{
+	struct fed_feed w, u;
+	struct lt_buf before, after;
+	struct fed_peer p;
+	struct lt_registry *reg;
+	struct until all;
+	struct hubfx h;
+	int what;
+	unsigned i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	fed_feed_init(&u, &p, HUB_UNIT, LT_LANE_NORMAL, 2);
+	for (i = 1; i <= 20; i++) {
+		take(&h, &p, &w, i, NULL);
+		take(&h, &p, &u, i, i % 4 == 0 ? "xong_roi" : "dang_xu_ly");
+	}
+	all = (struct until){ &h, &w, 20, 0 };
+	fed_wait(verdicts_reach, &all, HUB_WAIT_MS, "verdicts on the one feed");
+	all.feed = &u;
+	fed_wait(verdicts_reach, &all, HUB_WAIT_MS, "verdicts on the other");
+	lt_buf_init(&before, 0);
+	dump(&h, &before);
+	assert_true(before.len > 20000);
+	for (what = NONE; what < DAMAGES; what++) {
+		print_message("%s\n", damage_name[what]);
+		damage(&h, (enum damage)what);
+		hubfx_restart(&h);
+		lt_buf_init(&after, 0);
+		dump(&h, &after);
+		assert_int_equal(after.len, before.len);
+		assert_memory_equal(after.data, before.data, before.len);
+		lt_buf_fini(&after);
+		/* The registry and the catalogue lived in what was built anew. */
+		reg = lt_hub_registry(h.f.hub);
+		assert_non_null(lt_registry_find(reg, &p.id.principal));
+		lt_registry_unref(reg);
+	}
+	/* And the hub goes on. */
+	take(&h, &p, &w, 99, NULL);
+	hubfx_settle(&h);
+	{
+		char text[64];
+
+		assert_true(fed_hub_field(&h.f, HUB_UNIT, 99, "status", text, sizeof(text)));
+		assert_string_equal(text, "tiep_nhan");
+	}
+	lt_buf_fini(&before);
+	hubfx_close(&h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_intake_answers),
+		cmocka_unit_test(test_verdicts_cover),
+		cmocka_unit_test(test_settled_is_owed_over_a_restart),
+		cmocka_unit_test(test_damaged_cursor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
