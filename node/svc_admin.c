@@ -1,4 +1,5 @@
 /* node/svc_admin.c - the node about itself: status, feeds, log, receipts. */
+#include "node/receipts.h"
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
 #include "proto/store/feed_log.h"
@@ -8,7 +9,8 @@
 #define FEEDS_MAX 4096
 #define LOG_MAX 64
 #define LOG_BYTES_MAX ((size_t)900 * 1024)
-#define RECEIPTS_MAX 1000
+#define RECEIPTS_MAX 1000 /* of the one feed asked for */
+#define RECEIPTS_EACH_MAX 200 /* of every feed when none is named */
 #define CLOCK_WRONG_MS 300000 /* five minutes from the hub's clock: a person must look */
 
 /* ---- status ---- */
@@ -297,42 +299,12 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 
 /* ---- receipts ---- */
 
-static int
-collect_receipts(struct lt_node_call *c, struct lt_kv_txn *txn, struct lt_slice prefix,
-    Ltpb__ListReceiptsReply *r)
-{
-	struct lt_kv_cursor *cur;
-	struct lt_slice k, v;
-	int rc = lt_kv_cursor_open(txn, LT_T_RECEIPT, &cur);
-
-	if (rc != LT_OK)
-		return rc;
-	r->receipt = lt_arena_alloc(&c->arena, RECEIPTS_MAX * sizeof(*r->receipt));
-	if (r->receipt == NULL) {
-		lt_kv_cursor_close(cur);
-		return LT_E_NOMEM;
-	}
-	rc = lt_kv_seek(cur, prefix, &k, &v);
-	while (rc == LT_OK && r->n_receipt < RECEIPTS_MAX && k.len >= prefix.len &&
-	       (prefix.len == 0 || memcmp(k.data, prefix.data, prefix.len) == 0)) {
-		ProtobufCMessage *m;
-
-		rc = lt_wire_unpack(
-		    &ltpb__receipt__descriptor, v, LT_MESSAGE_MAX, &c->arena, &m, &c->err);
-		if (rc == LT_OK) {
-			r->receipt[r->n_receipt++] = (Ltpb__Receipt *)m;
-			rc = lt_kv_next(cur, &k, &v);
-		}
-	}
-	lt_kv_cursor_close(cur);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
-}
-
 static void
 list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req,
     Ltpb__ListReceiptsReply_Closure closure, void *data)
 {
 	Ltpb__ListReceiptsReply r = LTPB__LIST_RECEIPTS_REPLY__INIT;
+	struct lt_receipts newest = { 0 };
 	struct lt_node_call c;
 	struct lt_feed_id feed;
 	struct lt_kv_txn *txn;
@@ -354,7 +326,11 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
-		rc = collect_receipts(&c, txn, lt_buf_slice(&prefix), &r);
+		rc = lt_receipts_newest(txn, lt_buf_slice(&prefix),
+		    prefix.len != 0 ? RECEIPTS_MAX : RECEIPTS_EACH_MAX, LOG_BYTES_MAX, &c.arena,
+		    &newest);
+		r.n_receipt = newest.n;
+		r.receipt = newest.receipt;
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
