@@ -148,7 +148,7 @@ begin_table(struct listing *l)
 	ctl_cell(&l->table, "%s", T("key", "khóa"));
 	for (i = 0; i < l->ncol; i++)
 		ctl_cell(&l->table, "%s", l->column[i]);
-	ctl_cell(&l->table, "%s", "");
+	ctl_cell(&l->table, "%s", ctl_is_client(l->c) ? "" : T("state", "tình trạng"));
 }
 
 static void

@@ -131,7 +131,8 @@ ctl_say_text(FILE *to, const char *text)
 void
 ctl_print_json(json_t *o)
 {
-	if (o == NULL || json_dumpf(o, stdout, JSON_COMPACT) != 0)
+	/* A write that failed is told once, at the end. */
+	if (o == NULL || (json_dumpf(o, stdout, JSON_COMPACT) != 0 && !ferror(stdout)))
 		ctl_complain("%s", lt_strerror(LT_E_NOMEM));
 	(void)fputc('\n', stdout);
 	json_decref(o);

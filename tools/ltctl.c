@@ -58,7 +58,7 @@ const struct ctl_command ctl_commands[] = {
 	    "đọc một bản ghi" },
 	{ "list", cmd_list,
 	    "COLLECTION [--unit CODE]... [--where 'FIELD OP VALUE']... [--order [-]FIELD] [--page "
-	    "N] [--all] "
+	    "N] [--page-size N] [--all] "
 	    "[--fields A,B] [--json|--csv]",
 	    "list records", "liệt kê bản ghi" },
 	{ "delete", cmd_delete,

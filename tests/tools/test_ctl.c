@@ -108,6 +108,36 @@ every_row_explains_itself(void **state)
 	}
 }
 
+/* Whatever option the help names, the manual explains. */
+static void
+manual_has_every_option(void **state)
+{
+	char name[64], wanted[80];
+	struct lt_buf man = { 0 };
+	size_t i, n, seen = 0;
+	const char *p;
+
+	(void)state;
+	assert_int_equal(lt_file_read(LT_SOURCE_DIR "/tools/ltctl.1", 1 << 20, &man, NULL), LT_OK);
+	lt_buf_u8(&man, 0);
+	for (i = 0; i < ctl_ncommands; i++) {
+		for (p = strstr(ctl_commands[i].usage, "--"); p != NULL; p = strstr(p, "--")) {
+			p += 2;
+			n = strspn(p, "abcdefghijklmnopqrstuvwxyz-");
+			assert_in_range(n, 1, sizeof(name) - 1);
+			memcpy(name, p, n);
+			name[n] = '\0';
+			(void)snprintf(wanted, sizeof(wanted), "Fl -%s", name);
+			if (strstr((const char *)man.data, wanted) == NULL)
+				fail_msg(
+				    "the manual lacks --%s of '%s'", name, ctl_commands[i].name);
+			seen++;
+		}
+	}
+	assert_true(seen > 50);
+	lt_buf_fini(&man);
+}
+
 static void
 exit_codes(void **state)
 {
@@ -360,6 +390,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_explains_itself),
+		cmocka_unit_test(manual_has_every_option),
 		cmocka_unit_test(exit_codes),
 		cmocka_unit_test(unwritten_answer_is_a_failure),
 		cmocka_unit_test(seconds),
