@@ -1,11 +1,11 @@
 #include "hub/daemon.h"
 #include "hub/service.h"
 #include "proto/base/config.h"
+#include "proto/base/daemon.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/rpc/health.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,17 +40,6 @@ struct daemon {
 	int lock_fd;
 };
 
-static void
-set_level(const char *level)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-	int i;
-
-	for (i = 0; i < 4; i++)
-		if (strcmp(level, names[i]) == 0)
-			lt_log_level_set((enum lt_log_level)i);
-}
-
 static int
 read_config(struct daemon *d, struct lt_err *err)
 {
@@ -63,7 +52,7 @@ read_config(struct daemon *d, struct lt_err *err)
 	rc = lt_conf_load(&d->conf, keys, sizeof(keys) / sizeof(keys[0]), path, err);
 	if (rc != LT_OK)
 		return rc;
-	set_level(lt_conf_str(d->conf, "log", "level"));
+	lt_log_level_name(lt_conf_str(d->conf, "log", "level"));
 	(void)snprintf(d->address_text, sizeof(d->address_text), "%s",
 	    lt_conf_str(d->conf, "hub", "addresses"));
 	for (word = strtok_r(d->address_text, " ", &save);
@@ -148,19 +137,6 @@ close_parts(struct daemon *d)
 		(void)close(d->lock_fd);
 }
 
-static void
-wait_for_signal(void)
-{
-	sigset_t set;
-	int sig;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	(void)sigwait(&set, &sig);
-	lt_info("stopping on signal %d", sig);
-}
-
 int
 lt_hub_serve(const char *dir)
 {
@@ -191,7 +167,7 @@ lt_hub_serve(const char *dir)
 	(void)lt_health_set(d.health, "", true);
 	lt_info("hub of province %s serves on %s (port %d)", d.id->unit.s,
 	    lt_conf_str(d.conf, "hub", "listen"), lt_server_port(d.server));
-	wait_for_signal();
+	lt_info("stopping on signal %d", lt_daemon_wait());
 	(void)lt_health_set(d.health, "", false);
 	code = 0;
 out:

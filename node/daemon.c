@@ -2,11 +2,11 @@
 #include "node/link.h"
 #include "node/service.h"
 #include "proto/base/config.h"
+#include "proto/base/daemon.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/rpc/health.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,17 +52,6 @@ joined(void *ctx)
 	lt_info("this machine is enrolled");
 }
 
-static void
-set_level(const char *level)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-	int i;
-
-	for (i = 0; i < 4; i++)
-		if (strcmp(level, names[i]) == 0)
-			lt_log_level_set((enum lt_log_level)i);
-}
-
 static int
 read_config(struct daemon *d, struct lt_err *err)
 {
@@ -73,7 +62,7 @@ read_config(struct daemon *d, struct lt_err *err)
 		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
 	rc = lt_conf_load(&d->conf, keys, sizeof(keys) / sizeof(keys[0]), path, err);
 	if (rc == LT_OK)
-		set_level(lt_conf_str(d->conf, "log", "level"));
+		lt_log_level_name(lt_conf_str(d->conf, "log", "level"));
 	return rc;
 }
 
@@ -148,8 +137,7 @@ lt_node_serve(const char *dir)
 {
 	struct daemon d = { .dir = dir, .lock_fd = -1 };
 	struct lt_err err = { "" };
-	sigset_t set;
-	int rc, sig, code = 1;
+	int rc, code = 1;
 
 	rc = lt_dir_lock(dir, &d.lock_fd, &err);
 	if (rc == LT_OK)
@@ -169,11 +157,7 @@ lt_node_serve(const char *dir)
 		goto out;
 	(void)lt_health_set(d.health, "", true);
 	lt_info("node of unit %s serves", d.id->unit.s);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	(void)sigwait(&set, &sig);
-	lt_info("stopping on signal %d", sig);
+	lt_info("stopping on signal %d", lt_daemon_wait());
 	code = 0;
 out:
 	if (rc != LT_OK)

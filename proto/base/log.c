@@ -21,6 +21,17 @@ lt_log_level_set(enum lt_log_level level)
 	max_level = (int)level;
 }
 
+void
+lt_log_level_name(const char *name)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			max_level = (int)i;
+}
+
 uint64_t
 lt_log_dropped(void)
 {

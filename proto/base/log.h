@@ -12,6 +12,8 @@
 enum lt_log_level { LT_LOG_ERROR, LT_LOG_WARN, LT_LOG_INFO, LT_LOG_DEBUG };
 
 void lt_log_level_set(enum lt_log_level level);
+/* "error", "warn", "info" or "debug"; another word changes nothing. */
+void lt_log_level_name(const char *name);
 void lt_log(enum lt_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Lines dropped because stderr did not take them. */
 uint64_t lt_log_dropped(void);

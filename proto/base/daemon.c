@@ -1,0 +1,46 @@
+#include "proto/base/daemon.h"
+
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv)
+{
+	sigset_t set;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return fputs(d->usage, stdout) < 0 || fflush(stdout) != 0;
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return printf("%s %s\n", d->name, LT_VERSION) < 0 || fflush(stdout) != 0;
+	if (argc != 3 || strcmp(argv[1], "-C") != 0) {
+		(void)fputs(d->usage, stderr);
+		return 2;
+	}
+	/* Before any thread starts: they inherit the mask, and one place waits for signals. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sodium_init() < 0) {
+		(void)fprintf(stderr, "%s: no secure randomness on this machine\n", d->name);
+		return 1;
+	}
+	return d->serve(argv[2]);
+}
+
+int
+lt_daemon_wait(void)
+{
+	sigset_t set;
+	int sig = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)sigwait(&set, &sig);
+	return sig;
+}
