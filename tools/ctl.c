@@ -58,16 +58,51 @@ next_step(const struct lt_status *st)
 	}
 }
 
+/* The other side does not know who reads: its words are English. What happened is said in the reader's language
+ * first. "" where the words are ours already, or the code says nothing to a person. */
+static const char *
+what_happened(const struct lt_status *st)
+{
+	switch (st->code) {
+	case LT_STATUS_INVALID_ARGUMENT:
+		return T("", "yêu cầu hoặc dữ liệu không đúng");
+	case LT_STATUS_DEADLINE_EXCEEDED:
+		return T("", "quá thời hạn");
+	case LT_STATUS_NOT_FOUND:
+		return T("", "không có bản ghi này, hoặc bạn không được xem");
+	case LT_STATUS_ALREADY_EXISTS:
+		return T("", "đã có rồi");
+	case LT_STATUS_PERMISSION_DENIED:
+		return T("", "không được phép");
+	case LT_STATUS_UNAUTHENTICATED:
+		return T("", "đầu mối chưa nhận máy này");
+	case LT_STATUS_FAILED_PRECONDITION:
+		return T("", "không hợp quy tắc, hoặc chưa đủ điều kiện");
+	case LT_STATUS_ABORTED:
+		return T("", "dữ liệu vừa bị thay đổi");
+	case LT_STATUS_UNIMPLEMENTED:
+		return T("", "việc này không hỏi ở đây");
+	case LT_STATUS_UNAVAILABLE:
+		return T("", "lúc này chưa trả lời được");
+	case LT_STATUS_INTERNAL:
+		return T("", "lỗi bên trong chương trình");
+	default:
+		return "";
+	}
+}
+
 enum ctl_exit
 ctl_status(const struct lt_status *st)
 {
-	const char *step = next_step(st);
+	const char *step = next_step(st), *what = what_happened(st);
+	const char *said = st->message[0] != '\0' ? st->message : lt_status_name(st->code);
+	const char *colon = what[0] != '\0' ? ": " : "";
 
 	if (st->field[0] != '\0')
-		ctl_complain("%s (%s '%s', %s %s)", st->message, T("field", "trường"), st->field,
-		    T("rule", "quy tắc"), st->rule);
+		ctl_complain("%s%s%s (%s '%s', %s %s)", what, colon, said, T("field", "trường"),
+		    st->field, T("rule", "quy tắc"), st->rule);
 	else
-		ctl_complain("%s", st->message[0] != '\0' ? st->message : lt_status_name(st->code));
+		ctl_complain("%s%s%s", what, colon, said);
 	if (step[0] != '\0')
 		ctl_complain("%s", step);
 	switch (st->code) {
