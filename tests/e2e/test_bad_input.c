@@ -1223,7 +1223,8 @@ peak_kib(void)
 
 	assert_non_null(f);
 	while (kib < 0 && fgets(line, sizeof(line), f) != NULL)
-		(void)sscanf(line, "VmHWM: %ld", &kib);
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			kib = strtol(line + 6, NULL, 10);
 	(void)fclose(f);
 	return kib;
 }
