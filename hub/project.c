@@ -18,7 +18,7 @@
 
 struct cursor {
 	uint64_t position;
-	struct lt_hash hash; /* of the change-set at that position */
+	struct lt_hash hash; /* running hash of the log at that position */
 	uint64_t catalogue_version;
 };
 
@@ -38,18 +38,11 @@ write_cursor(struct lt_hub *h, struct lt_kv_txn *txn, const struct cursor *c)
 static int
 entry_hash(struct lt_kv_txn *log, uint64_t position, struct lt_hash *out)
 {
-	struct lt_arena arena;
-	struct lt_changeset cs;
 	struct lt_entry e;
 	int rc = lt_feed_log_read(log, position, &e);
 
-	if (rc != LT_OK)
-		return rc;
-	lt_arena_init(&arena, LT_HUB_ARENA);
-	rc = lt_changeset_parse(e.changeset, &arena, &cs, NULL);
 	if (rc == LT_OK)
-		*out = cs.hash;
-	lt_arena_fini(&arena);
+		*out = e.running;
 	return rc;
 }
 
@@ -240,7 +233,7 @@ add_entry(struct batch *b, uint64_t position)
 		return rc == LT_E_INVALID ? LT_E_CORRUPT : rc;
 	}
 	b->cursor.position = position;
-	b->cursor.hash = cs.hash;
+	b->cursor.hash = e.running;
 	author = lt_feed_author(&cs.feed);
 	for (i = 0; rc == LT_OK && i < cs.nchange; i++)
 		rc = add_change(b, &cs, &j, i, lt_registry_is_hub(b->reg, &author));

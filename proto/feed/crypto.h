@@ -21,6 +21,7 @@
 #define LT_TAG_KNOCK "lt1.knock"
 #define LT_TAG_FINGERPRINT "lt1.fingerprint"
 #define LT_TAG_ROOT_WORDS "lt1.root-words"
+#define LT_TAG_LOG "lt1.log"
 #define LT_TAG_CATALOGUE "lt1.catalogue"
 
 /* H(tag, parts joined). Any thread. */

@@ -113,10 +113,23 @@ lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct
 	return rc == LT_OK ? head_read(v, head) : rc;
 }
 
-static int
-entry_put(
-    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t position)
+void
+lt_feed_log_running(const struct lt_hash *before, uint64_t position,
+    const struct lt_hash *changeset, struct lt_hash *out)
 {
+	uint8_t at[8];
+	struct lt_slice part[3] = { lt_slice(before->b, LT_HASH_LEN), lt_slice(at, sizeof(at)),
+		lt_slice(changeset->b, LT_HASH_LEN) };
+
+	lt_store_u64(at, position);
+	lt_h(LT_TAG_LOG, part, 3, out);
+}
+
+static int
+entry_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
+    uint64_t position, const struct lt_hash *before)
+{
+	struct lt_hash running;
 	struct lt_buf value = { 0 };
 	uint8_t key[8];
 	int rc;
@@ -124,6 +137,8 @@ entry_put(
 	lt_store_u64(key, position);
 	lt_buf_u8(&value, 0);
 	lt_buf_u64(&value, arrival_ms);
+	lt_feed_log_running(before, position, &cs->hash, &running);
+	lt_buf_put(&value, running.b, LT_HASH_LEN);
 	lt_buf_framed8(&value, lt_slice_str(cs->unit.s));
 	rc = lt_changeset_strip(cs, &value);
 	if (rc == LT_OK)
@@ -151,12 +166,18 @@ int
 lt_feed_log_append(
     struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position)
 {
+	struct lt_hash before = { { 0 } };
 	struct lt_head head;
+	struct lt_entry e;
 	uint64_t last;
 	int rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
 
 	if (rc == LT_OK)
 		rc = lt_feed_log_last(txn, &last);
+	if (rc == LT_OK && last != 0) {
+		rc = lt_feed_log_read(txn, last, &e);
+		before = e.running;
+	}
 	if (rc != LT_OK)
 		return rc;
 	assert(cs->seq == head.seq + 1);
@@ -165,7 +186,7 @@ lt_feed_log_append(
 	head.stamp = cs->stamp;
 	head.key_no = cs->key_no;
 	head.last_position = last + 1;
-	rc = entry_put(txn, cs, arrival_ms, last + 1);
+	rc = entry_put(txn, cs, arrival_ms, last + 1, &before);
 	if (rc == LT_OK)
 		rc = seq_put(txn, cs, last + 1);
 	if (rc == LT_OK)
@@ -203,7 +224,7 @@ int
 lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out)
 {
 	struct lt_reader r;
-	struct lt_slice v, unit;
+	struct lt_slice v, unit, running;
 	uint8_t key[8], flags;
 	int rc;
 
@@ -215,9 +236,11 @@ lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out)
 	flags = lt_read_u8(&r);
 	out->position = position;
 	out->arrival_ms = lt_read_u64(&r);
+	running = lt_read_bytes(&r, LT_HASH_LEN);
 	unit = lt_read_framed8(&r);
 	if (r.err != LT_OK || flags != 0 || lt_unit_set(&out->unit, unit) != LT_OK)
 		return LT_E_CORRUPT;
+	memcpy(out->running.b, running.data, LT_HASH_LEN);
 	out->changeset = lt_read_bytes(&r, lt_reader_left(&r));
 	return LT_OK;
 }

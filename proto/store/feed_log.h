@@ -27,6 +27,7 @@ struct lt_head {
 struct lt_entry {
 	uint64_t position;
 	uint64_t arrival_ms; /* wall clock of this machine when it came */
+	struct lt_hash running; /* over every entry up to this one: names a state of the log */
 	struct lt_unit unit;
 	struct lt_slice changeset; /* ChangeSet without openings */
 };
@@ -52,6 +53,10 @@ int lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit,
 int lt_feed_log_append(
     struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position);
 
+/* H("lt1.log", before || position || hash of the change-set): the running hash of a position from that of the one
+ * before (zeros before the first). FORMAT.md 9.3. */
+void lt_feed_log_running(const struct lt_hash *before, uint64_t position,
+    const struct lt_hash *changeset, struct lt_hash *out);
 /* Last position, 0 for an empty log. */
 int lt_feed_log_last(struct lt_kv_txn *txn, uint64_t *position);
 int lt_feed_log_read(struct lt_kv_txn *txn, uint64_t position, struct lt_entry *out);

@@ -108,6 +108,30 @@ stop_feeds(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	return *(int *)ctx;
 }
 
+/* FORMAT.md 1.2, table row lt1.log; the values are those of Python's hashlib. */
+static void
+running_hash(void **state)
+{
+	static const char *const expected[2] = {
+		"1e82e87ab079139ecb53bdec1703b3b4ec38d7fd5043c4c96936b2ea18d90eda",
+		"b6aa00de25f3262b2cf3e5c3bbad2b16ac25f8f65ef6c92cf5717833cf7815c9",
+	};
+	struct lt_hash h = { { 0 } }, r = { { 0 } };
+	char hex[2 * LT_HASH_LEN + 1];
+	uint64_t i;
+
+	(void)state;
+	for (i = 0; i < LT_HASH_LEN; i++)
+		h.b[i] = (uint8_t)i;
+	for (i = 0; i < 2; i++) {
+		struct lt_hash before = r;
+
+		lt_feed_log_running(&before, i + 1, &h, &r);
+		lt_hex(hex, r.b, LT_HASH_LEN);
+		assert_string_equal(hex, expected[i]);
+	}
+}
+
 /* Two feeds of one unit and one of another: positions run over all, heads and chains are each feed's own. */
 static void
 append_and_read(void **state)
@@ -141,6 +165,17 @@ append_and_read(void **state)
 		assert_int_equal(pos, i + 1);
 	}
 	ok(lt_kv_commit(txn));
+	/* Each entry's running hash follows from the one before. */
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	memset(&h, 0, sizeof(h));
+	for (i = 0; i < 5; i++) {
+		struct lt_hash before = h;
+
+		lt_feed_log_running(&before, i + 1, &hash[i], &h);
+		ok(lt_feed_log_read(txn, i + 1, &e));
+		assert_memory_equal(e.running.b, h.b, LT_HASH_LEN);
+	}
+	lt_kv_abort(txn);
 	ok(lt_kv_begin_read(f->env.kv, &txn));
 	ok(lt_feed_log_last(txn, &pos));
 	assert_int_equal(pos, 5);
@@ -691,6 +726,7 @@ main(void)
 		BOTH(held_dots),
 		BOTH(fault_sweep),
 		BOTH(bit_flips),
+		cmocka_unit_test(running_hash),
 		cmocka_unit_test(record_keys),
 	};
 
