@@ -318,7 +318,7 @@ verify_one(struct walk *w, const struct lt_unit *unit, const struct lt_feed_id *
 {
 	struct lt_err err = { "" };
 	struct lt_arena arena;
-	struct lt_changeset cs;
+	struct lt_changeset cs = { 0 };
 	struct lt_entry e;
 	struct lt_buf b;
 	uint64_t position;
