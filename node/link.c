@@ -766,16 +766,18 @@ on_closed(void *ctx, int rc, const char *why)
 static void
 on_dialed(void *ctx, struct lt_conn *conn, int rc, const char *why)
 {
+	struct lt_sync_event ev = { .kind = LT_SYNC_EV_DIALED, .ok = rc == LT_OK };
 	struct lt_link *l = ctx;
 
 	if (rc != LT_OK)
 		say_error(l, "cannot reach the hub", why);
 	pthread_mutex_lock(&l->mx);
 	l->dialed = conn;
+	post_locked(l, &ev, NULL);
+	/* Once no call is left, a link that stops is freed: nothing of it is touched after this. */
 	l->calls--;
 	pthread_cond_broadcast(&l->cond);
 	pthread_mutex_unlock(&l->mx);
-	post_kind(l, LT_SYNC_EV_DIALED, rc == LT_OK);
 }
 
 static void
