@@ -53,11 +53,17 @@ read_config(struct daemon *d, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	lt_log_level_name(lt_conf_str(d->conf, "log", "level"));
+	if (strlen(lt_conf_str(d->conf, "hub", "addresses")) >= sizeof(d->address_text))
+		return lt_err_set(err, LT_E_TOOBIG, "'addresses' in the configuration is too long");
 	(void)snprintf(d->address_text, sizeof(d->address_text), "%s",
 	    lt_conf_str(d->conf, "hub", "addresses"));
-	for (word = strtok_r(d->address_text, " ", &save);
-	     word != NULL && d->service.naddress < ADDRESSES_MAX; word = strtok_r(NULL, " ", &save))
+	for (word = strtok_r(d->address_text, " ", &save); word != NULL;
+	     word = strtok_r(NULL, " ", &save)) {
+		if (d->service.naddress == ADDRESSES_MAX)
+			return lt_err_set(err, LT_E_TOOBIG,
+			    "'addresses' in the configuration names more than %d", ADDRESSES_MAX);
 		d->address[d->service.naddress++] = word;
+	}
 	d->service.addresses = d->address;
 	return LT_OK;
 }
