@@ -1,4 +1,4 @@
-/* proto/rpc/conn_impl.h - one connection: the stream, the line on it and the calls in it; what server.c and client.c
+/* proto/rpc/conn_impl.h - one connection: the stream, the line on it and the calls in it; what server_impl.h and client.c
  * have in common.
  *
  * Threads. conn->mx guards everything below it. nng's callbacks and the timer take it for as long as moving, opening

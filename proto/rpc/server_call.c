@@ -1,0 +1,370 @@
+/* The life of a call on the server: made of a request, dispatched on a worker, ended by its handler, its caller or
+ * its deadline. */
+#include "proto/rpc/server_impl.h"
+#include "proto/rpc/status_impl.h"
+
+#include "lienthong/v1/rpc.pb-c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Call structs of one connection: cancelled ones live until their handler has noticed. */
+#define CALLS_ALIVE_MAX (2 * LT_MUX_CALLS_MAX)
+/* A request must be there in whole by then, also where the method has no deadline. */
+#define REQUEST_MS (5 * 60 * 1000)
+#define RETRY_DELAY_MS 1000
+
+void
+lt_call_unref(struct lt_call *call)
+{
+	struct lt_conn *c = call->conn;
+	struct lt_server *s = call->server;
+
+	if (atomic_fetch_sub(&call->refs, 1) != 1)
+		return;
+	lt_arena_fini(&call->arena);
+	lt_buf_fini(&call->body);
+	if (call->stream != NULL)
+		atomic_fetch_sub(&s->nstreams, 1);
+	free(call);
+	atomic_fetch_sub(&c->sv.ncalls, 1);
+	atomic_fetch_sub(&s->ncalls, 1);
+	if (s->stopping) {
+		pthread_mutex_lock(&s->mx);
+		pthread_cond_broadcast(&s->cv);
+		pthread_mutex_unlock(&s->mx);
+	}
+	lt_conn_unref(c);
+}
+
+static void
+call_release(void *arg)
+{
+	lt_call_unref(arg);
+}
+
+void
+lt_call_push(struct lt_call *call)
+{
+	atomic_fetch_add(&call->refs, 1);
+	lt_pool_push(call->conn->pool, &call->task);
+}
+
+void
+lt_call_over(struct lt_call *call)
+{
+	if (call->mc == NULL)
+		return;
+	call->mc = NULL;
+	if (call->stream != NULL)
+		lt_call_push(call); /* to run `closed` */
+	lt_call_unref(call);
+}
+
+void
+lt_call_end(struct lt_call *call, const struct lt_status *status, bool drop)
+{
+	struct lt_buf bytes = { 0 };
+
+	if (call->mc == NULL)
+		return;
+	if (lt_status_pack(status, &bytes) != LT_OK)
+		lt_buf_clear(&bytes); /* an empty Status is OK; never say that for a failure */
+	if (bytes.len == 0 && status->code != LT_STATUS_OK)
+		lt_conn_die(call->conn, LT_E_NOMEM, "out of memory");
+	else
+		lt_mux_end(&call->conn->mux, call->mc, lt_buf_slice(&bytes), drop);
+	lt_buf_fini(&bytes);
+	lt_call_over(call);
+}
+
+static void
+refuse(struct lt_conn *c, struct lt_mux_call *mc, uint32_t id, const struct lt_status *status)
+{
+	struct lt_buf bytes = { 0 };
+
+	if (lt_status_pack(status, &bytes) != LT_OK || bytes.len == 0)
+		lt_conn_die(c, LT_E_NOMEM, "out of memory");
+	else if (mc != NULL)
+		lt_mux_end(&c->mux, mc, lt_buf_slice(&bytes), true);
+	else
+		lt_mux_refuse(&c->mux, id, lt_buf_slice(&bytes));
+	lt_buf_fini(&bytes);
+}
+
+void
+lt_call_set_exhausted(struct lt_status *st, const char *what)
+{
+	lt_status_set(st, LT_STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "%s", what);
+	st->retry_delay_ms = RETRY_DELAY_MS;
+}
+
+/* ---- on a worker ---- */
+
+static void
+dispatch(struct lt_call *call)
+{
+	const struct lt_server *s = call->server;
+	struct lt_conn *c = call->conn;
+	struct lt_buf body;
+	const ProtobufCMethodDescriptor *md = &call->service->descriptor->methods[call->index];
+	ProtobufCMessage *req = NULL;
+	struct lt_status st = { 0 };
+	struct lt_err err = { "" };
+	int rc;
+
+	if (lt_call_left_ms(call) <= 0) {
+		lt_call_failf(call, LT_STATUS_DEADLINE_EXCEEDED, "DEADLINE",
+		    "the deadline passed before the call began");
+		return;
+	}
+	if (s->o.authorize != NULL)
+		s->o.authorize(s->o.ctx, &c->peer, call->method, &st);
+	if (st.code != LT_STATUS_OK) {
+		lt_call_fail(call, &st);
+		return;
+	}
+	pthread_mutex_lock(&c->mx);
+	body = call->body;
+	memset(&call->body, 0, sizeof(call->body));
+	pthread_mutex_unlock(&c->mx);
+	lt_arena_init(&call->arena, lt_arena_cap_for(body.len));
+	rc = lt_wire_unpack(
+	    md->input, lt_buf_slice(&body), LT_MESSAGE_MAX, &call->arena, &req, &err);
+	lt_buf_fini(&body);
+	pthread_mutex_lock(&c->mx);
+	if (call->mc != NULL)
+		lt_mux_consumed(&c->mux, call->mc, call->body_len);
+	pthread_mutex_unlock(&c->mx);
+	if (rc != LT_OK) {
+		lt_call_failf(call, LT_STATUS_INVALID_ARGUMENT, "MALFORMED",
+		    "malformed request: %s", err.text);
+		return;
+	}
+	call->service->invoke(call->service, call->index, req, lt_call_reply, call);
+}
+
+static void
+call_task(void *arg)
+{
+	struct lt_call *call = arg;
+	struct lt_conn *c = call->conn;
+
+	pthread_mutex_lock(&c->mx);
+	if (!call->dispatched && call->have_body && call->mc != NULL) {
+		call->dispatched = true;
+		atomic_fetch_add(&call->refs, 1); /* the handler's, until its end */
+		pthread_mutex_unlock(&c->mx);
+		dispatch(call);
+		pthread_mutex_lock(&c->mx);
+	}
+	/* The task's reference, which the analyser does not count, holds the call. */
+	if (call->stream != NULL) /* NOLINT(clang-analyzer-unix.Malloc) */
+		lt_call_stream_run(call);
+	pthread_mutex_unlock(&c->mx);
+}
+
+/* ---- what arrives ---- */
+
+static int64_t
+deadline_of(const struct lt_method *m, uint32_t timeout_ms, int64_t now)
+{
+	uint32_t ms = timeout_ms != 0 ? timeout_ms : m->deadline_ms;
+
+	if (m->deadline_max_ms != 0 && (ms == 0 || ms > m->deadline_max_ms))
+		ms = m->deadline_max_ms;
+	return ms == 0 ? INT64_MAX : now + (int64_t)ms;
+}
+
+/* Find the method of a request and make the call. Fills status and returns NULL to refuse. */
+static struct lt_call *
+call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
+{
+	struct lt_server *s = c->sv.server;
+	const struct lt_method *m = lt_server_method(s, head->method);
+	unsigned index = 0;
+	ProtobufCService *service = m == NULL ? NULL : lt_server_service(s, head->method, &index);
+	struct lt_call *call = NULL;
+
+	if (service == NULL) {
+		lt_status_set(st, LT_STATUS_UNIMPLEMENTED, "NO_SUCH_METHOD",
+		    "there is no method \"%.100s\" here", head->method);
+		return NULL;
+	}
+	if (s->stopping) {
+		lt_status_set(st, LT_STATUS_UNAVAILABLE, "STOPPING", "the server is stopping");
+		return NULL;
+	}
+	if (atomic_fetch_add(&s->ncalls, 1) < s->o.calls_max && c->sv.ncalls < CALLS_ALIVE_MAX)
+		call = calloc(1, sizeof(*call));
+	if (call == NULL) {
+		atomic_fetch_sub(&s->ncalls, 1);
+		lt_call_set_exhausted(st, "too many calls are running");
+		return NULL;
+	}
+	call->refs = 1;
+	lt_conn_ref(c);
+	call->conn = c;
+	call->server = s;
+	c->sv.ncalls++;
+	call->method = m;
+	call->service = service;
+	call->index = index;
+	call->task.fn = call_task;
+	call->task.release = call_release;
+	call->task.arg = call;
+	(void)snprintf(call->request_id, sizeof(call->request_id), "%.64s", head->request_id);
+	call->arrived_ms = lt_conn_now(c);
+	call->deadline_ms = deadline_of(m, head->timeout_ms, call->arrived_ms);
+	return call;
+}
+
+static void
+on_request(struct lt_conn *c, struct lt_mux_event *ev)
+{
+	struct lt_arena arena;
+	ProtobufCMessage *head = NULL;
+	struct lt_call *call = NULL;
+	struct lt_status st;
+	int64_t due;
+
+	c->sv.server->n_calls++;
+	lt_arena_init(&arena, lt_arena_cap_for(ev->bytes.len));
+	if (lt_wire_unpack(&ltpb__request_head__descriptor, ev->bytes, LT_FRAME_PAYLOAD_MAX, &arena,
+		&head, NULL) != LT_OK)
+		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "MALFORMED",
+		    "the head of the request is malformed");
+	else
+		call = call_new(c, (const Ltpb__RequestHead *)head, &st);
+	lt_arena_fini(&arena);
+	if (call == NULL) {
+		if (st.code == LT_STATUS_RESOURCE_EXHAUSTED)
+			c->sv.server->n_refused++;
+		refuse(c, ev->call, ev->id, &st);
+		return;
+	}
+	call->mc = ev->call;
+	ev->call->user = call;
+	due = call->arrived_ms + REQUEST_MS;
+	lt_conn_due(c, call->deadline_ms < due ? call->deadline_ms : due);
+}
+
+static void
+on_message(struct lt_conn *c, struct lt_mux_event *ev)
+{
+	struct lt_call *call = ev->call->user;
+	struct lt_status st;
+
+	if (call->have_body) {
+		lt_buf_fini(&ev->message);
+		lt_status_set(
+		    &st, LT_STATUS_INVALID_ARGUMENT, "MALFORMED", "more than one request message");
+		lt_call_end(call, &st, true);
+		return;
+	}
+	(void)c;
+	call->body = ev->message;
+	call->body_len = ev->message.len;
+	call->have_body = true;
+	lt_call_push(call);
+}
+
+static void
+on_bad(struct lt_mux_event *ev)
+{
+	struct lt_call *call = ev->call->user;
+	struct lt_status st;
+
+	switch (ev->type == LT_MUX_EMPTY ? LT_OK : ev->rc) {
+	case LT_OK:
+		if (call->have_body)
+			return; /* "no more" behind the one message there is */
+		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "MALFORMED", "no request message");
+		break;
+	case LT_E_TOOBIG:
+		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "TOO_LARGE",
+		    "the request is larger than a message may be");
+		break;
+	case LT_E_UNSUPPORTED:
+		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "COMPRESSED",
+		    "compressed messages are not taken here");
+		break;
+	default:
+		lt_call_set_exhausted(
+		    &st, "too many requests are being received on this connection");
+		break;
+	}
+	lt_call_end(call, &st, true);
+}
+
+void
+lt_server_on_event(struct lt_conn *c, struct lt_mux_event *ev)
+{
+	struct lt_status st;
+
+	switch (ev->type) {
+	case LT_MUX_REQUEST:
+		on_request(c, ev);
+		break;
+	case LT_MUX_REFUSED:
+		c->sv.server->n_refused++;
+		lt_call_set_exhausted(&st, "too many calls are open on this connection");
+		refuse(c, NULL, ev->id, &st);
+		break;
+	case LT_MUX_MESSAGE:
+		on_message(c, ev);
+		break;
+	case LT_MUX_EMPTY:
+	case LT_MUX_BAD:
+		on_bad(ev);
+		break;
+	case LT_MUX_WRITABLE:
+		c->ops->writable(c, ev->call);
+		break;
+	case LT_MUX_CANCEL:
+		lt_call_over(ev->user);
+		break;
+	case LT_MUX_NONE:
+	case LT_MUX_END:
+	case LT_MUX_PONG:
+	case LT_MUX_GOAWAY:
+		break;
+	}
+}
+
+void
+lt_server_on_writable(struct lt_conn *c, struct lt_mux_call *mc)
+{
+	struct lt_call *call = mc->user;
+
+	(void)c;
+	call->ready_due = true;
+	lt_call_push(call);
+}
+
+int64_t
+lt_server_on_tick(struct lt_conn *c, int64_t now)
+{
+	struct lt_mux_call *mc;
+	int64_t next = INT64_MAX, due;
+
+	for (mc = lt_mux_next(&c->mux, NULL); mc != NULL; mc = lt_mux_next(&c->mux, mc)) {
+		struct lt_call *call = mc->user;
+		struct lt_status st;
+
+		due = call->deadline_ms;
+		if (!call->have_body && call->arrived_ms + REQUEST_MS < due)
+			due = call->arrived_ms + REQUEST_MS;
+		if (due <= now) {
+			lt_status_set(&st, LT_STATUS_DEADLINE_EXCEEDED, "DEADLINE",
+			    "the deadline of the call has passed");
+			lt_call_end(call, &st, true);
+			if (c->dead)
+				break;
+		} else if (due < next) {
+			next = due;
+		}
+	}
+	return next;
+}

@@ -1,0 +1,125 @@
+/* proto/rpc/server_impl.h - what the server's files share. For server*.c only.
+ *
+ *   server.c         the server as a whole: services, counts, stop
+ *   server_listen.c  listeners, and the limits on what they accept
+ *   server_conn.c    the life of a connection: let in, open, gone
+ *   server_call.c    the life of a call: made of a request, dispatched, ended
+ *   server_reply.c   what a handler does with its call: answer, fail, stream
+ *
+ * Lock order: a connection's before the server's. A call is guarded by its connection's.
+ */
+#ifndef LT_RPC_SERVER_IMPL_H
+#define LT_RPC_SERVER_IMPL_H
+
+#include "proto/base/wire.h"
+#include "proto/rpc/conn_impl.h"
+
+#define LT_SERVER_SERVICES_MAX 32
+
+struct lt_listener;
+
+/* Connections of one address. */
+struct lt_server_address {
+	char text[64];
+	unsigned nconns;
+};
+
+struct lt_server {
+	_Atomic unsigned refs; /* one of its owner, one of each connection */
+	struct lt_server_options o; /* with the limits that stand for 0 filled in */
+	uint8_t federation[LT_FED_LEN];
+	ProtobufCService *services[LT_SERVER_SERVICES_MAX];
+	size_t nservices;
+	struct lt_listener *listeners; /* newest first */
+	bool listening;
+
+	_Atomic unsigned ncalls; /* call structs alive */
+	_Atomic unsigned nstreams; /* of these, streams that have begun */
+	_Atomic unsigned nopen;
+	_Atomic bool stopping;
+	_Atomic uint64_t n_accepted, n_over_limit, n_bad, n_not_admitted, n_late, n_cut, n_calls,
+	    n_refused;
+	_Atomic int64_t next_log_ms;
+	_Atomic unsigned logs_kept_back;
+
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t cv; /* a call or a connection is gone, while stopping */
+	struct lt_conn *conns;
+	unsigned nconns, nhandshakes;
+	struct lt_server_address *addresses; /* conns_max of them */
+};
+
+/* References: the connection's while mc is set, the handler's from dispatch to its end (a stream's to `closed`), and one of
+ * each task in the pool. */
+struct lt_call {
+	_Atomic unsigned refs;
+	struct lt_conn *conn; /* a reference */
+	struct lt_server *server;
+	struct lt_task task;
+	const struct lt_method *method;
+	ProtobufCService *service;
+	unsigned index;
+	char request_id[65];
+	int64_t arrived_ms, deadline_ms;
+	struct lt_arena arena;
+
+	/* Guarded by conn->mx. */
+	struct lt_mux_call *mc; /* NULL: over for the other side */
+	struct lt_buf body;
+	size_t body_len;
+	bool have_body;
+	bool dispatched;
+	bool finished; /* the handler has said its end */
+	bool ready_due;
+	bool stream_closed;
+	const struct lt_stream_ops *stream;
+	void *stream_ctx;
+};
+
+/* ---- server.c ---- */
+
+void lt_server_unref(struct lt_server *s);
+/* The row of the table; NULL if there is none. */
+const struct lt_method *lt_server_method(const struct lt_server *s, const char *name);
+/* "/service/method" among the services added; NULL if there is none. */
+ProtobufCService *lt_server_service(const struct lt_server *s, const char *name, unsigned *index);
+
+/* ---- server_listen.c ---- */
+
+/* Close and free all listeners. Not from a callback. */
+void lt_server_unlisten(struct lt_server *s);
+/* The handshake is over: give back its place. Takes the server's lock. */
+void lt_server_handshake_done(struct lt_conn *c);
+/* The connection is gone: give back all its places. Takes the server's lock. */
+void lt_server_places_done(struct lt_conn *c);
+
+/* ---- server_conn.c ---- */
+
+extern const struct lt_conn_ops lt_server_conn_ops;
+
+/* ---- server_call.c ---- */
+
+/* As in struct lt_conn_ops; under the connection's lock. */
+void lt_server_on_event(struct lt_conn *c, struct lt_mux_event *ev);
+void lt_server_on_writable(struct lt_conn *c, struct lt_mux_call *mc);
+int64_t lt_server_on_tick(struct lt_conn *c, int64_t now);
+
+void lt_call_unref(struct lt_call *call);
+/* Have its task run on a worker. Under conn->mx. */
+void lt_call_push(struct lt_call *call);
+/* The other side hears no more of this call. Ends the connection's reference. Under conn->mx. */
+void lt_call_over(struct lt_call *call);
+/* End the mux call and, with it, the call; drop: what waits to be sent of it goes too. Does nothing if it is over
+ * already. Under conn->mx. */
+void lt_call_end(struct lt_call *call, const struct lt_status *status, bool drop);
+/* RESOURCE_EXHAUSTED, with the time after which it is worth trying again. */
+void lt_call_set_exhausted(struct lt_status *st, const char *what);
+
+/* ---- server_reply.c ---- */
+
+/* The closure of a handler: its answer, or NULL if it has none. */
+void lt_call_reply(const ProtobufCMessage *reply, void *closure_data);
+/* Run `ready` or `closed`, whichever is due. Worker; under conn->mx, which it lets go meanwhile. */
+void lt_call_stream_run(struct lt_call *call);
+
+#endif

@@ -1,0 +1,208 @@
+/* What a handler does with its call: answer, fail, stream. */
+#include "proto/rpc/server_impl.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct lt_call *
+lt_call_of(void *closure_data)
+{
+	return closure_data;
+}
+
+const struct lt_peer *
+lt_call_peer(const struct lt_call *c)
+{
+	return &c->conn->peer;
+}
+
+const char *
+lt_call_request_id(const struct lt_call *c)
+{
+	return c->request_id;
+}
+
+int64_t
+lt_call_left_ms(const struct lt_call *c)
+{
+	return c->deadline_ms == INT64_MAX ? INT64_MAX : c->deadline_ms - lt_conn_now(c->conn);
+}
+
+bool
+lt_call_cancelled(const struct lt_call *c)
+{
+	bool over;
+
+	pthread_mutex_lock(&c->conn->mx);
+	over = c->mc == NULL && !c->finished;
+	pthread_mutex_unlock(&c->conn->mx);
+	return over;
+}
+
+/* ---- the one end ---- */
+
+/* The handler's one end. message NULL: status alone. Takes the handler's reference, or leaves it to `closed`. */
+static void
+call_finish(struct lt_call *call, struct lt_buf *message, const struct lt_status *status)
+{
+	struct lt_conn *c = call->conn;
+	struct lt_status full;
+	bool stream;
+
+	pthread_mutex_lock(&c->mx);
+	assert(!call->finished);
+	call->finished = true;
+	stream = call->stream != NULL;
+	if (call->mc != NULL && message != NULL &&
+	    c->mux.queued + message->len > LT_MUX_QUEUED_MAX) {
+		lt_call_set_exhausted(&full, "too many answers wait to be read on this connection");
+		status = &full;
+		message = NULL;
+	}
+	if (call->mc != NULL && message != NULL &&
+	    lt_mux_send(&c->mux, call->mc, message, true) != LT_OK)
+		lt_conn_die(c, LT_E_NOMEM, "out of memory");
+	/* The connection's reference ends in lt_call_end(); the handler's, which the analyser does not count, holds the call. */
+	lt_call_end(call, status, false);
+	lt_conn_kick(c);
+	if (stream)
+		lt_call_push(call); /* NOLINT(clang-analyzer-unix.Malloc) */
+	pthread_mutex_unlock(&c->mx);
+	if (!stream)
+		lt_call_unref(call); /* NOLINT(clang-analyzer-unix.Malloc) */
+}
+
+void
+lt_call_reply(const ProtobufCMessage *reply, void *closure_data)
+{
+	struct lt_call *call = closure_data;
+	struct lt_buf bytes = { 0 };
+	struct lt_status st;
+	int rc = reply == NULL ? LT_E_INVALID : lt_wire_pack(reply, LT_MESSAGE_MAX, &bytes);
+
+	if (rc == LT_OK) {
+		memset(&st, 0, sizeof(st));
+		call_finish(call, &bytes, &st);
+	} else if (rc == LT_E_TOOBIG) {
+		lt_call_failf(call, LT_STATUS_RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE",
+		    "the answer is larger than a message may be");
+	} else {
+		lt_call_failf(call, LT_STATUS_INTERNAL, "NO_ANSWER",
+		    "the answer could not be made: %s", lt_strerror(rc));
+	}
+	lt_buf_fini(&bytes);
+}
+
+void
+lt_call_fail(struct lt_call *c, const struct lt_status *status)
+{
+	struct lt_status st;
+
+	if (status->code == LT_STATUS_OK) {
+		/* A unary call without an answer is never OK. */
+		lt_status_set(
+		    &st, LT_STATUS_INTERNAL, "NO_ANSWER", "the method failed without saying why");
+		status = &st;
+	}
+	call_finish(c, NULL, status);
+}
+
+void
+lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, const char *fmt, ...)
+{
+	struct lt_status st;
+	char text[sizeof(st.message)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	lt_status_set(&st, code, reason, "%s", text);
+	lt_call_fail(c, &st);
+}
+
+/* ---- streams ---- */
+
+void
+lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx)
+{
+	pthread_mutex_lock(&c->conn->mx);
+	assert(c->stream == NULL && !c->finished && c->method->server_streaming);
+	c->stream = ops;
+	c->stream_ctx = ctx;
+	c->ready_due = true;
+	atomic_fetch_add(&c->server->nstreams, 1);
+	lt_call_push(c);
+	pthread_mutex_unlock(&c->conn->mx);
+}
+
+int
+lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
+{
+	struct lt_conn *conn = c->conn;
+	struct lt_buf bytes = { 0 };
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&conn->mx);
+	if (c->mc == NULL || c->finished)
+		rc = LT_E_CLOSED;
+	else if (!lt_mux_writable(&conn->mux, c->mc))
+		rc = LT_E_BUSY;
+	pthread_mutex_unlock(&conn->mx);
+	if (rc == LT_OK)
+		rc = lt_wire_pack(item, LT_MESSAGE_MAX, &bytes);
+	if (rc == LT_OK) {
+		pthread_mutex_lock(&conn->mx);
+		if (c->mc == NULL || c->finished)
+			rc = LT_E_CLOSED;
+		else
+			rc = lt_mux_send(&conn->mux, c->mc, &bytes, false);
+		lt_conn_kick(conn);
+		pthread_mutex_unlock(&conn->mx);
+	}
+	lt_buf_fini(&bytes);
+	return rc;
+}
+
+void
+lt_call_stream_end(struct lt_call *c, const struct lt_status *status)
+{
+	assert(c->stream != NULL);
+	call_finish(c, NULL, status);
+}
+
+void
+lt_call_kick(struct lt_call *c)
+{
+	pthread_mutex_lock(&c->conn->mx);
+	c->ready_due = true;
+	lt_call_push(c);
+	pthread_mutex_unlock(&c->conn->mx);
+}
+
+void
+lt_call_stream_run(struct lt_call *call)
+{
+	struct lt_conn *c = call->conn;
+
+	for (;;) {
+		if (call->stream_closed)
+			return;
+		if (call->mc == NULL) {
+			call->stream_closed = true;
+			pthread_mutex_unlock(&c->mx);
+			call->stream->closed(call->stream_ctx);
+			pthread_mutex_lock(&c->mx);
+			lt_call_unref(call); /* the handler's; the task has its own */
+			return;
+		}
+		if (!call->ready_due)
+			return;
+		call->ready_due = false;
+		pthread_mutex_unlock(&c->mx);
+		call->stream->ready(call, call->stream_ctx);
+		pthread_mutex_lock(&c->mx);
+	}
+}
