@@ -15,13 +15,6 @@
 #define VISIBLE_MS 30000
 
 static void
-system_random(void *ctx, void *buf, size_t len)
-{
-	(void)ctx;
-	randombytes_buf(buf, len);
-}
-
-static void
 store_failed(void *ctx, int rc)
 {
 	(void)ctx;
@@ -76,8 +69,7 @@ lt_hub_reload(struct lt_hub *h, struct lt_err *err)
 	if (rc == LT_OK) {
 		rc = lt_catalogue_newest(txn, &version);
 		if (rc == LT_OK)
-			rc = version == 0 ? lt_catalogue_builtin(&cat)
-					  : lt_catalogue_load(txn, version, &cat, err);
+			rc = lt_catalogue_load(txn, version, &cat, err);
 	}
 	lt_kv_abort(txn);
 	if (rc != LT_OK) {
@@ -134,21 +126,12 @@ static int
 open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name,
     struct lt_kv *given, struct lt_kv **out, bool *own, struct lt_err *err)
 {
-	struct lt_kv_options ko = { .kind = kind,
-		.federation = h->identity->federation.b,
-		.tables = lt_table_names,
-		.map_bytes = o->map_bytes };
-	char path[4096];
-
 	if (given != NULL) {
 		*out = given;
 		return LT_OK;
 	}
-	if (snprintf(path, sizeof(path), "%s/%s", o->dir, name) >= (int)sizeof(path))
-		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
-	ko.path = path;
 	*own = true;
-	return lt_kv_open_lmdb(&ko, out, err);
+	return lt_tables_open(o->dir, name, kind, &h->identity->federation, o->map_bytes, out, err);
 }
 
 static void
@@ -156,25 +139,11 @@ set_author(struct lt_hub *h, const struct lt_hub_options *o)
 {
 	const struct lt_identity *id = o->identity;
 
-	h->author.federation = id->federation;
-	h->author.id = id->principal;
-	h->author.key_no = id->key_no;
-	h->author.key = &id->sign;
+	lt_author_init(&h->author, id, o->clock);
 	h->author.by_hub = true;
 	h->author.province = id->unit;
-	h->author.clock = o->clock;
-	h->author.random = system_random;
-	h->self.id = id->principal;
-	h->self.role = LTPB__ROLE__ROLE_HUB;
-	h->self.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
-	h->self.org = "";
-	h->self.label = "hub";
-	h->self.nkey = 1;
-	h->self.key = &h->self_key;
-	h->self_key.no = id->key_no;
-	h->self_key.active = true;
-	memcpy(h->self_key.sign_key, id->sign.pk, 32);
-	memcpy(h->self_key.line_key, id->line_pk, 32);
+	lt_principal_of_hub(
+	    &h->self, &h->self_key, id->principal.b, id->key_no, id->sign.pk, id->line_pk);
 }
 
 int

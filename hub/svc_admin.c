@@ -57,21 +57,6 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 
 /* ---- nodes ---- */
 
-static char *
-unit_name(struct lt_asking *a, struct lt_kv_txn *derived, const char *unit)
-{
-	Ltpb__Record *rec;
-	size_t i;
-
-	if (unit[0] != '\0' && lt_record_get(derived, "_unit", "_", unit, &a->arena, &rec) == LT_OK)
-		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 &&
-			    rec->field[i]->value != NULL &&
-			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
-				return rec->field[i]->value->text;
-	return (char *)"";
-}
-
 static int
 node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_principal *p,
     Ltpb__NodeStatus **out)
@@ -86,7 +71,7 @@ node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_prin
 	n->principal.data = (uint8_t *)p->id.b;
 	n->principal.len = LT_ID_LEN;
 	n->unit = (char *)p->unit.s;
-	n->unit_name = unit_name(a, derived, p->unit.s);
+	n->unit_name = (char *)lt_record_unit_name(derived, p->unit.s, &a->arena);
 	n->label = (char *)p->label;
 	n->state = p->state;
 	n->role = p->role;

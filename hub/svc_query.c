@@ -215,22 +215,6 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	end(&x);
 }
 
-/* The unit's name, from `_unit`. */
-static char *
-unit_name(struct asking_query *x, const char *unit)
-{
-	Ltpb__Record *rec;
-	size_t i;
-
-	if (lt_record_get(x->derived, "_unit", "_", unit, &x->a.arena, &rec) == LT_OK)
-		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 &&
-			    rec->field[i]->value != NULL &&
-			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
-				return rec->field[i]->value->text;
-	return (char *)"";
-}
-
 static int
 unit_answers(struct asking_query *x, const char *const *units, size_t n, Ltpb__FreshnessReply *r)
 {
@@ -246,7 +230,7 @@ unit_answers(struct asking_query *x, const char *const *units, size_t n, Ltpb__F
 			return LT_E_NOMEM;
 		ltpb__unit_freshness__init(u);
 		u->unit = (char *)units[i];
-		u->name = unit_name(x, units[i]);
+		u->name = (char *)lt_record_unit_name(x->derived, units[i], &x->a.arena);
 		lt_fresh_unit(x->a.s->fresh, units[i], u);
 		r->unit[r->n_unit++] = u;
 	}

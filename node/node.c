@@ -16,13 +16,6 @@
 #define HUB_TIME_KEEP_MS 600000
 #define PARSE_ARENA LT_NODE_ARENA
 
-static void
-system_random(void *ctx, void *buf, size_t len)
-{
-	(void)ctx;
-	randombytes_buf(buf, len);
-}
-
 /* A commit that failed for another reason than a full disk: what is on disk is unknown until it is read
  * again. Never retried on the same descriptor; the supervisor starts us anew. */
 static void
@@ -67,18 +60,8 @@ load_hub(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
 	    cert, n->identity->root_key, &n->identity->federation, &arena, &body, err);
 	if (rc == LT_OK) {
 		pthread_mutex_lock(&n->mx);
-		memset(&n->hub, 0, sizeof(n->hub));
-		memcpy(n->hub.id.b, body->principal.data, LT_ID_LEN);
-		n->hub.role = LTPB__ROLE__ROLE_HUB;
-		n->hub.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
-		n->hub.org = "";
-		n->hub.label = "hub";
-		n->hub.nkey = 1;
-		n->hub.key = &n->hub_key;
-		n->hub_key.no = body->key_no;
-		n->hub_key.active = true;
-		memcpy(n->hub_key.sign_key, body->sign_key.data, 32);
-		memcpy(n->hub_key.line_key, body->line_key.data, 32);
+		lt_principal_of_hub(&n->hub, &n->hub_key, body->principal.data, body->key_no,
+		    body->sign_key.data, body->line_key.data);
 		n->hub_known = true;
 		pthread_mutex_unlock(&n->mx);
 	}
@@ -123,8 +106,7 @@ reload(struct lt_node *n, struct lt_err *err)
 	if (rc == LT_OK) {
 		rc = lt_catalogue_newest(txn, &version);
 		if (rc == LT_OK)
-			rc = version == 0 ? lt_catalogue_builtin(&cat)
-					  : lt_catalogue_load(txn, version, &cat, err);
+			rc = lt_catalogue_load(txn, version, &cat, err);
 	}
 	lt_kv_abort(txn);
 	if (rc != LT_OK) {
@@ -188,19 +170,15 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 {
 	struct lt_arena arena;
 	struct lt_kv_txn *txn;
-	Ltpb__Record *rec;
-	size_t i;
+	const char *name;
 
 	(void)snprintf(out, cap, "%s", n->identity->unit.s);
 	if (lt_kv_begin_read(n->kv, &txn) != LT_OK)
 		return;
 	lt_arena_init(&arena, PARSE_ARENA);
-	if (lt_record_get(txn, "_unit", "_", n->identity->unit.s, &arena, &rec) == LT_OK)
-		for (i = 0; i < rec->n_field; i++)
-			if (strcmp(rec->field[i]->name, "name") == 0 &&
-			    rec->field[i]->value != NULL &&
-			    rec->field[i]->value->v_case == LTPB__VALUE__V_TEXT)
-				(void)snprintf(out, cap, "%s", rec->field[i]->value->text);
+	name = lt_record_unit_name(txn, n->identity->unit.s, &arena);
+	if (name[0] != '\0')
+		(void)snprintf(out, cap, "%s", name);
 	lt_arena_fini(&arena);
 	lt_kv_abort(txn);
 }
@@ -210,21 +188,13 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 static int
 open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
 {
-	struct lt_kv_options ko = { .kind = LT_KV_NODE,
-		.federation = n->identity->federation.b,
-		.tables = lt_table_names,
-		.map_bytes = o->map_bytes };
-	char path[4096];
-
 	if (o->kv != NULL) {
 		n->kv = o->kv;
 		return LT_OK;
 	}
-	if (snprintf(path, sizeof(path), "%s/store", o->dir) >= (int)sizeof(path))
-		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
-	ko.path = path;
 	n->own_kv = true;
-	return lt_kv_open_lmdb(&ko, &n->kv, err);
+	return lt_tables_open(
+	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
 }
 
 int
@@ -240,12 +210,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	n->clock = o->clock;
 	pthread_mutex_init(&n->mx, NULL);
 	pthread_mutex_init(&n->reload_mx, NULL);
-	n->author.federation = o->identity->federation;
-	n->author.id = o->identity->principal;
-	n->author.key_no = o->identity->key_no;
-	n->author.key = &o->identity->sign;
-	n->author.clock = o->clock;
-	n->author.random = system_random;
+	lt_author_init(&n->author, o->identity, o->clock);
 	rc = open_store(n, o, err);
 	if (rc == LT_OK)
 		rc = lt_node_reload(n, err);

@@ -11,6 +11,25 @@
 #define GROUP_CHANGES_MAX 256
 #define LANES 3
 
+static void
+system_random(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	randombytes_buf(buf, len);
+}
+
+void
+lt_author_init(struct lt_author *a, const struct lt_identity *id, const struct lt_clock *clock)
+{
+	memset(a, 0, sizeof(*a));
+	a->federation = id->federation;
+	a->id = id->principal;
+	a->key_no = id->key_no;
+	a->key = &id->sign;
+	a->clock = clock;
+	a->random = system_random;
+}
+
 /* Change-sets being gathered for one lane. */
 struct group {
 	size_t n;

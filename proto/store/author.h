@@ -10,6 +10,7 @@
 #define LT_STORE_AUTHOR_H
 
 #include "proto/base/clock.h"
+#include "proto/feed/identity.h"
 #include "proto/model/validate.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/projection.h"
@@ -25,6 +26,11 @@ struct lt_author {
 	void (*random)(void *ctx, void *buf, size_t len); /* seeds and epochs */
 	void *random_ctx;
 };
+
+/* The author that an identity is; the key is borrowed from it, randomness is the system's. The rest is zero: not the hub,
+ * no province yet. */
+void lt_author_init(
+    struct lt_author *a, const struct lt_identity *id, const struct lt_clock *clock);
 
 /* One thing asked for. Borrowed; the result members are set by lt_author_write(). */
 struct lt_write {

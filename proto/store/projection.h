@@ -68,6 +68,9 @@ int lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct
  * are not among its fields: lt_key_split() and the unit give them. In the arena. LT_E_NOTFOUND (also when deleted). */
 int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *unit,
     const char *key, struct lt_arena *arena, Ltpb__Record **out);
+/* What a unit is called, from its shown record in `_unit`; in the arena. "" when there is none. */
+const char *lt_record_unit_name(
+    struct lt_kv_txn *derived, const char *unit, struct lt_arena *arena);
 /* Revision of a visible row (FORMAT.md 5.4). */
 void lt_record_revision(struct lt_slice row, uint8_t out[16]);
 

@@ -66,6 +66,24 @@ lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *uni
 	return rc;
 }
 
+const char *
+lt_record_unit_name(struct lt_kv_txn *derived, const char *unit, struct lt_arena *arena)
+{
+	Ltpb__Record *rec;
+	size_t i;
+
+	if (unit[0] == '\0' || lt_record_get(derived, "_unit", "_", unit, arena, &rec) != LT_OK)
+		return "";
+	for (i = 0; i < rec->n_field; i++) {
+		const Ltpb__Value *v = rec->field[i]->value;
+
+		if (strcmp(rec->field[i]->name, "name") == 0 && v != NULL &&
+		    v->v_case == LTPB__VALUE__V_TEXT)
+			return v->text;
+	}
+	return "";
+}
+
 /* Entries of a table whose key begins with prefix, from `from` on. */
 typedef int entry_fn(void *ctx, struct lt_slice k, struct lt_slice v);
 

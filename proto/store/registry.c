@@ -538,6 +538,26 @@ lt_registry_by_line_key(const struct lt_registry *r, const uint8_t line_key[32])
 									   : NULL;
 }
 
+void
+lt_principal_of_hub(struct lt_principal *p, struct lt_principal_key *key,
+    const uint8_t id[LT_ID_LEN], uint32_t key_no, const uint8_t sign_key[32],
+    const uint8_t line_key[32])
+{
+	memset(p, 0, sizeof(*p));
+	memset(key, 0, sizeof(*key));
+	memcpy(p->id.b, id, LT_ID_LEN);
+	p->role = LTPB__ROLE__ROLE_HUB;
+	p->state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	p->org = "";
+	p->label = "hub";
+	p->nkey = 1;
+	p->key = key;
+	key->no = key_no;
+	key->active = true;
+	memcpy(key->sign_key, sign_key, 32);
+	memcpy(key->line_key, line_key, 32);
+}
+
 const struct lt_principal_key *
 lt_principal_key(const struct lt_principal *p, uint32_t key_no)
 {

@@ -41,6 +41,11 @@ struct lt_principal {
 
 struct lt_registry;
 
+/* The hub as its certificate shows it, for lt_registry_load(). key is filled too and borrowed by p. */
+void lt_principal_of_hub(struct lt_principal *p, struct lt_principal_key *key,
+    const uint8_t id[LT_ID_LEN], uint32_t key_no, const uint8_t sign_key[32],
+    const uint8_t line_key[32]);
+
 /* hub: certified hub principals that need no record (their root certificate is their entry and wins over records), may be
  * NULL; copied. Only active grants are taken. Where two principals claim one active line key, it stays with the lower
  * id, and a warning is logged. LT_E_CORRUPT, LT_E_NOMEM. */

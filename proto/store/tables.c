@@ -3,10 +3,27 @@
 #include "proto/base/error.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define LT_TABLE_NAME(name, text) text,
 const char *const lt_table_names[] = { LT_TABLES(LT_TABLE_NAME) NULL };
 #undef LT_TABLE_NAME
+
+int
+lt_tables_open(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, uint64_t map_bytes, struct lt_kv **out, struct lt_err *err)
+{
+	struct lt_kv_options o = { .kind = kind,
+		.federation = federation->b,
+		.tables = lt_table_names,
+		.map_bytes = map_bytes };
+	char path[4096];
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
+	o.path = path;
+	return lt_kv_open_lmdb(&o, out, err);
+}
 
 void
 lt_key_feed(struct lt_buf *out, const struct lt_unit *unit, const struct lt_feed_id *feed)

@@ -6,6 +6,7 @@
 
 #include "proto/base/buf.h"
 #include "proto/base/ids.h"
+#include "proto/store/kv.h"
 
 #define LT_TABLES(X) \
 	X(FEED, "feed") \
@@ -34,6 +35,11 @@ enum lt_table { LT_TABLES(LT_TABLE_ENUM) LT_T_COUNT };
 
 /* Names in enum order, NULL-terminated: struct lt_kv_options.tables. */
 extern const char *const lt_table_names[];
+
+/* The environment dir/name with all tables, made when it is not there. map_bytes 0: the default. LT_E_INVALID: the
+ * path is too long; else as lt_kv_open_lmdb(). */
+int lt_tables_open(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, uint64_t map_bytes, struct lt_kv **out, struct lt_err *err);
 
 /* uk: framed8(unit) || feed. Appended to out. */
 void lt_key_feed(struct lt_buf *out, const struct lt_unit *unit, const struct lt_feed_id *feed);
