@@ -57,6 +57,7 @@ struct lt_link {
 	unsigned calls; /* under way: their ends still come */
 	unsigned applying;
 	bool pull_failed;
+	uint64_t pull_taken; /* change-sets of this pull that are on disk */
 	uint32_t pull_id;
 	struct lt_conn *dialed; /* handed over by the dial's callback */
 	uint64_t
@@ -196,6 +197,18 @@ call_over(struct link_call *c)
 	free(c);
 }
 
+/* How a pull went: one that we cancelled because a change-set was not taken failed. */
+static void
+weigh_pull(struct link_call *c, bool ended_well)
+{
+	struct lt_link *l = c->link;
+
+	pthread_mutex_lock(&l->mx);
+	c->ev.ok = ended_well && !l->pull_failed;
+	c->ev.seq = l->pull_taken;
+	pthread_mutex_unlock(&l->mx);
+}
+
 static void
 on_end(void *ctx, const struct lt_status *status)
 {
@@ -211,6 +224,8 @@ on_end(void *ctx, const struct lt_status *status)
 		if (status->code != LT_STATUS_CANCELLED)
 			say_error(c->link, lt_status_name(status->code), status->message);
 	}
+	if (c->ev.kind == LT_SYNC_EV_PULL_ENDED)
+		weigh_pull(c, status->code == LT_STATUS_OK);
 	call_over(c);
 }
 
@@ -647,6 +662,8 @@ applied(void *ctx, int rc, const char *why)
 
 	pthread_mutex_lock(&l->mx);
 	l->applying--;
+	if (rc == LT_OK)
+		l->pull_taken++;
 	if (rc != LT_OK && !l->pull_failed) {
 		l->pull_failed = true;
 		(void)snprintf(l->status.error, sizeof(l->status.error),
@@ -733,6 +750,7 @@ do_pull(struct lt_link *l)
 	while (l->applying > 0) /* positions are asked for from what is on disk */
 		pthread_cond_wait(&l->cond, &l->mx);
 	l->pull_failed = false;
+	l->pull_taken = 0;
 	pthread_mutex_unlock(&l->mx);
 	lt_arena_init(&arena, ITEM_ARENA);
 	h.v = lt_arena_alloc(&arena, PULL_HAVE_MAX * sizeof(*h.v));
@@ -1010,6 +1028,8 @@ lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_e
 	lt_node_on_moved(o->node, moved, l);
 	if (pthread_create(&l->thread, NULL, run, l) != 0) {
 		lt_node_on_moved(o->node, NULL, NULL);
+		pthread_cond_destroy(&l->cond);
+		pthread_mutex_destroy(&l->mx);
 		free(l);
 		return lt_err_set(err, LT_E_NOMEM, "cannot start a thread");
 	}
@@ -1022,6 +1042,7 @@ lt_link_stop(struct lt_link *l)
 {
 	if (l == NULL)
 		return;
+	/* Waits for a notice that is on its way in: afterwards only our own thread, calls and applications know of the link. */
 	lt_node_on_moved(l->node, NULL, NULL);
 	pthread_mutex_lock(&l->mx);
 	l->stopping = true;

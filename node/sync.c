@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define PULL_AGAIN_MS 2000
 #define PUSH_TARGET_MS 1000
 
 static uint64_t
@@ -30,14 +29,21 @@ add(struct lt_sync_todo *todo, enum lt_sync_action_kind kind)
 
 /* Full jitter: anywhere between nothing and the doubled bound. */
 static int64_t
-backoff_ms(struct lt_sync *s)
+backoff_ms(struct lt_sync *s, unsigned failures)
 {
-	unsigned shift = s->attempts < 16 ? s->attempts : 16;
+	unsigned shift = failures < 16 ? failures : 16;
 	uint64_t bound = (uint64_t)LT_SYNC_BACKOFF_BASE_MS << shift;
 
 	if (bound > LT_SYNC_BACKOFF_MAX_MS)
 		bound = LT_SYNC_BACKOFF_MAX_MS;
 	return (int64_t)(next_random(s) % (bound + 1));
+}
+
+/* Within a session the hub's time comes first and the jitter after it: all who were asked to wait would come at once. */
+static int64_t
+again_at(struct lt_sync *s, const struct lt_sync_event *ev, unsigned failures)
+{
+	return ev->now_ms + (int64_t)ev->retry_after_ms + backoff_ms(s, failures);
 }
 
 static void
@@ -48,6 +54,7 @@ forget_session(struct lt_sync *s)
 	s->pulling = s->announcing = false;
 	s->pull_at_ms = 0;
 	s->hold_until_ms = 0;
+	s->push_failures = s->pull_failures = 0;
 	for (i = 0; i < s->nfeed; i++) {
 		s->feed[i].in_flight = false;
 		s->feed[i].usable = false; /* until the next login says so */
@@ -57,7 +64,7 @@ forget_session(struct lt_sync *s)
 static void
 wait_and_redial(struct lt_sync *s, const struct lt_sync_event *ev)
 {
-	int64_t wait = backoff_ms(s);
+	int64_t wait = backoff_ms(s, s->attempts);
 
 	forget_session(s);
 	if (ev->final)
@@ -124,6 +131,7 @@ online(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *t
 	if (!s->pulling && s->pull_at_ms <= ev->now_ms) {
 		s->pulling = true;
 		s->pull_at_ms = 0;
+		s->pull_started_ms = ev->now_ms;
 		add(todo, LT_SYNC_DO_PULL);
 	}
 	if (!s->announcing && s->announce_at_ms <= ev->now_ms) {
@@ -237,7 +245,9 @@ on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
 	if (ev->ok) {
 		/* Nothing gained: at once again would be a loop as fast as the line. */
 		if (ev->seq <= f->held)
-			s->hold_until_ms = ev->now_ms + ev->retry_after_ms + backoff_ms(s);
+			s->hold_until_ms = again_at(s, ev, s->push_failures++);
+		else
+			s->push_failures = 0;
 		f->held = ev->seq; /* the hub's word, also when it is lower than we thought */
 		resize_batch(s, ev, ev->now_ms - s->push_started_ms[lt_feed_lane(&f->feed)]);
 		return;
@@ -249,7 +259,22 @@ on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
 	/* What was too much for the line is not tried again with more. */
 	if (s->batch_bytes > LT_SYNC_BATCH_FIRST)
 		s->batch_bytes = LT_SYNC_BATCH_FIRST;
-	s->hold_until_ms = ev->now_ms + ev->retry_after_ms + backoff_ms(s);
+	s->hold_until_ms = again_at(s, ev, s->push_failures++);
+}
+
+/* A pull that brought something was none that fails, however it ended; of the others the next comes later each time. The
+ * bound is twice the base at once: a pull asks more of the hub than a push. */
+static void
+on_pull_ended(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	if (!s->pulling)
+		return;
+	s->pulling = false;
+	if (ev->seq > 0 || (ev->ok && ev->now_ms - s->pull_started_ms >= LT_SYNC_PULL_STOOD_MS))
+		s->pull_failures = 0;
+	s->pull_at_ms = again_at(s, ev, ++s->pull_failures);
+	if (ev->final)
+		s->pull_at_ms += LT_SYNC_BACKOFF_MAX_MS / 2;
 }
 
 static void
@@ -376,10 +401,11 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 		break;
 	case LT_SYNC_EV_ANNOUNCED:
 		s->announcing = false;
+		if (!ev->ok && ev->retry_after_ms != 0)
+			s->announce_at_ms = again_at(s, ev, 0);
 		break;
 	case LT_SYNC_EV_PULL_ENDED:
-		s->pulling = false;
-		s->pull_at_ms = ev->now_ms + PULL_AGAIN_MS;
+		on_pull_ended(s, ev);
 		break;
 	case LT_SYNC_EV_COMMITTED:
 		on_committed(s, ev);

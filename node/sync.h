@@ -3,7 +3,8 @@
  *
  * The resume point is the hub's: after every login the heads it names are the truth about what it holds,
  * checked by hash before anything is pushed. One push is under way for a lane at most, the urgent lane first, batches sized
- * to what the line carries in about a second. After a loss: exponential back-off with full jitter.
+ * to what the line carries in about a second. After a loss, a push that gained nothing and a pull that ended: exponential
+ * back-off with full jitter, each with a count of its own, and never before the time that the hub asked for.
  */
 #ifndef LT_NODE_SYNC_H
 #define LT_NODE_SYNC_H
@@ -17,6 +18,8 @@
 #define LT_SYNC_BATCH_FIRST (64 * 1024)
 #define LT_SYNC_BACKOFF_BASE_MS 1000
 #define LT_SYNC_BACKOFF_MAX_MS 300000
+#define LT_SYNC_PULL_STOOD_MS \
+	10000 /* a pull that caught up and stood so long did not fail at once */
 #define LT_SYNC_ANNOUNCE_MS 10000
 #define LT_SYNC_JOIN_MS 5000
 
@@ -39,7 +42,7 @@ enum lt_sync_event_kind {
 	LT_SYNC_EV_GREETED, /* answer to hello; held in feeds */
 	LT_SYNC_EV_PUSHED, /* answer to a push */
 	LT_SYNC_EV_ANNOUNCED,
-	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives */
+	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives; ok: not by a failure */
 	LT_SYNC_EV_COMMITTED, /* local commit: feed and its head */
 };
 
@@ -61,7 +64,8 @@ struct lt_sync_event {
 	bool final; /* a refusal that retrying cannot mend: back off to the maximum */
 	uint32_t retry_after_ms; /* asked for by the hub, 0 none */
 	struct lt_feed_id feed; /* PUSHED, COMMITTED */
-	uint64_t seq; /* PUSHED: held now; COMMITTED: head */
+	uint64_t
+	    seq; /* PUSHED: held now; COMMITTED: head; PULL_ENDED: change-sets of it that were taken */
 	size_t bytes; /* PUSHED: of the batch */
 	const struct lt_sync_feed *feeds; /* GREETED: every own feed with head, held, usable */
 	size_t nfeed;
@@ -100,11 +104,14 @@ struct lt_sync_config {
 struct lt_sync {
 	struct lt_sync_config config;
 	enum lt_sync_phase phase;
-	unsigned attempts; /* failures in a row */
+	unsigned attempts; /* failures in a row, of dialing, joining and greeting */
+	unsigned push_failures; /* in a row, of this session, any lane */
+	unsigned pull_failures;
 	uint64_t rng;
 	bool pulling;
 	bool announcing;
 	int64_t announce_at_ms;
+	int64_t pull_started_ms;
 	int64_t pull_at_ms; /* when to pull again after the stream ended; 0 not */
 	int64_t wait_until_ms; /* phase WAITING and JOINING */
 	int64_t hold_until_ms; /* pushes held back: the hub asked for time */

@@ -19,6 +19,12 @@ static const int64_t waits[] = { 722, 1441, 2622, 3223, 8768, 1623, 56789, 95365
 /* The same outputs modulo 1001: the waits of somebody who never fails twice in a row. */
 static const int64_t short_waits[] = { 722, 121, 3, 738, 727, 284 };
 
+/* The same outputs modulo (bound + 1) where the bound begins at 2000: the waits of a pull that keeps failing; and modulo
+ * 2001: of one whose every failure is the first. */
+static const int64_t pull_waits[] = { 360, 477, 675, 5941, 15737, 59469, 31569, 210137, 117240,
+	259301, 92252, 6243, 181024, 140520 };
+static const int64_t short_pull_waits[] = { 360, 1441, 1083, 298, 1262, 1356 };
+
 struct run {
 	struct lt_sync s;
 	struct lt_sync_todo todo;
@@ -557,8 +563,165 @@ test_nothing_gained(void **state)
 		if (timer(&r) > now && !r.s.feed[0].in_flight)
 			now = timer(&r);
 	}
-	assert_true(now >= 10000);
-	assert_true(pushes >= 5 && pushes <= 100);
+	/* 722 + 1441 + 2622 + 3223 are 8008; the one after would be at 16776. */
+	assert_int_equal(now, 10000);
+	assert_int_equal(pushes, 4);
+}
+
+/* One push that fails, or gains nothing, after the other: each wait is of twice the bound, up to five minutes, and what is
+ * gained ends the row. The hub's time comes before the jitter. */
+static void
+test_failed_pushes(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
+	struct run r;
+	int64_t now = 0, wait;
+	size_t i;
+
+	(void)state;
+	begin(&r);
+	online(&r, feeds, 1);
+	for (i = 0; i < 14; i++) {
+		uint32_t asked = i % 3 == 0 ? 7000 : 0;
+
+		clear(&r);
+		/* In turn: an error, and an answer without progress. */
+		STEP(&r, now, PUSHED, .ok = i % 2 != 0, .feed = N1, .seq = 10,
+		    .retry_after_ms = asked);
+		wait = waits[i] + asked;
+		assert_int_equal(r.s.hold_until_ms, now + wait);
+		STEP(&r, now + wait - 1, COMMITTED, .feed = N1, .seq = 21 + i);
+		assert_null(find(&r, LT_SYNC_DO_PUSH));
+		now += wait;
+		STEP(&r, now, TIMER);
+		assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	}
+	assert_int_equal(r.s.push_failures, 14);
+	STEP(&r, now, PUSHED, .ok = true, .feed = N1, .seq = 11, .bytes = 1);
+	assert_int_equal(r.s.push_failures, 0);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	STEP(&r, now, PUSHED, .feed = N1);
+	assert_true(r.s.hold_until_ms <= now + LT_SYNC_BACKOFF_BASE_MS);
+	/* A new session does not pay for the old one. */
+	STEP(&r, now, LOST);
+	assert_int_equal(r.s.push_failures, 0);
+}
+
+/* A pull that ends and ends: later each time, up to five minutes. */
+static void
+test_failed_pulls(void **state)
+{
+	struct run r;
+	int64_t now = 0;
+	size_t i;
+
+	(void)state;
+	begin(&r);
+	online(&r, NULL, 0);
+	for (i = 0; i < sizeof(pull_waits) / sizeof(pull_waits[0]); i++) {
+		uint32_t asked = i % 3 == 0 ? 60000 : 0;
+
+		/* Also one that ends without an error, but at once. */
+		STEP(&r, now, PULL_ENDED, .ok = i % 2 != 0, .retry_after_ms = asked);
+		assert_null(find(&r, LT_SYNC_DO_PULL));
+		now += pull_waits[i] + asked;
+		STEP(&r, now - 1, TIMER);
+		assert_null(find(&r, LT_SYNC_DO_PULL));
+		STEP(&r, now, TIMER);
+		assert_non_null(find(&r, LT_SYNC_DO_PULL));
+		clear(&r);
+	}
+	assert_int_equal(r.s.pull_failures, 14);
+}
+
+/* What brought change-sets, or caught up and then stood, begins the row anew; both sides of the bound. */
+static void
+test_pulls_that_brought_something(void **state)
+{
+	static const struct {
+		const char *descr;
+		int64_t stood;
+		uint64_t taken;
+		bool ok, anew;
+	} cases[] = {
+		{ "one change-set, then a failure", 0, 1, false, true },
+		{ "nothing new, but it stood", LT_SYNC_PULL_STOOD_MS, 0, true, true },
+		{ "a moment too short", LT_SYNC_PULL_STOOD_MS - 1, 0, true, false },
+		{ "it stood, and then a change-set was not taken", 60000, 0, false, false },
+	};
+	struct run r;
+	int64_t now = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].descr);
+		begin(&r);
+		online(&r, NULL, 0);
+		r.s.pull_failures = 5;
+		STEP(&r, cases[i].stood, PULL_ENDED, .ok = cases[i].ok, .seq = cases[i].taken);
+		assert_int_equal(r.s.pull_failures, cases[i].anew ? 1 : 6);
+		/* 2000 << 5 is 64000: of the same first output, 6457827717110365317 mod 64001 is 46929. */
+		assert_int_equal(r.s.pull_at_ms, cases[i].stood + (cases[i].anew ? 360 : 46929));
+	}
+	begin(&r);
+	online(&r, NULL, 0);
+	for (i = 0; i < sizeof(short_pull_waits) / sizeof(short_pull_waits[0]); i++) {
+		STEP(&r, now, PULL_ENDED, .seq = 3);
+		now += short_pull_waits[i];
+		assert_int_equal(r.s.pull_at_ms, now);
+		STEP(&r, now, TIMER);
+		clear(&r);
+	}
+	/* Not twice for one pull: an end that belongs to none says nothing. */
+	STEP(&r, now, PULL_ENDED);
+	i = r.s.pull_failures;
+	STEP(&r, now, PULL_ENDED);
+	assert_int_equal(r.s.pull_failures, i);
+}
+
+/* Over many seeds the wait lies anywhere from nothing to the bound, and near both ends. */
+static void
+test_jitter_range(void **state)
+{
+	const int64_t bound = 8000; /* the third failure in a row of a pull */
+	int64_t lowest = INT64_MAX, highest = 0, sum = 0;
+	struct run r;
+	uint64_t seed;
+
+	(void)state;
+	for (seed = 1; seed <= 4000; seed++) {
+		begin(&r);
+		r.s.rng = seed;
+		online(&r, NULL, 0);
+		r.s.pull_failures = 2;
+		STEP(&r, 1, PULL_ENDED);
+		if (r.s.pulling)
+			continue; /* no wait at all */
+		if (r.s.pull_at_ms - 1 < lowest)
+			lowest = r.s.pull_at_ms - 1;
+		if (r.s.pull_at_ms - 1 > highest)
+			highest = r.s.pull_at_ms - 1;
+		sum += r.s.pull_at_ms - 1;
+	}
+	assert_true(lowest >= 0 && lowest < bound / 100);
+	assert_true(highest <= bound && highest > bound - bound / 100);
+	/* The mean of 4,000 is within 2 % of the middle: five times its standard error (bound / sqrt(12 * 4000)). */
+	assert_in_range(sum / 4000, bound / 2 - bound / 40, bound / 2 + bound / 40);
+}
+
+/* Announcements keep their pace, save when the hub asks for more. */
+static void
+test_announcement_asked_to_wait(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, NULL, 0);
+	clear(&r);
+	STEP(&r, 5, ANNOUNCED, .retry_after_ms = 30000);
+	assert_string_equal(r.out, "5 announced no: timer 30727 (online)\n");
 }
 
 /* ---- answers that come late, twice, or for nobody ---- */
@@ -728,13 +891,13 @@ test_slow_announcement(void **state)
 	clear(&r);
 	STEP(&r, 9999, PULL_ENDED);
 	STEP(&r, 10000, TIMER);
-	STEP(&r, 11999, TIMER);
+	STEP(&r, 10359, TIMER);
 	STEP(&r, 15000, COMMITTED, .feed = N1, .seq = 1);
 	STEP(&r, 25000, ANNOUNCED);
 	STEP(&r, 25010, ANNOUNCED, .ok = true);
-	assert_string_equal(r.out, "9999 pull-ended: timer 11999 (online)\n"
-				   "10000 timer: timer 11999 (online)\n"
-				   "11999 timer: pull (online)\n"
+	assert_string_equal(r.out, "9999 pull-ended: timer 10359 (online)\n"
+				   "10000 timer: timer 10359 (online)\n"
+				   "10359 timer: pull (online)\n"
 				   "15000 committed: push n1 from 1 max 65536 (online)\n"
 				   "25000 announced no: announce (online)\n"
 				   "25010 announced: timer 35000 (online)\n");
@@ -950,6 +1113,11 @@ main(void)
 		cmocka_unit_test(test_hub_asks_for_time),
 		cmocka_unit_test(test_hub_restored),
 		cmocka_unit_test(test_nothing_gained),
+		cmocka_unit_test(test_failed_pushes),
+		cmocka_unit_test(test_failed_pulls),
+		cmocka_unit_test(test_pulls_that_brought_something),
+		cmocka_unit_test(test_jitter_range),
+		cmocka_unit_test(test_announcement_asked_to_wait),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_commit_while_greeting),
 		cmocka_unit_test(test_many_feeds),
