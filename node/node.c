@@ -210,6 +210,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	n->clock = o->clock;
 	pthread_mutex_init(&n->mx, NULL);
 	pthread_mutex_init(&n->reload_mx, NULL);
+	pthread_mutex_init(&n->moved_mx, NULL);
 	lt_author_init(&n->author, o->identity, o->clock);
 	rc = open_store(n, o, err);
 	if (rc == LT_OK)
@@ -237,6 +238,7 @@ lt_node_close(struct lt_node *n)
 	lt_registry_unref(n->registry);
 	pthread_mutex_destroy(&n->mx);
 	pthread_mutex_destroy(&n->reload_mx);
+	pthread_mutex_destroy(&n->moved_mx);
 	free(n);
 }
 
@@ -261,8 +263,10 @@ lt_node_kv(struct lt_node *n)
 void
 lt_node_on_moved(struct lt_node *n, lt_node_moved_fn *fn, void *ctx)
 {
+	pthread_mutex_lock(&n->moved_mx);
 	n->moved = fn;
 	n->moved_ctx = ctx;
+	pthread_mutex_unlock(&n->moved_mx);
 }
 
 /* ---- writing ---- */
@@ -326,6 +330,18 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	return rc;
 }
 
+/* Under the lock all the time: who takes the function away may free its context as soon as that returns. */
+static void
+tell_moved(struct lt_node *n, const struct write_job *j)
+{
+	size_t i;
+
+	pthread_mutex_lock(&n->moved_mx);
+	for (i = 0; n->moved != NULL && i < j->nmoved; i++)
+		n->moved(n->moved_ctx, &j->moved[i], j->head[i]);
+	pthread_mutex_unlock(&n->moved_mx);
+}
+
 int
 lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id,
     bool *again, struct lt_arena *arena, struct lt_err *err)
@@ -336,7 +352,6 @@ lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const ui
 		.request_id = request_id,
 		.arena = arena,
 		.err = err };
-	size_t i;
 	int rc;
 
 	assert(count > 0);
@@ -348,9 +363,8 @@ lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const ui
 	}
 	rc = lt_writer_run(n->writer, run_write, &j);
 	LT_FAILPOINT("node.before_saved");
-	if (rc == LT_OK && n->moved != NULL)
-		for (i = 0; i < j.nmoved; i++)
-			n->moved(n->moved_ctx, &j.moved[i], j.head[i]);
+	if (rc == LT_OK)
+		tell_moved(n, &j);
 	if (again != NULL)
 		*again = j.again;
 out:

@@ -41,7 +41,8 @@ void lt_node_province(struct lt_node *n, struct lt_unit *out);
 /* Name of the node's unit from `_unit`, else its code. */
 void lt_node_unit_name(struct lt_node *n, char *out, size_t cap);
 
-/* Told on the writer thread after a commit that moved one of this node's own feeds. Short. Set before use. */
+/* Told after a commit that moved one of this node's own feeds, on the thread that wrote: short, one at a time, and not calling
+ * lt_node_on_moved() itself. fn NULL: nobody; once that returns, the old function does not run and is not called again. */
 typedef void lt_node_moved_fn(void *ctx, const struct lt_feed_id *feed, uint64_t head);
 void lt_node_on_moved(struct lt_node *n, lt_node_moved_fn *fn, void *ctx);
 

@@ -17,6 +17,7 @@ struct lt_node {
 	bool own_kv;
 	struct lt_writer *writer;
 	struct lt_author author; /* all but the province, which is guarded below */
+	pthread_mutex_t moved_mx; /* guards the next two, and is held while moved runs */
 	lt_node_moved_fn *moved;
 	void *moved_ctx;
 	_Atomic int64_t clock_offset_ms;
