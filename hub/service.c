@@ -1,5 +1,6 @@
 #include "hub/service_impl.h"
 #include "proto/base/log.h"
+#include "proto/service/call.h"
 
 #include <string.h>
 
@@ -131,8 +132,7 @@ lt_asking_end(struct lt_asking *a)
 void
 lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *words)
 {
-	lt_call_failf(a->call, lt_status_from_error(rc), reason, "%s",
-	    words[0] != '\0' ? words : lt_strerror(rc));
+	lt_call_fail_code(a->call, rc, reason, words);
 }
 
 int

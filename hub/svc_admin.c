@@ -1,18 +1,10 @@
 /* hub/svc_admin.c - Admin at the hub: status, nodes, feeds, the log, enrolment. */
 #include "hub/service_impl.h"
-#include "proto/store/feed_log.h"
+#include "proto/service/feeds.h"
 
 #include <string.h>
 
 #define FEEDS_MAX 65536
-#define LOG_MAX 64
-#define LOG_BYTES_MAX ((size_t)900 * 1024)
-
-static char *
-text(struct lt_asking *a, const char *s)
-{
-	return lt_arena_dup(&a->arena, s, strlen(s));
-}
 
 /* ---- status ---- */
 
@@ -131,43 +123,6 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 
 /* ---- feeds and the log ---- */
 
-struct feeds {
-	struct lt_asking *a;
-	Ltpb__ListFeedsReply *r;
-};
-
-static int
-note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const struct lt_head *head)
-{
-	struct feeds *f = ctx;
-	struct lt_id author = lt_feed_author(feed);
-	const struct lt_principal *p = lt_registry_find(f->a->reg, &author);
-	Ltpb__FeedStatus *s = lt_arena_alloc(&f->a->arena, sizeof(*s));
-	Ltpb__FeedHead *h = lt_arena_alloc(&f->a->arena, sizeof(*h));
-	char hex[2 * LT_ID_LEN + 1];
-
-	if (s == NULL || h == NULL || f->r->n_feed == FEEDS_MAX)
-		return LT_E_NOMEM;
-	ltpb__feed_status__init(s);
-	ltpb__feed_head__init(h);
-	h->unit = text(f->a, unit->s);
-	h->feed.data = lt_arena_dup(&f->a->arena, feed->b, LT_FEED_LEN);
-	h->feed.len = LT_FEED_LEN;
-	h->seq = head->seq;
-	h->hash.data = lt_arena_dup(&f->a->arena, head->hash.b, LT_HASH_LEN);
-	h->hash.len = LT_HASH_LEN;
-	lt_hex(hex, author.b, LT_ID_LEN);
-	s->head = h;
-	s->author = text(f->a, p != NULL && p->label[0] != '\0' ? p->label : hex);
-	s->time_ms = LT_STAMP_MS(head->effective);
-	s->judged = head->judged;
-	if (h->unit == NULL || h->feed.data == NULL || h->hash.data == NULL || s->author == NULL)
-		return LT_E_NOMEM;
-	f->r->feed[f->r->n_feed++] = s;
-	return LT_OK;
-}
-
 static void
 list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
     Ltpb__ListFeedsReply_Closure closure, void *data)
@@ -175,22 +130,12 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	Ltpb__ListFeedsReply r = LTPB__LIST_FEEDS_REPLY__INIT;
 	struct lt_kv_txn *txn;
 	struct lt_asking a;
-	struct feeds f;
-	struct lt_unit unit;
-	int rc = LT_OK;
+	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
-	f.a = &a;
-	f.r = &r;
-	r.feed = lt_arena_alloc(&a.arena, FEEDS_MAX * sizeof(*r.feed));
-	if (r.feed == NULL)
-		rc = LT_E_NOMEM;
-	if (rc == LT_OK && req->unit[0] != '\0')
-		rc = lt_unit_set(&unit, lt_slice_str(req->unit));
-	if (rc == LT_OK)
-		rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
+	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feed_log_each(txn, req->unit[0] != '\0' ? &unit : NULL, note_feed, &f);
+		rc = lt_feeds_list(txn, req, a.reg, false, FEEDS_MAX, &a.arena, &r);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -210,53 +155,6 @@ open_nothing(void *ctx, const char *collection, const char *field)
 	return false;
 }
 
-static int
-read_log_rows(struct lt_asking *a, const Ltpb__ReadLogRequest *req, struct lt_kv_txn *txn,
-    Ltpb__ReadLogReply *r, struct lt_err *err)
-{
-	uint32_t limit = req->limit == 0 || req->limit > LOG_MAX ? LOG_MAX : req->limit;
-	uint64_t seq = req->from_seq == 0 ? 1 : req->from_seq, position;
-	struct lt_feed_id feed;
-	struct lt_unit unit;
-	size_t bytes = 0;
-	int rc = lt_unit_set(&unit, lt_slice_str(req->unit));
-
-	if (rc != LT_OK || req->feed.len != LT_FEED_LEN)
-		return lt_err_set(err, LT_E_INVALID, "name a unit and a feed");
-	memcpy(feed.b, req->feed.data, LT_FEED_LEN);
-	r->change_set = lt_arena_alloc(&a->arena, limit * sizeof(*r->change_set));
-	if (r->change_set == NULL)
-		return LT_E_NOMEM;
-	for (; r->n_change_set < limit && bytes < LOG_BYTES_MAX; seq++) {
-		struct lt_entry e;
-		struct lt_buf b;
-
-		rc = lt_feed_log_find(txn, &unit, &feed, seq, &position);
-		if (rc != LT_OK)
-			break;
-		lt_buf_init(&b, LT_MESSAGE_MAX);
-		rc = lt_feed_log_read(txn, position, &e);
-		if (rc == LT_OK)
-			rc = lt_feed_log_compose(txn, &e, open_nothing, NULL, &b, err);
-		if (rc == LT_OK && bytes + b.len > LOG_BYTES_MAX && r->n_change_set != 0) {
-			lt_buf_fini(&b);
-			break;
-		}
-		if (rc == LT_OK) {
-			r->change_set[r->n_change_set].data =
-			    lt_arena_dup(&a->arena, b.data, b.len);
-			r->change_set[r->n_change_set].len = b.len;
-			rc = r->change_set[r->n_change_set].data == NULL ? LT_E_NOMEM : LT_OK;
-			bytes += b.len;
-			r->n_change_set += rc == LT_OK;
-		}
-		lt_buf_fini(&b);
-		if (rc != LT_OK)
-			return rc;
-	}
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
-}
-
 static void
 read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
     Ltpb__ReadLogReply_Closure closure, void *data)
@@ -270,7 +168,7 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
 	if (rc == LT_OK) {
-		rc = read_log_rows(&a, req, txn, &r, &err);
+		rc = lt_feeds_read(txn, req, open_nothing, &a.arena, &r, &err);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)

@@ -1,27 +1,15 @@
 /* hub/svc_query.c - Query: what departments and operators ask. Every answer says how fresh it is. */
 #include "hub/service_impl.h"
-#include "proto/store/query.h"
+#include "proto/service/reading.h"
 
 #include <string.h>
 
 struct asking_query {
 	struct lt_asking a;
 	struct lt_kv_txn *log, *derived;
-	struct lt_sight_of of;
-	struct lt_sight sight;
-	struct lt_query q;
+	struct lt_reading r;
 	struct lt_err err;
 };
-
-static int
-tick(void *ctx)
-{
-	struct lt_asking *a = ctx;
-
-	if (lt_call_cancelled(a->call))
-		return LT_E_CANCELLED;
-	return lt_call_left_ms(a->call) <= 0 ? LT_E_TIMEOUT : LT_OK;
-}
 
 /* The derived tables first: the log read after it has everything they name. */
 static int
@@ -34,18 +22,10 @@ begin(struct asking_query *x, struct lt_service *s, void *data)
 	rc = lt_kv_begin_read(lt_hub_derived(x->a.s->hub), &x->derived);
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_hub_log(x->a.s->hub), &x->log);
-	x->q.log = x->log;
-	x->q.derived = x->derived;
-	x->q.catalogue = x->a.cat;
-	x->q.province = *lt_hub_province(x->a.s->hub);
-	x->of.who = &x->a.who;
-	x->of.catalogue = x->a.cat;
-	x->of.province = &x->q.province;
-	lt_sight_of_asker(&x->of, &x->sight);
-	x->q.sight = &x->sight;
-	x->q.tick = tick;
-	x->q.tick_ctx = &x->a;
-	x->q.arena = &x->a.arena;
+	lt_reading_init(
+	    &x->r, x->a.call, &x->a.who, x->a.cat, lt_hub_province(x->a.s->hub), &x->a.arena);
+	x->r.q.log = x->log;
+	x->r.q.derived = x->derived;
 	return rc;
 }
 
@@ -78,7 +58,7 @@ note_unit(void *ctx, struct lt_slice rk, struct lt_slice record)
 	s = lt_arena_dup(&u->x->a.arena, key.data, key.len);
 	if (s == NULL)
 		return LT_E_NOMEM;
-	if (u->col == NULL || u->x->sight.unit(u->x->sight.ctx, u->col, s))
+	if (u->col == NULL || u->x->r.sight.unit(u->x->r.sight.ctx, u->col, s))
 		u->unit[u->n++] = s;
 	return LT_OK;
 }
@@ -94,7 +74,7 @@ all_units(struct asking_query *x, const char *collection, struct unit_list *u)
 	if (u->unit == NULL)
 		return LT_E_NOMEM;
 	if (u->col != NULL && u->col->unit_rule == LT_UNIT_PROVINCE) {
-		u->unit[u->n++] = x->q.province.s;
+		u->unit[u->n++] = x->r.q.province.s;
 		return LT_OK;
 	}
 	return lt_record_each(x->derived, "_unit", "_", lt_slice(NULL, 0), note_unit, u);
@@ -137,7 +117,7 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_get(&x.q, req, &r, &x.err);
+		rc = lt_query_get(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK) {
 		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
 		closure(&r, data);
@@ -156,7 +136,7 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_list(&x.q, req, &r, &x.err);
+		rc = lt_query_list(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK) {
 		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
 		closure(&r, data);
@@ -175,7 +155,7 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_aggregate(&x.q, req, &r, &x.err);
+		rc = lt_query_aggregate(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK) {
 		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
 		closure(&r, data);
@@ -183,17 +163,6 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 		fail(&x, rc);
 	}
 	end(&x);
-}
-
-static const char *
-author_name(void *ctx, const struct lt_id *author)
-{
-	struct lt_asking *a = ctx;
-	const struct lt_principal *p = lt_registry_find(a->reg, author);
-
-	if (p == NULL)
-		return NULL;
-	return p->label[0] != '\0' ? p->label : p->unit.s;
 }
 
 static void
@@ -205,7 +174,7 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_history(&x.q, req, author_name, &x.a, &r, &x.err);
+		rc = lt_query_history(&x.r.q, req, lt_author_label, x.a.reg, &r, &x.err);
 	if (rc == LT_OK) {
 		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
 		closure(&r, data);

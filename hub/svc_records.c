@@ -1,19 +1,9 @@
 /* hub/svc_records.c - Records: the operator writes for the province and its departments, through the hub's own feeds. */
 #include "hub/service_impl.h"
+#include "proto/service/writing.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static bool
-request_id_of(struct lt_asking *a, const ProtobufCBinaryData *given, const uint8_t **out)
-{
-	*out = given->len == 16 ? given->data : NULL;
-	if (given->len == 0 || given->len == 16)
-		return true;
-	lt_call_failf(
-	    a->call, LT_STATUS_INVALID_ARGUMENT, "REQUEST_ID", "a request id has 16 bytes");
-	return false;
-}
 
 /* One write as asked for; fails the call itself and returns false when it may not be. */
 static bool
@@ -58,65 +48,53 @@ static void
 answer_write(struct lt_asking *a, const struct lt_unit *unit, struct lt_write *w,
     Ltpb__PutReply_Closure closure, void *data)
 {
-	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
-	struct lt_kv_txn *log, *derived;
-	struct lt_buf row;
-	uint8_t rev[16];
+	struct lt_written at = {
+		.cat = a->cat, .province = lt_hub_province(a->s->hub), .unit = unit
+	};
 
-	lt_buf_init(&row, LT_RECORD_MAX * 8);
-	if (lt_kv_begin_read(lt_hub_derived(a->s->hub), &derived) == LT_OK) {
-		if (lt_kv_begin_read(lt_hub_log(a->s->hub), &log) == LT_OK) {
-			if (lt_record_row(log, derived, a->cat, lt_hub_province(a->s->hub),
-				w->collection, unit->s, w->key_out, &row) == LT_OK) {
-				lt_record_revision(lt_buf_slice(&row), rev);
-				r.revision.data = rev;
-				r.revision.len = sizeof(rev);
-			}
-			lt_kv_abort(log);
-		}
-		lt_kv_abort(derived);
+	/* The derived tables first: the log read after it has everything they name. */
+	if (lt_kv_begin_read(lt_hub_derived(a->s->hub), &at.derived) != LT_OK ||
+	    lt_kv_begin_read(lt_hub_log(a->s->hub), &at.log) != LT_OK)
+		at.log = NULL;
+	lt_write_answer(&at, w, closure, data);
+	lt_kv_abort(at.log);
+	lt_kv_abort(at.derived);
+}
+
+static void
+write_one(struct lt_asking *a, struct lt_write *w, const char *unit_text,
+    const ProtobufCBinaryData *request_id, Ltpb__PutReply_Closure closure, void *data)
+{
+	struct lt_err err = { "" };
+	struct lt_unit unit;
+	const uint8_t *id;
+	int rc;
+
+	if (!lt_request_id_of(a->call, request_id, &id) ||
+	    !may_write(a, w->collection, unit_text, &unit, &w->writer))
+		return;
+	rc = lt_hub_write_once(a->s->hub, id, &unit, w, 1, &a->arena, &err);
+	/* Sent twice, a delete has the effect of one. */
+	if (rc == LT_OK && w->is_delete && w->rc == LT_E_NOTFOUND) {
+		w->rc = LT_OK;
+		w->unchanged = true;
 	}
-	lt_buf_fini(&row);
-	r.unit = (char *)unit->s;
-	r.key = w->key_out;
-	r.unchanged = w->unchanged;
-	if (!w->unchanged) {
-		r.feed.data = w->dot.feed.b;
-		r.feed.len = LT_FEED_LEN;
-		r.seq = w->dot.seq;
-		r.index = w->dot.index;
-	}
-	closure(&r, data);
+	if (rc == LT_OK && w->rc == LT_OK)
+		answer_write(a, &unit, w, closure, data);
+	else
+		fail_write(a, rc, w, &err);
 }
 
 static void
 put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure,
     void *data)
 {
-	struct lt_write w = { .collection = req->collection,
-		.key = req->key,
-		.nset = req->n_field,
-		.set = req->field,
-		.nclear = req->n_clear,
-		.clear = req->clear,
-		.if_revision = req->if_revision,
-		.actor = req->actor };
-	struct lt_err err = { "" };
 	struct lt_asking a;
-	struct lt_unit unit;
-	const uint8_t *id;
-	int rc;
+	struct lt_write w;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
-	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
-	if (request_id_of(&a, &req->request_id, &id) &&
-	    may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
-		rc = lt_hub_write_once(a.s->hub, id, &unit, &w, 1, &a.arena, &err);
-		if (rc == LT_OK && w.rc == LT_OK)
-			answer_write(&a, &unit, &w, closure, data);
-		else
-			fail_write(&a, rc, &w, &err);
-	}
+	lt_write_of_put(&w, req);
+	write_one(&a, &w, req->unit, &req->request_id, closure, data);
 	lt_asking_end(&a);
 }
 
@@ -124,30 +102,12 @@ static void
 delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
     Ltpb__PutReply_Closure closure, void *data)
 {
-	struct lt_write w = { .collection = req->collection,
-		.key = req->key,
-		.is_delete = true,
-		.if_revision = req->if_revision,
-		.actor = req->actor };
-	struct lt_err err = { "" };
 	struct lt_asking a;
-	struct lt_unit unit;
-	const uint8_t *id;
-	int rc;
+	struct lt_write w;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
-	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
-	if (request_id_of(&a, &req->request_id, &id) &&
-	    may_write(&a, req->collection, req->unit, &unit, &w.writer)) {
-		rc = lt_hub_write_once(a.s->hub, id, &unit, &w, 1, &a.arena, &err);
-		/* Sent twice, a delete has the effect of one. */
-		if (rc == LT_OK && (w.rc == LT_OK || w.rc == LT_E_NOTFOUND)) {
-			w.unchanged = w.rc == LT_E_NOTFOUND;
-			answer_write(&a, &unit, &w, closure, data);
-		} else {
-			fail_write(&a, rc, &w, &err);
-		}
-	}
+	lt_write_of_delete(&w, req);
+	write_one(&a, &w, req->unit, &req->request_id, closure, data);
 	lt_asking_end(&a);
 }
 
@@ -185,22 +145,12 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	int rc = LT_OK;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
-	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
-		lt_call_failf(a.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
-		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
-	} else if (may_write(&a, req->collection, req->unit, &unit, &writer)) {
-		w = lt_arena_alloc(&a.arena, req->n_row * sizeof(*w));
+	if (lt_import_may_be(a.call, req) &&
+	    may_write(&a, req->collection, req->unit, &unit, &writer)) {
+		w = lt_writes_of_import(req, writer, &a.arena);
 		r.row = lt_arena_alloc(&a.arena, req->n_row * sizeof(*r.row));
 		if (w == NULL || r.row == NULL)
 			rc = LT_E_NOMEM;
-		for (i = 0; rc == LT_OK && i < req->n_row; i++) {
-			w[i].collection = req->collection;
-			w[i].key = req->row[i]->key;
-			w[i].nset = req->row[i]->n_field;
-			w[i].set = req->row[i]->field;
-			w[i].actor = req->actor;
-			w[i].writer = writer;
-		}
 		if (rc == LT_OK)
 			rc = lt_hub_write(a.s->hub, &unit, w, req->n_row, &a.arena, &err);
 		for (i = 0; rc == LT_OK && i < req->n_row; i++) {

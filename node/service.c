@@ -1,4 +1,5 @@
 #include "node/service_impl.h"
+#include "proto/service/call.h"
 
 #include <string.h>
 
@@ -48,8 +49,7 @@ lt_node_call_end(struct lt_node_call *c)
 void
 lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason)
 {
-	lt_call_failf(c->call, lt_status_from_error(rc), reason, "%s",
-	    c->err.text[0] != '\0' ? c->err.text : lt_strerror(rc));
+	lt_call_fail_code(c->call, rc, reason, c->err.text);
 }
 
 int

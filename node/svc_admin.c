@@ -2,13 +2,11 @@
 #include "node/receipts.h"
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
-#include "proto/store/feed_log.h"
+#include "proto/service/feeds.h"
 
 #include <string.h>
 
 #define FEEDS_MAX 4096
-#define LOG_MAX 64
-#define LOG_BYTES_MAX ((size_t)900 * 1024)
 #define RECEIPTS_MAX 1000 /* of the one feed asked for */
 #define RECEIPTS_EACH_MAX 200 /* of every feed when none is named */
 #define CLOCK_WRONG_MS 300000 /* five minutes from the hub's clock: a person must look */
@@ -152,48 +150,6 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 
 /* ---- feeds and the log ---- */
 
-struct feeds {
-	struct lt_node_call *c;
-	struct lt_registry *reg;
-	Ltpb__ListFeedsReply *r;
-};
-
-static int
-note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const struct lt_head *head)
-{
-	struct feeds *f = ctx;
-	struct lt_arena *arena = &f->c->arena;
-	struct lt_id author = lt_feed_author(feed);
-	const struct lt_principal *p = lt_registry_find(f->reg, &author);
-	Ltpb__FeedStatus *s = lt_arena_alloc(arena, sizeof(*s));
-	Ltpb__FeedHead *h = lt_arena_alloc(arena, sizeof(*h));
-	char hex[2 * LT_ID_LEN + 1];
-	const char *name = hex;
-
-	if (s == NULL || h == NULL || f->r->n_feed == FEEDS_MAX)
-		return LT_E_NOMEM;
-	lt_hex(hex, author.b, LT_ID_LEN);
-	if (p != NULL && p->label[0] != '\0')
-		name = p->label;
-	ltpb__feed_status__init(s);
-	ltpb__feed_head__init(h);
-	h->unit = lt_arena_dup(arena, unit->s, strlen(unit->s));
-	h->feed.data = lt_arena_dup(arena, feed->b, LT_FEED_LEN);
-	h->feed.len = LT_FEED_LEN;
-	h->seq = head->seq;
-	h->hash.data = lt_arena_dup(arena, head->hash.b, LT_HASH_LEN);
-	h->hash.len = LT_HASH_LEN;
-	s->head = h;
-	s->author = lt_arena_dup(arena, name, strlen(name));
-	s->time_ms = LT_STAMP_MS(head->stamp);
-	s->judged = head->judged;
-	if (h->unit == NULL || h->feed.data == NULL || h->hash.data == NULL || s->author == NULL)
-		return LT_E_NOMEM;
-	f->r->feed[f->r->n_feed++] = s;
-	return LT_OK;
-}
-
 static void
 list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
     Ltpb__ListFeedsReply_Closure closure, void *data)
@@ -201,23 +157,14 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	Ltpb__ListFeedsReply r = LTPB__LIST_FEEDS_REPLY__INIT;
 	struct lt_node_call c;
 	struct lt_kv_txn *txn;
-	struct lt_unit unit;
-	struct feeds f;
-	int rc = LT_OK;
+	struct lt_registry *reg;
+	int rc;
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
-	f.c = &c;
-	f.r = &r;
-	f.reg = lt_node_registry(c.s->node);
-	r.feed = lt_arena_alloc(&c.arena, FEEDS_MAX * sizeof(*r.feed));
-	if (r.feed == NULL)
-		rc = LT_E_NOMEM;
-	if (rc == LT_OK && req->unit[0] != '\0')
-		rc = lt_unit_set(&unit, lt_slice_str(req->unit));
-	if (rc == LT_OK)
-		rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
+	reg = lt_node_registry(c.s->node);
+	rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feed_log_each(txn, req->unit[0] != '\0' ? &unit : NULL, note_feed, &f);
+		rc = lt_feeds_list(txn, req, reg, true, FEEDS_MAX, &c.arena, &r);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -225,47 +172,7 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	else
 		lt_node_call_fail(&c, rc, "FEEDS");
 	lt_node_call_end(&c);
-	lt_registry_unref(f.reg);
-}
-
-static int
-read_rows(struct lt_node_call *c, struct lt_kv_txn *txn, const struct lt_unit *unit,
-    const struct lt_feed_id *feed, const Ltpb__ReadLogRequest *req, Ltpb__ReadLogReply *r)
-{
-	uint32_t limit = req->limit == 0 || req->limit > LOG_MAX ? LOG_MAX : req->limit;
-	uint64_t seq = req->from_seq == 0 ? 1 : req->from_seq, position;
-	size_t bytes = 0;
-	int rc = LT_OK;
-
-	r->change_set = lt_arena_alloc(&c->arena, limit * sizeof(*r->change_set));
-	if (r->change_set == NULL)
-		return LT_E_NOMEM;
-	for (; rc == LT_OK && r->n_change_set < limit; seq++) {
-		ProtobufCBinaryData *d = &r->change_set[r->n_change_set];
-		struct lt_entry e;
-		struct lt_buf b;
-
-		rc = lt_feed_log_find(txn, unit, feed, seq, &position);
-		if (rc != LT_OK)
-			break;
-		lt_buf_init(&b, LT_MESSAGE_MAX);
-		rc = lt_feed_log_read(txn, position, &e);
-		if (rc == LT_OK)
-			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &c->err);
-		bytes += b.len;
-		if (rc == LT_OK && bytes > LOG_BYTES_MAX && r->n_change_set != 0) {
-			lt_buf_fini(&b);
-			break;
-		}
-		if (rc == LT_OK) {
-			d->data = lt_arena_dup(&c->arena, b.data, b.len);
-			d->len = b.len;
-			rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
-			r->n_change_set += rc == LT_OK;
-		}
-		lt_buf_fini(&b);
-	}
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	lt_registry_unref(reg);
 }
 
 static void
@@ -274,20 +181,13 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 {
 	Ltpb__ReadLogReply r = LTPB__READ_LOG_REPLY__INIT;
 	struct lt_node_call c;
-	struct lt_feed_id feed;
 	struct lt_kv_txn *txn;
-	struct lt_unit unit;
 	int rc;
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
-	rc = lt_unit_set(&unit, lt_slice_str(req->unit));
-	if (rc != LT_OK || req->feed.len != LT_FEED_LEN)
-		rc = lt_err_set(&c.err, LT_E_INVALID, "name a unit and a feed");
-	if (rc == LT_OK)
-		rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
+	rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
-		memcpy(feed.b, req->feed.data, LT_FEED_LEN);
-		rc = read_rows(&c, txn, &unit, &feed, req, &r);
+		rc = lt_feeds_read(txn, req, NULL, &c.arena, &r, &c.err);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -327,8 +227,8 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 		rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
 		rc = lt_receipts_newest(txn, lt_buf_slice(&prefix),
-		    prefix.len != 0 ? RECEIPTS_MAX : RECEIPTS_EACH_MAX, LOG_BYTES_MAX, &c.arena,
-		    &newest);
+		    prefix.len != 0 ? RECEIPTS_MAX : RECEIPTS_EACH_MAX, LT_LISTING_BYTES_MAX,
+		    &c.arena, &newest);
 		r.n_receipt = newest.n;
 		r.receipt = newest.receipt;
 		lt_kv_abort(txn);

@@ -1,26 +1,14 @@
 /* node/svc_query.c - a clerk reads: the commune's own records with how far each one got, and what came down. */
 #include "node/service_impl.h"
-#include "proto/store/query.h"
+#include "proto/service/reading.h"
 
 #include <string.h>
 
 struct node_query {
 	struct lt_node_call c;
 	struct lt_kv_txn *txn;
-	struct lt_sight_of of;
-	struct lt_sight sight;
-	struct lt_query q;
+	struct lt_reading r;
 };
-
-static int
-tick(void *ctx)
-{
-	struct lt_node_call *c = ctx;
-
-	if (lt_call_cancelled(c->call))
-		return LT_E_CANCELLED;
-	return lt_call_left_ms(c->call) <= 0 ? LT_E_TIMEOUT : LT_OK;
-}
 
 static int
 begin(struct node_query *x, struct lt_node_service *s, void *data)
@@ -30,17 +18,8 @@ begin(struct node_query *x, struct lt_node_service *s, void *data)
 	memset(x, 0, sizeof(*x));
 	lt_node_call_begin(&x->c, s, data);
 	rc = lt_kv_begin_read(lt_node_kv(x->c.s->node), &x->txn);
-	x->q.log = x->q.derived = x->txn;
-	x->q.catalogue = x->c.cat;
-	x->q.province = x->c.province;
-	x->of.who = &x->c.who;
-	x->of.catalogue = x->c.cat;
-	x->of.province = &x->q.province;
-	lt_sight_of_asker(&x->of, &x->sight);
-	x->q.sight = &x->sight;
-	x->q.tick = tick;
-	x->q.tick_ctx = &x->c;
-	x->q.arena = &x->c.arena;
+	lt_reading_init(&x->r, x->c.call, &x->c.who, x->c.cat, &x->c.province, &x->c.arena);
+	x->r.q.log = x->r.q.derived = x->txn;
 	return rc;
 }
 
@@ -78,7 +57,7 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
 	if (rc == LT_OK)
-		rc = lt_query_get(&x.q, &own, &r, &x.c.err);
+		rc = lt_query_get(&x.r.q, &own, &r, &x.c.err);
 	if (rc == LT_OK)
 		rc = tell_delivery(&x, 1, &r.record);
 	if (rc == LT_OK)
@@ -97,7 +76,7 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_list(&x.q, req, &r, &x.c.err);
+		rc = lt_query_list(&x.r.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
 		rc = tell_delivery(&x, r.n_record, r.record);
 	if (rc == LT_OK)
@@ -116,27 +95,12 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_aggregate(&x.q, req, &r, &x.c.err);
+		rc = lt_query_aggregate(&x.r.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&x.c, rc, "QUERY");
 	end(&x);
-}
-
-struct naming {
-	struct lt_registry *reg;
-};
-
-static const char *
-author_name(void *ctx, const struct lt_id *author)
-{
-	const struct naming *n = ctx;
-	const struct lt_principal *p = lt_registry_find(n->reg, author);
-
-	if (p == NULL)
-		return NULL;
-	return p->label[0] != '\0' ? p->label : p->unit.s;
 }
 
 static void
@@ -146,20 +110,20 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	Ltpb__HistoryReply r = LTPB__HISTORY_REPLY__INIT;
 	Ltpb__HistoryRequest own = *req;
 	struct node_query x;
-	struct naming n;
+	struct lt_registry *reg;
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
-	n.reg = lt_node_registry(x.c.s->node);
+	reg = lt_node_registry(x.c.s->node);
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
 	if (rc == LT_OK)
-		rc = lt_query_history(&x.q, &own, author_name, &n, &r, &x.c.err);
+		rc = lt_query_history(&x.r.q, &own, lt_author_label, reg, &r, &x.c.err);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&x.c, rc, "QUERY");
 	end(&x);
-	lt_registry_unref(n.reg);
+	lt_registry_unref(reg);
 }
 
 static void

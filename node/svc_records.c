@@ -1,5 +1,6 @@
 /* node/svc_records.c - a clerk writes: put, delete, import. Never waits for the line. */
 #include "node/service_impl.h"
+#include "proto/service/writing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,49 +53,28 @@ fail_write(struct lt_node_call *c, int rc, const struct lt_write *w)
 static void
 answer_write(struct lt_node_call *c, struct lt_write *w, Ltpb__PutReply_Closure closure, void *data)
 {
-	const struct lt_identity *id = lt_node_identity(c->s->node);
-	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
-	struct lt_kv_txn *txn;
-	struct lt_buf row;
-	uint8_t rev[16];
+	struct lt_written at = {
+		.cat = c->cat, .province = &c->province, .unit = &lt_node_identity(c->s->node)->unit
+	};
+	struct lt_kv_txn *txn = NULL;
 
-	lt_buf_init(&row, LT_RECORD_MAX * 8);
-	if (lt_kv_begin_read(lt_node_kv(c->s->node), &txn) == LT_OK) {
-		if (lt_record_row(txn, txn, c->cat, &c->province, w->collection, id->unit.s,
-			w->key_out, &row) == LT_OK) {
-			lt_record_revision(lt_buf_slice(&row), rev);
-			r.revision.data = rev;
-			r.revision.len = sizeof(rev);
-		}
-		lt_kv_abort(txn);
-	}
-	lt_buf_fini(&row);
-	r.unit = (char *)id->unit.s;
-	r.key = w->key_out;
-	r.unchanged = w->unchanged;
-	if (!w->unchanged) {
-		r.feed.data = w->dot.feed.b;
-		r.feed.len = LT_FEED_LEN;
-		r.seq = w->dot.seq;
-		r.index = w->dot.index;
-	}
-	closure(&r, data);
+	if (lt_kv_begin_read(lt_node_kv(c->s->node), &txn) == LT_OK)
+		at.log = at.derived = txn;
+	lt_write_answer(&at, w, closure, data);
+	lt_kv_abort(txn);
 }
 
 static void
 write_one(struct lt_node_call *c, struct lt_write *w, const ProtobufCBinaryData *request_id,
     Ltpb__PutReply_Closure closure, void *data)
 {
+	const uint8_t *id;
 	bool again = false;
 	int rc;
 
-	if (request_id->len != 0 && request_id->len != 16) {
-		lt_call_failf(
-		    c->call, LT_STATUS_INVALID_ARGUMENT, "REQUEST_ID", "a request id has 16 bytes");
+	if (!lt_request_id_of(c->call, request_id, &id))
 		return;
-	}
-	rc = lt_node_write(c->s->node, w, 1, request_id->len == 16 ? request_id->data : NULL,
-	    &again, &c->arena, &c->err);
+	rc = lt_node_write(c->s->node, w, 1, id, &again, &c->arena, &c->err);
 	/* Sent twice, a delete has the effect of one. */
 	if (rc == LT_OK && w->is_delete && w->rc == LT_E_NOTFOUND) {
 		w->rc = LT_OK;
@@ -110,18 +90,11 @@ static void
 put(Ltpb__Records_Service *service, const Ltpb__PutRequest *req, Ltpb__PutReply_Closure closure,
     void *data)
 {
-	struct lt_write w = { .collection = req->collection,
-		.key = req->key,
-		.nset = req->n_field,
-		.set = req->field,
-		.nclear = req->n_clear,
-		.clear = req->clear,
-		.if_revision = req->if_revision,
-		.actor = req->actor };
 	struct lt_node_call c;
+	struct lt_write w;
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
-	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	lt_write_of_put(&w, req);
 	if (may_write(&c, req->collection, req->unit, &w.writer))
 		write_one(&c, &w, &req->request_id, closure, data);
 	lt_node_call_end(&c);
@@ -131,15 +104,11 @@ static void
 delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
     Ltpb__PutReply_Closure closure, void *data)
 {
-	struct lt_write w = { .collection = req->collection,
-		.key = req->key,
-		.is_delete = true,
-		.if_revision = req->if_revision,
-		.actor = req->actor };
 	struct lt_node_call c;
+	struct lt_write w;
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
-	w.revision = lt_slice(req->expected_revision.data, req->expected_revision.len);
+	lt_write_of_delete(&w, req);
 	if (may_write(&c, req->collection, req->unit, &w.writer))
 		write_one(&c, &w, &req->request_id, closure, data);
 	lt_node_call_end(&c);
@@ -173,21 +142,13 @@ static int
 import_rows(
     struct lt_node_call *c, const Ltpb__ImportRequest *req, unsigned writer, Ltpb__ImportReply *r)
 {
-	struct lt_write *w = lt_arena_alloc(&c->arena, req->n_row * sizeof(*w));
+	struct lt_write *w = lt_writes_of_import(req, writer, &c->arena);
 	size_t i;
 	int rc;
 
 	r->row = lt_arena_alloc(&c->arena, req->n_row * sizeof(*r->row));
 	if (w == NULL || r->row == NULL)
 		return LT_E_NOMEM;
-	for (i = 0; i < req->n_row; i++) {
-		w[i].collection = req->collection;
-		w[i].key = req->row[i]->key;
-		w[i].nset = req->row[i]->n_field;
-		w[i].set = req->row[i]->field;
-		w[i].actor = req->actor;
-		w[i].writer = writer;
-	}
 	rc = lt_node_write(c->s->node, w, req->n_row, NULL, NULL, &c->arena, &c->err);
 	for (i = 0; rc == LT_OK && i < req->n_row; i++) {
 		r->row[i] = row_reply(c, &w[i], req->row[i]->row);
@@ -208,10 +169,7 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 	int rc;
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, records_rpc), data);
-	if (req->n_row == 0 || req->n_row > LT_IMPORT_ROWS_MAX || req->check_only) {
-		lt_call_failf(c.call, LT_STATUS_INVALID_ARGUMENT, "ROWS",
-		    "an import call carries 1 to %d rows", LT_IMPORT_ROWS_MAX);
-	} else if (may_write(&c, req->collection, req->unit, &writer)) {
+	if (lt_import_may_be(c.call, req) && may_write(&c, req->collection, req->unit, &writer)) {
 		rc = import_rows(&c, req, writer, &r);
 		if (rc == LT_OK)
 			closure(&r, data);

@@ -1,0 +1,34 @@
+/* proto/service/writing.h - a handler of Records: from requests to writes, and from writes to replies. Who may write
+ * what is decided by the caller. */
+#ifndef LT_SERVICE_WRITING_H
+#define LT_SERVICE_WRITING_H
+
+#include "proto/rpc/rpc.h"
+#include "proto/store/author.h"
+
+#include "lienthong/v1/record.pb-c.h"
+
+/* What is asked for, borrowed from the request; the writer is still to be set. */
+void lt_write_of_put(struct lt_write *w, const Ltpb__PutRequest *req);
+void lt_write_of_delete(struct lt_write *w, const Ltpb__DeleteRequest *req);
+/* Every row as a write, in the arena, borrowed from the request. NULL: no memory. */
+struct lt_write *lt_writes_of_import(
+    const Ltpb__ImportRequest *req, unsigned writer, struct lt_arena *arena);
+
+/* false, and the call has failed, when a request id is there and has not 16 bytes. *out: NULL when there is none. */
+bool lt_request_id_of(struct lt_call *c, const ProtobufCBinaryData *given, const uint8_t **out);
+/* The same for the number of rows, and for a check alone: that is done by the tools, not here. */
+bool lt_import_may_be(struct lt_call *c, const Ltpb__ImportRequest *req);
+
+/* Where the record stands that was written. */
+struct lt_written {
+	struct lt_kv_txn *log, *derived; /* NULL: cannot be read now; the reply has no revision */
+	const struct lt_catalogue *cat;
+	const struct lt_unit *province;
+	const struct lt_unit *unit;
+};
+/* End the call: this write went well, or a delete found nothing. */
+void lt_write_answer(const struct lt_written *at, const struct lt_write *w,
+    Ltpb__PutReply_Closure closure, void *data);
+
+#endif

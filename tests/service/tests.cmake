@@ -1,0 +1,1 @@
+lt_test(service feeds SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/store/world.c)
