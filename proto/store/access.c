@@ -109,16 +109,28 @@ grant_fits(const struct lt_grant *g, const struct want *w)
 	return w->field != NULL ? granted_item(g->field, g->nfield, w->field) : g->nfield != 0;
 }
 
+/* What the words mean, and where: nobody can ask or read without. */
+static bool
+is_reference(const char *collection)
+{
+	return strcmp(collection, "_unit") == 0 || strcmp(collection, "_succession") == 0 ||
+	       strcmp(collection, "_catalogue") == 0;
+}
+
 /* Departments and operators have what one single grant gives; for all others grants mean nothing. */
 static bool
 granted(const struct lt_asker *who, const struct want *w)
 {
 	const struct lt_principal *p = principal_of(who);
+	const struct want verb_alone = { .verb = w->verb };
 	size_t i;
 
 	if (p == NULL ||
 	    (p->role != LTPB__ROLE__ROLE_DEPARTMENT && p->role != LTPB__ROLE__ROLE_OPERATOR))
 		return true;
+	if (p->role == LTPB__ROLE__ROLE_DEPARTMENT && w->collection != NULL &&
+	    is_reference(w->collection))
+		w = &verb_alone;
 	for (i = 0; i < p->ngrant; i++) {
 		if (grant_fits(&p->grant[i], w))
 			return true;
@@ -193,13 +205,10 @@ unit_fits(const struct lt_unit *province, const struct lt_collection *c, const c
 static enum level
 builtin_level(const struct lt_asker *who, const struct lt_collection *c)
 {
-	/* What the words mean, and where: nobody can ask or read without. */
-	bool common = strcmp(c->id, "_unit") == 0 || strcmp(c->id, "_succession") == 0 ||
-		      strcmp(c->id, "_catalogue") == 0;
-
 	if (operates(who))
 		return SEE_NONE;
-	if (common && (is_role(who, LTPB__ROLE__ROLE_DEPARTMENT) || commune_of(who) != NULL))
+	if (is_reference(c->id) &&
+	    (is_role(who, LTPB__ROLE__ROLE_DEPARTMENT) || commune_of(who) != NULL))
 		return SEE_NONE;
 	return SEE_NOTHING;
 }

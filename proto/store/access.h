@@ -11,7 +11,8 @@
  *
  * Grants narrow what departments and operators may, they never widen it; without a grant they may nothing. One grant must give
  * the verb, the unit, the collection and the field together; "all" (or "*") in a list stands for every one, an
- * empty list for none.
+ * empty list for none. One thing is not narrowed: a department with any grant to read reads `_unit`, `_succession` and
+ * `_catalogue` whole, for without them it could not even put a question. An operator's grant has to give them.
  */
 #ifndef LT_STORE_ACCESS_H
 #define LT_STORE_ACCESS_H

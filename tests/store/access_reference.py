@@ -15,6 +15,7 @@ VERBS = ["none", "join", "sync", "read", "write", "inspect", "enrol"]
 NEED_GRANT = {"read", "write", "inspect", "enrol"}
 # FORMAT.md 8.
 BUILTIN = {"_catalogue", "_registry", "_key", "_grant", "_unit", "_succession", "_federation", "_verdict"}
+REFERENCE = {"_unit", "_succession", "_catalogue"}
 BY_ROLE = {
     "stranger": "none join",
     "node": "none join sync",
@@ -67,6 +68,8 @@ class Question:
                 continue
             if collection is None:
                 return True
+            if self.who == "department" and collection in REFERENCE:
+                return True  # FORMAT.md 8.3: whatever else this grant says
             if not covers(collections, collection):
                 continue
             if not (covers(units, unit) if unit is not None else units):
@@ -100,7 +103,7 @@ class Question:
                 return set()
             if self.who in ("operator", "hub machine"):
                 return {"none"}
-            common = collection in {"_unit", "_succession", "_catalogue"}
+            common = collection in REFERENCE
             return {"none"} if common and (self.own_commune() or self.who == "department") else set()
         if unit is not None and not commune and unit != PROVINCE:
             return set()

@@ -224,6 +224,54 @@ one_grant_must_fit_alone(void **state)
 	    lt_access_field_everywhere(&a.who, cat, &province, collection("dossier"), due));
 }
 
+/* Reference data is a department's whatever its grant narrows, as long as some grant reads; the rest of what is built in
+ * stays shut, and an operator's grant has to give even that. */
+static void
+reference_is_never_narrowed(void **state)
+{
+	static const char *const open[][2] = { { "_catalogue", "json" }, { "_unit", "name" },
+		{ "_succession", "kind" } };
+	static const char *const shut[][2] = { { "_registry", "label" }, { "_key", "sign_key" },
+		{ "_grant", "verbs" }, { "_federation", "root_key" }, { "_verdict", "verdict" } };
+	static const char *u[] = { "17254" }, *c[] = { "dossier" }, *f[] = { "status" },
+			  *v[] = { "inspect" };
+	struct asker a;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		const struct lt_field *field =
+		    lt_collection_field(collection(open[i][0]), open[i][1]);
+
+		principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "so_y_te");
+		a.grant = (struct lt_grant){ 1, 1, 1, 1, list_read, u, c, f };
+		assert_true(sees(&a, open[i][0], "_", open[i][1]));
+		assert_true(
+		    lt_access_records(&a.who, cat, &province, collection(open[i][0]), NULL));
+		assert_true(lt_access_field_everywhere(
+		    &a.who, cat, &province, collection(open[i][0]), field));
+		assert_false(sees(&a, open[i][0], "17254", open[i][1])); /* none stand there */
+		a.grant.nunit = a.grant.ncollection = a.grant.nfield = 0;
+		assert_true(sees(&a, open[i][0], "_", open[i][1]));
+		a.grant.verb = v;
+		assert_false(sees(&a, open[i][0], "_", open[i][1]));
+		a.principal.ngrant = 0;
+		assert_false(sees(&a, open[i][0], "_", open[i][1]));
+		principal(&a, LTPB__ROLE__ROLE_OPERATOR, "", "");
+		a.grant = (struct lt_grant){ 1, 1, 1, 1, list_read, list_all, c, list_all };
+		assert_false(sees(&a, open[i][0], "_", open[i][1]));
+	}
+	principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "so_y_te");
+	a.grant = (struct lt_grant){ 1, 1, 1, 1, list_read, u, c, f };
+	for (i = 0; i < 5; i++)
+		assert_false(sees(&a, shut[i][0], "_", shut[i][1]));
+	assert_true(sees(&a, "dossier", "17254", "status"));
+	assert_false(sees(&a, "dossier", "16906", "status"));
+	assert_false(sees(&a, "dossier", "17254", "due_date"));
+	assert_false(
+	    lt_access_records(&a.who, cat, &province, collection("dossier_daily_summary"), NULL));
+}
+
 /* readers_rule, sentence by sentence, on collections of the file. */
 static void
 readers_rule(void **state)
@@ -516,6 +564,7 @@ main(void)
 		cmocka_unit_test(who_is_not_active_is_a_stranger),
 		cmocka_unit_test(without_a_grant_nothing),
 		cmocka_unit_test(one_grant_must_fit_alone),
+		cmocka_unit_test(reference_is_never_narrowed),
 		cmocka_unit_test(readers_rule),
 		cmocka_unit_test(communes_and_operators),
 		cmocka_unit_test(writing),
