@@ -1,8 +1,8 @@
 #include "hub/enrol.h"
+#include "hub/grant.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/feed/trust.h"
-#include "proto/store/projection.h"
 #include "proto/store/tables.h"
 
 #include <pthread.h>
@@ -12,6 +12,14 @@
 
 #define ASKERS_MAX 4096
 #define ENROL_ARENA ((size_t)8 * 1024 * 1024)
+#define ROW_VERSION 2
+#define ROW_MAX (4096 + LT_GRANT_BYTES_MAX)
+
+/* Grant bytes, owned by the list that they stand in, and never changed there. */
+struct grant {
+	uint8_t *data;
+	size_t len;
+};
 
 /* An invitation at rest: key is the token's hash. */
 struct invitation {
@@ -24,6 +32,7 @@ struct invitation {
 	bool auto_approve;
 	bool used;
 	struct lt_id by;
+	struct grant grant;
 };
 
 /* Somebody who asked: key is 'p' and the principal. */
@@ -37,6 +46,7 @@ struct asker {
 	uint8_t sign_key[32], line_key[32];
 	char address[64];
 	int64_t asked_ms;
+	struct grant grant;
 };
 
 /* Locks are taken in this order; of the three only mx is ever waited for by the line's threads. */
@@ -78,10 +88,48 @@ copy_label(char *out, size_t cap, const char *text)
 	lt_buf_fini(&nfc);
 }
 
+static int
+own_grant(struct lt_slice bytes, struct grant *out)
+{
+	out->data = malloc(bytes.len + 1);
+	if (out->data == NULL)
+		return LT_E_NOMEM;
+	if (bytes.len != 0)
+		memcpy(out->data, bytes.data, bytes.len);
+	out->len = bytes.len;
+	return LT_OK;
+}
+
+/* Rows of version 1 end here: whoever was invited then has all that the role may. */
+static int
+get_grant(struct lt_reader *r, uint8_t version, Ltpb__Role role, struct grant *out)
+{
+	struct lt_slice bytes;
+	struct lt_arena arena;
+	struct lt_buf b;
+	Ltpb__Grant *g;
+	int rc;
+
+	lt_buf_init(&b, LT_GRANT_BYTES_MAX);
+	if (version == 1) {
+		rc = r->err != LT_OK ? LT_E_CORRUPT : lt_grant_whole(role, &b);
+		bytes = lt_buf_slice(&b);
+	} else {
+		bytes = lt_read_framed(r);
+		lt_arena_init(&arena, ENROL_ARENA);
+		rc = r->err != LT_OK ? LT_E_CORRUPT : lt_grant_read(bytes, &arena, &g);
+		lt_arena_fini(&arena);
+	}
+	if (rc == LT_OK)
+		rc = own_grant(bytes, out);
+	lt_buf_fini(&b);
+	return rc;
+}
+
 static void
 put_invitation(struct lt_buf *b, const struct invitation *i)
 {
-	lt_buf_u8(b, 1);
+	lt_buf_u8(b, ROW_VERSION);
 	lt_buf_u64(b, (uint64_t)i->expires_s);
 	lt_buf_u8(b, (uint8_t)i->role);
 	lt_buf_framed8(b, lt_slice_str(i->unit.s));
@@ -90,6 +138,7 @@ put_invitation(struct lt_buf *b, const struct invitation *i)
 	lt_buf_u8(b, i->auto_approve);
 	lt_buf_u8(b, i->used);
 	lt_buf_put(b, i->by.b, LT_ID_LEN);
+	lt_buf_framed(b, lt_slice(i->grant.data, i->grant.len));
 }
 
 static int
@@ -97,11 +146,13 @@ get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
 {
 	struct lt_slice unit, id;
 	struct lt_reader r;
+	uint8_t version;
 
 	memset(i, 0, sizeof(*i));
 	memcpy(i->token.b, k.data, LT_HASH_LEN);
 	lt_reader_init(&r, v);
-	if (lt_read_u8(&r) != 1)
+	version = lt_read_u8(&r);
+	if (version < 1 || version > ROW_VERSION)
 		return LT_E_CORRUPT;
 	i->expires_s = (int64_t)lt_read_u64(&r);
 	i->role = (Ltpb__Role)lt_read_u8(&r);
@@ -114,13 +165,13 @@ get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
 	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&i->unit, unit) != LT_OK))
 		return LT_E_CORRUPT;
 	memcpy(i->by.b, id.data, LT_ID_LEN);
-	return LT_OK;
+	return get_grant(&r, version, i->role, &i->grant);
 }
 
 static void
 put_asker(struct lt_buf *b, const struct asker *a)
 {
-	lt_buf_u8(b, 1);
+	lt_buf_u8(b, ROW_VERSION);
 	lt_buf_u8(b, (uint8_t)a->state);
 	lt_buf_u8(b, (uint8_t)a->role);
 	lt_buf_framed8(b, lt_slice_str(a->unit.s));
@@ -130,6 +181,7 @@ put_asker(struct lt_buf *b, const struct asker *a)
 	lt_buf_put(b, a->line_key, 32);
 	lt_buf_framed8(b, lt_slice_str(a->address));
 	lt_buf_u64(b, (uint64_t)a->asked_ms);
+	lt_buf_framed(b, lt_slice(a->grant.data, a->grant.len));
 }
 
 static int
@@ -137,11 +189,13 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 {
 	struct lt_slice unit, sign, line;
 	struct lt_reader r;
+	uint8_t version;
 
 	memset(a, 0, sizeof(*a));
 	memcpy(a->principal.b, k.data + 1, LT_ID_LEN);
 	lt_reader_init(&r, v);
-	if (lt_read_u8(&r) != 1)
+	version = lt_read_u8(&r);
+	if (version < 1 || version > ROW_VERSION)
 		return LT_E_CORRUPT;
 	a->state = (Ltpb__PrincipalState)lt_read_u8(&r);
 	a->role = (Ltpb__Role)lt_read_u8(&r);
@@ -156,7 +210,7 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 		return LT_E_CORRUPT;
 	memcpy(a->sign_key, sign.data, 32);
 	memcpy(a->line_key, line.data, 32);
-	return LT_OK;
+	return get_grant(&r, version, a->role, &a->grant);
 }
 
 /* ---- storing ---- */
@@ -175,7 +229,7 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	struct lt_buf b;
 	int rc = LT_OK;
 
-	lt_buf_init(&b, 4096);
+	lt_buf_init(&b, ROW_MAX);
 	if (j->gone != NULL)
 		rc = lt_kv_del(txn, LT_T_ENROL, lt_slice(j->gone->b, LT_HASH_LEN));
 	if (rc == LT_E_NOTFOUND)
@@ -264,8 +318,14 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 void
 lt_enrol_close(struct lt_enrol *e)
 {
+	size_t i;
+
 	if (e == NULL)
 		return;
+	for (i = 0; i < e->ninvitation; i++)
+		free(e->invitation[i].grant.data);
+	for (i = 0; i < e->nasker; i++)
+		free(e->asker[i].grant.data);
 	pthread_mutex_destroy(&e->answer_mx);
 	pthread_mutex_destroy(&e->change_mx);
 	pthread_mutex_destroy(&e->mx);
@@ -328,29 +388,8 @@ lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
 
 /* ---- inviting ---- */
 
-/* The hub knows its communes: a code typed wrongly is found before a commune is told a wrong thing. */
 static int
-check_commune(struct lt_enrol *e, const struct lt_unit *unit, struct lt_err *err)
-{
-	struct lt_kv_txn *txn;
-	struct lt_arena arena;
-	Ltpb__Record *rec;
-	int rc = lt_kv_begin_read(lt_hub_derived(e->h), &txn);
-
-	if (rc != LT_OK)
-		return rc;
-	lt_arena_init(&arena, ENROL_ARENA);
-	rc = lt_record_get(txn, "_unit", "_", unit->s, &arena, &rec);
-	lt_arena_fini(&arena);
-	lt_kv_abort(txn);
-	if (rc == LT_E_NOTFOUND)
-		return lt_err_set(err, LT_E_INVALID, "%s is no commune of province %s", unit->s,
-		    lt_hub_province(e->h)->s);
-	return rc;
-}
-
-static int
-check_invite(
+check_whom(
     struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
 {
 	struct lt_catalogue *cat;
@@ -365,7 +404,7 @@ check_invite(
 			return lt_err_set(err, LT_E_INVALID,
 			    "a node needs the five-digit code of its commune, not '%.16s'",
 			    req->unit);
-		return check_commune(e, &i->unit, err);
+		return lt_grant_commune(e->h, &i->unit, err);
 	case LTPB__ROLE__ROLE_DEPARTMENT:
 		cat = lt_hub_catalogue(e->h);
 		known = strlen(req->org) <= LT_NAME_MAX && lt_catalogue_org(cat, req->org) != NULL;
@@ -381,6 +420,23 @@ check_invite(
 		return lt_err_set(
 		    err, LT_E_INVALID, "only nodes, departments and operators are invited");
 	}
+}
+
+static int
+check_invite(
+    struct lt_enrol *e, const Ltpb__InviteRequest *req, struct invitation *i, struct lt_err *err)
+{
+	struct lt_buf grant;
+	int rc = check_whom(e, req, i, err);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_buf_init(&grant, LT_GRANT_BYTES_MAX);
+	rc = lt_grant_take(e->h, req->role, req->grant, &grant, err);
+	if (rc == LT_OK)
+		rc = own_grant(lt_buf_slice(&grant), &i->grant);
+	lt_buf_fini(&grant);
+	return rc;
 }
 
 static int
@@ -428,6 +484,33 @@ free_place(struct lt_enrol *e, int64_t now_s)
 	return LT_INVITATIONS_OPEN_MAX;
 }
 
+/* Into the list, on disk before. Taken with its grant when LT_OK. */
+static int
+add_invitation(struct lt_enrol *e, const struct invitation *i, int64_t now_s, struct lt_err *err)
+{
+	uint8_t *old;
+	size_t k;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&e->change_mx);
+	k = free_place(e, now_s);
+	if (k == LT_INVITATIONS_OPEN_MAX)
+		rc = lt_err_set(err, LT_E_UNAVAILABLE,
+		    "too many open invitations; wait until some are used or expire");
+	if (rc == LT_OK)
+		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, i, NULL);
+	if (rc == LT_OK) {
+		pthread_mutex_lock(&e->mx);
+		old = e->invitation[k].grant.data; /* NULL where the place is new */
+		e->invitation[k] = *i;
+		e->ninvitation += k == e->ninvitation;
+		pthread_mutex_unlock(&e->mx);
+		free(old);
+	}
+	pthread_mutex_unlock(&e->change_mx);
+	return rc;
+}
+
 int
 lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses,
     size_t naddress, struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
@@ -436,37 +519,27 @@ lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *
 	uint64_t life = req->expires_in_s == 0 ? LT_INVITATION_DEFAULT_S : req->expires_in_s;
 	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
 	uint8_t token[16];
-	size_t k;
 	int rc = check_invite(e, req, &i, err);
 
-	if (rc != LT_OK)
-		return rc;
-	if (life > LT_INVITATION_MAX_S)
-		return lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days",
+	if (rc == LT_OK && life > LT_INVITATION_MAX_S)
+		rc = lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days",
 		    LT_INVITATION_MAX_S / 86400);
+	if (rc != LT_OK)
+		goto out;
 	i.expires_s = now_s + (int64_t)life;
 	randombytes_buf(token, sizeof(token));
 	lt_h1(LT_TAG_TOKEN, lt_slice(token, sizeof(token)), &i.token);
 	rc = invitation_line(e, &i, token, addresses, naddress, line);
 	sodium_memzero(token, sizeof(token));
-	if (rc != LT_OK)
-		return lt_err_set(
-		    err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
-	pthread_mutex_lock(&e->change_mx);
-	k = free_place(e, now_s);
-	if (k == LT_INVITATIONS_OPEN_MAX)
-		rc = lt_err_set(err, LT_E_UNAVAILABLE,
-		    "too many open invitations; wait until some are used or expire");
-	if (rc == LT_OK)
-		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, &i, NULL);
-	if (rc == LT_OK) {
-		pthread_mutex_lock(&e->mx);
-		e->invitation[k] = i;
-		e->ninvitation += k == e->ninvitation;
-		pthread_mutex_unlock(&e->mx);
+	if (rc != LT_OK) {
+		rc = lt_err_set(err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
+		goto out;
 	}
-	pthread_mutex_unlock(&e->change_mx);
+	rc = add_invitation(e, &i, now_s, err);
 	*expires_s = i.expires_s;
+out:
+	if (rc != LT_OK)
+		free(i.grant.data);
 	return rc;
 }
 
@@ -566,12 +639,16 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 		memcpy(fresh.line_key, line_key, 32);
 		copy_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
 		fresh.asked_ms = lt_wall_ms(lt_hub_clock(e->h));
-		rc = save(e, NULL, &used, &fresh);
+		rc = own_grant(lt_slice(inv->grant.data, inv->grant.len), &fresh.grant);
+		if (rc == LT_OK)
+			rc = save(e, NULL, &used, &fresh);
 		if (rc == LT_OK) {
 			pthread_mutex_lock(&e->mx);
 			*inv = used;
 			e->asker[e->nasker++] = fresh;
 			pthread_mutex_unlock(&e->mx);
+		} else {
+			free(fresh.grant.data);
 		}
 	}
 	pthread_mutex_lock(&e->mx); /* an answer may be given meanwhile */
@@ -647,23 +724,20 @@ act_bytes(struct act *a, const char *name, const void *data, size_t len)
 	a->set[a->n++] = fs;
 }
 
-/* words: at most 4, NULL-terminated, sorted */
+/* words: sorted, no repeats */
 static void
-act_set(struct act *a, const char *name, const char *const *words)
+act_set(struct act *a, const char *name, char **words, size_t n)
 {
 	Ltpb__FieldSet *fs = field(a->arena, name, LTPB__VALUE__V_SET);
 	Ltpb__TextSet *s = lt_arena_alloc(a->arena, sizeof(*s));
-	size_t n = 0;
 
 	if (fs == NULL || s == NULL) {
 		a->failed = true;
 		return;
 	}
 	ltpb__text_set__init(s);
-	while (words[n] != NULL)
-		n++;
 	s->n_item = n;
-	s->item = (char **)words;
+	s->item = words;
 	fs->value->set = s;
 	a->set[a->n++] = fs;
 }
@@ -677,12 +751,8 @@ role_word(Ltpb__Role r)
 }
 
 static void
-fill_acts(struct act act[3], const struct asker *a)
+fill_acts(struct act act[3], const struct asker *a, const Ltpb__Grant *g)
 {
-	static const char *const all[] = { "all", NULL };
-	static const char *const read_verb[] = { "read", NULL };
-	static const char *const operator_verbs[] = { "enrol", "inspect", "read", "write", NULL };
-	static const char *const node_verbs[] = { "sync", NULL };
 	char hex[2 * LT_ID_LEN + 1];
 
 	lt_hex(hex, a->principal.b, LT_ID_LEN);
@@ -697,13 +767,10 @@ fill_acts(struct act act[3], const struct asker *a)
 	act_bytes(&act[1], "line_key", a->line_key, 32);
 	act_text(&act[1], "state", "active", LTPB__VALUE__V_ENUMERATION);
 	(void)snprintf(act[2].key, sizeof(act[2].key), "%s/1", hex);
-	act_set(&act[2], "verbs",
-	    a->role == LTPB__ROLE__ROLE_DEPARTMENT ? read_verb
-	    : a->role == LTPB__ROLE__ROLE_OPERATOR ? operator_verbs
-						   : node_verbs);
-	act_set(&act[2], "units", all);
-	act_set(&act[2], "collections", all);
-	act_set(&act[2], "fields", all);
+	act_set(&act[2], "verbs", g->verbs, g->n_verbs);
+	act_set(&act[2], "units", g->units, g->n_units);
+	act_set(&act[2], "collections", g->collections, g->n_collections);
+	act_set(&act[2], "fields", g->fields, g->n_fields);
 	act_text(&act[2], "state", "active", LTPB__VALUE__V_ENUMERATION);
 }
 
@@ -715,15 +782,18 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 	struct lt_write w[3];
 	struct act act[3];
 	struct lt_arena arena;
+	Ltpb__Grant *grant;
 	size_t i;
-	int rc = LT_OK;
+	int rc;
 
 	lt_arena_init(&arena, ENROL_ARENA);
 	memset(act, 0, sizeof(act));
 	memset(w, 0, sizeof(w));
 	for (i = 0; i < 3; i++)
 		act[i].arena = &arena;
-	fill_acts(act, a);
+	rc = lt_grant_read(lt_slice(a->grant.data, a->grant.len), &arena, &grant);
+	if (rc == LT_OK)
+		fill_acts(act, a, grant);
 	for (i = 0; i < 3; i++) {
 		if (act[i].failed)
 			rc = LT_E_NOMEM;
@@ -807,6 +877,7 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 {
 	Ltpb__Enrolment *m = lt_arena_alloc(arena, sizeof(*m));
 	struct lt_buf words;
+	int rc;
 
 	if (m == NULL)
 		return LT_E_NOMEM;
@@ -826,6 +897,9 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 	m->state = a->state;
 	lt_buf_fini(&words);
 	*out = m;
+	rc = lt_grant_read(lt_slice(a->grant.data, a->grant.len), arena, &m->grant);
+	if (rc != LT_OK)
+		return rc;
 	return m->principal.data == NULL || m->unit == NULL || m->org == NULL || m->label == NULL ||
 		       m->fingerprint == NULL || m->address == NULL
 		   ? LT_E_NOMEM

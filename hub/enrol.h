@@ -23,7 +23,7 @@ bool lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32]);
 /* It asked before and waits. No disk. */
 bool lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32]);
 
-/* LT_E_INVALID with words. line is appended to out. */
+/* LT_E_INVALID with words. line is appended to out. The request's grant as lt_grant_take() wants it. */
 int lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req,
     const char *const *addresses, size_t naddress, struct lt_buf *line, int64_t *expires_s,
     struct lt_err *err);
@@ -33,7 +33,7 @@ int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_
     const char *address, Ltpb__PrincipalState *state, struct lt_err *err);
 /* Those who asked, newest last, in the arena. */
 int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n);
-/* Becomes a principal with its grants; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
+/* Becomes a principal with the grant of its invitation; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
 int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
 int lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
 

@@ -214,6 +214,7 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 	lt_buf_u8(&line, 0);
 	if (rc == LT_OK && line.err == LT_OK) {
 		r.line = (char *)line.data;
+		r.grant = req->grant;
 		closure(&r, data);
 	} else {
 		lt_asking_fail(&a, rc != LT_OK ? rc : line.err, "INVITE", err.text);

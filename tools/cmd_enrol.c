@@ -11,7 +11,67 @@ struct inviting {
 	bool op, approve;
 	uint64_t expires;
 	struct ctl_list address;
+	struct ctl_list verbs, units, collections, fields;
 };
+
+/* Every a,b,c of an option that may stand several times. An empty word is a slip (an unset variable, say), and must not
+ * become the widest grant. */
+static enum ctl_exit
+take_words(struct ctl *c, const char *name, const struct ctl_list *list, char ***out, size_t *n)
+{
+	char **all = NULL, **more, **part;
+	size_t i, k, npart;
+
+	*n = 0;
+	for (i = 0; i < list->n; i++) {
+		part = ctl_split(&c->arena, list->item[i], &npart);
+		more = lt_arena_alloc(&c->arena, (*n + (part != NULL ? npart : 0)) * sizeof(*more));
+		if (part == NULL || more == NULL)
+			return ctl_error(LT_E_NOMEM, NULL);
+		for (k = 0; k < npart; k++)
+			if (part[k][0] == '\0')
+				return ctl_fail(CTL_USAGE,
+				    T("'--%s' has an empty word: 'a,b,c' without blanks, or 'all'",
+					"'--%s' có từ trống: viết 'a,b,c' không có dấu cách, hoặc "
+					"'all'"),
+				    name);
+		if (*n != 0)
+			memcpy(more, all, *n * sizeof(*more));
+		memcpy(more + *n, part, npart * sizeof(*more));
+		*n += npart;
+		all = more;
+	}
+	*out = all;
+	return CTL_DONE;
+}
+
+/* What it may, where the command line says so; else the hub gives all that the role may. */
+static enum ctl_exit
+fill_grant(struct ctl *c, const struct inviting *i, Ltpb__Grant *g, Ltpb__InviteRequest *req)
+{
+	enum ctl_exit code;
+
+	if (i->verbs.n + i->units.n + i->collections.n + i->fields.n == 0)
+		return CTL_DONE;
+	if (i->unit != NULL)
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("--collections, --units, --fields and --verbs narrow departments and "
+		      "operators "
+		      "only: a node's rights are those of its commune",
+			"--collections, --units, --fields, --verbs chỉ thu hẹp quyền của sở, ngành "
+			"và "
+			"người vận hành: quyền của nút là quyền của xã mình"));
+	code = take_words(c, "verbs", &i->verbs, &g->verbs, &g->n_verbs);
+	if (code == CTL_DONE)
+		code = take_words(c, "units", &i->units, &g->units, &g->n_units);
+	if (code == CTL_DONE)
+		code = take_words(
+		    c, "collections", &i->collections, &g->collections, &g->n_collections);
+	if (code == CTL_DONE)
+		code = take_words(c, "fields", &i->fields, &g->fields, &g->n_fields);
+	req->grant = g;
+	return code;
+}
 
 static enum ctl_exit
 fill_invite(const struct inviting *i, Ltpb__InviteRequest *req)
@@ -61,8 +121,11 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 		{ "org", CTL_TEXT, &i.org }, { "operator", CTL_FLAG, &i.op },
 		{ "auto-approve", CTL_FLAG, &i.approve }, { "expires", CTL_SECONDS, &i.expires },
 		{ "label", CTL_TEXT, &i.label }, { "address", CTL_LIST, &i.address },
-		{ "out", CTL_TEXT, &i.out } };
+		{ "out", CTL_TEXT, &i.out }, { "verbs", CTL_LIST, &i.verbs },
+		{ "units", CTL_LIST, &i.units }, { "collections", CTL_LIST, &i.collections },
+		{ "fields", CTL_LIST, &i.fields } };
 	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
+	Ltpb__Grant grant = LTPB__GRANT__INIT;
 	ProtobufCMessage *m = NULL;
 	struct ctl_list args;
 	enum ctl_exit code =
@@ -71,9 +134,18 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 	if (code == CTL_DONE)
 		code = fill_invite(&i, &req);
 	if (code == CTL_DONE)
+		code = fill_grant(c, &i, &grant, &req);
+	if (code == CTL_DONE)
 		code = ctl_connect(c);
 	if (code == CTL_DONE)
 		code = ctl_call(c, &ltpb__admin__descriptor, "Invite", &req.base, &m);
+	/* A hub of before would have made an invitation for everything: nobody gets that line. */
+	if (code == CTL_DONE && req.grant != NULL && ((const Ltpb__InviteReply *)m)->grant == NULL)
+		code = ctl_fail(CTL_UNKNOWN, "%s",
+		    T("this hub is too old to narrow a grant; the invitation is thrown away, renew "
+		      "the hub's program",
+			"đầu mối này quá cũ, chưa thu hẹp được quyền; thư mời đã bỏ, hãy cập nhật "
+			"chương trình của đầu mối"));
 	if (code == CTL_DONE)
 		code = give_line(&i, (const Ltpb__InviteReply *)m);
 	if (code == CTL_DONE)
@@ -86,6 +158,56 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 }
 
 /* ---- list ---- */
+
+static json_t *
+grant_json(const Ltpb__Grant *g)
+{
+	json_t *o;
+
+	if (g == NULL)
+		return json_null();
+	o = json_object();
+	json_object_set_new(o, "verbs", ctl_json_texts(g->n_verbs, g->verbs));
+	json_object_set_new(o, "units", ctl_json_texts(g->n_units, g->units));
+	json_object_set_new(o, "collections", ctl_json_texts(g->n_collections, g->collections));
+	json_object_set_new(o, "fields", ctl_json_texts(g->n_fields, g->fields));
+	return o;
+}
+
+static void
+say_words(struct lt_buf *b, const char *what, size_t n, char *const *word)
+{
+	size_t i;
+
+	if (n == 1 && strcmp(word[0], "all") == 0)
+		return;
+	lt_buf_printf(b, "%s%s ", b->len != 0 ? "; " : "", what);
+	for (i = 0; i < n; i++)
+		lt_buf_printf(b, "%s%s", i != 0 ? "," : "", word[i]);
+}
+
+/* Whoever approves has to see all of what it gives: the cell is not cut. */
+static void
+grant_cell(struct ctl_table *t, const Ltpb__Grant *g)
+{
+	struct lt_buf b;
+	size_t i;
+
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	for (i = 0; g != NULL && i < g->n_verbs; i++)
+		lt_buf_printf(&b, "%s%s", i != 0 ? "," : "", g->verbs[i]);
+	if (g != NULL) {
+		say_words(&b, T("collections", "loại dữ liệu"), g->n_collections, g->collections);
+		say_words(&b, T("units", "đơn vị"), g->n_units, g->units);
+		say_words(&b, T("fields", "trường"), g->n_fields, g->fields);
+	}
+	lt_buf_u8(&b, 0);
+	if (b.err != LT_OK)
+		t->failed = true;
+	else
+		ctl_cell(t, "%s", g != NULL ? (const char *)b.data : "-");
+	lt_buf_fini(&b);
+}
 
 static json_t *
 enrolment_json(const Ltpb__Enrolment *e)
@@ -101,6 +223,7 @@ enrolment_json(const Ltpb__Enrolment *e)
 	json_object_set_new(o, "fingerprint", ctl_json_text(e->fingerprint));
 	json_object_set_new(o, "address", ctl_json_text(e->address));
 	json_object_set_new(o, "asked_ms", json_integer(e->asked_ms));
+	json_object_set_new(o, "grant", grant_json(e->grant));
 	return o;
 }
 
@@ -110,7 +233,7 @@ print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 	struct ctl_table t;
 	size_t i;
 
-	ctl_table_init(&t, 7);
+	ctl_table_init(&t, 8);
 	ctl_cell(&t, "%s", T("state", "trạng thái"));
 	ctl_cell(&t, "%s", T("who", "ai"));
 	ctl_cell(&t, "%s", T("label", "tên máy"));
@@ -119,6 +242,7 @@ print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 	ctl_cell(&t, "%s", T("principal", "mã"));
 	ctl_cell(
 	    &t, "%s", T("fingerprint, read it over the phone", "dấu vân tay, đọc qua điện thoại"));
+	ctl_cell(&t, "%s", T("may", "được phép"));
 	for (i = 0; i < r->n_enrolment; i++) {
 		const Ltpb__Enrolment *e = r->enrolment[i];
 
@@ -129,6 +253,7 @@ print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 		ctl_cell(&t, "%s", e->address);
 		ctl_cell(&t, "%s", ctl_hex(&c->arena, e->principal.data, e->principal.len));
 		ctl_cell(&t, "%s", e->fingerprint);
+		grant_cell(&t, e->grant);
 	}
 	ctl_table_print(&t);
 }

@@ -26,7 +26,7 @@ const struct ctl_command ctl_commands[] = {
 	{ "enrol invite", cmd_enrol_invite,
 	    "--unit CODE | --org ID | --operator [--auto-approve] [--expires 7d] [--label NAME] "
 	    "[--address URL]... "
-	    "[--out FILE]",
+	    "[--out FILE] [--collections a,b] [--units CODE,CODE] [--fields a,b] [--verbs read]",
 	    "make an invitation", "làm một thư mời" },
 	{ "enrol list", cmd_enrol_list, "[--json]", "who has asked to join", "ai đã xin tham gia" },
 	{ "enrol approve", cmd_enrol_approve, "PRINCIPAL|all", "let somebody in", "chấp nhận" },

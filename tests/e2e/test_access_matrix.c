@@ -973,6 +973,70 @@ test_grants(void **state)
 	world_close(&w);
 }
 
+/* What the invitation says is what stands in the registry: a narrowed department sees that, the reference data, and is
+ * told of the rest in the very words for a collection that does not exist. */
+static void
+test_narrow_invitation(void **state)
+{
+	static char c[] = "dossier", u1[] = "16906", u2[] = "40", f1[] = "status",
+		    f2[] = "dossier_code";
+	static const char *const open[] = { "_catalogue", "_unit", "_succession" };
+	static const char *const shut[] = { "household_poverty", "proposal", "_registry", "_grant",
+		"_key", "_federation", "no_such_thing" };
+	char *collections[] = { c }, *units[] = { u1, u2 }, *fields[] = { f1, f2 };
+	Ltpb__Grant grant = LTPB__GRANT__INIT;
+	Ltpb__ListRequest r = LTPB__LIST_REQUEST__INIT;
+	Ltpb__PrincipalState joined;
+	const Ltpb__Record *rec;
+	struct lt_status st, none;
+	ProtobufCMessage *m;
+	Ltpb__GetReply *g;
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_open(&w);
+	grant.collections = collections;
+	grant.n_collections = 1;
+	grant.units = units;
+	grant.n_units = 2;
+	grant.fields = fields;
+	grant.n_fields = 2;
+	fed_hang_up(&w.who[AGRICULTURE]);
+	fed_invite_grant(&w.f, &w.who[AGRICULTURE], LTPB__ROLE__ROLE_DEPARTMENT,
+	    "so_nong_nghiep_moi_truong", true, &grant);
+	assert_int_equal(fed_dial(&w.f, &w.who[AGRICULTURE]), LT_OK);
+	assert_int_equal(fed_join(&w.who[AGRICULTURE], &joined), LT_STATUS_OK);
+	r.collection = c;
+	assert_int_equal(
+	    fed_ask(&w.who[AGRICULTURE], &ltpb__query__descriptor, "List", &r.base, &m, &st), O);
+	assert_int_equal(((Ltpb__ListReply *)m)->n_record, 1);
+	rec = ((Ltpb__ListReply *)m)->record[0];
+	assert_string_equal(rec->unit, "16906");
+	assert_string_equal(rec->key, DOSSIER);
+	assert_true(has_field(rec, "status") && has_field(rec, "dossier_code"));
+	assert_true(rec->n_field == 2 && is_masked(rec, "procedure_code"));
+	protobuf_c_message_free_unpacked(m, NULL);
+	assert_int_equal(
+	    get(&w, AGRICULTURE, "dossier", "17254", DOSSIER, &g, &st), LT_STATUS_NOT_FOUND);
+	for (i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		if (list_code(&w, AGRICULTURE, open[i], &st) != O)
+			fail_msg("%s", open[i]);
+	assert_int_equal(get(&w, AGRICULTURE, "_unit", "_", "17254", &g, &st), O);
+	assert_true(g->record != NULL && has_field(g->record, "name"));
+	protobuf_c_message_free_unpacked(&g->base, NULL);
+	assert_int_equal(list_code(&w, AGRICULTURE, "no_such_thing", &none), D);
+	for (i = 0; i < sizeof(shut) / sizeof(shut[0]); i++) {
+		if (list_code(&w, AGRICULTURE, shut[i], &st) != D)
+			fail_msg("%s", shut[i]);
+		assert_string_equal(st.reason, none.reason);
+		assert_non_null(strstr(st.message, shut[i]));
+	}
+	/* The other department has what it had. */
+	assert_int_equal(list_code(&w, JUSTICE, "proposal", &st), O);
+	world_close(&w);
+}
+
 /* ---- what a node may send ---- */
 
 static uint64_t
@@ -1230,6 +1294,7 @@ main(void)
 		cmocka_unit_test(test_using_a_masked_field),
 		cmocka_unit_test(test_collections),
 		cmocka_unit_test(test_grants),
+		cmocka_unit_test(test_narrow_invitation),
 		cmocka_unit_test(test_pushing),
 		cmocka_unit_test(test_pulling),
 		cmocka_unit_test(test_operator_writes),

@@ -1,6 +1,10 @@
 /* Invitations and those who ask with one: expiry, one use, proofs, the operator's answer, and all of it over a restart. */
+#include "hub/grant.h"
+#include "proto/store/tables.h"
 #include "tests/hub/hub_fixture.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PENDING LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING
@@ -279,10 +283,380 @@ test_restart(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- grants ---- */
+
+#define DEPARTMENT LTPB__ROLE__ROLE_DEPARTMENT
+#define WORDS_MAX 512
+
+/* "a,b" or "a*256" (that many times a); "" for none. */
+struct words {
+	char text[256];
+	char *item[WORDS_MAX];
+	size_t n;
+};
+
+static void
+words(struct words *w, const char *text)
+{
+	char *p, *times;
+	size_t i;
+
+	memset(w, 0, sizeof(*w));
+	assert_true(snprintf(w->text, sizeof(w->text), "%s", text) < (int)sizeof(w->text));
+	times = strchr(w->text, '*');
+	if (times != NULL) {
+		*times = '\0';
+		w->n = strtoul(times + 1, NULL, 10);
+		assert_in_range(w->n, 1, WORDS_MAX);
+		for (i = 0; i < w->n; i++)
+			w->item[i] = w->text;
+		return;
+	}
+	for (p = strtok(w->text, ","); p != NULL; p = strtok(NULL, ","))
+		w->item[w->n++] = p;
+}
+
+static void
+assert_list(size_t n, char *const *item, const char *want)
+{
+	struct words w;
+	size_t i;
+
+	words(&w, want);
+	assert_int_equal(n, w.n);
+	for (i = 0; i < n; i++)
+		assert_string_equal(item[i], w.item[i]);
+}
+
+static void
+assert_grant(const Ltpb__Grant *g, const char *verbs, const char *units, const char *collections,
+    const char *fields)
+{
+	assert_non_null(g);
+	assert_list(g->n_verbs, g->verbs, verbs);
+	assert_list(g->n_units, g->units, units);
+	assert_list(g->n_collections, g->collections, collections);
+	assert_list(g->n_fields, g->fields, fields);
+}
+
+/* What a grant may say, both sides of every bound; a refusal names the value. */
+static void
+test_grant_bounds(void **state)
+{
+	static const struct {
+		const char *descr;
+		Ltpb__Role role;
+		const char *verbs, *units, *collections, *fields;
+		const char *named; /* NULL: taken */
+	} cases[] = {
+		{ "nothing said", DEPARTMENT, "", "", "", "", NULL },
+		{ "all said", DEPARTMENT, "all", "all", "all", "all", NULL },
+		{ "some", DEPARTMENT, "read", "17254,40", "dossier", "status", NULL },
+		{ "an unknown verb", DEPARTMENT, "dance", "", "", "", "dance" },
+		{ "no verb of a department", DEPARTMENT, "read,write", "", "", "", "write" },
+		{ "a node's verb", LTPB__ROLE__ROLE_OPERATOR, "sync", "", "", "", "sync" },
+		{ "no commune", DEPARTMENT, "", "99999", "", "", "99999" },
+		{ "another province", DEPARTMENT, "", "38", "", "", "38" },
+		{ "no code", DEPARTMENT, "", "172541", "", "", "172541" },
+		{ "what is built in", DEPARTMENT, "", "_", "", "", "'_'" },
+		{ "an operator's built in", LTPB__ROLE__ROLE_OPERATOR, "", "_", "_unit", "name",
+		    NULL },
+		{ "no collection", DEPARTMENT, "", "", "dossier,dossiers", "", "dossiers" },
+		{ "an empty word", DEPARTMENT, "", "", "*1", "", "''" },
+		{ "a built-in one", DEPARTMENT, "", "", "_grant", "", "_grant" },
+		{ "an open one", DEPARTMENT, "", "", "_catalogue", "", "_catalogue" },
+		{ "all and more", DEPARTMENT, "", "", "all,dossier", "", "all" },
+		{ "all twice", DEPARTMENT, "", "all*2", "", "", "all" },
+		{ "no field of any", DEPARTMENT, "", "", "", "no_field", "no_field" },
+		{ "a built-in field", DEPARTMENT, "", "", "", "json", "json" },
+		{ "a field of another", DEPARTMENT, "", "", "proposal", "applicant_name",
+		    "applicant_name" },
+		{ "a field of one of two", DEPARTMENT, "", "", "proposal,dossier", "applicant_name",
+		    NULL },
+		{ "8 verbs", DEPARTMENT, "read*8", "", "", "", NULL },
+		{ "9 verbs", DEPARTMENT, "read*9", "", "", "", "9 verbs" },
+		{ "256 units", DEPARTMENT, "", "17254*256", "", "", NULL },
+		{ "257 units", DEPARTMENT, "", "17254*257", "", "", "257 units" },
+		{ "64 collections", DEPARTMENT, "", "", "dossier*64", "", NULL },
+		{ "65 collections", DEPARTMENT, "", "", "dossier*65", "", "65 collections" },
+		{ "128 fields", DEPARTMENT, "", "", "", "status*128", NULL },
+		{ "129 fields", DEPARTMENT, "", "", "", "status*129", "129 fields" },
+		{ "an operator who only enrols", LTPB__ROLE__ROLE_OPERATOR, "enrol", "", "", "",
+		    NULL },
+		{ "a node", LTPB__ROLE__ROLE_NODE, "", "17254", "", "", "node" },
+		{ "a node, all", LTPB__ROLE__ROLE_NODE, "", "all", "", "", "node" },
+	};
+	struct words v, u, c, f;
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Ltpb__Grant grant = LTPB__GRANT__INIT;
+		struct lt_err err = { "" };
+		struct lt_buf out;
+		int rc;
+
+		print_message("%s\n", cases[i].descr);
+		words(&v, cases[i].verbs);
+		words(&u, cases[i].units);
+		words(&c, cases[i].collections);
+		words(&f, cases[i].fields);
+		grant.verbs = v.item;
+		grant.n_verbs = v.n;
+		grant.units = u.item;
+		grant.n_units = u.n;
+		grant.collections = c.item;
+		grant.n_collections = c.n;
+		grant.fields = f.item;
+		grant.n_fields = f.n;
+		lt_buf_init(&out, LT_GRANT_BYTES_MAX);
+		rc = lt_grant_take(h.f.hub, cases[i].role, &grant, &out, &err);
+		assert_int_equal(rc, cases[i].named == NULL ? LT_OK : LT_E_INVALID);
+		if (cases[i].named != NULL && strstr(err.text, cases[i].named) == NULL)
+			fail_msg("%s", err.text);
+		assert_true((out.len != 0) == (rc == LT_OK));
+		lt_buf_fini(&out);
+	}
+	hubfx_close(&h);
+}
+
+static void
+assert_registry(struct hubfx *h, const struct lt_id *id, const char *verbs, const char *units,
+    const char *collections, const char *fields)
+{
+	struct lt_registry *reg = lt_hub_registry(h->f.hub);
+	const struct lt_principal *p = lt_registry_find(reg, id);
+
+	assert_true(p != NULL && p->ngrant == 1);
+	assert_list(p->grant[0].nverb, (char *const *)p->grant[0].verb, verbs);
+	assert_list(p->grant[0].nunit, (char *const *)p->grant[0].unit, units);
+	assert_list(p->grant[0].ncollection, (char *const *)p->grant[0].collection, collections);
+	assert_list(p->grant[0].nfield, (char *const *)p->grant[0].field, fields);
+	lt_registry_unref(reg);
+}
+
+/* Asked for in any order and twice, kept in order and once: from the invitation to the asker to the registry, each over
+ * a restart. */
+static void
+test_grant_is_kept(void **state)
+{
+	struct words u, c, f;
+	Ltpb__Grant grant = LTPB__GRANT__INIT;
+	struct fed_peer narrow, wide;
+	struct lt_err err = { "" };
+	Ltpb__Enrolment **list;
+	Ltpb__PrincipalState st;
+	struct hubfx h;
+	size_t n;
+
+	(void)state;
+	hubfx_open(&h);
+	words(&u, "40,17254,40,16906");
+	words(&c, "proposal,dossier");
+	words(&f, "status,due_date,status");
+	grant.units = u.item;
+	grant.n_units = u.n;
+	grant.collections = c.item;
+	grant.n_collections = c.n;
+	grant.fields = f.item;
+	grant.n_fields = f.n;
+	fed_invite_grant(&h.f, &narrow, DEPARTMENT, "so_tu_phap", false, &grant);
+	fed_invite(&h.f, &wide, DEPARTMENT, "so_y_te", false);
+	hubfx_restart(&h);
+	assert_int_equal(hubfx_join(&h, &narrow, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &wide, &st), LT_OK);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 2);
+	n = strcmp(list[0]->org, "so_tu_phap") == 0 ? 0 : 1;
+	assert_grant(
+	    list[n]->grant, "read", "16906,17254,40", "dossier,proposal", "due_date,status");
+	assert_grant(list[1 - n]->grant, "read", "all", "all", "all");
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &narrow.id.principal, &err), LT_OK);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &wide.id.principal, &err), LT_OK);
+	assert_registry(&h, &narrow.id.principal, "read", "16906,17254,40", "dossier,proposal",
+	    "due_date,status");
+	assert_registry(&h, &wide.id.principal, "read", "all", "all", "all");
+	hubfx_close(&h);
+}
+
+/* ---- rows as they were ---- */
+
+struct row {
+	struct lt_slice key, value;
+};
+
+static int
+put_row(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct row *r = ctx;
+
+	return lt_kv_put(txn, LT_T_ENROL, r->key, r->value);
+}
+
+static void
+plant(struct hubfx *h, struct lt_slice key, const struct lt_buf *value)
+{
+	struct row r = { .key = key, .value = lt_buf_slice(value) };
+
+	assert_int_equal(value->err, LT_OK);
+	assert_int_equal(lt_writer_run(lt_hub_writer(h->f.hub), put_row, &r), LT_OK);
+}
+
+/* FORMAT.md 9.7, version 1 of an invitation without its version byte. */
+static void
+old_invitation(struct lt_buf *b, Ltpb__Role role, const char *unit, const char *org)
+{
+	static const uint8_t nobody[LT_ID_LEN];
+
+	lt_buf_u64(b, HUB_NOW_MS / 1000 + 60);
+	lt_buf_u8(b, (uint8_t)role);
+	lt_buf_framed8(b, lt_slice_str(unit));
+	lt_buf_framed8(b, lt_slice_str(org));
+	lt_buf_framed8(b, lt_slice_str("label"));
+	lt_buf_u8(b, 1);
+	lt_buf_u8(b, 0);
+	lt_buf_put(b, nobody, sizeof(nobody));
+}
+
+static uint8_t
+row_version(struct hubfx *h, struct lt_slice key)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	uint8_t version;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, LT_T_ENROL, key, &v), LT_OK);
+	version = v.data[0];
+	lt_kv_abort(txn);
+	return version;
+}
+
+/* Rows of version 1 mean all that the role may, as they did; what is written anew is of version 2. */
+static void
+test_rows_of_version_1(void **state)
+{
+	struct fed_peer invited, node, asked;
+	uint8_t key[1 + LT_ID_LEN] = { 'p' };
+	struct lt_err err = { "" };
+	Ltpb__Enrolment **list;
+	Ltpb__PrincipalState st;
+	struct lt_hash token;
+	struct hubfx h;
+	struct lt_buf b;
+	size_t n;
+
+	(void)state;
+	hubfx_open(&h);
+	lt_buf_init(&b, 4096);
+	fed_stranger(&h.f, &invited);
+	memset(invited.id.token, 7, 16);
+	lt_buf_u8(&b, 1);
+	old_invitation(&b, DEPARTMENT, "", "so_tu_phap");
+	lt_h1(LT_TAG_TOKEN, lt_slice(invited.id.token, 16), &token);
+	plant(&h, lt_slice(token.b, LT_HASH_LEN), &b);
+	lt_buf_clear(&b);
+	fed_stranger(&h.f, &asked);
+	memcpy(key + 1, asked.id.principal.b, LT_ID_LEN);
+	lt_buf_u8(&b, 1);
+	lt_buf_u8(&b, PENDING);
+	lt_buf_u8(&b, LTPB__ROLE__ROLE_OPERATOR);
+	lt_buf_framed8(&b, lt_slice_str(""));
+	lt_buf_framed8(&b, lt_slice_str(""));
+	lt_buf_framed8(&b, lt_slice_str("label"));
+	lt_buf_put(&b, asked.id.sign.pk, 32);
+	lt_buf_put(&b, asked.id.line_pk, 32);
+	lt_buf_framed8(&b, lt_slice_str("192.0.2.1"));
+	lt_buf_u64(&b, 5);
+	plant(&h, lt_slice(key, sizeof(key)), &b);
+	fed_stranger(&h.f, &node);
+	memset(node.id.token, 9, 16);
+	lt_buf_clear(&b);
+	lt_buf_u8(&b, 1);
+	old_invitation(&b, LTPB__ROLE__ROLE_NODE, HUB_UNIT, "");
+	lt_h1(LT_TAG_TOKEN, lt_slice(node.id.token, 16), &token);
+	plant(&h, lt_slice(token.b, LT_HASH_LEN), &b);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_grant(list[0]->grant, "enrol,inspect,read,write", "all", "all", "all");
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &asked.id.principal, &err), LT_OK);
+	assert_registry(&h, &asked.id.principal, "enrol,inspect,read,write", "all", "all", "all");
+	assert_int_equal(row_version(&h, lt_slice(key, sizeof(key))), 2);
+	assert_int_equal(hubfx_join(&h, &invited, &st), LT_OK);
+	assert_int_equal(st, ACTIVE);
+	assert_registry(&h, &invited.id.principal, "read", "all", "all", "all");
+	assert_int_equal(row_version(&h, lt_slice(token.b, LT_HASH_LEN)), 1);
+	assert_int_equal(hubfx_join(&h, &node, &st), LT_OK);
+	assert_registry(&h, &node.id.principal, "sync", "all", "all", "all");
+	assert_int_equal(row_version(&h, lt_slice(token.b, LT_HASH_LEN)), 2);
+	hubfx_restart(&h);
+	assert_true(is_active(&h, &invited) && is_active(&h, &asked) && is_active(&h, &node));
+	lt_buf_fini(&b);
+	hubfx_close(&h);
+}
+
+/* Versions nobody wrote, and grants cut or empty, are damage: the table is not opened. */
+static void
+test_rows_that_are_none(void **state)
+{
+	/* Grant bytes by hand: fields 1 to 4, each a text of two bytes ("ab" is no meaning, but a word). */
+	static const uint8_t good[] = "\x0a\x02"
+				      "ab\x12\x02"
+				      "ab\x1a\x02"
+				      "ab\x22\x02"
+				      "ab";
+	static const struct {
+		const char *descr;
+		uint8_t version;
+		size_t says, has; /* length of the grant */
+		int rc;
+	} cases[] = {
+		{ "whole", 2, 16, 16, LT_OK },
+		{ "version 0", 0, 16, 16, LT_E_CORRUPT },
+		{ "version 3", 3, 16, 16, LT_E_CORRUPT },
+		{ "no grant", 2, 0, 0, LT_E_CORRUPT },
+		{ "no fields", 2, 12, 12, LT_E_CORRUPT },
+		{ "within a field", 2, 15, 15, LT_E_CORRUPT },
+		{ "shorter than it says", 2, 16, 15, LT_E_CORRUPT },
+	};
+	struct lt_hash token = { { 1 } };
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(sizeof(good), 16 + 1);
+	hubfx_open(&h);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lt_enrol *e = NULL;
+		struct lt_err err = { "" };
+		struct lt_buf b;
+
+		print_message("%s\n", cases[i].descr);
+		lt_buf_init(&b, 4096);
+		lt_buf_u8(&b, cases[i].version);
+		old_invitation(&b, DEPARTMENT, "", "so_tu_phap");
+		lt_buf_u32(&b, (uint32_t)cases[i].says);
+		lt_buf_put(&b, good, cases[i].has);
+		plant(&h, lt_slice(token.b, LT_HASH_LEN), &b);
+		assert_int_equal(lt_enrol_open(h.f.hub, &e, &err), cases[i].rc);
+		lt_enrol_close(e);
+		lt_buf_fini(&b);
+	}
+	hubfx_close(&h);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_grant_bounds),
+		cmocka_unit_test(test_grant_is_kept),
+		cmocka_unit_test(test_rows_of_version_1),
+		cmocka_unit_test(test_rows_that_are_none),
 		cmocka_unit_test(test_inviting),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_one_use),

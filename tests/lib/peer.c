@@ -31,6 +31,13 @@ fed_stranger(struct fed *f, struct fed_peer *p)
 void
 fed_invite(struct fed *f, struct fed_peer *p, Ltpb__Role role, const char *where, bool approve)
 {
+	fed_invite_grant(f, p, role, where, approve, NULL);
+}
+
+void
+fed_invite_grant(struct fed *f, struct fed_peer *p, Ltpb__Role role, const char *where,
+    bool approve, const Ltpb__Grant *grant)
+{
 	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
 	struct lt_err err = { "" };
 	Ltpb__Invitation *inv;
@@ -42,6 +49,7 @@ fed_invite(struct fed *f, struct fed_peer *p, Ltpb__Role role, const char *where
 	p->id.role = role;
 	req.role = role;
 	req.auto_approve = approve;
+	req.grant = (Ltpb__Grant *)grant;
 	if (role == LTPB__ROLE__ROLE_NODE) {
 		req.unit = (char *)where;
 		check(lt_unit_set(&p->id.unit, lt_slice_str(where)), "unit", "");

@@ -21,6 +21,9 @@ void fed_stranger(struct fed *f, struct fed_peer *p);
 /* Keys and an invitation. where: unit of a node, organisation of a department, "" for an operator. Not connected. */
 void fed_invite(
     struct fed *f, struct fed_peer *p, Ltpb__Role role, const char *where, bool approve);
+/* The same with a narrower grant; NULL: all that the role may. */
+void fed_invite_grant(struct fed *f, struct fed_peer *p, Ltpb__Role role, const char *where,
+    bool approve, const Ltpb__Grant *grant);
 /* Connect over the line; the return code of lt_dial(). */
 int fed_dial(struct fed *f, struct fed_peer *p);
 /* Ask to join; the call's status code. */

@@ -123,6 +123,45 @@ def check_department():
     run("-C", "no", "list", "dossier", code=3)
 
 
+def invite_words(*grant, code=1):
+    p = subprocess.run([f"{BIN}/ltctl", "-C", "hub", "enrol", "invite", "--org", "so_y_te", *grant],
+                       capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+    assert p.returncode == code and not p.stdout, (grant, p)
+    return p.stderr
+
+
+def check_grant():
+    h, d = ["-C", "hub"], ["-C", "narrow"]
+    for option, word in (("--collections", "no_such"), ("--units", "99999"), ("--fields", "no_field"),
+                         ("--verbs", "dance"), ("--verbs", "write"), ("--collections", "_grant")):
+        assert word in invite_words(option, word), "the complaint does not name the value"
+    invite_words("--collections", "school", "--fields", "applicant_name")  # a field of another
+    invite_words("--collections", "dossier,all")
+    invite_words("--collections", "", code=2)
+    run(*h, "enrol", "invite", "--org", "so_y_te", "--collections", "proposal,dossier", "--collections", "dossier",
+        "--units", "16906,40", "--label", "Sở Y tế", "--out", "inv-narrow")
+    run(*d, "client", "init", "@inv-narrow")
+    run(*d, "client", "join", code=1)
+    e = [e for e in lines(run(*h, "enrol", "list", "--json")) if e["label"] == "Sở Y tế"]
+    want = {"verbs": ["read"], "units": ["16906", "40"], "collections": ["dossier", "proposal"], "fields": ["all"]}
+    assert [x["grant"] for x in e] == [want], e
+    shown = [x for x in run(*h, "enrol", "list").splitlines() if "Sở Y tế" in x]
+    assert len(shown) == 1 and "read; collections dossier,proposal; units 16906,40" in shown[0], shown
+    vi = {**ENV, "LIENTHONG_LANG": "vi"}
+    assert "loại dữ liệu dossier,proposal; đơn vị 16906,40" in run(*h, "enrol", "list", env=vi)
+    node = [e for e in lines(run(*h, "enrol", "list", "--json")) if e["role"] == "node"]
+    assert node and all(e["grant"]["verbs"] == ["sync"] and e["grant"]["units"] == ["all"] for e in node)
+    run(*h, "enrol", "approve", e[0]["principal"])
+    run(*d, "client", "join")
+    record = lines(run(*h, "get", "_grant", e[0]["principal"] + "/1", "--json"))[0]["fields"]
+    assert {k: record[k] for k in want} == want, record
+    run(*d, "list", "dossier")
+    run(*d, "list", "_unit", "--unit", "_")
+    run(*d, "list", "_catalogue", "--unit", "_", "--page-size", "1")
+    run(*d, "list", "_grant", code=1)
+    run(*d, "list", "household_poverty", code=1)
+
+
 HOUSE = ["village=Bản Một", "head_name=Lô Văn Mẫu", "members=5", "class=ngheo", "recognised_year=2025",
          "reviewed_date=2025-09-15", "head_id_no=099085000001"]
 
@@ -294,7 +333,7 @@ def check_words():
 
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
-    for step in (check_init, check_enrol, check_department, check_records, check_import, check_query, check_proof,
+    for step in (check_init, check_enrol, check_department, check_grant, check_records, check_import, check_query, check_proof,
                  check_words):
         print(step.__name__, flush=True)
         step()
