@@ -141,10 +141,12 @@ run ltctl -C "$work/hub" status
 
 # ---- questions ---------------------------------------------------------------------------------------
 
-step "A department joins with its own key and grants: Sở Nội vụ"
-ltctl -C "$work/hub" enrol invite --org so_noi_vu --auto-approve --out "$work/invite-dept" >/dev/null || fail "invite"
+step "A department joins with its own key and a grant for what it has to ask, no more: Sở Nội vụ"
+run ltctl -C "$work/hub" enrol invite --org so_noi_vu --collections dossier,proposal,household_poverty --auto-approve \
+	--out "$work/invite-dept"
 ltctl -C "$work/dept" client init "@$work/invite-dept" >/dev/null || fail "client init"
 until_ok 20 "the department is let in" ltctl -C "$work/dept" client join
+ltctl -C "$work/hub" enrol list | grep so_noi_vu
 
 step "Question 1: dossiers past their date and not finished, by commune"
 run ltctl -C "$work/dept" query dossier --where "due_date < $today" \
@@ -162,6 +164,17 @@ if ltctl -C "$work/dept" list household_poverty --where "head_id_no = 0990850000
 	fail "a masked field could be searched"
 fi
 cat "$work/denied.txt"
+
+step "Outside its grant: this department may not ask for commune profiles, though the catalogue makes it their owner"
+refused() { # COMMAND...: exit 1 and a reason
+	local code=0
+	printf '$ %s\n' "${*//$work\//}"
+	"$@" >/dev/null 2>"$work/denied.txt" || code=$?
+	[ "$code" = 1 ] || fail "$* should be refused (exit 1), it said $code"
+	cat "$work/denied.txt"
+}
+refused ltctl -C "$work/dept" list commune_profile
+grep -q commune_profile "$work/denied.txt" || fail "the refusal does not name the collection"
 
 # ---- the hub is away ---------------------------------------------------------------------------------
 
