@@ -3,6 +3,7 @@
 #include "proto/store/tables.h"
 #include "tests/hub/hub_fixture.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -649,10 +650,103 @@ test_rows_that_are_none(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- the vectors ---- */
+
+static void
+golden_bytes(const json_t *o, const char *name, struct lt_buf *out)
+{
+	const char *hex = json_string_value(json_object_get(o, name));
+	uint8_t bytes[1024];
+
+	if (hex == NULL || strlen(hex) > 2 * sizeof(bytes))
+		fail_msg("golden.json: %s", name);
+	assert_int_equal(lt_unhex(bytes, strlen(hex) / 2, hex), LT_OK);
+	lt_buf_clear(out);
+	lt_buf_put(out, bytes, strlen(hex) / 2);
+}
+
+static void
+assert_row(struct hubfx *h, struct lt_slice key, const struct lt_buf *want)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, LT_T_ENROL, key, &v), LT_OK);
+	assert_int_equal(v.len, want->len);
+	assert_memory_equal(v.data, want->data, v.len);
+	lt_kv_abort(txn);
+}
+
+/* Rows of the second implementation are read, and what the hub then writes in their place is its bytes again. */
+static void
+test_golden_rows(void **state)
+{
+	json_t *file = json_load_file(LT_SOURCE_DIR "/tests/vectors/golden.json", 0, NULL);
+	const json_t *g = json_object_get(file, "enrolment");
+	uint8_t key[1 + LT_ID_LEN] = { 'p' };
+	struct lt_err err = { "" };
+	Ltpb__PrincipalState st;
+	Ltpb__Enrolment **list;
+	struct lt_buf b, token;
+	struct fed_peer p;
+	struct lt_id asker;
+	struct hubfx h;
+	size_t n;
+
+	(void)state;
+	assert_non_null(g);
+	hubfx_open(&h);
+	lt_buf_init(&b, 4096);
+	lt_buf_init(&token, 4096);
+	fed_stranger(&h.f, &p);
+	golden_bytes(g, "token", &b);
+	memcpy(p.id.token, b.data, 16);
+	golden_bytes(g, "principal", &b);
+	memcpy(asker.b, b.data, LT_ID_LEN);
+	memcpy(key + 1, b.data, LT_ID_LEN);
+	golden_bytes(g, "token_hash", &token);
+	golden_bytes(g, "asker_pending", &b);
+	plant(&h, lt_slice(key, sizeof(key)), &b);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0]->label, "Sở Tư pháp");
+	assert_int_equal(list[0]->asked_ms, json_integer_value(json_object_get(g, "asked_ms")));
+	assert_grant(list[0]->grant, "read", "16906,40", "dossier,proposal", "all");
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &asker, &err), LT_OK);
+	golden_bytes(g, "asker_active", &b);
+	assert_row(&h, lt_slice(key, sizeof(key)), &b);
+	hubfx_close(&h);
+	hubfx_open(&h); /* another hub, where nobody has this id */
+	golden_bytes(g, "invitation", &b);
+	plant(&h, lt_buf_slice(&token), &b);
+	hubfx_restart(&h);
+	p.id.federation = h.f.hub_id->federation;
+	p.id.principal = asker;
+	assert_int_equal(hubfx_join(&h, &p, &st), LT_OK);
+	assert_int_equal(st, PENDING);
+	golden_bytes(g, "invitation_used", &b);
+	assert_row(&h, lt_buf_slice(&token), &b);
+	golden_bytes(g, "asker_version_1", &b);
+	plant(&h, lt_slice(key, sizeof(key)), &b);
+	golden_bytes(g, "invitation_version_1", &b);
+	plant(&h, lt_buf_slice(&token), &b);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_grant(list[0]->grant, "read", "all", "all", "all");
+	lt_buf_fini(&b);
+	lt_buf_fini(&token);
+	json_decref(file);
+	hubfx_close(&h);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_golden_rows),
 		cmocka_unit_test(test_grant_bounds),
 		cmocka_unit_test(test_grant_is_kept),
 		cmocka_unit_test(test_rows_of_version_1),

@@ -378,6 +378,29 @@ def stored_values():
     return out
 
 
+def framed8(text):
+    return u8(len(text.encode())) + text.encode()
+
+
+def enrolment():
+    """9.7: the rows of `enrol`, before and after they are used."""
+    token, principal, sign, line = run(16, 0x50), run(16, 0x70), run(32, 0x21), run(32, 0x43)
+    expires, asked = 1795305660, 1795305599123
+    lists = [["read"], ["16906", "40"], ["dossier", "proposal"], ["all"]]
+    grant = b"".join(p_text(n, word) for n, words in enumerate(lists, 1) for word in words)
+    head = u64(expires) + u8(3) + framed8("") + framed8("so_tu_phap") + framed8("Sở Tư pháp")
+    who = u8(3) + framed8("") + framed8("so_tu_phap") + framed8("Sở Tư pháp") + sign + line + framed8("192.0.2.1")
+    who += u64(asked)
+    return {"token": token, "token_hash": H("lt1.token", token), "principal": principal, "sign_key": sign,
+            "line_key": line, "expires_s": expires, "asked_ms": asked, "grant": grant,
+            "invitation": u8(2) + head + u8(0) + u8(0) + bytes(16) + framed(grant),
+            "invitation_used": u8(2) + head + u8(0) + u8(1) + principal + framed(grant),
+            "invitation_version_1": u8(1) + head + u8(0) + u8(0) + bytes(16),
+            "asker_pending": u8(2) + u8(1) + who + framed(grant),
+            "asker_active": u8(2) + u8(2) + who + framed(grant),
+            "asker_version_1": u8(1) + u8(1) + who}
+
+
 def digest():
     collection, unit, key, row = b"ho_ngheo", b"23956", b"HN-0001", run(77, 1)
     place = framed(collection) + framed(unit) + framed(key)
@@ -410,6 +433,7 @@ def golden():
                             "made": seal(first(), key)},
         "trust": trust(),
         "value": stored_values(),
+        "enrolment": enrolment(),
         "digest": digest(),
         "knock": knock(),
     }
