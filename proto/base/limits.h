@@ -21,6 +21,11 @@
 #define LT_LINE_STRANGER_MAX 1024 /* bytes parsed from a peer that is not yet known */
 #define LT_PUSH_MAX 64 /* change-sets in one Push */
 #define LT_IMPORT_ROWS_MAX 256 /* rows in one Import call */
+#define LT_REQUEST_ID_MAX 64 /* bytes of a request's id */
+#define LT_METADATA_MAX 16 /* pairs in the head of a request */
+#define LT_METADATA_KEY_MAX 64
+#define LT_METADATA_VALUE_MAX 256
+#define LT_LOCALIZED_MAX 4 /* languages of a status that are looked at */
 
 #define LT_ID_LEN 16
 #define LT_FED_LEN 32

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 const char *
 lt_status_name(int code)
@@ -122,22 +123,70 @@ trim_tail(char *s)
 		s[i - 1] = '\0';
 }
 
+static void
+begin(struct lt_status *s, enum lt_status_code code, const char *reason)
+{
+	memset(s, 0, sizeof(*s));
+	s->code = code;
+	if (reason != NULL)
+		(void)snprintf(s->reason, sizeof(s->reason), "%s", reason);
+}
+
+static void __attribute__((format(printf, 3, 0)))
+say(char *out, size_t cap, const char *fmt, va_list ap)
+{
+	if (vsnprintf(out, cap, fmt, ap) >= (int)cap)
+		trim_tail(out);
+}
+
 void
 lt_status_set(
     struct lt_status *s, enum lt_status_code code, const char *reason, const char *fmt, ...)
 {
 	va_list ap;
-	int n;
 
-	memset(s, 0, sizeof(*s));
-	s->code = code;
-	if (reason != NULL)
-		(void)snprintf(s->reason, sizeof(s->reason), "%s", reason);
+	begin(s, code, reason);
 	va_start(ap, fmt);
-	n = vsnprintf(s->message, sizeof(s->message), fmt, ap);
+	say(s->message, sizeof(s->message), fmt, ap);
 	va_end(ap);
-	if (n >= (int)sizeof(s->message))
-		trim_tail(s->message);
+}
+
+void
+lt_status_vset_both(struct lt_status *s, enum lt_status_code code, const char *reason,
+    const char *en, const char *vi, va_list ap)
+{
+	va_list again;
+
+	begin(s, code, reason);
+	va_copy(again, ap);
+	say(s->message, sizeof(s->message), en, ap);
+	say(s->message_vi, sizeof(s->message_vi), vi, again);
+	va_end(again);
+}
+
+void
+lt_status_set_both(struct lt_status *s, enum lt_status_code code, const char *reason,
+    const char *en, const char *vi, ...)
+{
+	va_list ap;
+
+	va_start(ap, vi);
+	lt_status_vset_both(s, code, reason, en, vi, ap);
+	va_end(ap);
+}
+
+void
+lt_status_cut(char *out, size_t cap, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n >= cap) {
+		n = cap - 1;
+		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
+	}
+	memcpy(out, s, n);
+	out[n] = '\0';
 }
 
 /* The other side's walker refuses text that is not UTF-8, and snprintf may have cut a character:
@@ -165,11 +214,22 @@ lt_status_pack(const struct lt_status *s, struct lt_buf *out)
 	Ltpb__RetryInfo retry = LTPB__RETRY_INFO__INIT;
 	Ltpb__FieldViolation violation = LTPB__FIELD_VIOLATION__INIT,
 			     *violations[1] = { &violation };
+	Ltpb__LocalizedMessage vi = LTPB__LOCALIZED_MESSAGE__INIT, *localized[1] = { &vi };
+	char words[sizeof(s->message_vi)], message_vi[4 * sizeof(s->message_vi)], locale[] = "vi";
 	char message[4 * sizeof(s->message)], reason[4 * sizeof(s->reason)],
 	    field[4 * sizeof(s->field)], rule[4 * sizeof(s->rule)], domain[] = "lienthong";
 
 	m.code = (int32_t)s->code;
 	m.message = clean(message, sizeof(message), s->message);
+	lt_status_cut(words, sizeof(words), s->message_vi);
+	if (words[0] == '\0')
+		lt_status_words(s->reason, (int)s->code, words, sizeof(words));
+	if (words[0] != '\0') {
+		vi.locale = locale;
+		vi.message = clean(message_vi, sizeof(message_vi), words);
+		m.localized_message = localized;
+		m.n_localized_message = 1;
+	}
 	if (s->reason[0] != '\0') {
 		info.reason = clean(reason, sizeof(reason), s->reason);
 		info.domain = domain;
@@ -188,19 +248,24 @@ lt_status_pack(const struct lt_status *s, struct lt_buf *out)
 	return lt_wire_pack(&m.base, LT_FRAME_PAYLOAD_MAX, out);
 }
 
-/* Copy UTF-8 text into room for cap bytes, cut between characters. */
-static void
-cut(char *out, size_t cap, const char *s)
+/* "vi" or one of its variants; tags are compared without case (RFC 5646). */
+static bool
+is_vietnamese(const char *locale)
 {
-	size_t n = strlen(s);
+	return strncasecmp(locale, "vi", 2) == 0 && (locale[2] == '\0' || locale[2] == '-');
+}
 
-	if (n >= cap) {
-		n = cap - 1;
-		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-			n--;
-	}
-	memcpy(out, s, n);
-	out[n] = '\0';
+static void
+take_localized(const Ltpb__Status *m, struct lt_status *out)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_localized_message && i < LT_LOCALIZED_MAX; i++)
+		if (is_vietnamese(m->localized_message[i]->locale)) {
+			lt_status_cut(out->message_vi, sizeof(out->message_vi),
+			    m->localized_message[i]->message);
+			return;
+		}
 }
 
 int
@@ -225,14 +290,15 @@ lt_status_unpack(struct lt_slice bytes, struct lt_status *out)
 	out->code = m->code >= 0 && m->code <= LT_STATUS_UNAUTHENTICATED
 			? (enum lt_status_code)m->code
 			: LT_STATUS_UNKNOWN;
-	cut(out->message, sizeof(out->message), m->message);
+	lt_status_cut(out->message, sizeof(out->message), m->message);
 	if (m->error_info != NULL)
-		cut(out->reason, sizeof(out->reason), m->error_info->reason);
+		lt_status_cut(out->reason, sizeof(out->reason), m->error_info->reason);
 	if (m->retry_info != NULL)
 		out->retry_delay_ms = m->retry_info->retry_delay_ms;
+	take_localized(m, out);
 	if (m->n_violation != 0) {
-		cut(out->field, sizeof(out->field), m->violation[0]->field);
-		cut(out->rule, sizeof(out->rule), m->violation[0]->rule);
+		lt_status_cut(out->field, sizeof(out->field), m->violation[0]->field);
+		lt_status_cut(out->rule, sizeof(out->rule), m->violation[0]->rule);
 	}
 	lt_arena_fini(&arena);
 	return LT_OK;

@@ -4,6 +4,8 @@
 
 #include "proto/base/error.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* clang-format off */
@@ -20,7 +22,9 @@ enum lt_status_code { LT_STATUS_CODES(LT_STATUS_ENUM) };
 
 struct lt_status {
 	enum lt_status_code code;
-	char message[512];
+	char message[512]; /* English */
+	char message_vi
+	    [512]; /* Vietnamese; "" on the way out: by reason and code (lt_status_words) */
 	char reason[64]; /* ErrorInfo.reason, UPPER_SNAKE_CASE, "" if none */
 	uint32_t retry_delay_ms; /* RetryInfo, 0 if none */
 	char field[65]; /* first FieldViolation, "" if none */
@@ -35,5 +39,16 @@ enum lt_status_code lt_status_from_error(int rc);
 int lt_status_to_error(int code);
 void lt_status_set(struct lt_status *s, enum lt_status_code code, const char *reason,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The same in both languages, for what names its subject: both formats take the same arguments in the same order. */
+void lt_status_set_both(struct lt_status *s, enum lt_status_code code, const char *reason,
+    const char *en, const char *vi, ...)
+    __attribute__((format(printf, 4, 6), format(printf, 5, 6)));
+/* status_words.c: what happened and what to do next, in Vietnamese, by ErrorInfo.reason and code; by the code alone
+ * for a reason not known here. "" for OK. Cut between characters. Any thread. */
+void lt_status_words(const char *reason, int code, char *out, size_t cap);
+/* Is there a row of its own for this reason? */
+bool lt_status_words_known(const char *reason);
+/* The reasons that have one, in turn; NULL behind the last. */
+const char *lt_status_words_reason(size_t i);
 
 #endif

@@ -1,4 +1,5 @@
 lt_test(rpc status)
+lt_test(rpc status_words)
 lt_test(rpc noise)
 lt_test(rpc frame)
 lt_test(rpc line)

@@ -1,0 +1,191 @@
+#include "proto/rpc/status_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ANY (-1)
+
+/* A sentence stands by itself: what happened; what to do. An undertaking only says what was asked for, and what the
+ * code says follows. A row with a code comes before the row of the same reason without one. */
+struct words {
+	const char *reason;
+	int code;
+	bool undertaking;
+	const char *vi;
+};
+
+static const struct words by_reason[] = {
+	/* writing */
+	{ "REFUSED", ANY, false,
+	    "dữ liệu không hợp quy tắc của danh mục; hãy sửa lại rồi ghi lần nữa" },
+	{ "WRITE", LT_STATUS_PERMISSION_DENIED, false,
+	    "nơi này không có thẩm quyền ghi loại hồ sơ này; hãy nhờ cơ quan có thẩm quyền ghi" },
+	{ "WRITE", LT_STATUS_ABORTED, false,
+	    "bản ghi không còn như lúc đọc (vừa được sửa, đã có, hoặc chưa có); hãy đọc lại bản "
+	    "ghi rồi quyết định" },
+	{ "WRITE", LT_STATUS_NOT_FOUND, false, "không có bản ghi này; hãy xem lại khóa" },
+	{ "WRITE", LT_STATUS_INVALID_ARGUMENT, false,
+	    "bản ghi sai định dạng hoặc quá lớn; hãy xem lại dữ liệu, bớt nội dung rồi ghi lại" },
+	{ "WRITE", ANY, true, "không ghi được bản ghi" },
+	{ "NO_CATALOGUE", ANY, false,
+	    "danh mục chưa từ đầu mối về máy này; hãy nối mạng với đầu mối một lần rồi ghi lại" },
+	{ "FOREIGN_UNIT", ANY, false,
+	    "máy này không ghi cho đơn vị khác; hãy ghi ở máy của đơn vị đó" },
+	{ "UNKNOWN_COLLECTION", ANY, false,
+	    "danh mục không có loại hồ sơ này; hãy xem lại tên, hoặc nối mạng để nhận danh mục "
+	    "mới" },
+	{ "UNIT", ANY, false, "mã đơn vị không đúng; hãy xem lại mã" },
+	{ "REQUEST_ID", ANY, false,
+	    "mã yêu cầu không đúng dạng; hãy dùng chương trình cùng phiên bản với nơi trả lời" },
+	{ "METADATA", ANY, false,
+	    "thông tin kèm yêu cầu quá nhiều, quá dài hoặc sai dạng; hãy bớt đi rồi gửi lại" },
+	{ "ROWS", ANY, false,
+	    "số dòng của một lần nhập không đúng; hãy chia thành các lần nhỏ hơn (--batch)" },
+	{ "IMPORT", LT_STATUS_ABORTED, false,
+	    "có bản ghi vừa được sửa ở nơi khác; hãy nhập lại, dòng đã ghi không bị ghi hai lần" },
+	{ "IMPORT", ANY, true, "không nhập được dữ liệu" },
+	/* reading */
+	{ "QUERY", LT_STATUS_NOT_FOUND, false,
+	    "không có bản ghi hoặc loại hồ sơ này, hoặc không được xem; hãy xem lại tên và khóa" },
+	{ "QUERY", LT_STATUS_PERMISSION_DENIED, false,
+	    "không được xem nội dung này; hãy bỏ bớt trường hoặc đơn vị, hay xin tỉnh cấp quyền" },
+	{ "QUERY", LT_STATUS_INVALID_ARGUMENT, false,
+	    "câu hỏi không đúng; hãy xem lại tên trường, điều kiện lọc và cách gộp" },
+	{ "QUERY", ANY, true, "không tra cứu được" },
+	{ "FRESHNESS", ANY, false, "máy của xã không biết độ mới của nơi khác; hãy hỏi đầu mối" },
+	{ "HUB_ONLY", ANY, false, "việc này chỉ đầu mối trả lời; hãy hỏi đầu mối" },
+	{ "RECEIPTS", LT_STATUS_UNIMPLEMENTED, false,
+	    "biên nhận được giữ ở máy của xã; hãy hỏi ở máy đó" },
+	{ "RECEIPTS", ANY, true, "không xem được biên nhận" },
+	{ "STATUS", ANY, true, "không xem được tình trạng" },
+	{ "NODES", ANY, true, "không xem được danh sách máy" },
+	{ "FEEDS", ANY, true, "không xem được danh sách luồng" },
+	{ "LOG", ANY, true, "không xem được nhật ký" },
+	/* who may ask, enrolment */
+	{ "METHOD", ANY, false,
+	    "không được phép làm việc này ở đây; hãy hỏi người vận hành đầu mối" },
+	{ "NOT_A_PRINCIPAL", ANY, false,
+	    "đầu mối chưa nhận máy này; hãy nhờ người vận hành đầu mối chấp nhận" },
+	{ "LOCAL", ANY, false, "chỉ máy khác mới xin tham gia được; hãy xin từ máy đó" },
+	{ "JOIN_NOT_ACCEPTED", ANY, false,
+	    "thư mời không được nhận; hãy xin tỉnh một thư mời mới" },
+	{ "INVITE", ANY, true, "không lập được thư mời" },
+	{ "ENROLMENTS", ANY, true, "không xem được danh sách máy xin tham gia" },
+	{ "ENROLMENT", ANY, true, "không chấp nhận hay từ chối được máy xin tham gia" },
+	/* between machines */
+	{ "HELLO", ANY, true, "đầu mối không nhận lời chào" },
+	{ "ANNOUNCE", ANY, true, "đầu mối không nhận luồng mới" },
+	{ "PUSH", ANY, true, "đầu mối không nhận dữ liệu gửi lên" },
+	{ "PULL", ANY, true, "không nhận được dữ liệu từ đầu mối" },
+	{ "FORK", ANY, false,
+	    "luồng dữ liệu của máy này bị rẽ nhánh (thư mục bị chép hoặc phục hồi bản cũ); hãy "
+	    "dừng "
+	    "máy và gọi người phụ trách" },
+	/* the call itself */
+	{ "DEADLINE", ANY, false, "quá thời hạn; hãy thử lại, hoặc hỏi ít hơn" },
+	{ "CANCELLED", ANY, false, "đã bị hủy; hãy làm lại nếu vẫn cần" },
+	{ "STOPPING", ANY, false, "chương trình bên kia đang dừng; hãy thử lại sau ít phút" },
+	{ "CONNECTION_LOST", ANY, false,
+	    "mất kết nối, chưa biết việc đã xong hay chưa; hãy thử lại, việc đã ghi không bị ghi "
+	    "hai "
+	    "lần" },
+	{ "NOT_SENT", ANY, false, "chưa gửi được yêu cầu; hãy thử lại sau ít phút" },
+	{ "TOO_MANY_CALLS", ANY, false, "bên kia đang bận; hãy thử lại sau ít giây" },
+	{ "MEMORY", ANY, false, "bên kia thiếu bộ nhớ; hãy thử lại sau, hoặc gọi người phụ trách" },
+	{ "ANSWER_TOO_LARGE", ANY, false,
+	    "câu trả lời quá lớn; hãy hỏi ít hơn (--page-size, --fields)" },
+	{ "TOO_LARGE", ANY, false, "yêu cầu quá lớn; hãy chia nhỏ rồi gửi lại" },
+	{ "MALFORMED", ANY, false,
+	    "yêu cầu sai định dạng; hãy dùng chương trình cùng phiên bản với nơi trả lời" },
+	{ "COMPRESSED", ANY, false,
+	    "nơi này không nhận dữ liệu nén; hãy dùng chương trình cùng phiên bản" },
+	{ "NO_SUCH_METHOD", ANY, false,
+	    "việc này không hỏi ở đây; hãy hỏi đúng nơi (xã hay đầu mối), hoặc nâng phiên bản" },
+	{ "NO_SUCH_SERVICE", ANY, false, "không có dịch vụ này; hãy xem lại tên" },
+	{ "NO_ANSWER", ANY, false, "lỗi bên trong chương trình; hãy báo người phụ trách" },
+	{ "MALFORMED_ANSWER", ANY, false,
+	    "câu trả lời sai định dạng; hãy thử lại, nếu vẫn vậy thì báo người phụ trách" },
+	{ "BAD_STATUS", ANY, false,
+	    "không đọc được lý do lỗi; hãy thử lại, nếu vẫn vậy thì báo người phụ trách" },
+};
+
+static const char *
+by_code(int code)
+{
+	switch (code) {
+	case LT_STATUS_OK:
+		return "";
+	case LT_STATUS_CANCELLED:
+		return "đã bị hủy; hãy làm lại nếu vẫn cần";
+	case LT_STATUS_INVALID_ARGUMENT:
+		return "yêu cầu hoặc dữ liệu không đúng; hãy sửa lại rồi gửi lần nữa";
+	case LT_STATUS_DEADLINE_EXCEEDED:
+		return "quá thời hạn; hãy thử lại, hoặc hỏi ít hơn";
+	case LT_STATUS_NOT_FOUND:
+		return "không tìm thấy, hoặc không được xem; hãy xem lại tên và khóa";
+	case LT_STATUS_ALREADY_EXISTS:
+		return "đã có rồi; hãy xem lại, nếu cần thì sửa cái đang có";
+	case LT_STATUS_PERMISSION_DENIED:
+		return "không được phép; hãy hỏi người vận hành đầu mối";
+	case LT_STATUS_RESOURCE_EXHAUSTED:
+		return "bên kia đang đầy hoặc bận; hãy thử lại sau, nếu vẫn vậy thì báo người phụ "
+		       "trách";
+	case LT_STATUS_FAILED_PRECONDITION:
+		return "chưa đủ điều kiện; hãy xem lại tình trạng (ltctl status) rồi làm lại";
+	case LT_STATUS_ABORTED:
+		return "dữ liệu vừa bị thay đổi; hãy đọc lại bản ghi rồi quyết định";
+	case LT_STATUS_OUT_OF_RANGE:
+		return "ra ngoài phạm vi cho phép; hãy xem lại số đã cho";
+	case LT_STATUS_UNIMPLEMENTED:
+		return "việc này không hỏi ở đây; hãy hỏi đúng nơi (xã hay đầu mối)";
+	case LT_STATUS_INTERNAL:
+		return "lỗi bên trong chương trình; hãy báo người phụ trách";
+	case LT_STATUS_UNAVAILABLE:
+		return "lúc này chưa trả lời được; hãy thử lại sau ít phút";
+	case LT_STATUS_DATA_LOSS:
+		return "dữ liệu lưu bị hỏng; hãy gọi người phụ trách máy";
+	case LT_STATUS_UNAUTHENTICATED:
+		return "đầu mối chưa nhận máy này; hãy nhờ người vận hành đầu mối chấp nhận";
+	default:
+		return "lỗi không rõ; hãy thử lại, nếu vẫn vậy thì báo người phụ trách";
+	}
+}
+
+static const struct words *
+find(const char *reason, int code)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(by_reason) / sizeof(by_reason[0]); i++)
+		if (strcmp(by_reason[i].reason, reason) == 0 &&
+		    (by_reason[i].code == ANY || by_reason[i].code == code))
+			return &by_reason[i];
+	return NULL;
+}
+
+void
+lt_status_words(const char *reason, int code, char *out, size_t cap)
+{
+	const struct words *w = code == LT_STATUS_OK ? NULL : find(reason, code);
+	char text[512];
+
+	if (w == NULL)
+		(void)snprintf(text, sizeof(text), "%s", by_code(code));
+	else if (w->undertaking)
+		(void)snprintf(text, sizeof(text), "%s: %s", w->vi, by_code(code));
+	else
+		(void)snprintf(text, sizeof(text), "%s", w->vi);
+	lt_status_cut(out, cap, text);
+}
+
+bool
+lt_status_words_known(const char *reason)
+{
+	return find(reason, ANY) != NULL;
+}
+
+const char *
+lt_status_words_reason(size_t i)
+{
+	return i < sizeof(by_reason) / sizeof(by_reason[0]) ? by_reason[i].reason : NULL;
+}
