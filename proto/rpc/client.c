@@ -1,5 +1,6 @@
 #include "proto/base/wire.h"
 #include "proto/rpc/conn_impl.h"
+#include "proto/rpc/head.h"
 #include "proto/rpc/status_impl.h"
 
 #include "lienthong/v1/rpc.pb-c.h"
@@ -552,12 +553,29 @@ method_of(const ProtobufCServiceDescriptor *service, const char *method)
 	    service, slash != NULL ? slash + 1 : method);
 }
 
+static bool
+head_valid(const struct lt_call_head *h)
+{
+	size_t i;
+
+	if (h->nmetadata > LT_METADATA_MAX ||
+	    (h->request_id != NULL && !lt_request_id_valid(h->request_id)))
+		return false;
+	for (i = 0; i < h->nmetadata; i++)
+		if (!lt_metadata_valid(h->metadata[i].key, h->metadata[i].value))
+			return false;
+	return true;
+}
+
 static int
 pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
-    const ProtobufCMethodDescriptor *md, uint32_t timeout_ms, struct lt_buf *out)
+    const ProtobufCMethodDescriptor *md, const struct lt_call_head *with, uint32_t timeout_ms,
+    struct lt_buf *out)
 {
 	Ltpb__RequestHead head = LTPB__REQUEST_HEAD__INIT;
-	char name[256], id[64];
+	Ltpb__Metadata pair[LT_METADATA_MAX], *pairs[LT_METADATA_MAX];
+	char name[256], id[LT_REQUEST_ID_MAX + 1];
+	size_t i;
 	uint64_t number;
 
 	pthread_mutex_lock(&c->mx);
@@ -567,6 +585,16 @@ pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
 	(void)snprintf(id, sizeof(id), "%s-%llu", c->cl.id_prefix, (unsigned long long)number);
 	head.method = name;
 	head.request_id = id;
+	if (with != NULL && with->request_id != NULL && with->request_id[0] != '\0')
+		head.request_id = (char *)with->request_id;
+	for (i = 0; with != NULL && i < with->nmetadata; i++) {
+		ltpb__metadata__init(&pair[i]);
+		pair[i].key = (char *)with->metadata[i].key;
+		pair[i].value = (char *)with->metadata[i].value;
+		pairs[i] = &pair[i];
+	}
+	head.metadata = pairs;
+	head.n_metadata = i;
 	head.timeout_ms = timeout_ms;
 	return lt_wire_pack(&head.base, LT_FRAME_PAYLOAD_MAX, out);
 }
@@ -618,14 +646,22 @@ lt_conn_call(struct lt_conn *c, const ProtobufCServiceDescriptor *service, const
     const ProtobufCMessage *request, uint32_t timeout_ms, const struct lt_call_ops *ops, void *ctx,
     uint32_t *id)
 {
+	return lt_conn_call_with(c, service, method, NULL, request, timeout_ms, ops, ctx, id);
+}
+
+int
+lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, const char *method,
+    const struct lt_call_head *with, const ProtobufCMessage *request, uint32_t timeout_ms,
+    const struct lt_call_ops *ops, void *ctx, uint32_t *id)
+{
 	const ProtobufCMethodDescriptor *md = method_of(service, method);
 	struct lt_client_call *call = NULL;
 	struct lt_buf head = { 0 }, body = { 0 };
 	int rc;
 
-	if (md == NULL || request->descriptor != md->input)
+	if (md == NULL || request->descriptor != md->input || (with != NULL && !head_valid(with)))
 		return LT_E_USAGE;
-	rc = pack_head(c, service, md, timeout_ms, &head);
+	rc = pack_head(c, service, md, with, timeout_ms, &head);
 	if (rc == LT_OK)
 		rc = lt_wire_pack(request, LT_MESSAGE_MAX, &body);
 	if (rc == LT_OK && (call = call_new(c, md, timeout_ms, ops, ctx)) == NULL)
@@ -734,6 +770,14 @@ lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
     const ProtobufCMessage *request, uint32_t timeout_ms, ProtobufCMessage **reply,
     struct lt_status *status)
 {
+	return lt_conn_call_wait_with(c, service, method, NULL, request, timeout_ms, reply, status);
+}
+
+int
+lt_conn_call_wait_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
+    const char *method, const struct lt_call_head *with, const ProtobufCMessage *request,
+    uint32_t timeout_ms, ProtobufCMessage **reply, struct lt_status *status)
+{
 	static const struct lt_call_ops ops = { unary_item, unary_end };
 	struct lt_status own;
 	struct unary u = { .mx = PTHREAD_MUTEX_INITIALIZER, .cv = PTHREAD_COND_INITIALIZER };
@@ -742,7 +786,7 @@ lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 	u.status = status != NULL ? status : &own;
 	if (reply != NULL)
 		*reply = NULL;
-	rc = lt_conn_call(c, service, method, request, timeout_ms, &ops, &u, NULL);
+	rc = lt_conn_call_with(c, service, method, with, request, timeout_ms, &ops, &u, NULL);
 	if (rc != LT_OK) {
 		lt_status_set(u.status, lt_status_from_error(rc), "NOT_SENT",
 		    "the call was not sent: %s", lt_strerror(rc));

@@ -115,7 +115,12 @@ void lt_server_stop(struct lt_server *s, uint32_t wait_ms);
 
 struct lt_call *lt_call_of(void *closure_data);
 const struct lt_peer *lt_call_peer(const struct lt_call *c);
+/* What the caller names this call by: at most LT_REQUEST_ID_MAX bytes of visible ASCII, "" if it named none. It stands
+ * in the log if the call fails. */
 const char *lt_call_request_id(const struct lt_call *c);
+/* What the caller sent along under a key, the first if more; NULL if nothing. Nobody has checked who says it: never
+ * decide on it. Borrowed for the life of the call. */
+const char *lt_call_metadata(const struct lt_call *c, const char *key);
 /* Milliseconds until its deadline, negative when passed; INT64_MAX for none. */
 int64_t lt_call_left_ms(const struct lt_call *c);
 bool lt_call_cancelled(const struct lt_call *c);
@@ -123,6 +128,9 @@ bool lt_call_cancelled(const struct lt_call *c);
 void lt_call_fail(struct lt_call *c, const struct lt_status *status);
 void lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
+/* The same in English and Vietnamese; both formats take the same arguments in the same order. */
+void lt_call_refuse(struct lt_call *c, enum lt_status_code code, const char *reason, const char *en,
+    const char *vi, ...) __attribute__((format(printf, 4, 6), format(printf, 5, 6)));
 /* A handler that answers later (from another thread) keeps the call; the request message stays
  * valid until the call has ended. Exactly one end for each call: closure, fail, or stream_end. */
 
@@ -179,6 +187,25 @@ int lt_conn_call(struct lt_conn *c, const ProtobufCServiceDescriptor *service, c
     const ProtobufCMessage *request, uint32_t timeout_ms, const struct lt_call_ops *ops, void *ctx,
     uint32_t *id);
 void lt_conn_cancel(struct lt_conn *c, uint32_t id);
+
+struct lt_metadata {
+	const char *key; /* 1 to LT_METADATA_KEY_MAX bytes of a-z 0-9 _ . - */
+	const char *value; /* at most LT_METADATA_VALUE_MAX bytes */
+};
+/* What goes along with a call. NULL or zeroed: a request id is made, no metadata. */
+struct lt_call_head {
+	const char *request_id; /* as in lt_call_request_id(); NULL or "": one is made */
+	const struct lt_metadata *metadata;
+	size_t nmetadata; /* at most LT_METADATA_MAX */
+};
+/* lt_conn_call() and lt_conn_call_wait() with a head, borrowed for the time of this function. LT_E_USAGE (NOT_SENT): it breaks
+ * a limit. */
+int lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
+    const char *method, const struct lt_call_head *head, const ProtobufCMessage *request,
+    uint32_t timeout_ms, const struct lt_call_ops *ops, void *ctx, uint32_t *id);
+int lt_conn_call_wait_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
+    const char *method, const struct lt_call_head *head, const ProtobufCMessage *request,
+    uint32_t timeout_ms, ProtobufCMessage **reply, struct lt_status *status);
 /* Unary and blocking, for tools and tests. *reply is freed with protobuf_c_message_free_unpacked(reply, NULL);
  * NULL unless OK. Returns status->code. */
 int lt_conn_call_wait(struct lt_conn *c, const ProtobufCServiceDescriptor *service,

@@ -1,5 +1,6 @@
 /* The life of a call on the server: made of a request, dispatched on a worker, ended by its handler, its caller or
  * its deadline. */
+#include "proto/base/log.h"
 #include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
 
@@ -14,6 +15,8 @@
 /* A request must be there in whole by then, also where the method has no deadline. */
 #define REQUEST_MS (5 * 60 * 1000)
 #define RETRY_DELAY_MS 1000
+/* Lines about failed calls in a second: a peer that asks for nonsense must not fill the disk. */
+#define FAILURES_TOLD_MAX 64
 
 void
 lt_call_unref(struct lt_call *call)
@@ -25,6 +28,7 @@ lt_call_unref(struct lt_call *call)
 		return;
 	lt_arena_fini(&call->arena);
 	lt_buf_fini(&call->body);
+	lt_head_fini(&call->head);
 	if (call->stream != NULL)
 		atomic_fetch_sub(&s->nstreams, 1);
 	free(call);
@@ -62,6 +66,32 @@ lt_call_over(struct lt_call *call)
 	lt_call_unref(call);
 }
 
+/* One line a failed call, up to a number in a second; the rest is counted. Never the message: it may hold data. */
+static void
+log_failed(
+    const struct lt_conn *c, const char *method, const char *id, const struct lt_status *status)
+{
+	struct lt_server *s = c->sv.server;
+	int64_t now = lt_conn_now(c), until = s->failures_until_ms;
+	char more[48] = "";
+	unsigned kept;
+
+	if (status->code == LT_STATUS_OK || status->code == LT_STATUS_CANCELLED)
+		return;
+	if (now >= until &&
+	    atomic_compare_exchange_strong(&s->failures_until_ms, &until, now + 1000))
+		s->failures_told = 0;
+	if (atomic_fetch_add(&s->failures_told, 1) >= FAILURES_TOLD_MAX) {
+		s->failures_kept_back++;
+		return;
+	}
+	kept = atomic_exchange(&s->failures_kept_back, 0);
+	if (kept != 0)
+		(void)snprintf(more, sizeof(more), " (and %u more before)", kept);
+	lt_info("call %.100s of %s failed: %s %s, request %s%s", method, c->peer.address,
+	    lt_status_name((int)status->code), status->reason, id[0] != '\0' ? id : "-", more);
+}
+
 void
 lt_call_end(struct lt_call *call, const struct lt_status *status, bool drop)
 {
@@ -69,6 +99,7 @@ lt_call_end(struct lt_call *call, const struct lt_status *status, bool drop)
 
 	if (call->mc == NULL)
 		return;
+	log_failed(call->conn, call->method->name, call->head.request_id, status);
 	if (lt_status_pack(status, &bytes) != LT_OK)
 		lt_buf_clear(&bytes); /* an empty Status is OK; never say that for a failure */
 	if (bytes.len == 0 && status->code != LT_STATUS_OK)
@@ -185,6 +216,7 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	const struct lt_method *m = lt_server_method(s, head->method);
 	unsigned index = 0;
 	ProtobufCService *service = m == NULL ? NULL : lt_server_service(s, head->method, &index);
+	struct lt_head kept = { 0 };
 	struct lt_call *call = NULL;
 
 	if (service == NULL) {
@@ -196,14 +228,18 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 		lt_status_set(st, LT_STATUS_UNAVAILABLE, "STOPPING", "the server is stopping");
 		return NULL;
 	}
+	if (lt_head_take(&kept, head, st) != LT_OK)
+		return NULL;
 	if (atomic_fetch_add(&s->ncalls, 1) < s->o.calls_max && c->sv.ncalls < CALLS_ALIVE_MAX)
 		call = calloc(1, sizeof(*call));
 	if (call == NULL) {
 		atomic_fetch_sub(&s->ncalls, 1);
+		lt_head_fini(&kept);
 		lt_call_set_exhausted(st, "too many calls are running");
 		return NULL;
 	}
 	call->refs = 1;
+	call->head = kept;
 	lt_conn_ref(c);
 	call->conn = c;
 	call->server = s;
@@ -214,10 +250,18 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	call->task.fn = call_task;
 	call->task.release = call_release;
 	call->task.arg = call;
-	(void)snprintf(call->request_id, sizeof(call->request_id), "%.64s", head->request_id);
 	call->arrived_ms = lt_conn_now(c);
 	call->deadline_ms = deadline_of(m, head->timeout_ms, call->arrived_ms);
 	return call;
+}
+
+/* head: NULL where it could not be read. */
+static void
+log_refused(const struct lt_conn *c, const Ltpb__RequestHead *head, const struct lt_status *st)
+{
+	bool named = head != NULL && lt_request_id_valid(head->request_id);
+
+	log_failed(c, head != NULL ? head->method : "-", named ? head->request_id : "", st);
 }
 
 static void
@@ -237,6 +281,8 @@ on_request(struct lt_conn *c, struct lt_mux_event *ev)
 		    "the head of the request is malformed");
 	else
 		call = call_new(c, (const Ltpb__RequestHead *)head, &st);
+	if (call == NULL)
+		log_refused(c, (const Ltpb__RequestHead *)head, &st);
 	lt_arena_fini(&arena);
 	if (call == NULL) {
 		if (st.code == LT_STATUS_RESOURCE_EXHAUSTED)
@@ -310,6 +356,7 @@ lt_server_on_event(struct lt_conn *c, struct lt_mux_event *ev)
 	case LT_MUX_REFUSED:
 		c->sv.server->n_refused++;
 		lt_call_set_exhausted(&st, "too many calls are open on this connection");
+		log_refused(c, NULL, &st);
 		refuse(c, NULL, ev->id, &st);
 		break;
 	case LT_MUX_MESSAGE:

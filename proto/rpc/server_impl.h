@@ -13,6 +13,7 @@
 
 #include "proto/base/wire.h"
 #include "proto/rpc/conn_impl.h"
+#include "proto/rpc/head.h"
 
 #define LT_SERVER_SERVICES_MAX 32
 
@@ -41,6 +42,8 @@ struct lt_server {
 	    n_refused;
 	_Atomic int64_t next_log_ms;
 	_Atomic unsigned logs_kept_back;
+	_Atomic int64_t failures_until_ms; /* the second that failures_told is of */
+	_Atomic unsigned failures_told, failures_kept_back;
 
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cv; /* a call or a connection is gone, while stopping */
@@ -59,7 +62,7 @@ struct lt_call {
 	const struct lt_method *method;
 	ProtobufCService *service;
 	unsigned index;
-	char request_id[65];
+	struct lt_head head;
 	int64_t arrived_ms, deadline_ms;
 	struct lt_arena arena;
 

@@ -1,5 +1,6 @@
 /* What a handler does with its call: answer, fail, stream. */
 #include "proto/rpc/server_impl.h"
+#include "proto/rpc/status_impl.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -21,7 +22,13 @@ lt_call_peer(const struct lt_call *c)
 const char *
 lt_call_request_id(const struct lt_call *c)
 {
-	return c->request_id;
+	return c->head.request_id;
+}
+
+const char *
+lt_call_metadata(const struct lt_call *c, const char *key)
+{
+	return lt_head_metadata(&c->head, key);
 }
 
 int64_t
@@ -120,6 +127,19 @@ lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reason, c
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	lt_status_set(&st, code, reason, "%s", text);
+	lt_call_fail(c, &st);
+}
+
+void
+lt_call_refuse(struct lt_call *c, enum lt_status_code code, const char *reason, const char *en,
+    const char *vi, ...)
+{
+	struct lt_status st;
+	va_list ap;
+
+	va_start(ap, vi);
+	lt_status_vset_both(&st, code, reason, en, vi, ap);
+	va_end(ap);
 	lt_call_fail(c, &st);
 }
 

@@ -49,9 +49,16 @@ echo_say(Lttest__Echo_Service *s, const Lttest__EchoRequest *req, Lttest__EchoRe
     void *data)
 {
 	Lttest__EchoReply reply = LTTEST__ECHO_REPLY__INIT;
+	struct fx *fx = fx_of(s);
+	const char *value = lt_call_metadata(lt_call_of(data), "k");
 	uint8_t *fill = NULL;
 
-	(void)s;
+	pthread_mutex_lock(&fx->mx);
+	(void)snprintf(
+	    fx->said_id, sizeof(fx->said_id), "%s", lt_call_request_id(lt_call_of(data)));
+	(void)snprintf(
+	    fx->said_metadata, sizeof(fx->said_metadata), "%s", value != NULL ? value : "(none)");
+	pthread_mutex_unlock(&fx->mx);
 	reply.data = req->data;
 	reply.number = req->count;
 	if (req->size != 0) {

@@ -26,7 +26,8 @@ struct fx {
 	_Atomic int deny; /* status `authorize` answers */
 	_Atomic unsigned admitted, closed, authorized;
 	_Atomic unsigned streams_open, items_sent, busy;
-	pthread_mutex_t mx; /* guards held */
+	pthread_mutex_t mx; /* guards what follows */
+	char said_id[65], said_metadata[257]; /* of the last Say: its request id, its "k" */
 	struct lt_call *held[FX_HELD_MAX];
 	Lttest__EchoReply_Closure held_closure[FX_HELD_MAX];
 	unsigned nheld;
