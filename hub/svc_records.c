@@ -15,14 +15,18 @@ may_write(struct lt_asking *a, const char *collection, const char *unit_text, st
 	if (unit_text[0] == '\0')
 		unit_text = lt_hub_province(a->s->hub)->s;
 	if (lt_unit_set(unit, lt_slice_str(unit_text)) != LT_OK) {
-		lt_call_failf(a->call, LT_STATUS_INVALID_ARGUMENT, "UNIT",
-		    "'%.16s' is no unit code", unit_text);
+		lt_call_refuse(a->call, LT_STATUS_INVALID_ARGUMENT, "UNIT",
+		    "'%.16s' is no unit code", "'%.16s' không phải mã đơn vị; hãy xem lại mã",
+		    unit_text);
 		return false;
 	}
 	if (col == NULL ||
 	    !lt_access_write(&a->who, a->cat, lt_hub_province(a->s->hub), col, unit->s, writer)) {
-		lt_call_failf(a->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
-		    "the hub does not write '%.64s' for unit %s", collection, unit->s);
+		lt_call_refuse(a->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
+		    "the hub does not write '%.64s' for unit %s",
+		    "đầu mối không có thẩm quyền ghi '%.64s' cho đơn vị %s; hãy ghi ở máy của đơn "
+		    "vị đó",
+		    collection, unit->s);
 		return false;
 	}
 	return true;
@@ -39,6 +43,7 @@ fail_write(struct lt_asking *a, int rc, const struct lt_write *w, const struct l
 	}
 	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
 	    "%s", w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
+	(void)snprintf(st.message_vi, sizeof(st.message_vi), "%s", w->violation.message_vi);
 	(void)snprintf(st.field, sizeof(st.field), "%s", w->violation.field);
 	(void)snprintf(st.rule, sizeof(st.rule), "%s", w->violation.rule);
 	lt_call_fail(a->call, &st);
@@ -112,7 +117,7 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 }
 
 static void
-row_reply(const struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
+row_reply(struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
 {
 	ltpb__import_row_reply__init(out);
 	out->row = row;
@@ -126,8 +131,10 @@ row_reply(const struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
 	out->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
 	out->field = (char *)w->violation.field;
 	out->rule = (char *)w->violation.rule;
-	out->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi
-								   : lt_strerror(w->rc));
+	if (w->violation.message_vi[0] == '\0')
+		lt_status_words("WRITE", (int)lt_status_from_error(w->rc), w->violation.message_vi,
+		    sizeof(w->violation.message_vi));
+	out->message = w->violation.message_vi;
 }
 
 /* All rows of a call are of one unit: the rows' own units must say the same. */

@@ -17,18 +17,24 @@ may_write(struct lt_node_call *c, const char *collection, const char *unit, unsi
 		return false;
 	}
 	if (unit[0] != '\0' && strcmp(unit, id->unit.s) != 0) {
-		lt_call_failf(c->call, LT_STATUS_PERMISSION_DENIED, "FOREIGN_UNIT",
-		    "this node writes for unit %s, not for %.16s", id->unit.s, unit);
+		lt_call_refuse(c->call, LT_STATUS_PERMISSION_DENIED, "FOREIGN_UNIT",
+		    "this node writes for unit %s, not for %.16s",
+		    "máy này ghi cho đơn vị %s, không ghi cho %.16s; hãy ghi ở máy của đơn vị đó",
+		    id->unit.s, unit);
 		return false;
 	}
 	if (col == NULL) {
-		lt_call_failf(c->call, LT_STATUS_INVALID_ARGUMENT, "UNKNOWN_COLLECTION",
-		    "the catalogue has no collection '%.64s'", collection);
+		lt_call_refuse(c->call, LT_STATUS_INVALID_ARGUMENT, "UNKNOWN_COLLECTION",
+		    "the catalogue has no collection '%.64s'",
+		    "danh mục không có loại hồ sơ '%.64s'; hãy xem lại tên", collection);
 		return false;
 	}
 	if (!lt_access_write(&c->who, c->cat, &c->province, col, id->unit.s, writer)) {
-		lt_call_failf(c->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
-		    "a commune does not write '%.64s'", collection);
+		lt_call_refuse(c->call, LT_STATUS_PERMISSION_DENIED, "WRITE",
+		    "a commune does not write '%.64s'",
+		    "xã không có thẩm quyền ghi loại hồ sơ '%.64s'; hãy nhờ cơ quan có thẩm quyền "
+		    "ghi",
+		    collection);
 		return false;
 	}
 	return true;
@@ -45,6 +51,7 @@ fail_write(struct lt_node_call *c, int rc, const struct lt_write *w)
 	}
 	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
 	    "%s", w->violation.message[0] != '\0' ? w->violation.message : lt_strerror(w->rc));
+	(void)snprintf(st.message_vi, sizeof(st.message_vi), "%s", w->violation.message_vi);
 	(void)snprintf(st.field, sizeof(st.field), "%s", w->violation.field);
 	(void)snprintf(st.rule, sizeof(st.rule), "%s", w->violation.rule);
 	lt_call_fail(c->call, &st);
@@ -115,7 +122,7 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 }
 
 static Ltpb__ImportRowReply *
-row_reply(struct lt_node_call *c, const struct lt_write *w, uint32_t row)
+row_reply(struct lt_node_call *c, struct lt_write *w, uint32_t row)
 {
 	Ltpb__ImportRowReply *r = lt_arena_alloc(&c->arena, sizeof(*r));
 
@@ -133,8 +140,10 @@ row_reply(struct lt_node_call *c, const struct lt_write *w, uint32_t row)
 	r->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
 	r->field = (char *)w->violation.field;
 	r->rule = (char *)w->violation.rule;
-	r->message = (char *)(w->violation.message_vi[0] != '\0' ? w->violation.message_vi
-								 : lt_strerror(w->rc));
+	if (w->violation.message_vi[0] == '\0')
+		lt_status_words("WRITE", (int)lt_status_from_error(w->rc), w->violation.message_vi,
+		    sizeof(w->violation.message_vi));
+	r->message = w->violation.message_vi;
 	return r;
 }
 

@@ -32,79 +32,82 @@ ctl_complain(const char *fmt, ...)
 	(void)fputc('\n', stderr);
 }
 
+/* The next step, for the language in which the other side's words have none. */
 static const char *
 next_step(const struct lt_status *st)
 {
 	switch (st->code) {
 	case LT_STATUS_UNAVAILABLE:
-		return T("try again in a while", "hãy thử lại sau ít phút");
+		return "try again in a while";
 	case LT_STATUS_DEADLINE_EXCEEDED:
-		return T("it took too long; try again, or ask for less",
-		    "quá lâu; hãy thử lại, hoặc hỏi ít hơn");
+		return "it took too long; try again, or ask for less";
 	case LT_STATUS_UNAUTHENTICATED:
-		return T("ask the operator of the hub to approve this machine",
-		    "nhờ người vận hành đầu mối chấp nhận máy này");
+		return "ask the operator of the hub to approve this machine";
 	case LT_STATUS_RESOURCE_EXHAUSTED:
-		return T("the other side is full or busy; try again later",
-		    "bên kia đang đầy hoặc bận; hãy thử lại sau");
+		return "the other side is full or busy; try again later";
 	case LT_STATUS_ABORTED:
-		return T(
-		    "read the record again, then decide", "hãy đọc lại bản ghi rồi quyết định");
+		return "read the record again, then decide";
 	case LT_STATUS_DATA_LOSS:
-		return T("stored data is damaged; call whoever looks after this machine",
-		    "dữ liệu lưu bị hỏng; hãy gọi người phụ trách máy");
+		return "stored data is damaged; call whoever looks after this machine";
 	default:
 		return "";
 	}
 }
 
-/* The other side does not know who reads: its words are English. What happened is said in the reader's language
- * first. "" where the words are ours already, or the code says nothing to a person. */
-static const char *
-what_happened(const struct lt_status *st)
+static void
+complain_at(const struct lt_status *st, const char *said)
 {
-	switch (st->code) {
-	case LT_STATUS_INVALID_ARGUMENT:
-		return T("", "yêu cầu hoặc dữ liệu không đúng");
-	case LT_STATUS_DEADLINE_EXCEEDED:
-		return T("", "quá thời hạn");
-	case LT_STATUS_NOT_FOUND:
-		return T("", "không có bản ghi này, hoặc bạn không được xem");
-	case LT_STATUS_ALREADY_EXISTS:
-		return T("", "đã có rồi");
-	case LT_STATUS_PERMISSION_DENIED:
-		return T("", "không được phép");
-	case LT_STATUS_UNAUTHENTICATED:
-		return T("", "đầu mối chưa nhận máy này");
-	case LT_STATUS_FAILED_PRECONDITION:
-		return T("", "không hợp quy tắc, hoặc chưa đủ điều kiện");
-	case LT_STATUS_ABORTED:
-		return T("", "dữ liệu vừa bị thay đổi");
-	case LT_STATUS_UNIMPLEMENTED:
-		return T("", "việc này không hỏi ở đây");
-	case LT_STATUS_UNAVAILABLE:
-		return T("", "lúc này chưa trả lời được");
-	case LT_STATUS_INTERNAL:
-		return T("", "lỗi bên trong chương trình");
-	default:
-		return "";
-	}
-}
-
-enum ctl_exit
-ctl_status(const struct lt_status *st)
-{
-	const char *step = next_step(st), *what = what_happened(st);
-	const char *said = st->message[0] != '\0' ? st->message : lt_status_name(st->code);
-	const char *colon = what[0] != '\0' ? ": " : "";
-
 	if (st->field[0] != '\0')
-		ctl_complain("%s%s%s (%s '%s', %s %s)", what, colon, said, T("field", "trường"),
-		    st->field, T("rule", "quy tắc"), st->rule);
+		ctl_complain("%s (%s '%s', %s %s)", said, T("field", "trường"), st->field,
+		    T("rule", "quy tắc"), st->rule);
 	else
-		ctl_complain("%s%s%s", what, colon, said);
+		ctl_complain("%s", said);
+}
+
+static void
+complain_english(const struct lt_status *st)
+{
+	const char *step = next_step(st);
+
+	complain_at(st, st->message[0] != '\0' ? st->message : lt_status_name((int)st->code));
 	if (step[0] != '\0')
 		ctl_complain("%s", step);
+}
+
+/* Words that fit every failure of the kind leave out what the English ones name. */
+static void
+complain_vietnamese(const struct lt_status *st, const char *general)
+{
+	bool own = st->message_vi[0] != '\0' && strcmp(st->message_vi, general) != 0;
+
+	complain_at(st, own ? st->message_vi : general);
+	if (!own && st->message[0] != '\0')
+		ctl_complain("chi tiết (tiếng Anh): %s", st->message);
+}
+
+static void
+complain_json(const struct ctl *c, const struct lt_status *st, const char *general)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "code", ctl_json_text(lt_status_name((int)st->code)));
+	json_object_set_new(o, "reason", ctl_json_text(st->reason));
+	json_object_set_new(o, "message", ctl_json_text(st->message));
+	json_object_set_new(
+	    o, "message_vi", ctl_json_text(st->message_vi[0] != '\0' ? st->message_vi : general));
+	json_object_set_new(o, "field", ctl_json_text(st->field));
+	json_object_set_new(o, "rule", ctl_json_text(st->rule));
+	json_object_set_new(o, "retry_delay_ms", json_integer((json_int_t)st->retry_delay_ms));
+	json_object_set_new(o, "request_id", ctl_json_text(c->request_id));
+	if (o == NULL || json_dumpf(o, stderr, JSON_COMPACT) != 0)
+		ctl_complain("%s", lt_strerror(LT_E_NOMEM));
+	(void)fputc('\n', stderr);
+	json_decref(o);
+}
+
+static enum ctl_exit
+exit_of(const struct lt_status *st)
+{
 	switch (st->code) {
 	case LT_STATUS_OK:
 		return CTL_DONE;
@@ -120,6 +123,27 @@ ctl_status(const struct lt_status *st)
 	default:
 		return CTL_UNKNOWN;
 	}
+}
+
+enum ctl_exit
+ctl_status(const struct ctl *c, const struct lt_status *st)
+{
+	char general[sizeof(st->message_vi)];
+
+	lt_status_words(st->reason, (int)st->code, general, sizeof(general));
+	if (c->json)
+		complain_json(c, st, general);
+	else if (ctl_vietnamese)
+		complain_vietnamese(st, general);
+	else
+		complain_english(st);
+	if (!c->json && st->retry_delay_ms != 0)
+		ctl_complain(T("try again after %u ms", "thử lại sau %u mili giây"),
+		    (unsigned)st->retry_delay_ms);
+	/* For whoever looks after the machines: the other side's log has it. A refusal says itself what to do. */
+	if (!c->json && exit_of(st) == CTL_UNKNOWN && c->request_id[0] != '\0')
+		ctl_complain(T("request %s", "mã yêu cầu %s"), c->request_id);
+	return exit_of(st);
 }
 
 enum ctl_exit
@@ -519,10 +543,15 @@ enum ctl_exit
 ctl_try(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
     const ProtobufCMessage *request, ProtobufCMessage **reply, struct lt_status *status)
 {
+	const struct lt_call_head head = { .request_id = c->request_id };
+	uint8_t id[sizeof(c->request_id) / 2];
+
+	randombytes_buf(id, sizeof(id));
+	lt_hex(c->request_id, id, sizeof(id));
 	memset(status, 0, sizeof(*status));
 	*reply = NULL;
-	return lt_conn_call_wait(c->conn, service, method, request, CALL_MS, reply, status) ==
-		       LT_STATUS_OK
+	return lt_conn_call_wait_with(
+		   c->conn, service, method, &head, request, CALL_MS, reply, status) == LT_STATUS_OK
 		   ? CTL_DONE
 		   : CTL_NO;
 }
@@ -535,7 +564,7 @@ ctl_call(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *m
 
 	if (ctl_try(c, service, method, request, reply, &st) == CTL_DONE)
 		return CTL_DONE;
-	return ctl_status(&st);
+	return ctl_status(c, &st);
 }
 
 void

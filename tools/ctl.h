@@ -41,6 +41,7 @@ struct ctl {
 	struct lt_pool *pool;
 	struct lt_conn *conn; /* by ctl_connect() */
 	struct lt_catalogue *catalogue; /* by ctl_catalogue() */
+	char request_id[33]; /* of the last call: what the other side's log names it by */
 	struct lt_arena arena; /* what lives as long as the command */
 };
 
@@ -87,8 +88,9 @@ bool ctl_seconds(const char *text, uint64_t *out);
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Complain and return the code. */
 #define ctl_fail(code, ...) (ctl_complain(__VA_ARGS__), (code))
-/* What a failed call means for the exit code, said with the next step. */
-enum ctl_exit ctl_status(const struct lt_status *status);
+/* What a failed call means for the exit code, said in the reader's language with the next step; with --json one object on
+ * stderr, in both languages. */
+enum ctl_exit ctl_status(const struct ctl *c, const struct lt_status *status);
 /* The same for an error of our own libraries; err may be empty. */
 enum ctl_exit ctl_error(int rc, const struct lt_err *err);
 

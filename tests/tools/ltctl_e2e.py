@@ -198,6 +198,54 @@ def check_records():
     assert [h["kind"] for h in lines(run(*n, "history", c, "16906/HN00501", "--json"))] == ["put", "delete"]
 
 
+def refused(lang, *args, env):
+    """What a refused call says on stderr; exit code 1."""
+    p = subprocess.run([f"{BIN}/ltctl", *lang, *args], capture_output=True, text=True, cwd=WORK, env=env, timeout=WAIT_S)
+    assert p.returncode == 1 and p.stdout == "", (args, p.returncode, p.stdout, p.stderr)
+    return p.stderr
+
+
+def check_languages():
+    """What only the daemon can find is said in Vietnamese unless English is asked for; programs get both."""
+    plain = {k: v for k, v in ENV.items() if k not in ("LIENTHONG_LANG", "LANG")}
+    key = "16906/HN00500"
+    put = ["-C", "node", "put", "household_poverty", key, "members=6"]
+    cases = [
+        # a revision that is not the present one
+        ([*put, "--if-revision", "00" * 16], "ABORTED", "WRITE", "đọc lại bản ghi", "read the record again"),
+        (["-C", "node", "delete", "household_poverty", key, "--if-revision", "00" * 16], "ABORTED", "WRITE",
+         "đọc lại bản ghi", "read the record again"),
+        # another commune's, the province's, a commune's at the hub
+        ([*put, "--unit", "17254"], "PERMISSION_DENIED", "FOREIGN_UNIT", "máy này ghi cho đơn vị 16906, không ghi cho 17254",
+         "this node writes for unit 16906, not for 17254"),
+        (["-C", "node", "put", "target", "16906/2025/ty_le_ho_ngheo", "target_value=1"], "PERMISSION_DENIED", "WRITE",
+         "xã không có thẩm quyền ghi loại hồ sơ 'target'", "a commune does not write 'target'"),
+        (["-C", "node", "put", "commune_profile", "16906", "area_km2=1"], "FAILED_PRECONDITION", "REFUSED",
+         "do đơn vị khác lập", "are made by others"),
+        (["-C", "hub", "put", "household_poverty", key, "members=6", "--unit", "16906"], "PERMISSION_DENIED", "WRITE",
+         "không có thẩm quyền", "the hub does not write"),
+        # a rule that needs the record as it stands
+        (["-C", "node", "put", "household_poverty", "16906/HN00777", "members=6"], "FAILED_PRECONDITION", "REFUSED",
+         "trường bắt buộc chưa có giá trị", "a required field has no value"),
+        (["-C", "node", "get", "household_poverty", "16906/HN00999"], "NOT_FOUND", "QUERY", "không có bản ghi", "no such record"),
+    ]
+    for args, code, reason, vi, en in cases:
+        for lang, env in (([], plain), (["--lang", "vi"], ENV), ([], {**plain, "LANG": "vi_VN.UTF-8"})):
+            said = refused(lang, *args, env=env)
+            assert vi in said, (args, said)
+            assert en not in said.replace("chi tiết (tiếng Anh)", "").splitlines()[0], said
+        for lang, env in ((["--lang", "en"], plain), ([], ENV), ([], {**plain, "LANG": "en_US.UTF-8"})):
+            said = refused(lang, *args, env=env)
+            assert en in said and vi not in said and said.isascii(), (args, said)
+        both = json.loads(refused([], *args, "--json", env=plain))
+        assert (both["code"], both["reason"]) == (code, reason) and vi in both["message_vi"], both
+        assert both["message"].isascii() and both["message"] != both["message_vi"], both
+        log = open(f"{WORK}/{args[1]}.log").read()
+        line = [x for x in log.splitlines() if both["request_id"] in x]
+        assert len(both["request_id"]) == 32 and len(line) == 1 and f"{code} {reason}," in line[0], (both, line)
+        assert key not in line[0], "a log says nothing of records"
+
+
 def check_import():
     n = ["-C", "node"]
     args = [*n, "import", "household_poverty", f"{SOURCE}/tests/data/sample/a_ho_ngheo_luong_minh.csv", "--map",
@@ -333,8 +381,8 @@ def check_words():
 
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
-    for step in (check_init, check_enrol, check_department, check_grant, check_records, check_import, check_query, check_proof,
-                 check_words):
+    for step in (check_init, check_enrol, check_department, check_grant, check_records, check_languages, check_import,
+                 check_query, check_proof, check_words):
         print(step.__name__, flush=True)
         step()
 except BaseException:
