@@ -15,6 +15,7 @@
 #define WORK_QUEUE 8192
 #define STOP_MS 1000
 #define ADDRESSES_MAX 8
+#define ADDRESS_LEN_MAX 255 /* of an invitation, FORMAT.md 4.2 */
 
 static const struct lt_conf_key keys[] = {
 	{ "hub", "listen", LT_CONF_STR, "tcp://0.0.0.0:7340", 0, 0, NULL },
@@ -62,6 +63,10 @@ read_config(struct daemon *d, struct lt_err *err)
 		if (d->service.naddress == ADDRESSES_MAX)
 			return lt_err_set(err, LT_E_TOOBIG,
 			    "'addresses' in the configuration names more than %d", ADDRESSES_MAX);
+		if (strlen(word) > ADDRESS_LEN_MAX)
+			return lt_err_set(err, LT_E_TOOBIG,
+			    "an address in the configuration is longer than %d bytes",
+			    ADDRESS_LEN_MAX);
 		d->address[d->service.naddress++] = word;
 	}
 	d->service.addresses = d->address;

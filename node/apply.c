@@ -146,6 +146,19 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 		     : lt_projection_note(ap->proj, &cs->unit, &mc, position));
 }
 
+/* A held dot does not count yet, but stands in its record's history: whoever asks how far the record got must find it. */
+static int
+note_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, uint32_t i,
+    uint64_t stamp)
+{
+	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i },
+		.stamp = stamp,
+		.hash8 = hash8(&cs->hash),
+		.change = &cs->change[i] };
+
+	return or_report(&mc, position, lt_projection_note(ap->proj, &cs->unit, &mc, position));
+}
+
 /* Into its place by index: a judgement names dots in rising order. The room is there. */
 static void
 refuse_in_order(struct lt_judgement *j, Ltpb__RefusedDot *dot)
@@ -166,9 +179,9 @@ judge_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t position
 	int rc = LT_OK;
 
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
-		if (lt_judgement_holds(j, i))
-			continue;
-		if (lt_judgement_refuses(j, i, &reason)) {
+		if (lt_judgement_holds(j, i)) {
+			rc = note_dot(ap, cs, position, i, stamp);
+		} else if (lt_judgement_refuses(j, i, &reason)) {
 			rc = quarantine(ap, position, i, reason);
 			if (rc == LT_OK)
 				rc = count_dot(ap, cs, position, i, stamp, false);

@@ -3,6 +3,7 @@
 #include "proto/base/text.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ struct parse {
 	unsigned line;
 	int rc;
 	struct lt_err *err;
+	bool is_long; /* value is that of the present line */
+	char value[LT_CONF_LINE_MAX];
 };
 
 static const struct unit {
@@ -268,6 +271,8 @@ on_value(void *user, const char *section, const char *name, const char *text)
 		unknown_key(p, section, name);
 		return 0;
 	}
+	if (p->is_long)
+		text = p->value;
 	return store_value(p, (size_t)i, text == NULL ? "" : text) == LT_OK;
 }
 
@@ -294,6 +299,36 @@ check_section(struct parse *p, const char *line)
 		unknown_section(p, section);
 }
 
+/* A line that the library's buffer does not hold: its value waits here, and the library reads a short one in its place. */
+static void
+read_long(struct parse *p, const char *line, size_t n, char *out, size_t cap)
+{
+	const char *eq = memchr(line, '=', n), *end = line + n, *at;
+	struct lt_err why;
+
+	if (line[0] == ';' || line[0] == '#') {
+		(void)snprintf(out, cap, ";\n");
+		return;
+	}
+	if (eq == NULL || (size_t)(eq - line) + sizeof("=?\n") > cap || line[0] == '[') {
+		(void)lt_err_set(&why, LT_E_INVALID,
+		    "line is longer than %zu bytes and no \"name = value\"", cap - 2);
+		(void)at_line(p, &why);
+		return;
+	}
+	(void)snprintf(out, cap, "%.*s=?\n", (int)(eq - line), line);
+	/* A remark, as the library knows one: behind a blank. */
+	for (at = eq + 1; at < end; at++)
+		if (*at == ';' && (at[-1] == ' ' || at[-1] == '\t'))
+			end = at;
+	for (at = eq + 1; at < end && isspace((unsigned char)*at); at++)
+		continue;
+	while (end > at && isspace((unsigned char)end[-1]))
+		end--;
+	(void)snprintf(p->value, sizeof(p->value), "%.*s", (int)(end - at), at);
+	p->is_long = true;
+}
+
 /* One line a call. Leading blanks go, because the library takes an indented line as the rest of the
  * value above, and a line longer than its buffer as two. */
 static char *
@@ -313,15 +348,21 @@ read_line(char *out, int cap, void *user)
 		p->left = lt_slice(p->left.data + 1, p->left.len - 1);
 		n--;
 	}
-	if (n >= (size_t)cap) {
-		(void)lt_err_set(&why, LT_E_INVALID, "line is longer than %d bytes", cap - 2);
+	if (n > LT_CONF_LINE_MAX) {
+		(void)lt_err_set(
+		    &why, LT_E_INVALID, "line is longer than %d bytes", LT_CONF_LINE_MAX - 1);
 		(void)at_line(p, &why);
 		return NULL;
 	}
-	memcpy(out, p->left.data, n);
-	out[n] = '\0';
+	p->is_long = false;
+	if (n >= (size_t)cap) {
+		read_long(p, (const char *)p->left.data, n, out, (size_t)cap);
+	} else {
+		memcpy(out, p->left.data, n);
+		out[n] = '\0';
+	}
 	p->left = lt_slice(p->left.data + n, p->left.len - n);
-	if (out[0] == '[')
+	if (p->rc == LT_OK && out[0] == '[')
 		check_section(p, out);
 	return p->rc == LT_OK ? out : NULL;
 }

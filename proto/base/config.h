@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define LT_CONF_FILE_MAX 65536 /* bytes of a configuration file */
+#define LT_CONF_LINE_MAX 4096 /* bytes of a line, its end among them */
 #define LT_CONF_KEYS_MAX 64 /* keys in a table */
 
 enum lt_conf_type {

@@ -204,27 +204,55 @@ a_nul_byte_is_refused(void **state)
 	    LT_E_INVALID);
 }
 
-/* The longest line that is taken, whole; and one more byte, which the library would cut. */
+/* A line of every length up to the longest that is taken, whole: the library's own buffer is shorter. Then one more byte. */
 static void
-long_lines_are_refused_not_cut(void **state)
+long_lines_are_whole_or_refused(void **state)
 {
-	char text[1024];
+	char text[LT_CONF_LINE_MAX + 64];
+	const size_t longest = LT_CONF_LINE_MAX - sizeof("listen = ");
 	struct lt_conf *c;
 	struct lt_err err;
-	size_t len, longest = 0;
+	size_t len;
 
 	(void)state;
-	for (len = 1; len < 500; len++) {
+	for (len = 1; len <= longest; len++) {
 		(void)snprintf(text, sizeof(text), "[hub]\nlisten = %0*d\n[log]\n", (int)len, 0);
-		if (lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err) !=
-		    LT_OK)
-			break;
+		assert_int_equal(
+		    lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err),
+		    LT_OK);
 		assert_int_equal(strlen(lt_conf_str(c, "hub", "listen")), len);
 		lt_conf_free(c);
-		longest = len;
 	}
-	assert_true(longest > 150 && longest < 499);
+	(void)snprintf(text, sizeof(text), "[hub]\nlisten = %0*d\n[log]\n", (int)len, 0);
+	assert_int_equal(
+	    lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err), LT_E_INVALID);
 	assert_non_null(strstr(err.text, "t.conf:2: line is longer than"));
+}
+
+/* What stands in a long line besides its value: blanks, a remark; a remark alone; no value at all. */
+static void
+long_lines_are_read_as_short_ones(void **state)
+{
+	char text[2048], want[512];
+	struct lt_conf *c;
+	struct lt_err err;
+
+	(void)state;
+	(void)snprintf(want, sizeof(want), "a;b %0300d z", 7);
+	(void)snprintf(text, sizeof(text),
+	    "; %0300d\n[hub]\n \tlisten \t=  %s \t ; %0300d\r\n# %0300d\n", 1, want, 2, 3);
+	if (lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err) != LT_OK)
+		fail_msg("%s", err.text);
+	assert_string_equal(lt_conf_str(c, "hub", "listen"), want);
+	lt_conf_free(c);
+	(void)snprintf(text, sizeof(text), "[hub]\n%0300d\n", 1);
+	assert_int_equal(
+	    lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err), LT_E_INVALID);
+	assert_non_null(strstr(err.text, "t.conf:2: "));
+	(void)snprintf(text, sizeof(text), "[hub]\nlisten = x\nlisten = %0300d\n", 1);
+	assert_int_equal(
+	    lt_conf_parse(&c, keys, COUNT(keys), "t.conf", lt_slice_str(text), &err), LT_E_INVALID);
+	assert_non_null(strstr(err.text, "second time"));
 }
 
 static void
@@ -289,7 +317,8 @@ main(void)
 		cmocka_unit_test(numbers_and_units),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(a_nul_byte_is_refused),
-		cmocka_unit_test(long_lines_are_refused_not_cut),
+		cmocka_unit_test(long_lines_are_whole_or_refused),
+		cmocka_unit_test(long_lines_are_read_as_short_ones),
 		cmocka_unit_test(what_must_be_given),
 		cmocka_unit_test(from_a_file_or_none),
 	};

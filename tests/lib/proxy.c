@@ -26,7 +26,7 @@ struct way {
 
 struct proxy {
 	int listener, target;
-	int wake[2];
+	int wake[2], kick[2]; /* to end; to look at `held` again */
 	pthread_t thread;
 	struct way way[2];
 
@@ -35,6 +35,7 @@ struct proxy {
 	enum proxy_direction direction;
 	uint64_t bit;
 	uint64_t bytes[2];
+	bool held[2];
 };
 
 static struct sockaddr_in
@@ -109,22 +110,44 @@ forward(struct proxy *p, enum proxy_direction d)
 	return true;
 }
 
+/* poll() passes over a negative descriptor. */
+static void
+watch_unheld(struct proxy *p, struct pollfd fd[2])
+{
+	int d;
+
+	pthread_mutex_lock(&p->mx);
+	for (d = 0; d < 2; d++) {
+		fd[d].fd = p->held[d] ? -1 : p->way[d].from;
+		fd[d].revents = 0;
+	}
+	pthread_mutex_unlock(&p->mx);
+}
+
 static void
 serve(struct proxy *p, int in, int out)
 {
-	struct pollfd fd[3] = { { in, POLLIN, 0 }, { out, POLLIN, 0 }, { p->wake[0], POLLIN, 0 } };
+	struct pollfd fd[4] = { { in, POLLIN, 0 }, { out, POLLIN, 0 }, { p->wake[0], POLLIN, 0 },
+		{ p->kick[0], POLLIN, 0 } };
 	bool going = true;
+	char c;
 
 	memset(p->way, 0, sizeof(p->way));
 	p->way[PROXY_TO_HUB].from = p->way[PROXY_FROM_HUB].to = in;
 	p->way[PROXY_TO_HUB].to = p->way[PROXY_FROM_HUB].from = out;
-	while (going && poll(fd, 3, -1) > 0) {
+	watch_unheld(p, fd);
+	while (going && poll(fd, 4, -1) > 0) {
 		if (fd[2].revents != 0)
 			break;
-		if (fd[0].revents != 0)
-			going = forward(p, PROXY_TO_HUB);
-		if (going && fd[1].revents != 0)
-			going = forward(p, PROXY_FROM_HUB);
+		if (fd[3].revents != 0) {
+			going = read(p->kick[0], &c, 1) == 1;
+		} else {
+			if (fd[PROXY_TO_HUB].revents != 0)
+				going = forward(p, PROXY_TO_HUB);
+			if (going && fd[PROXY_FROM_HUB].revents != 0)
+				going = forward(p, PROXY_FROM_HUB);
+		}
+		watch_unheld(p, fd);
 	}
 }
 
@@ -165,6 +188,7 @@ proxy_start(int port, int target)
 	p->target = target;
 	pthread_mutex_init(&p->mx, NULL);
 	assert_int_equal(pipe(p->wake), 0);
+	assert_int_equal(pipe(p->kick), 0);
 	p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(p->listener >= 0);
 	(void)setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -182,6 +206,8 @@ proxy_stop(struct proxy *p)
 	(void)close(p->listener);
 	(void)close(p->wake[0]);
 	(void)close(p->wake[1]);
+	(void)close(p->kick[0]);
+	(void)close(p->kick[1]);
 	pthread_mutex_destroy(&p->mx);
 	free(p);
 }
@@ -203,6 +229,15 @@ proxy_clean(struct proxy *p)
 	pthread_mutex_lock(&p->mx);
 	p->wanted = p->flipped = false;
 	pthread_mutex_unlock(&p->mx);
+}
+
+void
+proxy_hold(struct proxy *p, enum proxy_direction d, bool on)
+{
+	pthread_mutex_lock(&p->mx);
+	p->held[d] = on;
+	pthread_mutex_unlock(&p->mx);
+	assert_int_equal(write(p->kick[1], "", 1), 1);
 }
 
 bool

@@ -1,4 +1,4 @@
-/* tests/lib/proxy.h - a line that can be damaged: tcp on loopback, forwarded byte for byte, save one bit.
+/* tests/lib/proxy.h - a line that can be damaged or stall: tcp on loopback, forwarded byte for byte, save one bit.
  *
  * Bits are counted from the first frame after the handshake (FORMAT.md 6.1), in each direction for itself, the lowest bit of a byte
  * first. One connection at a time; the next waits until it has ended. */
@@ -20,6 +20,8 @@ void proxy_flip(struct proxy *p, enum proxy_direction d, uint64_t bit, bool now)
 void proxy_clean(struct proxy *p);
 /* Has it been flipped since it was asked for? */
 bool proxy_flipped(struct proxy *p);
+/* Let nothing more pass in this direction: it waits at its sender, and the connection stays. on false: goes on. */
+void proxy_hold(struct proxy *p, enum proxy_direction d, bool on);
 /* Bytes of frames that have passed in the connection that runs, or ran last. */
 uint64_t proxy_bytes(struct proxy *p, enum proxy_direction d);
 
