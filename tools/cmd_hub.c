@@ -372,23 +372,39 @@ refuse_used_directory(struct ctl *c)
 
 /* ---- the command ---- */
 
+/* The folder of this program, "" when the system does not tell. */
+static const char *
+own_folder(char *path, size_t cap)
+{
+	ssize_t n = readlink("/proc/self/exe", path, cap - 1);
+	char *slash;
+
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	return path;
+}
+
 const char *
 ctl_data_file(struct ctl *c, const char *name)
 {
-	static const char *const places[] = { LT_SHARE_DIR, LT_SOURCE_DATA };
-	size_t i, n;
+	/* From where the program stands: a tree may be installed anywhere, and what is installed owes nothing to the sources. */
+	char folder[4096];
+	const char *place = LT_SHARE_DIR, *between = "";
+	size_t n;
 	char *path;
 
-	for (i = 0; i < 2; i++) {
-		n = strlen(places[i]) + strlen(name) + 2;
-		path = lt_arena_alloc(&c->arena, n);
-		if (path == NULL)
-			return "";
-		(void)snprintf(path, n, "%s/%s", places[i], name);
-		if (access(path, R_OK) == 0 || i == 1)
-			return path;
+	if (*own_folder(folder, sizeof(folder)) != '\0') {
+		place = strcmp(folder, LT_BUILD_BIN) == 0 ? LT_SOURCE_DATA : folder;
+		between = place == folder ? "/" LT_SHARE_FROM_BIN : "";
 	}
-	return "";
+	n = strlen(place) + strlen(between) + strlen(name) + 2;
+	path = lt_arena_alloc(&c->arena, n);
+	if (path == NULL)
+		return "";
+	(void)snprintf(path, n, "%s%s/%s", place, between, name);
+	return path;
 }
 
 static enum ctl_exit
@@ -440,6 +456,26 @@ check_options(const struct making *m)
 	return CTL_DONE;
 }
 
+/* What lt-hub would refuse to start with, see lt-hub(8). */
+static enum ctl_exit
+check_addresses(const char *text)
+{
+	size_t n = 0, len, longest = 0;
+	const char *at;
+
+	for (at = text; *at != '\0'; at += len) {
+		at += strspn(at, " ");
+		len = strcspn(at, " ");
+		n += len != 0;
+		longest = len > longest ? len : longest;
+	}
+	if (n <= 8 && longest <= 255 && strlen(text) <= 1023)
+		return CTL_DONE;
+	return ctl_fail(CTL_USAGE, "%s",
+	    T("at most 8 addresses, each of at most 255 bytes, 1,023 bytes together",
+		"tối đa 8 địa chỉ, mỗi địa chỉ tối đa 255 byte, tổng cộng tối đa 1.023 byte"));
+}
+
 enum ctl_exit
 cmd_hub_init(struct ctl *c, int argc, char **argv)
 {
@@ -456,6 +492,8 @@ cmd_hub_init(struct ctl *c, int argc, char **argv)
 
 	if (code == CTL_DONE)
 		code = check_options(&m);
+	if (code == CTL_DONE && m.addresses != NULL)
+		code = check_addresses(m.addresses);
 	if (code == CTL_DONE)
 		code = refuse_used_directory(c);
 	if (code != CTL_DONE)

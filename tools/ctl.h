@@ -111,7 +111,8 @@ enum ctl_exit ctl_join(struct ctl *c, Ltpb__PrincipalState *state);
 char *ctl_path(struct ctl *c, const char *name);
 /* Write a file of the directory for the first time, mode 0600. */
 enum ctl_exit ctl_write_new(struct ctl *c, const char *name, const char *text);
-/* A data file that comes with the program: installed, else of the source tree. In the arena. */
+/* Path of a data file that comes with the program: of the tree in which it stands, or of the sources when it is the build's own.
+ * In the arena; "" when that is full. */
 const char *ctl_data_file(struct ctl *c, const char *name);
 void ctl_close(struct ctl *c);
 

@@ -61,6 +61,8 @@ def check_init():
     port = free_port()
     url = f"tcp://127.0.0.1:{port}"
     run("-C", "hub", "hub", "init", "--province", "99", code=2)  # no such province
+    for many in (" ".join(["tcp://h:1"] * 9), "tcp://" + "h" * 250, " ".join(["tcp://" + "h" * 140] * 7)):
+        run("-C", "hub", "hub", "init", "--province", "40", "--listen", url, "--addresses", many, code=2)
     assert not os.path.exists(f"{WORK}/hub")
     out = run("-C", "hub", "hub", "init", "--province", "40", "--listen", url, "--root-words-file", "words")
     words = open(f"{WORK}/words").read().split()

@@ -6,3 +6,6 @@ set_tests_properties(tools.ltctl PROPERTIES LABELS tools TIMEOUT 180)
 if(LT_SANITIZE)
   set_tests_properties(tools.ltctl PROPERTIES TIMEOUT 900)
 endif()
+add_test(NAME tools.installed COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/installed.py
+  ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND})
+set_tests_properties(tools.installed PROPERTIES LABELS tools TIMEOUT 300)
