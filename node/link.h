@@ -23,7 +23,7 @@ struct lt_link_options {
 
 struct lt_link_status {
 	enum lt_sync_phase phase;
-	char error[256]; /* last failure, "" when none since the last login */
+	char error[768]; /* last failure, "" when none since the last login */
 	int64_t last_contact_ms; /* wall clock, 0 never */
 };
 

@@ -14,7 +14,7 @@ static void
 announce(
     struct hubfx *h, const struct fed_peer *p, const uint64_t *head, size_t n, int64_t clock_ms)
 {
-	Ltpb__FeedHead f[3], *v[3];
+	Ltpb__FeedHead f[3], *v[3] = { NULL };
 	struct lt_feed_id id[3];
 	struct lt_unit unit = p->id.unit;
 	size_t i;
