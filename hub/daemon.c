@@ -2,18 +2,16 @@
 #include "hub/service.h"
 #include "proto/base/config.h"
 #include "proto/base/daemon.h"
-#include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/rpc/health.h"
+#include "proto/service/serving.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WORKERS 8
 #define WORK_QUEUE 8192
-#define STOP_MS 1000
 #define ADDRESSES_MAX 8
 #define ADDRESS_LEN_MAX 255 /* of an invitation, FORMAT.md 4.2 */
 
@@ -25,39 +23,28 @@ static const struct lt_conf_key keys[] = {
 };
 
 struct daemon {
-	const char *dir;
-	struct lt_conf *conf;
-	struct lt_identity *id;
+	struct lt_serving s;
 	struct lt_hub *hub;
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
-	struct lt_pool *pool;
 	struct lt_pulls *pulls;
-	struct lt_server *server;
-	struct lt_health *health;
 	struct lt_service service;
 	char address_text[1024];
 	const char *address[ADDRESSES_MAX];
-	int lock_fd;
 };
 
 static int
 read_config(struct daemon *d, struct lt_err *err)
 {
-	char path[4096];
 	char *save = NULL, *word;
-	int rc;
+	int rc = lt_serving_config(&d->s, keys, sizeof(keys) / sizeof(keys[0]), err);
 
-	if (snprintf(path, sizeof(path), "%s/lienthong.conf", d->dir) >= (int)sizeof(path))
-		return lt_err_set(err, LT_E_INVALID, "the path of the data directory is too long");
-	rc = lt_conf_load(&d->conf, keys, sizeof(keys) / sizeof(keys[0]), path, err);
 	if (rc != LT_OK)
 		return rc;
-	lt_log_level_name(lt_conf_str(d->conf, "log", "level"));
-	if (strlen(lt_conf_str(d->conf, "hub", "addresses")) >= sizeof(d->address_text))
+	if (strlen(lt_conf_str(d->s.conf, "hub", "addresses")) >= sizeof(d->address_text))
 		return lt_err_set(err, LT_E_TOOBIG, "'addresses' in the configuration is too long");
 	(void)snprintf(d->address_text, sizeof(d->address_text), "%s",
-	    lt_conf_str(d->conf, "hub", "addresses"));
+	    lt_conf_str(d->s.conf, "hub", "addresses"));
 	for (word = strtok_r(d->address_text, " ", &save); word != NULL;
 	     word = strtok_r(NULL, " ", &save)) {
 		if (d->service.naddress == ADDRESSES_MAX)
@@ -76,7 +63,9 @@ read_config(struct daemon *d, struct lt_err *err)
 static int
 open_parts(struct daemon *d, struct lt_err *err)
 {
-	struct lt_hub_options ho = { .dir = d->dir, .identity = d->id, .clock = lt_clock_system() };
+	struct lt_hub_options ho = {
+		.dir = d->s.dir, .identity = d->s.id, .clock = lt_clock_system()
+	};
 	int rc = lt_hub_open(&ho, &d->hub, err);
 
 	if (rc == LT_OK)
@@ -84,13 +73,9 @@ open_parts(struct daemon *d, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_fresh_open(d->hub, &d->fresh);
 	if (rc == LT_OK)
-		rc = lt_pool_start(WORKERS, WORK_QUEUE, &d->pool);
+		rc = lt_serving_work(&d->s, WORKERS, WORK_QUEUE);
 	if (rc == LT_OK)
-		rc = lt_pulls_open(d->hub, d->pool, &d->pulls);
-	if (rc == LT_OK) {
-		d->health = lt_health_new();
-		rc = d->health == NULL ? LT_E_NOMEM : LT_OK;
-	}
+		rc = lt_pulls_open(d->hub, d->s.pool, &d->pulls);
 	d->service.hub = d->hub;
 	d->service.enrol = d->enrol;
 	d->service.fresh = d->fresh;
@@ -101,31 +86,20 @@ open_parts(struct daemon *d, struct lt_err *err)
 static int
 listen_all(struct daemon *d, struct lt_err *err)
 {
-	struct lt_server_options so = { .pool = d->pool,
-		.clock = lt_clock_system(),
-		.methods = lt_methods,
-		.nmethods = lt_nmethods,
-		.admit = lt_service_admit,
+	struct lt_server_options so = { .admit = lt_service_admit,
 		.authorize = lt_service_authorize,
 		.closed = lt_service_closed,
 		.ctx = &d->service,
-		.line_sk = d->id->line_sk,
-		.federation = d->id->federation.b };
-	char url[4096];
-	int rc;
+		.line_sk = d->s.id->line_sk,
+		.idle_ms = (uint32_t)lt_conf_int(d->s.conf, "hub", "idle_timeout") };
+	int rc = lt_serving_server(&d->s, &so, err);
 
-	so.idle_ms = (uint32_t)lt_conf_int(d->conf, "hub", "idle_timeout");
-	rc = lt_server_new(&so, &d->server, err);
 	if (rc == LT_OK)
-		rc = lt_service_add(&d->service, d->server, err);
+		rc = lt_service_add(&d->service, d->s.server, err);
 	if (rc == LT_OK)
-		rc = lt_server_add(d->server, lt_health_service(d->health), err);
-	if (rc == LT_OK && snprintf(url, sizeof(url), "ipc://%s/sock", d->dir) >= (int)sizeof(url))
-		rc = LT_E_INVALID;
+		rc = lt_serving_local(&d->s, err);
 	if (rc == LT_OK)
-		rc = lt_server_listen(d->server, url, err);
-	if (rc == LT_OK)
-		rc = lt_server_listen(d->server, lt_conf_str(d->conf, "hub", "listen"), err);
+		rc = lt_server_listen(d->s.server, lt_conf_str(d->s.conf, "hub", "listen"), err);
 	return rc;
 }
 
@@ -134,34 +108,23 @@ close_parts(struct daemon *d)
 {
 	if (d->hub != NULL)
 		lt_hub_on_news(d->hub, NULL, NULL);
-	if (d->server != NULL)
-		lt_server_stop(d->server, STOP_MS);
-	lt_pool_stop(d->pool);
+	lt_serving_quiet(&d->s);
+	lt_serving_rest(&d->s);
 	lt_pulls_close(d->pulls);
 	lt_fresh_close(d->fresh);
 	lt_enrol_close(d->enrol);
 	lt_hub_close(d->hub);
-	lt_health_free(d->health);
-	lt_identity_free(d->id);
-	lt_conf_free(d->conf);
-	if (d->lock_fd >= 0)
-		(void)close(d->lock_fd);
+	lt_serving_end(&d->s);
 }
 
 int
 lt_hub_serve(const char *dir)
 {
-	struct daemon d = { .dir = dir, .lock_fd = -1 };
+	struct daemon d = { 0 };
 	struct lt_err err = { "" };
 	int rc, code = 1;
 
-	rc = lt_dir_lock(dir, &d.lock_fd, &err);
-	if (rc == LT_OK)
-		rc = lt_identity_load(dir, &d.id, &err);
-	if (rc == LT_OK && d.id->role != LTPB__ROLE__ROLE_HUB)
-		rc = lt_err_set(&err, LT_E_USAGE,
-		    "'%s' is not the directory of a hub; make one with: ltctl -C DIR hub init",
-		    dir);
+	rc = lt_serving_begin(&d.s, dir, LTPB__ROLE__ROLE_HUB, "hub", &err);
 	if (rc != LT_OK) {
 		code = 3;
 		goto out;
@@ -175,11 +138,11 @@ lt_hub_serve(const char *dir)
 		goto out;
 	lt_hub_on_news(d.hub, lt_service_news, &d.service);
 	lt_pulls_news(d.pulls); /* for who came in between */
-	(void)lt_health_set(d.health, "", true);
-	lt_info("hub of province %s serves on %s (port %d)", d.id->unit.s,
-	    lt_conf_str(d.conf, "hub", "listen"), lt_server_port(d.server));
+	(void)lt_health_set(d.s.health, "", true);
+	lt_info("hub of province %s serves on %s (port %d)", d.s.id->unit.s,
+	    lt_conf_str(d.s.conf, "hub", "listen"), lt_server_port(d.s.server));
 	lt_info("stopping on signal %d", lt_daemon_wait());
-	(void)lt_health_set(d.health, "", false);
+	(void)lt_health_set(d.s.health, "", false);
 	code = 0;
 out:
 	if (rc != LT_OK)
