@@ -66,20 +66,10 @@ req_health(struct world *w, enum who who)
 static const ProtobufCMessage *
 req_join(struct world *w, enum who who)
 {
-	struct fed_peer *p = &w->who[who];
 	uint8_t *proof = lt_arena_alloc(&w->arena, LT_SIG_LEN);
 
 	NEW(Ltpb__JoinRequest, ltpb__join_request__init);
-	lt_join_proof(
-	    &p->id.sign, &p->id.federation, p->id.token, &p->id.principal, p->id.line_pk, proof);
-	r->token.data = p->id.token;
-	r->token.len = sizeof(p->id.token);
-	r->principal.data = p->id.principal.b;
-	r->principal.len = LT_ID_LEN;
-	r->sign_key.data = p->id.sign.pk;
-	r->sign_key.len = 32;
-	r->proof.data = proof;
-	r->proof.len = LT_SIG_LEN;
+	fed_join_request(&w->who[who].id, proof, r);
 	return &r->base;
 }
 

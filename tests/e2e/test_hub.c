@@ -16,29 +16,10 @@
 #define UNIT "17254"
 
 static void
-join(struct fed *f, struct fed_node *n, const char *label, bool approved)
+join(struct fed *f, struct fed_node *n, const char *label)
 {
-	Ltpb__JoinRequest req = LTPB__JOIN_REQUEST__INIT;
-	Ltpb__PrincipalState state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED;
-	struct lt_err err = { "" };
-	uint8_t proof[LT_SIG_LEN];
-
 	fed_node_setup(f, n, UNIT);
-	lt_join_proof(&n->id->sign, &n->id->federation, n->id->token, &n->id->principal,
-	    n->id->line_pk, proof);
-	req.token.data = n->id->token;
-	req.token.len = sizeof(n->id->token);
-	req.principal.data = n->id->principal.b;
-	req.principal.len = LT_ID_LEN;
-	req.sign_key.data = n->id->sign.pk;
-	req.sign_key.len = 32;
-	req.proof.data = proof;
-	req.proof.len = sizeof(proof);
-	req.label = (char *)label;
-	if (lt_enrol_join(f->enrol, &req, n->id->line_pk, "test", &state, &err) != LT_OK)
-		fail_msg("%s", err.text);
-	if (approved)
-		assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+	fed_node_join(f, n, label);
 }
 
 static Ltpb__PrincipalState
@@ -92,8 +73,8 @@ test_rebuild(void **state)
 
 	(void)state;
 	fed_setup(&f);
-	join(&f, &leaves, "", true);
-	join(&f, &stays, "", true);
+	join(&f, &leaves, "");
+	join(&f, &stays, "");
 	for (i = 0; i < 40; i++) {
 		(void)snprintf(name, sizeof(name), "%05d", 10000 + i);
 		write_text(&f, NULL, "_unit", name, "name", "x", false, NULL);
@@ -191,7 +172,7 @@ test_labels(void **state)
 		const struct lt_principal *p;
 		struct fed_node n;
 
-		join(&f, &n, labels[i], true);
+		join(&f, &n, labels[i]);
 		reg = lt_hub_registry(f.hub);
 		p = lt_registry_find(reg, &n.id->principal);
 		assert_non_null(p);

@@ -27,25 +27,8 @@ struct pen {
 static void
 join(struct fed *f, struct fed_node *n)
 {
-	Ltpb__JoinRequest req = LTPB__JOIN_REQUEST__INIT;
-	Ltpb__PrincipalState state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED;
-	struct lt_err err = { "" };
-	uint8_t proof[LT_SIG_LEN];
-
 	fed_node_setup(f, n, UNIT);
-	lt_join_proof(&n->id->sign, &n->id->federation, n->id->token, &n->id->principal,
-	    n->id->line_pk, proof);
-	req.token.data = n->id->token;
-	req.token.len = sizeof(n->id->token);
-	req.principal.data = n->id->principal.b;
-	req.principal.len = LT_ID_LEN;
-	req.sign_key.data = n->id->sign.pk;
-	req.sign_key.len = 32;
-	req.proof.data = proof;
-	req.proof.len = sizeof(proof);
-	if (lt_enrol_join(f->enrol, &req, n->id->line_pk, "test", &state, &err) != LT_OK)
-		fail_msg("%s", err.text);
-	assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+	fed_node_join(f, n, "");
 }
 
 static void

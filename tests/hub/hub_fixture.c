@@ -40,21 +40,12 @@ hubfx_restart(struct hubfx *h)
 int
 hubfx_join(struct hubfx *h, const struct fed_peer *p, Ltpb__PrincipalState *state)
 {
-	Ltpb__JoinRequest r = LTPB__JOIN_REQUEST__INIT;
-	struct lt_identity id = p->id;
 	struct lt_err err = { "" };
+	Ltpb__JoinRequest r;
 	uint8_t proof[LT_SIG_LEN];
 
-	lt_join_proof(&id.sign, &id.federation, id.token, &id.principal, id.line_pk, proof);
-	r.token.data = id.token;
-	r.token.len = sizeof(id.token);
-	r.principal.data = id.principal.b;
-	r.principal.len = LT_ID_LEN;
-	r.sign_key.data = id.sign.pk;
-	r.sign_key.len = sizeof(id.sign.pk);
-	r.proof.data = proof;
-	r.proof.len = sizeof(proof);
-	return lt_enrol_join(h->f.enrol, &r, id.line_pk, "192.0.2.1", state, &err);
+	fed_join_request(&p->id, proof, &r);
+	return lt_enrol_join(h->f.enrol, &r, p->id.line_pk, "192.0.2.1", state, &err);
 }
 
 void

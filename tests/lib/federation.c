@@ -311,6 +311,36 @@ fed_node_setup(struct fed *f, struct fed_node *n, const char *unit)
 }
 
 void
+fed_join_request(const struct lt_identity *id, uint8_t proof[LT_SIG_LEN], Ltpb__JoinRequest *r)
+{
+	ltpb__join_request__init(r);
+	lt_join_proof(&id->sign, &id->federation, id->token, &id->principal, id->line_pk, proof);
+	r->token.data = (uint8_t *)id->token;
+	r->token.len = sizeof(id->token);
+	r->principal.data = (uint8_t *)id->principal.b;
+	r->principal.len = LT_ID_LEN;
+	r->sign_key.data = (uint8_t *)id->sign.pk;
+	r->sign_key.len = sizeof(id->sign.pk);
+	r->proof.data = proof;
+	r->proof.len = LT_SIG_LEN;
+}
+
+void
+fed_node_join(struct fed *f, struct fed_node *n, const char *label)
+{
+	Ltpb__PrincipalState state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED;
+	struct lt_err err = { "" };
+	Ltpb__JoinRequest req;
+	uint8_t proof[LT_SIG_LEN];
+
+	fed_join_request(n->id, proof, &req);
+	req.label = (char *)label;
+	check(
+	    lt_enrol_join(f->enrol, &req, n->id->line_pk, "test", &state, &err), "join", err.text);
+	assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+}
+
+void
 fed_node_start(struct fed *f, struct fed_node *n)
 {
 	struct lt_node_options no = { .dir = n->dir,

@@ -44,6 +44,11 @@ void fed_hub_stop(struct fed *f);
 void fed_teardown(struct fed *f);
 /* Keys and an invitation, approved at once. */
 void fed_node_setup(struct fed *f, struct fed_node *n, const char *unit);
+/* What a machine sends to join, with its invitation's token; borrows from id and proof, which is filled. */
+void fed_join_request(
+    const struct lt_identity *id, uint8_t proof[LT_SIG_LEN], Ltpb__JoinRequest *r);
+/* The node of fed_node_setup() joins, active; without a line. */
+void fed_node_join(struct fed *f, struct fed_node *n, const char *label);
 void fed_node_start(struct fed *f, struct fed_node *n);
 void fed_node_stop(struct fed_node *n);
 void fed_node_teardown(struct fed_node *n);

@@ -103,22 +103,13 @@ fed_hang_up(struct fed_peer *p)
 int
 fed_join(struct fed_peer *p, Ltpb__PrincipalState *state)
 {
-	Ltpb__JoinRequest r = LTPB__JOIN_REQUEST__INIT;
+	Ltpb__JoinRequest r;
 	ProtobufCMessage *m;
 	struct lt_status st;
 	uint8_t proof[LT_SIG_LEN];
 	int code;
 
-	lt_join_proof(
-	    &p->id.sign, &p->id.federation, p->id.token, &p->id.principal, p->id.line_pk, proof);
-	r.token.data = p->id.token;
-	r.token.len = sizeof(p->id.token);
-	r.principal.data = p->id.principal.b;
-	r.principal.len = LT_ID_LEN;
-	r.sign_key.data = p->id.sign.pk;
-	r.sign_key.len = sizeof(p->id.sign.pk);
-	r.proof.data = proof;
-	r.proof.len = sizeof(proof);
+	fed_join_request(&p->id, proof, &r);
 	code = fed_ask(p, &ltpb__enrol__descriptor, "Join", &r.base, &m, &st);
 	if (code == LT_STATUS_OK) {
 		*state = ((const Ltpb__JoinReply *)m)->state;

@@ -3,8 +3,8 @@
 #include "node/import_refused.h"
 #include "node/import_row.h"
 #include "node/import_units.h"
-#include "proto/base/file.h"
 #include "proto/model/value.h"
+#include "tests/node/lists.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -17,17 +17,6 @@
 
 static struct lt_catalogue *cat;
 static struct lt_succession *succession;
-
-static struct lt_buf
-read_file(const char *path)
-{
-	struct lt_buf b = { 0 };
-	struct lt_err err = { "" };
-
-	if (lt_file_read(path, (size_t)16 * 1024 * 1024, &b, &err) != LT_OK)
-		fail_msg("%s", err.text);
-	return b;
-}
 
 static int
 setup(void **state)

@@ -1,8 +1,8 @@
 /* The official lists and what the hub makes of them. Figures for province 40 (Nghệ An) were counted in the
  * lists by Python and are counted here again by the plainest reading of the lines. */
 #include "node/import_units.h"
-#include "proto/base/file.h"
 #include "proto/model/value.h"
+#include "tests/node/lists.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,17 +18,6 @@
 static struct lt_catalogue *cat;
 static struct lt_units *units;
 static struct lt_succession *succession;
-
-static struct lt_buf
-read_file(const char *path)
-{
-	struct lt_buf b = { 0 };
-	struct lt_err err = { "" };
-
-	if (lt_file_read(path, (size_t)16 * 1024 * 1024, &b, &err) != LT_OK)
-		fail_msg("%s", err.text);
-	return b;
-}
 
 static int
 setup(void **state)

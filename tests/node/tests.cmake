@@ -1,6 +1,6 @@
 lt_test(node import_csv)
 lt_test(node import_map)
-lt_test(node import TIMEOUT 120)
-lt_test(node import_units)
+lt_test(node import TIMEOUT 120 SOURCES node/lists.c)
+lt_test(node import_units SOURCES node/lists.c)
 lt_test(node sync)
 lt_test(node receipts)

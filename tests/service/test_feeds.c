@@ -48,7 +48,7 @@ static void
 append(struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len)
 {
 	struct lt_draft *d = lt_arena_alloc(&f->arena, n * sizeof(*d));
-	char *text = lt_arena_alloc(&f->arena, len + 1), key[16];
+	char *text = lt_arena_alloc(&f->arena, len + 1), key[32];
 	struct lt_changeset cs;
 	struct lt_buf b = { 0 };
 	struct lt_kv_txn *txn;

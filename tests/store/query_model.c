@@ -39,7 +39,7 @@ static const char item_json[] =
 
 struct lt_catalogue *cat;
 
-struct lt_catalogue *
+static struct lt_catalogue *
 query_catalogue(void)
 {
 	struct lt_catalogue_part *part;
@@ -61,6 +61,22 @@ query_catalogue(void)
 	lt_buf_fini(&file);
 	lt_arena_fini(&arena);
 	return c;
+}
+
+int
+query_load(void **state)
+{
+	(void)state;
+	cat = query_catalogue();
+	return 0;
+}
+
+int
+query_unload(void **state)
+{
+	(void)state;
+	lt_catalogue_unref(cat);
+	return 0;
 }
 
 /* ---- the model ---- */

@@ -10,9 +10,10 @@
 #define RECORDS 220
 
 extern const char *const unit_code[UNITS];
-/* The catalogue in use; the test makes it. */
+/* The catalogue in use, made and given up by the group's fixtures. */
 extern struct lt_catalogue *cat;
-struct lt_catalogue *query_catalogue(void);
+int query_load(void **state);
+int query_unload(void **state);
 
 enum kind { TEXT, ENUM, BYTES, INT, DECIMAL, DATE, TIME, BOOL, SET };
 enum { CODE, NO, UNIT, T, N, M, S, D, W, O, Y, E, X, P, Q, KEY, UNIT2, FIELDS };

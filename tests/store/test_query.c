@@ -928,22 +928,6 @@ histories(void **state)
 	env_close(&t.e);
 }
 
-static int
-load(void **state)
-{
-	(void)state;
-	cat = query_catalogue();
-	return 0;
-}
-
-static int
-unload(void **state)
-{
-	(void)state;
-	lt_catalogue_unref(cat);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -961,5 +945,5 @@ main(void)
 		cmocka_unit_test(limits),
 	};
 
-	return cmocka_run_group_tests(tests, load, unload);
+	return cmocka_run_group_tests(tests, query_load, query_unload);
 }

@@ -654,22 +654,6 @@ on_disk_too(void **state)
 	env_close(&e);
 }
 
-static int
-load(void **state)
-{
-	(void)state;
-	cat = query_catalogue();
-	return 0;
-}
-
-static int
-unload(void **state)
-{
-	(void)state;
-	lt_catalogue_unref(cat);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -678,5 +662,5 @@ main(void)
 		cmocka_unit_test(as_the_model_answers),
 	};
 
-	return cmocka_run_group_tests(tests, load, unload);
+	return cmocka_run_group_tests(tests, query_load, query_unload);
 }
