@@ -33,22 +33,25 @@ open_projection(struct applying *ap, const struct lt_catalogue *cat)
 		.derived = ap->txn,
 		.catalogue = cat,
 		.province = ap->province,
-		.overlay = true };
+		.overlay = true,
+		.by_hub = lt_node_by_hub,
+		.by_hub_ctx = (void *)ap->reg };
+	int rc = lt_node_check_rows(ap->n, ap->txn, cat, &o.reindex);
 
-	return lt_projection_begin(&o, &ap->proj);
+	return rc == LT_OK ? lt_projection_begin(&o, &ap->proj) : rc;
 }
 
 int
 lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
     const struct lt_changeset *cs, uint64_t position)
 {
-	struct applying ap = { .n = n, .txn = txn };
+	struct lt_registry *reg = lt_node_registry(n);
+	struct applying ap = { .n = n, .txn = txn, .reg = reg };
 	size_t i;
 	int rc;
 
 	lt_node_province(n, &ap.province);
 	rc = open_projection(&ap, cat);
-
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
 		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i },
 			.stamp = cs->stamp,
@@ -59,8 +62,10 @@ lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_ca
 		rc = lt_projection_add_overlay(ap.proj, &cs->unit, &mc, position);
 	}
 	if (rc == LT_OK)
-		return lt_projection_flush(ap.proj, NULL, NULL);
-	lt_projection_abort(ap.proj);
+		rc = lt_projection_flush(ap.proj, NULL, NULL);
+	else
+		lt_projection_abort(ap.proj);
+	lt_registry_unref(reg);
 	return rc;
 }
 

@@ -34,11 +34,13 @@ batch_committed(void *ctx, size_t njobs)
 	struct lt_err err = { "" };
 
 	(void)njobs;
-	if (!n->stale)
-		return;
-	n->stale = false;
-	if (lt_node_reload(n, &err) != LT_OK)
-		lt_error("catalogue and registry could not be read again: %s", err.text);
+	if (n->stale) {
+		n->stale = false;
+		n->rebuilding = true; /* the first step finds out whether there is anything to do */
+		if (lt_node_reload(n, &err) != LT_OK)
+			lt_error("catalogue and registry could not be read again: %s", err.text);
+	}
+	lt_node_rebuild_on(n);
 }
 
 /* ---- snapshots ---- */
@@ -212,6 +214,8 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	pthread_mutex_init(&n->reload_mx, NULL);
 	pthread_mutex_init(&n->moved_mx, NULL);
 	lt_author_init(&n->author, o->identity, o->clock);
+	n->rebuild_records = o->rebuild_records;
+	n->rows_unknown = n->rebuilding = true;
 	rc = open_store(n, o, err);
 	if (rc == LT_OK)
 		rc = lt_node_reload(n, err);
@@ -222,6 +226,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 		lt_node_close(n);
 		return rc;
 	}
+	lt_node_rebuild_on(n);
 	*out = n;
 	return LT_OK;
 }
@@ -313,6 +318,9 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	struct lt_author author = j->n->author;
 	int rc;
 
+	/* That of now: another may have come since the write was queued, and rows are to be of one only. */
+	lt_catalogue_unref(j->cat);
+	j->cat = lt_node_catalogue(j->n);
 	lt_node_province(j->n, &author.province);
 	j->txn = txn;
 	j->nmoved = 0;
@@ -323,6 +331,9 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 		if (rc != LT_E_NOTFOUND)
 			return rc;
 	}
+	rc = lt_node_rows_for(j->n, txn, j->cat, j->writes, j->count);
+	if (rc != LT_OK)
+		return rc;
 	rc = lt_author_write(txn, txn, &author, j->cat, &j->n->identity->unit, j->writes, j->count,
 	    j->arena, after_append, j, j->err);
 	if (rc == LT_OK && j->request_id != NULL)

@@ -23,6 +23,7 @@ struct lt_node_options {
 	const struct lt_clock *clock;
 	struct lt_kv *kv; /* NULL: LMDB in dir/store. Else used and not closed */
 	uint64_t map_bytes; /* 0: default */
+	size_t rebuild_records; /* worked out anew in one transaction at most, 0: default */
 };
 
 /* Opens the store, loads catalogue and registry, starts the writer. err says what is wrong and what to do. */

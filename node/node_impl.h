@@ -23,6 +23,12 @@ struct lt_node {
 	_Atomic int64_t clock_offset_ms;
 	_Atomic int64_t hub_time_kept_ms; /* hub time on disk */
 	atomic_bool stale; /* registry or catalogue records changed in this batch */
+	/* Records worked out anew for another catalogue (proto/store/rebuild.h), one step after each commit. Writer thread,
+	 * save at the start. */
+	bool
+	    rows_unknown; /* just opened: rows without a note are not known to be of this catalogue */
+	bool rebuilding, rebuild_queued, rebuild_more;
+	size_t rebuild_records;
 
 	pthread_mutex_t
 	    reload_mx; /* one at a time, or an older snapshot would replace a newer one */
@@ -37,6 +43,17 @@ struct lt_node {
 
 /* Load catalogue and registry anew from the store and put them in place. */
 int lt_node_reload(struct lt_node *n, struct lt_err *err);
+
+/* rebuild.c. Queue the next step when there is one and none is queued: on the writer thread, or before it has jobs. */
+void lt_node_rebuild_on(struct lt_node *n);
+/* Begin the rebuild where the rows are of another catalogue; project with reindex when *building. */
+int lt_node_check_rows(
+    struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat, bool *building);
+
+/* While a rebuild is under way: the records that somebody is about to write, at once. */
+int lt_node_rows_for(struct lt_node *n, struct lt_kv_txn *txn, struct lt_catalogue *cat,
+    const struct lt_write *writes, size_t count);
+bool lt_node_by_hub(void *registry, const struct lt_id *author);
 
 /* Inside a write transaction: append and merge one verified change-set (apply.c). Sets *moved when
  * acts changed what lt_node_reload() reads. */

@@ -161,6 +161,9 @@ mark_add(struct lt_touched *t, const struct lt_dot *dot, uint64_t position, int 
 	return LT_OK;
 }
 
+static int rebuild_row(
+    struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub, void *ctx);
+
 int
 lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 {
@@ -169,6 +172,8 @@ lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 
 	if (t->loaded)
 		return LT_OK;
+	if (p->o.reindex)
+		return rebuild_row(p, t, p->o.by_hub, p->o.by_hub_ctx);
 	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &v);
 	if (rc == LT_OK)
 		lt_buf_put_slice(&t->row, v);
@@ -321,18 +326,13 @@ rebuild_one(struct lt_projection *p, struct lt_touched *t, const struct lt_dot_a
 	return rc;
 }
 
-int
-lt_projection_rebuild(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
-    const char *key, lt_by_hub_fn *by_hub, void *ctx)
+static int
+rebuild_row(struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub, void *ctx)
 {
 	struct lt_dots history = { 0 }, overlay = { 0 };
-	struct lt_touched *t;
 	size_t i;
-	int rc = touch_known(p, collection, unit, key, &t);
+	int rc = lt_dots_read(p->o.derived, LT_T_HISTORY, lt_slice(t->rk, t->rk_len), &history);
 
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_dots_read(p->o.derived, LT_T_HISTORY, lt_slice(t->rk, t->rk_len), &history);
 	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
 		if (t->mark[i].what != LT_MARK_HISTORY)
 			continue;
@@ -352,4 +352,14 @@ lt_projection_rebuild(struct lt_projection *p, const char *collection, const str
 	lt_dots_fini(&history);
 	lt_dots_fini(&overlay);
 	return rc;
+}
+
+int
+lt_projection_rebuild(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
+    const char *key, lt_by_hub_fn *by_hub, void *ctx)
+{
+	struct lt_touched *t;
+	int rc = touch_known(p, collection, unit, key, &t);
+
+	return rc == LT_OK ? rebuild_row(p, t, by_hub, ctx) : rc;
 }

@@ -23,6 +23,11 @@ struct lt_projection_options {
 	const struct lt_catalogue *catalogue; /* policies, indexes */
 	struct lt_unit province; /* its records are the hub's own */
 	bool overlay;
+	/* The tables are being built anew (rebuild.h): what is touched is worked out from its history first, as a row of one
+	 * catalogue cannot be carried on by another, and all its index entries are written. by_hub is needed then. */
+	bool reindex;
+	bool (*by_hub)(void *ctx, const struct lt_id *author);
+	void *by_hub_ctx;
 };
 
 int lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out);

@@ -197,7 +197,8 @@ diff_keys(struct lt_projection *p, const struct lt_slice *old, size_t nold,
 		c = i == nold ? 1 : j == nnew ? -1 : lt_slice_cmp(old[i], new[j]);
 		if (c < 0)
 			rc = op_add(p, old[i], false);
-		if (c > 0)
+		/* An index that is built anew may lack what it had. */
+		if (c > 0 || (c == 0 && p->o.reindex))
 			rc = op_add(p, new[j], true);
 		i += c <= 0;
 		j += c >= 0;
@@ -215,15 +216,17 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 	struct lt_buf packed = { 0 };
 	Ltpb__Record *old = NULL;
 	size_t nold, nnew;
+	bool same;
 	int rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old_bytes);
 
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_OK;
 	if (rc == LT_OK && r != NULL)
 		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, &packed);
-	if (rc != LT_OK || lt_slice_eq(old_bytes, lt_buf_slice(&packed)))
+	same = lt_slice_eq(old_bytes, lt_buf_slice(&packed));
+	if (rc != LT_OK || (same && !p->o.reindex))
 		goto out;
-	t->changed = true;
+	t->changed = t->changed || !same;
 	if (old_bytes.len != 0 && t->col->nindex != 0)
 		rc = lt_record_unpack(old_bytes, arena, &old);
 	if (rc == LT_OK)
@@ -232,7 +235,7 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 		rc = lt_index_keys(s, r, arena, &new_keys, &nnew);
 	if (rc == LT_OK)
 		rc = diff_keys(p, old_keys, nold, new_keys, nnew);
-	if (rc == LT_OK)
+	if (rc == LT_OK && !same)
 		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(&packed))
 			       : del_quiet(p->o.derived, LT_T_SHOWN, rk);
 out:

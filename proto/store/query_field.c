@@ -24,12 +24,6 @@ lt_qfield_find(
 	return LT_OK;
 }
 
-bool
-lt_qfield_indexed(const struct lt_qfield *f)
-{
-	return f->kind == LT_QFIELD && f->f->indexed && !f->f->is_unit;
-}
-
 int
 lt_page_size(uint32_t asked, size_t *out, struct lt_err *err)
 {

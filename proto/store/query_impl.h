@@ -28,8 +28,6 @@ struct lt_qfield {
 /* LT_E_UNKNOWN with words. */
 int lt_qfield_find(
     const struct lt_collection *col, const char *name, struct lt_qfield *out, struct lt_err *err);
-/* In the table index? */
-bool lt_qfield_indexed(const struct lt_qfield *f);
 
 /* ---- scope: collection, units, who sees what (query_scope.c) ---- */
 
@@ -43,6 +41,7 @@ struct lt_unit_view {
 struct lt_scope {
 	const struct lt_query *q;
 	const struct lt_collection *col;
+	bool indexed; /* the table index is whole, and of this catalogue */
 	bool every; /* no units were named */
 	size_t nunit;
 	const char **unit; /* those named and in sight, sorted, each once */
@@ -65,6 +64,8 @@ int lt_scope_view(struct lt_scope *s, const char *unit, const struct lt_unit_vie
 bool lt_view_shows(const struct lt_unit_view *v, const struct lt_qfield *f);
 /* LT_E_DENIED with words unless the field is in sight wherever the query can reach. */
 int lt_scope_use(struct lt_scope *s, const struct lt_qfield *f, struct lt_err *err);
+/* Is the field in the table index, and may that be used? */
+bool lt_scope_indexed(const struct lt_scope *s, const struct lt_qfield *f);
 /* Every LT_QUERY_TICK calls, ask whether to go on. */
 int lt_scope_tick(struct lt_scope *s);
 

@@ -276,7 +276,7 @@ run(struct list *l)
 		return rc;
 	if (!l->ordered)
 		return stream(l, &src);
-	return !few && lt_qfield_indexed(&l->by) ? stream_index(l) : sort(l, &src);
+	return !few && lt_scope_indexed(l->scope, &l->by) ? stream_index(l) : sort(l, &src);
 }
 
 /* ---- token ---- */

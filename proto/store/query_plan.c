@@ -226,7 +226,7 @@ test_source(const struct lt_rows *r, const struct lt_test *t, struct lt_source *
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	*any = lt_qfield_indexed(&t->field) && narrows(t->op);
+	*any = lt_scope_indexed(r->scope, &t->field) && narrows(t->op);
 	if (!*any)
 		return LT_OK;
 	out->field = t->field.name;

@@ -1,5 +1,6 @@
 /* Scope of a query: which collection and units, and what of them the asker sees. */
 #include "proto/store/query_impl.h"
+#include "proto/store/rebuild.h"
 
 #include <stdlib.h>
 
@@ -77,6 +78,8 @@ int
 lt_scope_open(const struct lt_query *q, const char *collection, char *const *unit, size_t nunit,
     struct lt_scope *s, struct lt_err *err)
 {
+	int rc;
+
 	memset(s, 0, sizeof(*s));
 	s->q = q;
 	s->col = lt_catalogue_find(q->catalogue, collection);
@@ -84,7 +87,8 @@ lt_scope_open(const struct lt_query *q, const char *collection, char *const *uni
 	if (s->col == NULL || !q->sight->unit(q->sight->ctx, s->col, NULL))
 		return lt_err_set(err, LT_E_DENIED,
 		    "there is no collection \"%.64s\", or none of it may be seen", collection);
-	return scope_units(s, unit, nunit, err);
+	rc = lt_rebuild_indexed(q->derived, lt_catalogue_version(q->catalogue), &s->indexed);
+	return rc == LT_OK ? scope_units(s, unit, nunit, err) : rc;
 }
 
 void
@@ -210,6 +214,12 @@ lt_scope_use(struct lt_scope *s, const struct lt_qfield *f, struct lt_err *err)
 			    "the field \"%s\" of \"%s\" may not be seen in every unit asked for",
 			    f->name, s->col->id)
 		      : LT_OK;
+}
+
+bool
+lt_scope_indexed(const struct lt_scope *s, const struct lt_qfield *f)
+{
+	return s->indexed && f->kind == LT_QFIELD && f->f->indexed && !f->f->is_unit;
 }
 
 int

@@ -1,6 +1,11 @@
-/* A node's own machinery against a real hub: its link that stops while clerks write. */
+/* A node's own machinery against a real hub: its link that stops while clerks write, a second catalogue. */
 #include "tests/lib/federation.h"
+#include "proto/base/file.h"
+#include "proto/store/catalogue_store.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/rebuild.h"
+
+#include <jansson.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -10,6 +15,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WRITERS 3
@@ -103,11 +109,163 @@ test_stop_while_writing(void **state)
 	fed_teardown(&f);
 }
 
+/* ---- a second catalogue ---- */
+
+/* Two fields of the dossier with another policy, one more indexed, and one no longer. */
+static void
+publish_second(struct fed *f)
+{
+	struct lt_unit us = { "_" };
+	struct lt_err err = { "" };
+	json_t *root, *c, *field;
+	struct lt_draft *drafts;
+	struct lt_arena arena;
+	struct lt_write *w;
+	struct lt_buf json;
+	size_t n, i, k, hits = 0;
+	char *text;
+
+	lt_arena_init(&arena, (size_t)64 * 1024 * 1024);
+	lt_buf_init(&json, LT_CATALOGUE_BYTES_MAX);
+	assert_int_equal(
+	    lt_file_read(LT_PROTO_DATA "/catalogue.json", LT_CATALOGUE_BYTES_MAX, &json, &err),
+	    LT_OK);
+	root = json_loadb((const char *)json.data, json.len, 0, NULL);
+	json_array_foreach(json_object_get(root, "collections"), i, c)
+	{
+		if (strcmp(json_string_value(json_object_get(c, "id")), "dossier") != 0)
+			continue;
+		json_array_foreach(json_object_get(c, "fields"), k, field)
+		{
+			const char *name = json_string_value(json_object_get(field, "name"));
+
+			if (strcmp(name, "procedure_name") == 0 || strcmp(name, "status") == 0) {
+				(void)json_object_set_new(field, "merge", json_string("first"));
+				(void)json_object_set_new(field, "indexed",
+				    json_boolean(!json_is_true(json_object_get(field, "indexed"))));
+				hits++;
+			}
+		}
+	}
+	assert_int_equal(hits, 2);
+	text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	if (lt_catalogue_publish(lt_slice_str(text), 2, &arena, &drafts, &n, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	w = lt_arena_alloc(&arena, n * sizeof(*w));
+	for (i = 0; i < n; i++) {
+		w[i].collection = drafts[i].collection;
+		w[i].key = drafts[i].key;
+		w[i].set = drafts[i].set;
+		w[i].nset = drafts[i].nset;
+		w[i].builtin = true;
+		w[i].writer = LT_WRITER_PROVINCE;
+	}
+	assert_int_equal(lt_hub_write(f->hub, &us, w, n, &arena, &err), LT_OK);
+	free(text);
+	lt_buf_fini(&json);
+	lt_arena_fini(&arena);
+}
+
+struct pair {
+	struct fed *f;
+	struct fed_node *n;
+};
+
+static void
+dump_dossiers(struct lt_kv *kv, struct lt_buf *out)
+{
+	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_DIGEST };
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	size_t i;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		assert_int_equal(lt_kv_cursor_open(txn, tables[i], &c), LT_OK);
+		for (rc = lt_kv_seek(c, lt_slice("dossier", 8), &k, &v);
+		     rc == LT_OK && k.len > 8 && memcmp(k.data, "dossier", 8) == 0;
+		     rc = lt_kv_next(c, &k, &v)) {
+			lt_buf_framed(out, k);
+			lt_buf_framed(out, v);
+		}
+		lt_kv_cursor_close(c);
+	}
+	lt_kv_abort(txn);
+}
+
+static bool
+tables_agree(void *ctx)
+{
+	struct pair *p = ctx;
+	struct lt_buf hub = { 0 }, node = { 0 };
+	bool same;
+
+	dump_dossiers(lt_hub_derived(p->f->hub), &hub);
+	dump_dossiers(lt_node_kv(p->n->node), &node);
+	same = hub.len != 0 && lt_slice_eq(lt_buf_slice(&hub), lt_buf_slice(&node));
+	lt_buf_fini(&hub);
+	lt_buf_fini(&node);
+	return same;
+}
+
+static bool
+second_is_whole(void *ctx)
+{
+	struct pair *p = ctx;
+	struct lt_catalogue *hub = lt_hub_catalogue(p->f->hub),
+			    *node = lt_node_catalogue(p->n->node);
+	struct lt_kv_txn *txn;
+	bool whole = false;
+
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(p->n->node), &txn), LT_OK);
+	assert_int_equal(lt_rebuild_indexed(txn, 2, &whole), LT_OK);
+	lt_kv_abort(txn);
+	whole = whole && lt_catalogue_version(hub) == 2 && lt_catalogue_version(node) == 2;
+	lt_catalogue_unref(hub);
+	lt_catalogue_unref(node);
+	return whole;
+}
+
+/* What the node makes of its records under the second catalogue is what the hub makes, which builds all its tables anew. The
+ * node is stopped as soon as it has the catalogue, and goes on when it is started again. */
+static void
+test_second_catalogue(void **state)
+{
+	struct fed_node n;
+	struct fed f;
+	struct pair p = { &f, &n };
+	unsigned i;
+
+	(void)state;
+	fed_setup(&f);
+	fed_node_setup(&f, &n, "17254");
+	fed_node_start(&f, &n);
+	fed_wait(has_catalogue, &n, 30000, "the catalogue");
+	for (i = 1; i <= 40; i++)
+		assert_int_equal(fed_put_dossier(&n, i, NULL, NULL), LT_OK);
+	for (i = 1; i <= 20; i++)
+		assert_int_equal(fed_put_dossier(&n, i, "dang_xu_ly", NULL), LT_OK);
+	fed_wait(tables_agree, &p, 30000, "the same tables under the first catalogue");
+	publish_second(&f);
+	fed_node_stop(&n);
+	fed_node_start(&f, &n);
+	for (i = 41; i <= 50; i++)
+		assert_int_equal(fed_put_dossier(&n, i, NULL, NULL), LT_OK);
+	fed_wait(second_is_whole, &p, 30000, "rows of the second catalogue");
+	fed_wait(tables_agree, &p, 30000, "the same tables under the second catalogue");
+	fed_node_teardown(&n);
+	fed_teardown(&f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stop_while_writing),
+		cmocka_unit_test(test_second_catalogue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,8 @@ free_catalogue(void **state)
 static struct lt_projection *
 begin(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, bool overlay)
 {
-	struct lt_projection_options o = { log, derived, cat, h->province, overlay };
+	struct lt_projection_options o = { log, derived, cat, h->province, overlay, false, NULL,
+		NULL };
 	struct lt_projection *p = NULL;
 
 	ok(lt_projection_begin(&o, &p));

@@ -350,8 +350,8 @@ world_catalogue_file(struct lt_buf *out)
 	ok(lt_file_read(LT_PROTO_DATA "/catalogue.json", LT_CATALOGUE_BYTES_MAX, out, NULL));
 }
 
-struct lt_catalogue *
-world_catalogue(void)
+static struct lt_catalogue *
+catalogue_of(uint64_t version, void (*change)(json_t *list))
 {
 	struct lt_catalogue *cat = NULL;
 	struct lt_err err = { "" };
@@ -365,12 +365,50 @@ world_catalogue(void)
 	own = json_loads(collections, 0, &je);
 	if (root == NULL || own == NULL)
 		fail_msg("%s at %d", je.text, je.position);
+	if (change != NULL)
+		change(own);
 	(void)json_object_set_new(root, "collections", own);
 	text = json_dumps(root, JSON_COMPACT);
-	if (lt_catalogue_parse(lt_slice_str(text), WORLD_CATALOGUE, &cat, &err) != LT_OK)
+	if (lt_catalogue_parse(lt_slice_str(text), version, &cat, &err) != LT_OK)
 		fail_msg("%s", err.text);
 	free(text);
 	json_decref(root);
 	lt_buf_fini(&file);
 	return cat;
+}
+
+struct lt_catalogue *
+world_catalogue(void)
+{
+	return catalogue_of(WORLD_CATALOGUE, NULL);
+}
+
+static void
+change_things(json_t *list)
+{
+	static const struct {
+		const char *field, *merge;
+		bool indexed;
+	} to[] = { { "a", "review", true }, { "b", "lww", true }, { "d", "set", false },
+		{ "e", "first", false }, { "f", "first", true }, { "g", "lww", true } };
+	json_t *fields = json_object_get(json_array_get(list, 0), "fields"), *f;
+	size_t i, k, n = 0;
+
+	json_array_foreach(fields, i, f)
+	{
+		for (k = 0; k < sizeof(to) / sizeof(to[0]); k++) {
+			if (strcmp(json_string_value(json_object_get(f, "name")), to[k].field) != 0)
+				continue;
+			(void)json_object_set_new(f, "merge", json_string(to[k].merge));
+			(void)json_object_set_new(f, "indexed", json_boolean(to[k].indexed));
+			n++;
+		}
+	}
+	assert_int_equal(n, sizeof(to) / sizeof(to[0]));
+}
+
+struct lt_catalogue *
+world_catalogue_other(void)
+{
+	return catalogue_of(WORLD_CATALOGUE + 1, change_things);
 }

@@ -76,6 +76,8 @@ Ltpb__FieldSet *fs_set(struct lt_arena *a, const char *name, const char *const *
 /* The real catalogue's common part with two collections of our own, "thing" (every policy) and one with the longest
  * names allowed. Version 1. */
 struct lt_catalogue *world_catalogue(void);
+/* Version 2 of it: other policies for a, b, e and g, b and f indexed, d and e no longer. */
+struct lt_catalogue *world_catalogue_other(void);
 /* JSON of the real catalogue file; free with lt_buf_fini. */
 void world_catalogue_file(struct lt_buf *out);
 const char *world_long_collection(void); /* 64 bytes */
