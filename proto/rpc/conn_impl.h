@@ -5,6 +5,9 @@
  * and sealing takes. Handshake curves run on a worker, which alone touches the line meanwhile (nothing is being
  * received then). Lock order: conn->mx before the server's.
  *
+ * Time. A connection must be open by open_by_ms; then a frame must come every idle_ms, and one that has begun must end
+ * within LT_CONN_FRAME_MS.
+ *
  * End. lt_conn_die() marks it dead; the service thread then closes the stream, waits for its callbacks and calls
  * ops->gone. Nothing is started on a dead connection. The struct lives until its last reference.
  */
@@ -25,6 +28,13 @@
 /* A peer that lets more than this wait and takes nothing for so long is cut. */
 #define LT_CONN_SEND_QUEUE_MAX (1024u * 1024)
 #define LT_CONN_STALL_MS 10000
+
+/* From a frame's first byte to its last; then the connection is closed. The length before a sealed frame is not
+ * authenticated: one flipped bit makes it up to 16 KiB longer, and the rest never comes. The largest frame, 16,418
+ * bytes, takes 4.4 s at 30 kbit/s. Of its twelve segments one in twenty is lost there; TCP sends it again after some 2 s
+ * (600 ms there and back), then after 4 and 8 s more: three losses of one segment in a row, 18.4 s in all, are waited
+ * for. A fourth (16 s more) comes in one of 13,000 such frames and costs a new connection, no data. */
+#define LT_CONN_FRAME_MS 20000
 
 enum lt_conn_phase { LT_CONN_CONNECTING, LT_CONN_HANDSHAKE, LT_CONN_OPEN };
 
@@ -97,6 +107,8 @@ struct lt_conn {
 	struct lt_buf txbuf;
 	size_t txoff;
 	bool tx_busy;
+	int64_t
+	    frame_by_ms; /* a part of a frame is there and the rest is due; INT64_MAX: no part */
 	int64_t open_by_ms, last_rx_ms, tx_progress_ms, armed_ms;
 	bool pinged;
 	struct lt_task task;

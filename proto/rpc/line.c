@@ -492,6 +492,12 @@ lt_line_ready(const struct lt_line *l)
 }
 
 bool
+lt_line_partial(const struct lt_line *l)
+{
+	return l->in.len != 0;
+}
+
+bool
 lt_line_heard(const struct lt_line *l)
 {
 	return l->heard;

@@ -53,6 +53,8 @@ void lt_line_out(struct lt_line *l, struct lt_buf *out);
 void lt_line_seal(struct lt_line *l, struct lt_slice frame, struct lt_buf *out);
 /* May frames be sent? At the acceptor: the first frame of the initiator has decrypted. */
 bool lt_line_ready(const struct lt_line *l);
+/* Has a record begun that is not whole yet? */
+bool lt_line_partial(const struct lt_line *l);
 /* Has the other side said anything at all yet? */
 bool lt_line_heard(const struct lt_line *l);
 /* The other side's static key once it is proven, else NULL. */

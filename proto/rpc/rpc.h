@@ -73,7 +73,7 @@ struct lt_server_options {
 	    *line_sk; /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
 	const uint8_t *federation; /* 32 bytes */
 	uint32_t handshake_ms; /* 0: 5,000 */
-	uint32_t idle_ms; /* nothing received for so long: ping, then close; 0: 60,000 */
+	uint32_t idle_ms; /* no frame received: ping after half of it, close after it; 0: 60,000 */
 	unsigned conns_max; /* 0: 4,096 */
 	unsigned conns_per_address_max; /* unfinished handshakes included; 0: 512 */
 	unsigned handshakes_max; /* unfinished, in all; 0: 256 */

@@ -23,6 +23,17 @@
 
 #define PATIENCE_MS 20000
 
+_Atomic int64_t fx_clock_ms = 1000;
+
+static int64_t
+fx_now(void *ctx)
+{
+	(void)ctx;
+	return fx_clock_ms;
+}
+
+const struct lt_clock fx_clock = { fx_now, fx_now, NULL };
+
 const struct lt_method fx_methods[] = {
 	{ .name = "/lttest.Echo/Say",
 	    .idempotent = true,
@@ -149,14 +160,21 @@ static void
 echo_hold(Lttest__Echo_Service *s, const Lttest__EchoRequest *req,
     Lttest__EchoReply_Closure closure, void *data)
 {
+	Lttest__EchoReply reply = LTTEST__ECHO_REPLY__INIT;
 	struct fx *fx = fx_of(s);
+	bool stopping;
 
 	(void)req;
 	pthread_mutex_lock(&fx->mx);
 	assert_true(fx->nheld < FX_HELD_MAX);
-	fx->held_closure[fx->nheld] = closure;
-	fx->held[fx->nheld++] = lt_call_of(data);
+	stopping = fx->stopping;
+	if (!stopping) {
+		fx->held_closure[fx->nheld] = closure;
+		fx->held[fx->nheld++] = lt_call_of(data);
+	}
 	pthread_mutex_unlock(&fx->mx);
+	if (stopping)
+		closure(&reply, data);
 }
 
 unsigned
@@ -269,6 +287,11 @@ fx_start(struct fx *fx, const struct lt_server_options *tweak)
 void
 fx_stop(struct fx *fx)
 {
+	/* A handler may come to hold its call only now, long after the caller has given it up. */
+	pthread_mutex_lock(&fx->mx);
+	fx->stopping = true;
+	pthread_mutex_unlock(&fx->mx);
+	fx_answer_all(fx);
 	lt_server_stop(fx->server, 2000);
 	lt_pool_stop(fx->pool);
 	lt_health_free(fx->health);
@@ -516,6 +539,17 @@ raw_next(struct raw *r, struct lt_frame *f)
 			return true;
 		(void)raw_send(r, LT_FRAME_PONG, 0, 0, f->payload.data, f->payload.len);
 	}
+}
+
+void
+raw_sync(struct raw *r)
+{
+	struct lt_frame f;
+
+	(void)raw_send(r, LT_FRAME_PING, 0, 0, "in step!", 8);
+	do
+		assert_true(raw_next(r, &f));
+	while (f.type != LT_FRAME_PONG || memcmp(f.payload.data, "in step!", 8) != 0);
 }
 
 int

@@ -28,10 +28,15 @@ struct fx {
 	_Atomic unsigned streams_open, items_sent, busy;
 	pthread_mutex_t mx; /* guards what follows */
 	char said_id[65], said_metadata[257]; /* of the last Say: its request id, its "k" */
+	bool stopping;
 	struct lt_call *held[FX_HELD_MAX];
 	Lttest__EchoReply_Closure held_closure[FX_HELD_MAX];
 	unsigned nheld;
 };
+
+/* A clock that stands still until a test moves it: however slow the machine, nothing is late. */
+extern _Atomic int64_t fx_clock_ms;
+extern const struct lt_clock fx_clock;
 
 /* o: limits and times to use, may be NULL. Starts pool (4 workers) and server, listens on both. */
 void fx_start(struct fx *fx, const struct lt_server_options *o);
@@ -66,6 +71,8 @@ void raw_accept(
 void raw_close(struct raw *r);
 bool raw_send(
     struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *data, size_t len);
+/* Until the server has acted on all that was sent; what it sent meanwhile is skipped. */
+void raw_sync(struct raw *r);
 /* REQUEST with its head. */
 void raw_request(struct raw *r, uint32_t id, const char *method, uint32_t timeout_ms);
 /* The next frame, or false at the end of the stream; fails after 20 s. PING is answered and not shown. */

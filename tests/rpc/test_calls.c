@@ -950,20 +950,10 @@ abrupt_ends(void **state)
 }
 
 /* A clock that the test drives: deadlines follow it, not the machine's. */
-static _Atomic int64_t driven_ms = 1000;
-
-static int64_t
-driven(void *ctx)
-{
-	(void)ctx;
-	return driven_ms;
-}
-
 static void
 driven_clock(void **state)
 {
-	static const struct lt_clock clock = { driven, driven, NULL };
-	const struct lt_server_options o = { .clock = &clock };
+	const struct lt_server_options o = { .clock = &fx_clock };
 	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
 	struct heard h = { 0 };
 	struct lt_conn *c;
@@ -976,13 +966,13 @@ driven_clock(void **state)
 	assert_int_equal(lt_conn_call(c, ECHO, "Hold", &req.base, 0, &heard_ops, &h, NULL), LT_OK);
 	until_held(&fx, 1);
 	assert_int_equal(lt_call_left_ms(fx.held[0]), 60000);
-	driven_ms += 29999;
+	fx_clock_ms += 29999;
 	assert_int_equal(lt_call_left_ms(fx.held[0]), 30001);
 	say_works(c);
-	driven_ms += 30000; /* in two steps, so that the connection is not taken for dead */
+	fx_clock_ms += 30000; /* in two steps, so that the connection is not taken for dead */
 	say_works(c);
 	assert_int_equal(h.ends, 0);
-	driven_ms += 1;
+	fx_clock_ms += 1;
 	fx_until(has_ended, &h, "the server ends the call");
 	assert_int_equal(h.status.code, LT_STATUS_DEADLINE_EXCEEDED);
 	assert_true(lt_call_left_ms(fx.held[0]) <= 0);

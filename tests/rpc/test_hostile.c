@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "proto/rpc/conn_impl.h"
 #include "tests/rpc/fixture.h"
 
 #include <netinet/in.h>
@@ -106,7 +107,7 @@ garbage(void **state)
 static void
 silent_strangers(void **state)
 {
-	const struct lt_server_options o = { .handshake_ms = 80 };
+	const struct lt_server_options o = { .clock = &fx_clock };
 	struct fx fx;
 	int fd[3];
 	size_t i;
@@ -117,6 +118,8 @@ silent_strangers(void **state)
 	fd[1] = raw_connect(&fx, false);
 	fd[2] = raw_connect(&fx, true);
 	(void)send(fd[2], "\0\x70half a knock", 14, MSG_NOSIGNAL);
+	UNTIL_COUNT(&fx, accepted, 3);
+	fx_clock_ms += LT_CONN_HANDSHAKE_MS;
 	for (i = 0; i < 3; i++) {
 		assert_true(fd_until_closed(fd[i]));
 		(void)close(fd[i]);
@@ -182,29 +185,42 @@ unknown_principal(void **state)
 	assert_int_equal(fx.closed, 1);
 }
 
+static bool
+one_held(void *arg)
+{
+	return fx_held(arg) == 1;
+}
+
 /* The deadline is the server's business: this caller does not keep time. */
 static void
 server_keeps_deadlines(void **state)
 {
+	const struct lt_server_options o = { .clock = &fx_clock };
 	struct lt_frame f;
 	struct fx fx;
 	struct raw r;
 
 	(void)state;
-	fx_start(&fx, NULL);
+	fx_start(&fx, &o);
 	raw_open(&r, &fx, true);
 	raw_request(&r, 1, "/lttest.Echo/Hold", 30);
 	(void)raw_send(&r, LT_FRAME_DATA, 3, 1, NULL, 0);
+	fx_until(one_held, &fx, "the call is held");
+	fx_clock_ms += 30;
 	assert_int_equal(raw_end_of(&r, 1), LT_STATUS_DEADLINE_EXCEEDED);
 	/* Held calls that are over are answered by their handler: nothing is sent, the call is not opened again. */
 	fx_answer_all(&fx);
 	/* A request that never becomes whole. */
 	raw_request(&r, 3, "/lttest.Echo/Say", 30);
 	(void)raw_send(&r, LT_FRAME_DATA, 0, 3, "\x0a", 1);
+	raw_sync(&r);
+	fx_clock_ms += 30;
 	assert_int_equal(raw_end_of(&r, 3), LT_STATUS_DEADLINE_EXCEEDED);
 	/* A stream with a deadline. */
 	raw_request(&r, 5, "/lttest.Echo/Count", 30);
 	(void)raw_send(&r, LT_FRAME_DATA, 3, 5, "\x10\x80\xd0\xac\xf3\x0e\x18\xe8\x07", 9);
+	raw_sync(&r);
+	fx_clock_ms += 30;
 	assert_int_equal(raw_end_of(&r, 5), LT_STATUS_DEADLINE_EXCEEDED);
 	raw_request(&r, 7, "/lttest.Echo/Say", 0);
 	(void)raw_send(&r, LT_FRAME_DATA, 3, 7, NULL, 0);
@@ -448,7 +464,7 @@ credit_overrun(void **state)
 static void
 never_reads(void **state)
 {
-	const struct lt_server_options o = { .idle_ms = 300 };
+	const struct lt_server_options o = { .clock = &fx_clock };
 	static const uint8_t request[] = { 0x18, 0x80, 0xb5, 0x18 }; /* size: 400,000 */
 	struct fx fx;
 	struct raw r;
@@ -464,8 +480,11 @@ never_reads(void **state)
 		(void)raw_send(&r, LT_FRAME_CREDIT, 0, id, "\x01\0\0\0", 4);
 		(void)raw_send(&r, LT_FRAME_DATA, 3, id, request, sizeof(request));
 	}
-	while (raw_send(&r, LT_FRAME_PONG, 0, 0, "12345678", 8))
+	/* Heard all the time, and so never idle. */
+	while (raw_send(&r, LT_FRAME_PONG, 0, 0, "12345678", 8)) {
+		fx_clock_ms += 100;
 		(void)poll(NULL, 0, 5);
+	}
 	UNTIL_COUNT(&fx, cut, 1);
 	fx_until_connections(&fx, 0);
 	raw_close(&r);
@@ -497,31 +516,99 @@ ping_flood(void **state)
 static void
 idle(void **state)
 {
-	const struct lt_server_options o = { .idle_ms = 100 };
-	struct lt_frame f;
-	struct fx fx;
+	const struct lt_server_options o = { .clock = &fx_clock };
+	struct timeval patience = { .tv_sec = 20 };
 	struct raw dead, alive;
-	struct pollfd pfd;
+	uint8_t frame[18];
+	struct fx fx;
 
 	(void)state;
 	fx_start(&fx, &o);
-	raw_open(&dead, &fx, true);
-	raw_open(&alive, &fx, false);
-	fx_until_connections(&fx, 2);
-	pfd.fd = alive.fd;
-	pfd.events = POLLIN;
-	/* raw_next() answers PING, so the living one lives at least until the dead one is gone. */
-	raw_request(&alive, 1, "/lttest.Echo/Hold", 1500);
-	(void)raw_send(&alive, LT_FRAME_DATA, 3, 1, NULL, 0);
-	assert_int_equal(raw_end_of(&alive, 1), LT_STATUS_DEADLINE_EXCEEDED);
-	assert_int_equal(counts_of(&fx).cut, 1);
+	raw_open(&dead, &fx, false);
+	raw_open(&alive, &fx, true);
+	raw_sync(&alive);
+	(void)setsockopt(dead.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(recv(dead.fd, frame, sizeof(frame), MSG_WAITALL), sizeof(frame));
+	assert_int_equal(frame[2], LT_FRAME_PONG); /* to the first word of any peer */
+	fx_clock_ms += LT_CONN_IDLE_MS / 2;
+	assert_int_equal(recv(dead.fd, frame, sizeof(frame), MSG_WAITALL), sizeof(frame));
+	assert_int_equal(frame[2], LT_FRAME_PING);
+	raw_sync(&alive);
+	fx_clock_ms += LT_CONN_IDLE_MS / 2;
 	assert_true(fd_until_closed(dead.fd));
-	(void)f;
-	(void)pfd;
+	UNTIL_COUNT(&fx, cut, 1);
+	raw_sync(&alive);
+	assert_int_equal(counts_of(&fx).cut, 1);
 	raw_close(&dead);
 	raw_close(&alive);
-	fx_answer_all(&fx);
 	fx_stop(&fx);
+}
+
+/* A PING followed by a second one whose length a flipped bit has made 8 KiB larger. */
+static void
+flipped_ping(struct raw *r, struct lt_buf *out)
+{
+	uint8_t frame[LT_FRAME_MAX];
+	size_t n = lt_frame_build(frame, LT_FRAME_PING, 0, 0, lt_slice("in step!", 8)), at;
+
+	lt_line_seal(r->line, lt_slice(frame, n), out);
+	at = out->len;
+	lt_line_seal(r->line, lt_slice(frame, n), out);
+	out->data[at] ^= 0x20;
+}
+
+/* The rest of a frame that has begun is waited for until its time is over, and not as long as for a silent peer. Up to
+ * then it may come. */
+static void
+frame_never_ends(void **state)
+{
+	const struct lt_server_options o = { .clock = &fx_clock };
+	struct lt_buf bytes;
+	struct lt_frame f;
+	struct fx fx;
+	struct raw r;
+	size_t cut;
+	int k;
+
+	(void)state;
+	for (k = 0; k < 4; k++) {
+		fx_start(&fx, &o);
+		raw_open(&r, &fx, k % 2 == 0);
+		raw_request(&r, 1, "/lttest.Echo/Hold", LT_CONN_FRAME_MS - 1);
+		(void)raw_send(&r, LT_FRAME_DATA, 3, 1, NULL, 0);
+		raw_sync(&r);
+		memset(&bytes, 0, sizeof(bytes));
+		flipped_ping(&r, &bytes);
+		cut = bytes.len;
+		if (k < 2) { /* no bit has flipped; the line is slow */
+			bytes.data[bytes.len / 2] ^= 0x20;
+			cut -= k == 0 ? 1 : bytes.len / 2 - 1; /* all but one byte; one byte */
+		}
+		(void)send(r.fd, bytes.data, cut, MSG_NOSIGNAL);
+		assert_true(raw_next(&r, &f));
+		assert_int_equal(f.type, LT_FRAME_PONG);
+		fx_clock_ms += LT_CONN_FRAME_MS - 1;
+		/* The deadlines of calls are looked at behind the frame's. */
+		assert_int_equal(raw_end_of(&r, 1), LT_STATUS_DEADLINE_EXCEEDED);
+		if (k < 2) {
+			(void)send(r.fd, bytes.data + cut, bytes.len - cut, MSG_NOSIGNAL);
+			assert_true(raw_next(&r, &f));
+			assert_int_equal(f.type, LT_FRAME_PONG);
+			fx_clock_ms += LT_CONN_FRAME_MS;
+			raw_request(&r, 3, "/lttest.Echo/Hold", 1);
+			raw_sync(&r);
+			fx_clock_ms += 1;
+			assert_int_equal(raw_end_of(&r, 3), LT_STATUS_DEADLINE_EXCEEDED);
+		} else {
+			fx_clock_ms += 1;
+			raw_until_closed(&r);
+			UNTIL_COUNT(&fx, cut, 1);
+		}
+		assert_int_equal(counts_of(&fx).cut, k / 2);
+		lt_buf_fini(&bytes);
+		raw_close(&r);
+		fx_stop(&fx);
+	}
 }
 
 /* ---- a hub that is the enemy ---- */
@@ -651,6 +738,21 @@ act_huge(struct raw *r)
 	(void)send(r->fd, "\xff\xff", 2, MSG_NOSIGNAL);
 }
 
+/* An answer, and behind it the frame whose length is wrong. */
+static void
+act_flipped(struct raw *r)
+{
+	uint8_t frame[LT_FRAME_MAX];
+	struct lt_buf out = { 0 };
+	size_t n = lt_frame_build(frame, LT_FRAME_DATA, 1, 1, lt_slice(NULL, 0));
+
+	await_request(r);
+	lt_line_seal(r->line, lt_slice(frame, n), &out);
+	flipped_ping(r, &out);
+	(void)send(r->fd, out.data, out.len, MSG_NOSIGNAL);
+	lt_buf_fini(&out);
+}
+
 /* Calls the client, which serves nothing and says so; then answers. */
 static void
 act_calls_back(struct raw *r)
@@ -766,6 +868,79 @@ enemy_overruns(void **state)
 	fx_stop(&fx);
 }
 
+struct heard {
+	_Atomic unsigned items, ends;
+	enum lt_status_code code;
+};
+
+static void
+heard_item(void *ctx, const ProtobufCMessage *m)
+{
+	(void)m;
+	((struct heard *)ctx)->items++;
+}
+
+static void
+heard_end(void *ctx, const struct lt_status *status)
+{
+	struct heard *h = ctx;
+
+	h->code = status->code;
+	h->ends++;
+}
+
+static bool
+has_item(void *arg)
+{
+	return ((struct heard *)arg)->items != 0;
+}
+
+static bool
+has_ended(void *arg)
+{
+	return ((struct heard *)arg)->ends != 0;
+}
+
+/* The same at the client, whose calls then end too. */
+static void
+enemy_frame_never_ends(void **state)
+{
+	static const struct lt_call_ops ops = { heard_item, heard_end };
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct heard stream = { 0 }, timed = { 0 };
+	struct lt_dial_options o;
+	struct lt_conn *c;
+	struct enemy e;
+	struct fx fx;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	enemy_start(&e, &fx, act_flipped);
+	o = fx_dial_options(&fx, true);
+	o.url = e.url;
+	o.clock = &fx_clock;
+	assert_int_equal(lt_dial(&o, &c, NULL), LT_OK);
+	assert_int_equal(lt_conn_call(c, ECHO, "Count", &req.base, 0, &ops, &stream, NULL), LT_OK);
+	fx_until(has_item, &stream, "the answer is there");
+	assert_true(
+	    lt_conn_alive(c)); /* its lock is free again: what came with the answer was looked at */
+	assert_int_equal(
+	    lt_conn_call(c, ECHO, "Hold", &req.base, LT_CONN_FRAME_MS - 1, &ops, &timed, NULL),
+	    LT_OK);
+	fx_clock_ms += LT_CONN_FRAME_MS - 1;
+	fx_until(has_ended, &timed, "the other call ends at its deadline");
+	assert_int_equal(timed.code, LT_STATUS_DEADLINE_EXCEEDED);
+	assert_true(lt_conn_alive(c));
+	fx_clock_ms += 1;
+	fx_until(has_died, c, "the client ends the connection");
+	lt_conn_close(c);
+	assert_int_equal(stream.ends, 1);
+	assert_int_equal(stream.code, LT_STATUS_UNAVAILABLE);
+	pthread_join(e.thread, NULL);
+	(void)close(e.fd);
+	fx_stop(&fx);
+}
+
 int
 main(void)
 {
@@ -782,8 +957,10 @@ main(void)
 		cmocka_unit_test(never_reads),
 		cmocka_unit_test(ping_flood),
 		cmocka_unit_test(idle),
+		cmocka_unit_test(frame_never_ends),
 		cmocka_unit_test(enemy_hub),
 		cmocka_unit_test(enemy_overruns),
+		cmocka_unit_test(enemy_frame_never_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

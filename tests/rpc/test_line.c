@@ -662,6 +662,33 @@ garbage(void **state)
 	}
 }
 
+/* A part of a frame is told from none, wherever it is cut. */
+static void
+partial(void **state)
+{
+	static const uint8_t rec[] = { 'L', 'T', 'L', '1', 0, 9, 6, 0, 0, 0, 0, 0, 0, 0, 'x' };
+	uint8_t plain[LT_LINE_PLAIN_MAX];
+	const uint8_t *p;
+	size_t cut, len, n;
+	struct lt_line *l;
+	int rc;
+
+	(void)state;
+	for (cut = 4; cut <= sizeof(rec); cut++) {
+		l = lt_line_new_local(false);
+		p = rec;
+		len = cut;
+		rc = lt_line_feed(l, &p, &len, plain, &n);
+		assert_int_equal(rc, cut == sizeof(rec) ? LT_LINE_FRAME : LT_LINE_MORE);
+		assert_int_equal(lt_line_partial(l), cut > 4 && cut < sizeof(rec));
+		len = sizeof(rec) - cut;
+		rc = len == 0 ? LT_LINE_FRAME : lt_line_feed(l, &p, &len, plain, &n);
+		assert_int_equal(rc, LT_LINE_FRAME);
+		assert_false(lt_line_partial(l));
+		lt_line_free(l);
+	}
+}
+
 int
 main(void)
 {
@@ -684,6 +711,7 @@ main(void)
 		cmocka_unit_test(local),
 		cmocka_unit_test(local_refuses),
 		cmocka_unit_test(garbage),
+		cmocka_unit_test(partial),
 	};
 
 	if (sodium_init() < 0)
