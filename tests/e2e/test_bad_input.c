@@ -635,14 +635,11 @@ test_malformed_changes(void **state)
 
 /* Requests out of their bounds, on both sides of each. */
 static void
-test_request_bounds(void **state)
+test_push_bounds(void **state)
 {
 	static struct lt_buf none[LT_PUSH_MAX];
-	Ltpb__PullRequest pull = LTPB__PULL_REQUEST__INIT;
-	Ltpb__AnnounceRequest ann = LTPB__ANNOUNCE_REQUEST__INIT;
-	static Ltpb__FeedHead head[4097], *heads[4097];
-	Ltpb__PushRequest push = LTPB__PUSH_REQUEST__INIT;
 	static ProtobufCBinaryData sets[LT_PUSH_MAX + 1];
+	Ltpb__PushRequest push = LTPB__PUSH_REQUEST__INIT;
 	struct fed_feed feed[9];
 	struct lt_buf bytes[9];
 	Ltpb__PushReply *reply;
@@ -675,48 +672,76 @@ test_request_bounds(void **state)
 	assert_int_equal(fed_push(&w.a, &bytes[8], 1, NULL, &st), LT_STATUS_OK);
 	for (i = 0; i < 9; i++)
 		lt_buf_fini(&bytes[i]);
+	world_close(&w);
+}
+
+static int
+pull_from(struct world *w, Ltpb__FeedHead **heads, size_t n)
+{
+	Ltpb__PullRequest req = LTPB__PULL_REQUEST__INIT;
+	struct lt_status st;
+
+	req.have = heads;
+	req.n_have = n;
+	return fed_call(&w->a, &ltpb__sync__descriptor, "Pull", &req.base, NULL, NULL, &st);
+}
+
+static int
+announce(struct world *w, Ltpb__FeedHead **heads, size_t n)
+{
+	Ltpb__AnnounceRequest req = LTPB__ANNOUNCE_REQUEST__INIT;
+	struct lt_status st;
+
+	req.head = heads;
+	req.n_head = n;
+	return fed_ask(&w->a, &ltpb__sync__descriptor, "Announce", &req.base, NULL, &st);
+}
+
+/* Both are asked with the same positions and answer with this status. */
+static void
+positions(struct world *w, Ltpb__FeedHead **heads, size_t n, int status)
+{
+	assert_int_equal(pull_from(w, heads, n), status);
+	assert_int_equal(announce(w, heads, n), status);
+}
+
+static void
+test_position_bounds(void **state)
+{
+	static Ltpb__FeedHead head[4097], *heads[4097];
+	struct fed_feed feed;
+	struct lt_status st;
+	struct lt_draft d;
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_open(&w);
+	fed_feed_init(&feed, &w.a, "17254", LT_LANE_NORMAL, 500);
+	fed_draft_dossier(&w.arena, &d, KEY);
+	assert_int_equal(push_draft(&w, &w.a, &feed, &d, NULL, &st), LT_STATUS_OK);
 	for (i = 0; i < 4097; i++) {
 		ltpb__feed_head__init(&head[i]);
 		head[i].unit = (char *)"17254";
-		head[i].feed.data = feed[0].id.b;
+		head[i].feed.data = feed.id.b;
 		head[i].feed.len = LT_FEED_LEN;
-		head[i].hash.data = feed[0].hash.b;
+		head[i].hash.data = feed.hash.b;
 		head[i].hash.len = LT_HASH_LEN;
 		head[i].seq = 1;
 		heads[i] = &head[i];
 	}
-	pull.have = ann.head = heads;
-	pull.n_have = ann.n_head = 4097;
-	assert_int_equal(
-	    fed_call(&w.a, &ltpb__sync__descriptor, "Pull", &pull.base, NULL, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
-	assert_int_equal(fed_ask(&w.a, &ltpb__sync__descriptor, "Announce", &ann.base, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
-	pull.n_have = ann.n_head = 4096;
-	assert_int_equal(
-	    fed_call(&w.a, &ltpb__sync__descriptor, "Pull", &pull.base, NULL, NULL, &st),
-	    LT_STATUS_OK);
-	assert_int_equal(
-	    fed_ask(&w.a, &ltpb__sync__descriptor, "Announce", &ann.base, NULL, &st), LT_STATUS_OK);
-	pull.n_have = ann.n_head = 1;
+	positions(&w, heads, 4097, LT_STATUS_INVALID_ARGUMENT);
+	positions(&w, heads, 4096, LT_STATUS_OK);
+	positions(&w, heads, 1, LT_STATUS_OK);
 	head[0].feed.len = LT_FEED_LEN - 1;
-	assert_int_equal(
-	    fed_call(&w.a, &ltpb__sync__descriptor, "Pull", &pull.base, NULL, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
-	assert_int_equal(fed_ask(&w.a, &ltpb__sync__descriptor, "Announce", &ann.base, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
+	positions(&w, heads, 1, LT_STATUS_INVALID_ARGUMENT);
 	head[0].feed.len = LT_FEED_LEN;
 	head[0].seq = (uint64_t)INT64_MAX + 1;
-	assert_int_equal(
-	    fed_call(&w.a, &ltpb__sync__descriptor, "Pull", &pull.base, NULL, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
-	assert_int_equal(fed_ask(&w.a, &ltpb__sync__descriptor, "Announce", &ann.base, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
+	positions(&w, heads, 1, LT_STATUS_INVALID_ARGUMENT);
 	head[0].seq = 1;
+	/* What is announced is of the node's own unit, whatever stands there. */
 	head[0].unit = (char *)"1725";
-	assert_int_equal(
-	    fed_call(&w.a, &ltpb__sync__descriptor, "Pull", &pull.base, NULL, NULL, &st),
-	    LT_STATUS_INVALID_ARGUMENT);
+	assert_int_equal(pull_from(&w, heads, 1), LT_STATUS_INVALID_ARGUMENT);
 	world_close(&w);
 }
 
@@ -1489,7 +1514,8 @@ main(void)
 		cmocka_unit_test(test_refused_changes),
 		cmocka_unit_test(test_node_learns_of_refusal),
 		cmocka_unit_test(test_malformed_changes),
-		cmocka_unit_test(test_request_bounds),
+		cmocka_unit_test(test_push_bounds),
+		cmocka_unit_test(test_position_bounds),
 		cmocka_unit_test(test_stamps),
 		cmocka_unit_test(test_context_not_here_yet),
 		cmocka_unit_test(test_context_wrong_hash),

@@ -281,14 +281,131 @@ get_one(void **state)
 }
 
 static void
-requests_that_are_wrong(void **state)
+pages_and_orders_that_are_wrong(void **state)
 {
-	Ltpb__ListRequest req;
-	Ltpb__AggregateRequest agg = LTPB__AGGREGATE_REQUEST__INIT;
-	Ltpb__AggregateReply sums;
+	Ltpb__ListRequest req = LTPB__LIST_REQUEST__INIT;
+	Ltpb__ListReply reply;
+	struct asking a;
+	struct env e;
+
+	(void)state;
+	env_open(&e, false);
+	ask_begin(&a, &e);
+	req.collection = (char *)"item";
+	req.page_size = 1000;
+	ok(list_page(&a, &req, &reply));
+	req.page_size = 1001;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	req.page_size = 0;
+	req.order_by = (char *)"none";
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_UNKNOWN);
+	req.order_by = (char *)"s";
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	ask_end(&a);
+	env_close(&e);
+}
+
+static void
+filters_that_are_wrong(void **state)
+{
+	Ltpb__ListRequest req = LTPB__LIST_REQUEST__INIT;
 	Ltpb__ListReply reply;
 	Ltpb__Filter filter = LTPB__FILTER__INIT, *filters[17];
 	Ltpb__Value *values[101];
+	struct asking a;
+	struct env e;
+	size_t i;
+
+	(void)state;
+	env_open(&e, false);
+	ask_begin(&a, &e);
+	for (i = 0; i < 17; i++)
+		filters[i] = &filter;
+	for (i = 0; i < 101; i++)
+		values[i] = fs_int(&a.arena, "x", (int64_t)i)->value;
+	filter.field = (char *)"n";
+	filter.value = values;
+	filter.n_value = 1;
+	req.collection = (char *)"item";
+	req.filter = filters;
+	req.n_filter = 1;
+	filter.op = LTPB__FILTER_OP__FILTER_OP_UNSPECIFIED;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.op = (Ltpb__FilterOp)77;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	filter.n_value = 0;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.n_value = 2;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.op = LTPB__FILTER_OP__FILTER_OP_IN;
+	filter.n_value = 100;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	filter.n_value = 101;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.op = LTPB__FILTER_OP__FILTER_OP_IS_NULL;
+	filter.n_value = 1;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.n_value = 0;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	req.n_filter = 16;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	req.n_filter = 17;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	req.n_filter = 1;
+	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
+	filter.n_value = 1;
+	filter.field = (char *)"none";
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_UNKNOWN);
+	filter.field = (char *)"d"; /* a number for a date */
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	ask_end(&a);
+	env_close(&e);
+}
+
+/* Text is read as the field's type; and brought to NFC. */
+static void
+texts_in_filters_that_are_wrong(void **state)
+{
+	Ltpb__ListRequest req = LTPB__LIST_REQUEST__INIT;
+	Ltpb__ListReply reply;
+	Ltpb__Filter filter = LTPB__FILTER__INIT, *filters[1] = { &filter };
+	Ltpb__Value *values[1];
+	struct asking a;
+	struct env e;
+
+	(void)state;
+	env_open(&e, false);
+	ask_begin(&a, &e);
+	req.collection = (char *)"item";
+	req.filter = filters;
+	req.n_filter = 1;
+	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
+	filter.value = values;
+	filter.n_value = 1;
+	filter.field = (char *)"d";
+	values[0] = fs_text(&a.arena, "x", "2025-07-01")->value;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	values[0] = fs_text(&a.arena, "x", "01/07/2025")->value;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	filter.field = (char *)"t";
+	values[0] = fs_text(&a.arena, "x", "e\xcc\x81")->value;
+	assert_int_equal(list_page(&a, &req, &reply), LT_OK);
+	values[0] = fs_text(&a.arena, "x", "\xff")->value;
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	values[0] = lt_arena_alloc(&a.arena, sizeof(Ltpb__Value));
+	ltpb__value__init(values[0]);
+	assert_int_equal(list_page(&a, &req, &reply), LT_E_INVALID);
+	ask_end(&a);
+	env_close(&e);
+}
+
+static void
+groups_and_sums_that_are_wrong(void **state)
+{
+	Ltpb__AggregateRequest agg = LTPB__AGGREGATE_REQUEST__INIT;
+	Ltpb__AggregateReply sums;
 	struct asking a;
 	struct env e;
 	char *names[9];
@@ -297,74 +414,6 @@ requests_that_are_wrong(void **state)
 	(void)state;
 	env_open(&e, false);
 	ask_begin(&a, &e);
-#define WRONG(code) assert_int_equal(list_page(&a, &req, &reply), code)
-#define FRESH \
-	ltpb__list_request__init(&req); \
-	req.collection = (char *)"item"
-	for (i = 0; i < 17; i++)
-		filters[i] = &filter;
-	for (i = 0; i < 101; i++)
-		values[i] = fs_int(&a.arena, "x", (int64_t)i)->value;
-	filter.field = (char *)"n";
-	filter.value = values;
-	FRESH;
-	req.page_size = 1000;
-	WRONG(LT_OK);
-	req.page_size = 1001;
-	WRONG(LT_E_INVALID);
-	FRESH;
-	req.order_by = (char *)"none";
-	WRONG(LT_E_UNKNOWN);
-	req.order_by = (char *)"s";
-	WRONG(LT_E_INVALID);
-	FRESH;
-	req.filter = filters;
-	req.n_filter = 1;
-	filter.op = LTPB__FILTER_OP__FILTER_OP_UNSPECIFIED;
-	filter.n_value = 1;
-	WRONG(LT_E_INVALID);
-	filter.op = (Ltpb__FilterOp)77;
-	WRONG(LT_E_INVALID);
-	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
-	WRONG(LT_OK);
-	filter.n_value = 0;
-	WRONG(LT_E_INVALID);
-	filter.n_value = 2;
-	WRONG(LT_E_INVALID);
-	filter.op = LTPB__FILTER_OP__FILTER_OP_IN;
-	filter.n_value = 100;
-	WRONG(LT_OK);
-	filter.n_value = 101;
-	WRONG(LT_E_INVALID);
-	filter.op = LTPB__FILTER_OP__FILTER_OP_IS_NULL;
-	filter.n_value = 1;
-	WRONG(LT_E_INVALID);
-	filter.n_value = 0;
-	WRONG(LT_OK);
-	req.n_filter = 16;
-	WRONG(LT_OK);
-	req.n_filter = 17;
-	WRONG(LT_E_INVALID);
-	req.n_filter = 1;
-	filter.op = LTPB__FILTER_OP__FILTER_OP_EQ;
-	filter.n_value = 1;
-	filter.field = (char *)"none";
-	WRONG(LT_E_UNKNOWN);
-	filter.field = (char *)"d"; /* a number for a date */
-	WRONG(LT_E_INVALID);
-	/* Text is read as the field's type; and brought to NFC. */
-	values[0] = fs_text(&a.arena, "x", "2025-07-01")->value;
-	WRONG(LT_OK);
-	values[0] = fs_text(&a.arena, "x", "01/07/2025")->value;
-	WRONG(LT_E_INVALID);
-	filter.field = (char *)"t";
-	values[0] = fs_text(&a.arena, "x", "e\xcc\x81")->value;
-	WRONG(LT_OK);
-	values[0] = fs_text(&a.arena, "x", "\xff")->value;
-	WRONG(LT_E_INVALID);
-	values[0] = lt_arena_alloc(&a.arena, sizeof(Ltpb__Value));
-	ltpb__value__init(values[0]);
-	WRONG(LT_E_INVALID);
 	agg.collection = (char *)"item";
 	for (i = 0; i < 9; i++)
 		names[i] = (char *)"n";
@@ -933,7 +982,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(get_one),
-		cmocka_unit_test(requests_that_are_wrong),
+		cmocka_unit_test(pages_and_orders_that_are_wrong),
+		cmocka_unit_test(filters_that_are_wrong),
+		cmocka_unit_test(texts_in_filters_that_are_wrong),
+		cmocka_unit_test(groups_and_sums_that_are_wrong),
 		cmocka_unit_test(text_is_found_in_any_form),
 		cmocka_unit_test(a_unit_that_hides_a_field_gives_nothing),
 		cmocka_unit_test(sums_by_hand),
