@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define PENDING_RETRY_MS 5000
+#define HELD_MAX \
+	1024 /* epochs of one author told in a reply: some 80 KB of the message's megabyte */
 
 /* ---- Enrol ---- */
 
@@ -85,7 +87,7 @@ struct heads {
 	struct lt_asking *a;
 	struct lt_id author;
 	size_t n;
-	Ltpb__FeedHead *v[64];
+	Ltpb__FeedHead *v[HELD_MAX];
 };
 
 static int

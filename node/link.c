@@ -1,4 +1,5 @@
 #include "node/link.h"
+#include "node/own_feeds.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
@@ -307,43 +308,18 @@ do_join(struct lt_link *l)
 	start_call(l, c, &ltpb__enrol__descriptor, "Join", &r.base, CALL_MS, on_join_reply, NULL);
 }
 
-struct own_feeds {
-	struct lt_id author;
-	size_t n;
-	struct lt_sync_feed feed[LT_SYNC_FEEDS_MAX];
-	struct lt_head head[LT_SYNC_FEEDS_MAX];
-};
-
 static int
-note_own_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const struct lt_head *head)
-{
-	struct own_feeds *o = ctx;
-	struct lt_id author = lt_feed_author(feed);
-
-	(void)unit;
-	if (!lt_id_eq(&author, &o->author) || o->n == LT_SYNC_FEEDS_MAX)
-		return LT_OK;
-	o->feed[o->n].feed = *feed;
-	o->feed[o->n].head = head->seq;
-	o->head[o->n] = *head;
-	o->n++;
-	return LT_OK;
-}
-
-static int
-own_feeds(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o)
+own_feeds(struct lt_link *l, struct lt_kv_txn *txn, bool asked, size_t n,
+    Ltpb__FeedHead *const *held, struct lt_own_feeds *o)
 {
 	const struct lt_identity *id = lt_node_identity(l->node);
 
-	memset(o, 0, sizeof(*o));
-	o->author = id->principal;
-	return lt_feed_log_each(txn, &id->unit, note_own_feed, o);
+	return lt_own_feeds_read(txn, &id->principal, &id->unit, asked, n, held, o);
 }
 
 /* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
 static void
-weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct own_feeds *o, size_t n,
+weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct lt_own_feeds *o, size_t n,
     Ltpb__FeedHead *const *held)
 {
 	const struct lt_identity *id = lt_node_identity(l->node);
@@ -385,7 +361,7 @@ on_hello_reply(void *ctx, const ProtobufCMessage *m)
 	struct link_call *c = ctx;
 	struct lt_link *l = c->link;
 	const Ltpb__HelloReply *r = (const Ltpb__HelloReply *)m;
-	struct own_feeds o;
+	struct lt_own_feeds o;
 	struct lt_kv_txn *txn;
 	size_t i;
 
@@ -396,7 +372,7 @@ on_hello_reply(void *ctx, const ProtobufCMessage *m)
 	if (lt_node_saw_hub_time(l->node, r->hub_time_ms) != LT_OK ||
 	    lt_kv_begin_read(lt_node_kv(l->node), &txn) != LT_OK)
 		return;
-	c->ev.ok = own_feeds(l, txn, &o) == LT_OK;
+	c->ev.ok = own_feeds(l, txn, true, r->n_held, r->held, &o) == LT_OK;
 	if (c->ev.ok)
 		weigh_held(l, txn, &o, r->n_held, r->held);
 	lt_kv_abort(txn);
@@ -411,10 +387,11 @@ on_hello_reply(void *ctx, const ProtobufCMessage *m)
 	pthread_mutex_unlock(&l->mx);
 }
 
-/* Heads as messages; memory lives in the arena. */
+/* Heads as messages, the newest epochs first, as the hub measures freshness by the first it is told; memory lives in the
+ * arena. */
 static size_t
 pack_heads(
-    const struct own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
+    const struct lt_own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
 {
 	Ltpb__FeedHead **v = lt_arena_alloc(arena, (o->n + 1) * sizeof(*v));
 	size_t i;
@@ -422,15 +399,17 @@ pack_heads(
 	if (v == NULL)
 		return 0;
 	for (i = 0; i < o->n; i++) {
+		size_t from = o->n - 1 - i;
+
 		v[i] = lt_arena_alloc(arena, sizeof(**v));
 		if (v[i] == NULL)
 			return i;
 		ltpb__feed_head__init(v[i]);
 		v[i]->unit = (char *)unit;
-		v[i]->feed.data = (uint8_t *)o->feed[i].feed.b;
+		v[i]->feed.data = (uint8_t *)o->feed[from].feed.b;
 		v[i]->feed.len = LT_FEED_LEN;
-		v[i]->seq = o->head[i].seq;
-		v[i]->hash.data = (uint8_t *)o->head[i].hash.b;
+		v[i]->seq = o->head[from].seq;
+		v[i]->hash.data = (uint8_t *)o->head[from].hash.b;
 		v[i]->hash.len = LT_HASH_LEN;
 	}
 	*out = v;
@@ -443,7 +422,7 @@ do_hello(struct lt_link *l)
 	const struct lt_identity *id = lt_node_identity(l->node);
 	Ltpb__HelloRequest r = LTPB__HELLO_REQUEST__INIT;
 	struct link_call *c = call_new(l, LT_SYNC_EV_GREETED);
-	struct own_feeds o = { 0 };
+	struct lt_own_feeds o = { 0 };
 	struct lt_arena arena;
 	struct lt_kv_txn *txn;
 
@@ -451,7 +430,7 @@ do_hello(struct lt_link *l)
 		return;
 	lt_arena_init(&arena, ITEM_ARENA);
 	if (lt_kv_begin_read(lt_node_kv(l->node), &txn) == LT_OK) {
-		(void)own_feeds(l, txn, &o);
+		(void)own_feeds(l, txn, false, 0, NULL, &o);
 		lt_kv_abort(txn);
 	}
 	r.principal.data = (uint8_t *)id->principal.b;
@@ -484,7 +463,7 @@ do_announce(struct lt_link *l)
 	const struct lt_identity *id = lt_node_identity(l->node);
 	Ltpb__AnnounceRequest r = LTPB__ANNOUNCE_REQUEST__INIT;
 	struct link_call *c = call_new(l, LT_SYNC_EV_ANNOUNCED);
-	struct own_feeds o = { 0 };
+	struct lt_own_feeds o = { 0 };
 	struct lt_arena arena;
 	struct lt_kv_txn *txn;
 
@@ -492,7 +471,7 @@ do_announce(struct lt_link *l)
 		return;
 	lt_arena_init(&arena, ITEM_ARENA);
 	if (lt_kv_begin_read(lt_node_kv(l->node), &txn) == LT_OK) {
-		(void)own_feeds(l, txn, &o);
+		(void)own_feeds(l, txn, false, 0, NULL, &o);
 		lt_kv_abort(txn);
 	}
 	r.clock_ms = lt_wall_ms(lt_node_clock(l->node));

@@ -174,12 +174,32 @@ find_feed(struct lt_sync *s, const struct lt_feed_id *id)
 	return NULL;
 }
 
+/* Make room for a new epoch: an earlier one of its lane that the hub holds whole is not written any more. */
+static void
+drop_whole(struct lt_sync *s, enum lt_lane lane)
+{
+	size_t i;
+
+	for (i = 0; i < s->nfeed; i++) {
+		const struct lt_sync_feed *f = &s->feed[i];
+
+		if (lt_feed_lane(&f->feed) != lane || f->in_flight || !f->usable ||
+		    f->held < f->head)
+			continue;
+		s->nfeed--;
+		memmove(&s->feed[i], &s->feed[i + 1], (s->nfeed - i) * sizeof(*f));
+		return;
+	}
+}
+
 /* A feed begun after the login: the hub holds nothing of it. */
 static void
 note_new_feed(struct lt_sync *s, const struct lt_feed_id *id, uint64_t head)
 {
 	struct lt_sync_feed *f;
 
+	if (s->nfeed == LT_SYNC_FEEDS_MAX)
+		drop_whole(s, lt_feed_lane(id));
 	if (s->nfeed == LT_SYNC_FEEDS_MAX)
 		return;
 	f = &s->feed[s->nfeed++];

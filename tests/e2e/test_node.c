@@ -2,6 +2,7 @@
 #include "tests/lib/federation.h"
 #include "proto/base/file.h"
 #include "proto/store/catalogue_store.h"
+#include "node/own_feeds.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/rebuild.h"
 
@@ -260,12 +261,111 @@ test_second_catalogue(void **state)
 	fed_teardown(&f);
 }
 
+/* ---- many epochs ---- */
+
+struct epochs {
+	struct fed *f;
+	struct fed_node *n;
+};
+
+static unsigned
+put_epochs(struct fed_node *n, unsigned first, unsigned count, struct lt_feed_id *last)
+{
+	struct lt_dot dot;
+	unsigned i;
+
+	for (i = first; i < first + count; i++) {
+		assert_int_equal(fed_put_dossier(n, i, NULL, &dot), LT_OK);
+		assert_int_equal(lt_node_new_epoch(n->node, &dot.feed), LT_OK);
+		*last = dot.feed;
+	}
+	return first + count;
+}
+
+static void
+told(struct fed_node *n, struct lt_own_feeds *o)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &txn), LT_OK);
+	assert_int_equal(
+	    lt_own_feeds_read(txn, &n->id->principal, &n->id->unit, false, 0, NULL, o), LT_OK);
+	lt_kv_abort(txn);
+}
+
+static bool
+only_newest(void *ctx)
+{
+	struct epochs *e = ctx;
+	struct lt_own_feeds o;
+
+	told(e->n, &o);
+	return o.n == 1;
+}
+
+static bool
+few_wait(void *ctx)
+{
+	struct epochs *e = ctx;
+	struct lt_own_feeds o;
+
+	told(e->n, &o);
+	return o.n <= 1 + 45 - 30;
+}
+
+/* A hundred epochs, each received whole: one is told. Others that wait are told before the newest, which is always there; what
+ * does not fit comes with a later login. */
+static void
+test_many_epochs(void **state)
+{
+	struct lt_own_feeds o;
+	struct lt_feed_id last;
+	struct fed_node n;
+	struct fed f;
+	struct epochs e = { &f, &n };
+	struct pair p = { &f, &n };
+	unsigned next, i;
+
+	(void)state;
+	fed_setup(&f);
+	fed_node_setup(&f, &n, "17254");
+	fed_node_start(&f, &n);
+	fed_wait(has_catalogue, &n, 30000, "the catalogue");
+	next = 1;
+	for (i = 0; i < 5; i++) {
+		next = put_epochs(&n, next, 20, &last);
+		fed_wait(only_newest, &e, 30000, "receipts");
+	}
+	told(&n, &o);
+	assert_int_equal(lt_feed_id_cmp(&o.feed[0].feed, &last), 0);
+	lt_link_stop(n.link);
+	n.link = NULL;
+	next = put_epochs(&n, next, 20, &last);
+	told(&n, &o);
+	assert_int_equal(o.n, 20);
+	assert_int_equal(lt_feed_id_cmp(&o.feed[19].feed, &last), 0);
+	next = put_epochs(&n, next, 25, &last);
+	told(&n, &o);
+	assert_int_equal(o.n, LT_SYNC_FEEDS_MAX - 2); /* one lane of three */
+	assert_int_equal(lt_feed_id_cmp(&o.feed[o.n - 1].feed, &last), 0);
+	/* 45 epochs: 30 at one login, the rest at the next. */
+	start_link(&f, &n);
+	fed_wait(few_wait, &e, 30000, "what fits at the first login");
+	lt_link_stop(n.link);
+	start_link(&f, &n);
+	fed_wait(only_newest, &e, 30000, "the rest, at the second login");
+	fed_wait(tables_agree, &p, 30000, "everything at the hub");
+	fed_node_teardown(&n);
+	fed_teardown(&f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stop_while_writing),
 		cmocka_unit_test(test_second_catalogue),
+		cmocka_unit_test(test_many_epochs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

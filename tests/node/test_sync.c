@@ -821,6 +821,18 @@ test_many_feeds(void **state)
 	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
 	STEP(&r, 1, COMMITTED, .feed = B1, .seq = 1);
 	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	/* One that the hub holds whole makes room, for an epoch of its own lane alone. */
+	begin(&r);
+	feeds[5].held = 1;
+	online(&r, feeds, LT_SYNC_FEEDS_MAX);
+	STEP(&r, 1, COMMITTED, .feed = B1, .seq = 1);
+	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	assert_int_equal(lt_feed_id_cmp(&r.s.feed[5].feed, &feeds[5].feed), 0);
+	STEP(&r, 2, COMMITTED, .feed = feed(LT_LANE_NORMAL, 1000), .seq = 1);
+	assert_int_equal(r.s.nfeed, LT_SYNC_FEEDS_MAX);
+	assert_int_equal(lt_feed_epoch(&r.s.feed[5].feed), 7); /* the one behind it */
+	assert_int_equal(lt_feed_epoch(&r.s.feed[LT_SYNC_FEEDS_MAX - 1].feed), 1000);
+	feeds[5].held = 0;
 	begin(&r);
 	online(&r, feeds, LT_SYNC_FEEDS_MAX - 1);
 	STEP(&r, 1, COMMITTED, .feed = B1, .seq = 1);
