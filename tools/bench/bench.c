@@ -37,7 +37,12 @@ number_text(double v, char *out, size_t cap)
 	size_t n, lead, i, k = 0;
 
 	if (fabs(v) < 1000) {
-		(void)snprintf(out, cap, "%.*f", fabs(v) < 10 ? 2 : fabs(v) < 100 ? 1 : 0, v);
+		(void)snprintf(out, cap, "%.*f",
+		    fabs(v) < 1     ? 3
+		    : fabs(v) < 10  ? 2
+		    : fabs(v) < 100 ? 1
+				    : 0,
+		    v);
 		return;
 	}
 	n = (size_t)snprintf(plain, sizeof(plain), "%.0f", v);

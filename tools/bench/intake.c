@@ -5,155 +5,13 @@
  * has. What crosses the line costs is measured elsewhere. */
 #include "proto/store/tables.h"
 #include "tools/bench/limits.h"
+#include "tools/bench/push.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_THREADS 8 /* WORKERS of hub/daemon.c */
-#define PUSH_BYTES ((size_t)512 * 1024) /* LT_SYNC_BATCH_MAX of node/sync.h */
 #define QUERYABLE_MS (15 * 60 * 1000)
-
-/* ---- pushing ---- */
-
-struct lane {
-	size_t next; /* set to be pushed next */
-	size_t under_way; /* pushes */
-	bool waits, busy; /* in the ring; on a thread */
-};
-
-struct drive {
-	struct lt_hub *hub;
-	const struct bench_feeds *f;
-	size_t per_push, window;
-	pthread_mutex_t mx; /* guards what follows */
-	pthread_cond_t cv;
-	struct lane *lane;
-	size_t *ring, head, nring;
-	size_t left; /* sets without a receipt */
-	uint64_t position;
-	int rc;
-	char why[256];
-};
-
-struct push {
-	struct drive *d;
-	size_t feed, n;
-	uint64_t last; /* seq */
-	struct lt_slice set[LT_PUSH_MAX];
-};
-
-/* mx is held. */
-static void
-make_ready(struct drive *d, size_t i)
-{
-	struct lane *l = &d->lane[i];
-
-	if (l->waits || l->busy || l->under_way >= d->window || l->next >= d->f->feed[i].nset)
-		return;
-	l->waits = true;
-	d->ring[(d->head + d->nring++) % d->f->nfeed] = i;
-	pthread_cond_signal(&d->cv);
-}
-
-static void
-on_receipt(void *ctx, const struct lt_intake_result *r)
-{
-	struct push *p = ctx;
-	struct drive *d = p->d;
-	bool good = r->rc == LT_OK && r->nfeed == 1 && r->feed[0].receipt.len != 0 &&
-		    r->feed[0].held == p->last;
-
-	pthread_mutex_lock(&d->mx);
-	if (!good && d->rc == LT_OK) {
-		d->rc = r->rc != LT_OK ? r->rc : LT_E_REFUSED;
-		(void)snprintf(d->why, sizeof(d->why), "%s", r->why);
-	}
-	if (r->position > d->position)
-		d->position = r->position;
-	d->left -= p->n;
-	d->lane[p->feed].under_way--;
-	make_ready(d, p->feed);
-	if (d->left == 0 || d->rc != LT_OK)
-		pthread_cond_broadcast(&d->cv);
-	pthread_mutex_unlock(&d->mx);
-	free(p);
-}
-
-/* What a node would put into one message: at least one, at most so many and so many bytes. mx is held. */
-static void
-fill_push(struct drive *d, size_t i, struct push *p)
-{
-	const struct bench_feed *feed = &d->f->feed[i];
-	struct lane *l = &d->lane[i];
-	size_t bytes = 0;
-
-	p->d = d;
-	p->feed = i;
-	while (l->next < feed->nset && p->n < d->per_push &&
-	       (p->n == 0 || bytes + feed->set[l->next].len <= PUSH_BYTES)) {
-		bytes += feed->set[l->next].len;
-		p->set[p->n++] = feed->set[l->next++];
-	}
-	p->last = l->next;
-	l->under_way++;
-	l->busy = true;
-}
-
-/* Pushes of one feed are handed over one after the other, as they come on one connection. */
-static void *
-worker(void *arg)
-{
-	struct drive *d = arg;
-
-	pthread_mutex_lock(&d->mx);
-	while (d->left > 0 && d->rc == LT_OK) {
-		struct push *p;
-		size_t i;
-
-		if (d->nring == 0) {
-			pthread_cond_wait(&d->cv, &d->mx);
-			continue;
-		}
-		i = d->ring[d->head];
-		d->head = (d->head + 1) % d->f->nfeed;
-		d->nring--;
-		d->lane[i].waits = false;
-		p = calloc(1, sizeof(*p));
-		if (p == NULL) {
-			d->rc = LT_E_NOMEM;
-			break;
-		}
-		fill_push(d, i, p);
-		pthread_mutex_unlock(&d->mx);
-		lt_hub_intake(d->hub, &d->f->feed[i].node->id, p->set, p->n, on_receipt, p);
-		pthread_mutex_lock(&d->mx);
-		d->lane[i].busy = false;
-		make_ready(d, i);
-	}
-	pthread_cond_broadcast(&d->cv);
-	pthread_mutex_unlock(&d->mx);
-	return NULL;
-}
-
-static int
-drive_all(struct drive *d)
-{
-	pthread_t t[POOL_THREADS];
-	size_t i, n;
-
-	pthread_mutex_lock(&d->mx);
-	for (i = 0; i < d->f->nfeed; i++)
-		make_ready(d, i);
-	pthread_mutex_unlock(&d->mx);
-	for (n = 0; n < POOL_THREADS; n++)
-		if (pthread_create(&t[n], NULL, worker, d) != 0)
-			break;
-	for (i = 0; i < n; i++)
-		(void)pthread_join(t[i], NULL);
-	return n == 0 ? LT_E_NOMEM : d->rc;
-}
 
 /* ---- one run ---- */
 
@@ -183,29 +41,22 @@ rows_in(struct bench *b, struct lt_kv *kv, unsigned table, uint64_t *n)
 }
 
 static int
-push_all(struct bench *b, const struct intake_case *c, struct drive *d, struct intake_figures *out)
+push_all(struct bench *b, const struct intake_case *c, struct lt_hub *hub,
+    const struct bench_feeds *f, struct intake_figures *out)
 {
-	int64_t from, cpu;
+	struct bench_push_options o = { .per_push = c->per_push, .window = c->window };
+	int64_t from, cpu = bench_cpu_ns();
+	uint64_t position = 0;
 	int rc;
 
-	d->per_push = c->per_push;
-	d->window = c->window;
-	d->left = d->f->sets;
-	d->lane = calloc(d->f->nfeed, sizeof(*d->lane));
-	d->ring = calloc(d->f->nfeed, sizeof(*d->ring));
-	if (d->lane == NULL || d->ring == NULL)
-		return LT_E_NOMEM;
-	cpu = bench_cpu_ns();
 	from = bench_now_ns();
-	rc = drive_all(d);
+	rc = bench_push(b, hub, f, &o, &position);
 	out->receipt = bench_seconds(bench_now_ns() - from);
-	if (rc == LT_OK)
-		rc = lt_hub_wait_projected(d->hub, d->position, QUERYABLE_MS);
+	if (rc == LT_OK && lt_hub_wait_projected(hub, position, QUERYABLE_MS) != LT_OK)
+		rc = lt_err_set(&b->err, LT_E_TIMEOUT, "what was pushed does not become queryable");
 	out->queryable = bench_seconds(bench_now_ns() - from);
 	out->cores = bench_seconds(bench_cpu_ns() - cpu) / out->queryable;
-	return rc == LT_OK ? rc
-			   : lt_err_set(&b->err, rc, "intake: %s",
-				 d->why[0] != '\0' ? d->why : lt_strerror(rc));
+	return rc;
 }
 
 /* What was acknowledged must be there: every dossier a record, nothing refused. */
@@ -227,9 +78,7 @@ static int
 run_hub(struct bench *b, const struct intake_case *c, const struct bench_world *w,
     const struct bench_feeds *f, struct intake_figures *out)
 {
-	struct drive d = {
-		.f = f, .mx = PTHREAD_MUTEX_INITIALIZER, .cv = PTHREAD_COND_INITIALIZER
-	};
+	struct lt_hub *hub = NULL;
 	uint64_t before = 0, first = 0, last = 0;
 	char log[BENCH_PATH + 8];
 	int rc;
@@ -237,19 +86,17 @@ run_hub(struct bench *b, const struct intake_case *c, const struct bench_world *
 	(void)snprintf(log, sizeof(log), "%s/log", w->dir);
 	rc = bench_last_txn(b, log, &first);
 	if (rc == LT_OK)
-		rc = bench_world_hub(b, w, &d.hub);
+		rc = bench_world_hub(b, w, &hub);
 	if (rc == LT_OK)
-		rc = rows_in(b, lt_hub_derived(d.hub), LT_T_RECORD, &before);
+		rc = rows_in(b, lt_hub_derived(hub), LT_T_RECORD, &before);
 	if (rc == LT_OK)
-		rc = push_all(b, c, &d, out);
+		rc = push_all(b, c, hub, f, out);
 	if (rc == LT_OK)
-		rc = check_tables(b, d.hub, before, f->changes);
-	lt_hub_close(d.hub);
+		rc = check_tables(b, hub, before, f->changes);
+	lt_hub_close(hub);
 	if (rc == LT_OK)
 		rc = bench_last_txn(b, log, &last);
 	out->commits = last - first;
-	free(d.lane);
-	free(d.ring);
 	return rc;
 }
 

@@ -6,6 +6,7 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -21,6 +22,10 @@ static const struct {
 	{ "intake-1", "change-sets of one change into a hub, and the limits", bench_intake_1 },
 	{ "intake-100", "change-sets of 100 changes", bench_intake_100 },
 	{ "intake-1000", "change-sets of 1,000 changes", bench_intake_1000 },
+	{ "visible", "from the commit at a node to an answer of the hub", bench_visible },
+	{ "query", "Get and List over the line, hub idle and ingesting", bench_query },
+	{ "connect", "many nodes on one hub", bench_connect },
+	{ "node", "a node idle, importing, sending; bytes on the wire", bench_node },
 };
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
@@ -111,15 +116,35 @@ write_json(struct bench *b, const struct bench_machine *m, const char *path)
 
 /* ---- the run ---- */
 
-static const char *running_dir; /* for the signal handler, set before it */
-
-/* Removes the folder and goes. Nothing it calls is safe there by the letter; the other threads only compute, and a
- * folder of gigabytes left behind is worse. */
-static void
-on_signal(int sig)
+/* Interrupted: the folder may hold gigabytes. The daemons end with this process. */
+static void *
+wait_for_signal(void *arg)
 {
-	bench_remove(running_dir);
+	const struct bench *b = arg;
+	sigset_t set;
+	int sig = SIGTERM;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	(void)sigwait(&set, &sig);
+	bench_remove(b->dir);
 	_exit(128 + sig);
+}
+
+/* Before any other thread: they inherit the mask. */
+static void
+catch_signals(struct bench *b)
+{
+	pthread_t t;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	if (pthread_create(&t, NULL, wait_for_signal, b) == 0)
+		(void)pthread_detach(t);
 }
 
 static bool
@@ -223,9 +248,7 @@ run(struct bench *b, const struct arguments *a)
 		(void)fprintf(stderr, "lt-bench: cannot make a folder in '%s'\n", a->dir);
 		return 3;
 	}
-	running_dir = b->dir;
-	(void)signal(SIGINT, on_signal);
-	(void)signal(SIGTERM, on_signal);
+	catch_signals(b);
 	rc = bench_machine(b, &m);
 	if (rc == LT_OK) {
 		print_machine(&m);

@@ -16,6 +16,7 @@
 #define ARENA ((size_t)64 * 1024 * 1024)
 #define ROWS 240 /* acts in one write: of 60 nodes */
 #define ACTS_A_NODE 4
+#define READER_ORG "van_phong_ubnd" /* owns the dossiers: sees every field */
 
 /* ---- the hub ---- */
 
@@ -272,21 +273,20 @@ add_set(struct acts *a, struct lt_write *w, const char *name, const char *item)
 	add_value(a, w, name, LTPB__VALUE__V_SET)->set = s;
 }
 
-/* What an approval of an enrolment writes, and the commune's name. */
+/* What an approval of an enrolment writes. */
 static void
-add_node(struct acts *a, const struct bench_node *n)
+add_principal(
+    struct acts *a, const struct bench_node *n, const char *role, const char *org, const char *verb)
 {
 	char hex[2 * LT_ID_LEN + 1], numbered[2 * LT_ID_LEN + 3];
 	struct lt_write *w;
 
 	lt_hex(hex, n->id.b, LT_ID_LEN);
 	(void)snprintf(numbered, sizeof(numbered), "%s/1", hex);
-	w = add_act(a, "_unit", n->unit.s);
-	add_text(a, w, "name", n->unit.s);
 	w = add_act(a, "_registry", hex);
-	add_word(a, w, "role", "node");
+	add_word(a, w, "role", role);
 	add_text(a, w, "unit", n->unit.s);
-	add_text(a, w, "org", "");
+	add_text(a, w, "org", org);
 	add_text(a, w, "label", "bench");
 	add_word(a, w, "state", "active");
 	w = add_act(a, "_key", numbered);
@@ -294,11 +294,18 @@ add_node(struct acts *a, const struct bench_node *n)
 	set_bytes(&add_value(a, w, "line_key", LTPB__VALUE__V_BYTES)->bytes, n->line_pk, 32);
 	add_word(a, w, "state", "active");
 	w = add_act(a, "_grant", numbered);
-	add_set(a, w, "verbs", "sync");
+	add_set(a, w, "verbs", verb);
 	add_set(a, w, "units", "all");
 	add_set(a, w, "collections", "all");
 	add_set(a, w, "fields", "all");
 	add_word(a, w, "state", "active");
+}
+
+static void
+add_node(struct acts *a, const struct bench_node *n)
+{
+	add_text(a, add_act(a, "_unit", n->unit.s), "name", n->unit.s);
+	add_principal(a, n, "node", "", "sync");
 }
 
 static int
@@ -310,7 +317,10 @@ register_nodes(struct bench *b, const struct bench_world *w, struct lt_hub *hub)
 
 	for (i = 0; rc == LT_OK && i < w->nnode;) {
 		lt_arena_init(&a->arena, ARENA);
-		for (a->n = 0; i < w->nnode && a->n + ACTS_A_NODE <= ROWS; i++)
+		a->n = 0;
+		if (i == 0)
+			add_principal(a, &w->reader, "department", READER_ORG, "read");
+		for (; i < w->nnode && a->n + ACTS_A_NODE <= ROWS; i++)
 			add_node(a, &w->node[i]);
 		rc = a->failed ? LT_E_NOMEM : write_acts(b, hub, a->row, a->n);
 		lt_arena_fini(&a->arena);
@@ -325,7 +335,8 @@ make_node(struct bench_node *n, const char *unit)
 	struct lt_identity id = { .role = LTPB__ROLE__ROLE_NODE };
 
 	lt_identity_keys(&id);
-	(void)lt_unit_set(&n->unit, lt_slice_str(unit));
+	if (unit != NULL)
+		(void)lt_unit_set(&n->unit, lt_slice_str(unit));
 	n->id = id.principal;
 	n->sign = id.sign;
 	memcpy(n->line_sk, id.line_sk, sizeof(n->line_sk));
@@ -368,6 +379,7 @@ bench_world_make(struct bench *b, const char *name, size_t nnode, struct bench_w
 	bench_path(b, name, w->dir);
 	w->nnode = nnode;
 	w->node = calloc(nnode, sizeof(*w->node));
+	make_node(&w->reader, NULL);
 	rc = w->node == NULL ? LT_E_NOMEM : pick_communes(b, w);
 	if (rc == LT_OK)
 		rc = make_identity(b, w);
@@ -387,6 +399,7 @@ bench_world_free(struct bench_world *w)
 	if (w->node != NULL)
 		sodium_memzero(w->node, w->nnode * sizeof(*w->node));
 	free(w->node);
+	sodium_memzero(&w->reader, sizeof(w->reader));
 	lt_catalogue_unref(w->catalogue);
 	lt_identity_free(w->hub);
 	if (w->dir[0] != '\0')
@@ -394,9 +407,64 @@ bench_world_free(struct bench_world *w)
 	memset(w, 0, sizeof(*w));
 }
 
+/* ---- folders of daemons ---- */
+
+static int
+write_conf(struct bench *b, const char *dir, const char *text)
+{
+	char path[BENCH_PATH + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/lienthong.conf", dir);
+	return lt_file_write(path, lt_slice_str(text), 0600, false, &b->err);
+}
+
+int
+bench_world_listen(struct bench *b, const struct bench_world *w, int port)
+{
+	char text[128];
+
+	(void)snprintf(
+	    text, sizeof(text), "[hub]\nlisten = tcp://127.0.0.1:%d\n[log]\nlevel = warn\n", port);
+	return write_conf(b, w->dir, text);
+}
+
+int
+bench_world_node(
+    struct bench *b, const struct bench_world *w, size_t i, int port, char dir[BENCH_PATH])
+{
+	const struct bench_node *n = &w->node[i];
+	struct lt_identity *id = calloc(1, sizeof(*id));
+	char name[32];
+	int rc;
+
+	if (id == NULL)
+		return LT_E_NOMEM;
+	(void)snprintf(name, sizeof(name), "node-%zu", i);
+	bench_path(b, name, dir);
+	id->role = LTPB__ROLE__ROLE_NODE;
+	id->federation = w->hub->federation;
+	memcpy(id->root_key, w->hub->root_key, sizeof(id->root_key));
+	memcpy(id->salt, w->hub->salt, sizeof(id->salt));
+	memcpy(id->hub_line_key, w->hub->line_pk, sizeof(id->hub_line_key));
+	id->principal = n->id;
+	id->key_no = 1;
+	id->sign = n->sign;
+	memcpy(id->line_sk, n->line_sk, sizeof(id->line_sk));
+	memcpy(id->line_pk, n->line_pk, sizeof(id->line_pk));
+	id->unit = n->unit;
+	(void)snprintf(id->addresses, sizeof(id->addresses), "tcp://127.0.0.1:%d", port);
+	rc = lt_dir_make(dir, 0700, &b->err);
+	if (rc == LT_OK)
+		rc = lt_identity_write(id, dir, false, &b->err);
+	if (rc == LT_OK)
+		rc = write_conf(b, dir, "[log]\nlevel = warn\n");
+	sodium_memzero(id, sizeof(*id));
+	free(id);
+	return rc;
+}
+
 /* ---- feeds ---- */
 
-/* One feed on its way: rows of its commune, taken line by line. */
 struct sealing {
 	struct bench *b;
 	const struct bench_world *w;
@@ -451,7 +519,8 @@ add_actor(struct lt_arena *arena, struct lt_draft *d)
 }
 
 static int
-draft_of(const struct sealing *s, const json_t *row, struct lt_arena *arena, struct lt_draft *d)
+draft_of(
+    const struct lt_collection *col, const json_t *row, struct lt_arena *arena, struct lt_draft *d)
 {
 	const struct lt_field *f;
 	const char *name;
@@ -459,14 +528,14 @@ draft_of(const struct sealing *s, const json_t *row, struct lt_arena *arena, str
 	int rc = LT_OK;
 
 	memset(d, 0, sizeof(*d));
-	d->collection = s->col->id;
-	d->set = lt_arena_alloc(arena, (s->col->nfield + 1) * sizeof(*d->set));
-	d->personal = lt_arena_alloc(arena, (s->col->nfield + 1) * sizeof(*d->personal));
+	d->collection = col->id;
+	d->set = lt_arena_alloc(arena, (col->nfield + 1) * sizeof(*d->set));
+	d->personal = lt_arena_alloc(arena, (col->nfield + 1) * sizeof(*d->personal));
 	if (d->set == NULL || d->personal == NULL)
 		return LT_E_NOMEM;
 	json_object_foreach((json_t *)(uintptr_t)row, name, v)
 	{
-		f = lt_collection_field(s->col, name);
+		f = lt_collection_field(col, name);
 		if (f == NULL || f->is_unit)
 			continue;
 		if (f->in_key) {
@@ -479,29 +548,64 @@ draft_of(const struct sealing *s, const json_t *row, struct lt_arena *arena, str
 	return rc == LT_OK ? add_actor(arena, d) : rc;
 }
 
+/* n drafts of as many lines; *line stands behind them then. */
+static int
+drafts_of(const struct lt_collection *col, char **line, size_t n, struct lt_arena *arena,
+    struct lt_draft **out)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	*out = lt_arena_alloc(arena, n * sizeof(**out));
+	if (*out == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < n; i++) {
+		char *end = strchr(*line, '\n');
+		json_t *row =
+		    end == NULL ? NULL : json_loadb(*line, (size_t)(end - *line), 0, NULL);
+
+		rc = row == NULL ? LT_E_INVALID : draft_of(col, row, arena, &(*out)[i]);
+		json_decref(row);
+		*line = end == NULL ? *line : end + 1;
+	}
+	return rc;
+}
+
+int
+bench_drafts(struct bench *b, const struct bench_world *w, const struct bench_node *node, size_t n,
+    struct lt_arena *arena, struct lt_draft **out)
+{
+	const struct lt_collection *col = lt_catalogue_find(w->catalogue, "dossier");
+	struct lt_gen_options o = {
+		.unit = node->unit.s, .day = BENCH_DAY, .count = (uint32_t)n, .seed = 1
+	};
+	struct lt_buf rows;
+	char *line;
+	int rc;
+
+	lt_buf_init(&rows, 0);
+	rc = col == NULL ? LT_E_UNKNOWN : lt_gen_dossiers(&o, &rows, &b->err);
+	lt_buf_u8(&rows, 0);
+	line = (char *)rows.data;
+	if (rc == LT_OK)
+		rc = rows.err;
+	if (rc == LT_OK)
+		rc = drafts_of(col, &line, n, arena, out);
+	lt_buf_fini(&rows);
+	return rc;
+}
+
 static int
 seal_one(const struct sealing *s, struct bench_feed *feed, struct lt_seal *seal, char **line,
     struct lt_err *err)
 {
 	struct lt_arena arena;
-	struct lt_draft *d;
-	struct lt_hash hash;
-	size_t i;
-	int rc = LT_OK;
+	struct lt_draft *d = NULL;
+	struct lt_hash hash = { { 0 } };
+	int rc;
 
 	lt_arena_init(&arena, ARENA);
-	d = lt_arena_alloc(&arena, s->changes * sizeof(*d));
-	if (d == NULL)
-		rc = LT_E_NOMEM;
-	for (i = 0; rc == LT_OK && i < s->changes; i++) {
-		char *end = strchr(*line, '\n');
-		json_t *row =
-		    end == NULL ? NULL : json_loadb(*line, (size_t)(end - *line), 0, NULL);
-
-		rc = row == NULL ? LT_E_INVALID : draft_of(s, row, &arena, &d[i]);
-		json_decref(row);
-		*line = end == NULL ? *line : end + 1;
-	}
+	rc = drafts_of(s->col, line, s->changes, &arena, &d);
 	seal->ndraft = s->changes;
 	seal->draft = d;
 	seal->stamp = lt_hlc_next(seal->stamp, lt_wall_ms(lt_clock_system()));

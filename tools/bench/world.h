@@ -24,6 +24,7 @@ struct bench_world {
 	struct lt_catalogue *catalogue; /* the bench profile, version 1 */
 	size_t nnode;
 	struct bench_node *node;
+	struct bench_node reader; /* a department that may see every field of a dossier; no unit */
 };
 
 /* A hub with the catalogue's bench profile and nnode active nodes, each of a commune of its own: those of one province
@@ -31,6 +32,11 @@ struct bench_world {
 int bench_world_make(struct bench *b, const char *name, size_t nnode, struct bench_world *w);
 void bench_world_free(struct bench_world *w); /* removes its folder; zeroed is fine */
 int bench_world_hub(struct bench *b, const struct bench_world *w, struct lt_hub **out);
+/* Configuration of its lt-hub: listens on this port of loopback. */
+int bench_world_listen(struct bench *b, const struct bench_world *w, int port);
+/* Folder for the lt-node of a node, which dials this port of loopback. It goes with b->dir. */
+int bench_world_node(
+    struct bench *b, const struct bench_world *w, size_t i, int port, char dir[BENCH_PATH]);
 
 /* What a node has signed: change-sets 1 to nset of its feed in lane normal. */
 struct bench_feed {
@@ -39,6 +45,10 @@ struct bench_feed {
 	struct lt_slice *set; /* messages with their openings; borrow from bytes */
 	struct lt_buf bytes;
 };
+
+/* n new dossiers of a commune; the last personal field of each is the actor's. In the arena. */
+int bench_drafts(struct bench *b, const struct bench_world *w, const struct bench_node *node,
+    size_t n, struct lt_arena *arena, struct lt_draft **out);
 
 struct bench_feeds {
 	size_t nfeed;
