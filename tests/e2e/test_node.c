@@ -293,14 +293,21 @@ told(struct fed_node *n, struct lt_own_feeds *o)
 	lt_kv_abort(txn);
 }
 
+/* One is told, and that is receipted too. */
 static bool
 only_newest(void *ctx)
 {
 	struct epochs *e = ctx;
 	struct lt_own_feeds o;
+	struct lt_kv_txn *txn;
+	uint64_t receipted = 0;
 
 	told(e->n, &o);
-	return o.n == 1;
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(e->n->node), &txn), LT_OK);
+	assert_int_equal(
+	    lt_node_receipted(txn, &e->n->id->unit, &o.feed[0].feed, &receipted), LT_OK);
+	lt_kv_abort(txn);
+	return o.n == 1 && receipted == o.feed[0].head;
 }
 
 static bool
