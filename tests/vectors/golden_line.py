@@ -1,0 +1,46 @@
+"""FORMAT.md 6.3: frames, and what stands in those that open and end a call."""
+from golden_base import p_bytes, p_text, p_varint, run, u8, u16, u32
+
+TYPES = {"REQUEST": 1, "DATA": 2, "END": 3, "CANCEL": 4, "CREDIT": 5, "PING": 6, "PONG": 7, "GOAWAY": 8}
+
+
+def frame(name, flags, call, payload):
+    data = u8(TYPES[name]) + u8(flags) + u16(0) + u32(call) + payload
+    return {"type": TYPES[name], "flags": flags, "id": call, "payload": payload, "bytes": data}
+
+
+def metadata(number, pairs):
+    return b"".join(p_bytes(number, p_text(1, k) + p_text(2, v), True) for k, v in pairs)
+
+
+def request_head():
+    return (p_text(1, "/lienthong.v1.Sync/Push") + p_varint(2, 30000) + p_text(3, "req-00000017") + p_varint(4, 1) +
+            metadata(5, [("trace", "a1"), ("who", "Lường Minh")]))
+
+
+def status():
+    info = p_text(1, "TOO_MANY") + p_text(2, "lienthong") + metadata(3, [("limit", "64")])
+    return (p_varint(1, 8) + p_text(2, "too many calls") + p_bytes(3, info) + p_bytes(4, p_varint(1, 1500)) +
+            p_bytes(5, p_text(1, "so_tien") + p_text(2, "max") + p_text(3, "too much")) +
+            p_bytes(6, p_text(1, "vi") + p_text(2, "quá nhiều lời gọi")))
+
+
+def frames():
+    return {
+        "request_head": request_head(), "status": status(),
+        "frame": [
+            frame("REQUEST", 0, 1, request_head()),
+            frame("DATA", 0, 1, run(16384, 7)),
+            frame("DATA", 1, 1, run(5, 1)),
+            frame("DATA", 3, 0xfffffffd, b""),
+            frame("DATA", 2, 2, b""),
+            frame("DATA", 5, 3, run(9, 0x28)),
+            frame("END", 0, 1, status()),
+            frame("END", 0, 2, b""),
+            frame("CANCEL", 0, 4, b""),
+            frame("CREDIT", 0, 1, u32(65536)),
+            frame("PING", 0, 0, run(8, 0xf0)),
+            frame("PONG", 0, 0, run(8, 0xf0)),
+            frame("GOAWAY", 0, 0, u32(17) + "đang tắt".encode()),
+        ],
+    }
