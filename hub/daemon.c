@@ -3,6 +3,7 @@
 #include "proto/base/config.h"
 #include "proto/base/daemon.h"
 #include "proto/base/log.h"
+#include "proto/feed/trust.h"
 #include "proto/rpc/health.h"
 #include "proto/service/serving.h"
 
@@ -12,8 +13,6 @@
 
 #define WORKERS 8
 #define WORK_QUEUE 8192
-#define ADDRESSES_MAX 8
-#define ADDRESS_LEN_MAX 255 /* of an invitation, FORMAT.md 4.2 */
 
 static const struct lt_conf_key keys[] = {
 	{ "hub", "listen", LT_CONF_STR, "tcp://0.0.0.0:7340", 0, 0, NULL },
@@ -29,8 +28,8 @@ struct daemon {
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
 	struct lt_service service;
-	char address_text[1024];
-	const char *address[ADDRESSES_MAX];
+	char address_text[LT_ADDRESSES_LEN_MAX + 1];
+	const char *address[LT_ADDRESSES_MAX];
 };
 
 static int
@@ -47,13 +46,14 @@ read_config(struct daemon *d, struct lt_err *err)
 	    lt_conf_str(d->s.conf, "hub", "addresses"));
 	for (word = strtok_r(d->address_text, " ", &save); word != NULL;
 	     word = strtok_r(NULL, " ", &save)) {
-		if (d->service.naddress == ADDRESSES_MAX)
+		if (d->service.naddress == LT_ADDRESSES_MAX)
 			return lt_err_set(err, LT_E_TOOBIG,
-			    "'addresses' in the configuration names more than %d", ADDRESSES_MAX);
-		if (strlen(word) > ADDRESS_LEN_MAX)
+			    "'addresses' in the configuration names more than %d",
+			    LT_ADDRESSES_MAX);
+		if (strlen(word) > LT_ADDRESS_LEN_MAX)
 			return lt_err_set(err, LT_E_TOOBIG,
 			    "an address in the configuration is longer than %d bytes",
-			    ADDRESS_LEN_MAX);
+			    LT_ADDRESS_LEN_MAX);
 		d->address[d->service.naddress++] = word;
 	}
 	d->service.addresses = d->address;

@@ -18,7 +18,6 @@
 #define APPLY_WINDOW 64 /* pulled change-sets under way to the disk */
 #define PULL_HAVE_MAX 4096
 #define CALL_MS 60000
-#define ADDRESSES_MAX 8
 #define ITEM_ARENA ((size_t)8 * 1024 * 1024)
 
 struct event {
@@ -41,7 +40,7 @@ struct lt_link {
 	struct lt_pool *pool;
 	struct lt_link_options o;
 	struct lt_sync sync; /* link thread only */
-	char address[ADDRESSES_MAX][128];
+	char address[LT_ADDRESSES_MAX][LT_ADDRESS_LEN_MAX + 1];
 	size_t naddress, next_address;
 	struct lt_conn *conn; /* link thread only */
 	uint64_t session_instance[2];
@@ -963,7 +962,7 @@ read_addresses(struct lt_link *l, const char *text, struct lt_err *err)
 	while (*p != '\0') {
 		size_t n = strcspn(p, " ");
 
-		if (n > 0 && l->naddress < ADDRESSES_MAX && n < sizeof(l->address[0])) {
+		if (n > 0 && l->naddress < LT_ADDRESSES_MAX && n < sizeof(l->address[0])) {
 			memcpy(l->address[l->naddress], p, n);
 			l->address[l->naddress++][n] = '\0';
 		}

@@ -410,7 +410,7 @@ ctl_data_file(struct ctl *c, const char *name)
 static enum ctl_exit
 make_all(struct making *m)
 {
-	char addresses[1024];
+	char addresses[LT_ADDRESSES_LEN_MAX + 1];
 	enum ctl_exit code;
 	int rc = make_keys(m);
 
@@ -469,11 +469,13 @@ check_addresses(const char *text)
 		n += len != 0;
 		longest = len > longest ? len : longest;
 	}
-	if (n <= 8 && longest <= 255 && strlen(text) <= 1023)
+	if (n <= LT_ADDRESSES_MAX && longest <= LT_ADDRESS_LEN_MAX &&
+	    strlen(text) <= LT_ADDRESSES_LEN_MAX)
 		return CTL_DONE;
-	return ctl_fail(CTL_USAGE, "%s",
-	    T("at most 8 addresses, each of at most 255 bytes, 1,023 bytes together",
-		"tối đa 8 địa chỉ, mỗi địa chỉ tối đa 255 byte, tổng cộng tối đa 1.023 byte"));
+	return ctl_fail(CTL_USAGE,
+	    T("at most %d addresses, each of at most %d bytes, %d bytes together",
+		"tối đa %d địa chỉ, mỗi địa chỉ tối đa %d byte, tổng cộng tối đa %d byte"),
+	    LT_ADDRESSES_MAX, LT_ADDRESS_LEN_MAX, LT_ADDRESSES_LEN_MAX);
 }
 
 enum ctl_exit

@@ -4,6 +4,7 @@
 #define LT_FEED_IDENTITY_H
 
 #include "proto/feed/crypto.h"
+#include "proto/feed/trust.h"
 #include "lienthong/v1/trust.pb-c.h"
 
 struct lt_identity {
@@ -20,7 +21,8 @@ struct lt_identity {
 	struct lt_unit unit; /* node: commune; hub: province; others empty */
 	char org[LT_NAME_MAX + 1];
 	uint8_t token[16]; /* of the invitation, until the principal is active; zero if none */
-	char addresses[1024]; /* of the hub, joined by blanks; empty for the hub itself */
+	char addresses[LT_ADDRESSES_LEN_MAX +
+		       1]; /* of the hub, joined by blanks; empty for the hub itself */
 	struct lt_slice
 	    certificate; /* hub: its own Certificate bytes; owned (malloc) when loaded, else the caller's */
 };

@@ -9,8 +9,6 @@
 /* An invitation is read out of a line that people pass on; the same. */
 #define INVITATION_MAX 2048
 #define INVITATION_LINE_MAX 4096
-#define ADDRESSES_MAX 8
-#define ADDRESS_LEN_MAX 255
 #define CHECK_LEN 4
 #define PREFIX "LT1."
 
@@ -218,7 +216,7 @@ address_valid(const char *a)
 {
 	size_t n = strlen(a), i;
 
-	if (n == 0 || n > ADDRESS_LEN_MAX)
+	if (n == 0 || n > LT_ADDRESS_LEN_MAX)
 		return false;
 	for (i = 0; i < n; i++)
 		if (a[i] <= 0x20 || a[i] >= 0x7f)
@@ -236,9 +234,9 @@ check_invitation(const Ltpb__Invitation *inv, struct lt_err *err)
 	    inv->hub_line_key.len != crypto_scalarmult_BYTES || inv->token.len != 16)
 		return lt_err_set(err, LT_E_INVALID,
 		    "invitation: a key, the salt or the token has the wrong length");
-	if (inv->n_address == 0 || inv->n_address > ADDRESSES_MAX)
+	if (inv->n_address == 0 || inv->n_address > LT_ADDRESSES_MAX)
 		return lt_err_set(err, LT_E_INVALID,
-		    "invitation: 1 to %d addresses needed, %zu given", ADDRESSES_MAX,
+		    "invitation: 1 to %d addresses needed, %zu given", LT_ADDRESSES_MAX,
 		    inv->n_address);
 	for (i = 0; i < inv->n_address; i++)
 		if (!address_valid(inv->address[i]))

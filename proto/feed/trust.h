@@ -26,8 +26,13 @@ int lt_receipt_make(
 int lt_receipt_verify(struct lt_slice bytes, const uint8_t hub_key[32], const struct lt_fed *fed,
     struct lt_arena *arena, Ltpb__ReceiptBody **body, struct lt_err *err);
 
-/* One line, no newline, appended to out. It holds a secret until it is used. 1 to 8 addresses, each at most 255 bytes
- * of printable ASCII. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
+/* Of the hub, as an invitation names them (FORMAT.md 4.2) and a machine keeps them, joined by blanks. */
+#define LT_ADDRESSES_MAX 8
+#define LT_ADDRESS_LEN_MAX 255
+#define LT_ADDRESSES_LEN_MAX 1023 /* together with the blanks */
+
+/* One line, no newline, appended to out. It holds a secret until it is used. 1 to LT_ADDRESSES_MAX addresses, each at most
+ * LT_ADDRESS_LEN_MAX bytes of printable ASCII. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
 int lt_invitation_line(const Ltpb__Invitation *inv, struct lt_buf *out);
 /* Back, unpacked into the arena. Surrounding blanks are ignored. LT_E_INVALID says what is wrong (not ours, cut off, damaged, newer). */
 int lt_invitation_parse(
