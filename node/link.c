@@ -1,5 +1,6 @@
 #include "node/link.h"
 #include "node/own_feeds.h"
+#include "node/sent.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
@@ -33,6 +34,7 @@ struct link_call {
 	struct lt_sync_event ev; /* filled by item, sent by end */
 	struct lt_sync_feed feeds[LT_SYNC_FEEDS_MAX];
 	uint64_t conn_no;
+	uint64_t push_no; /* PUSHED */
 };
 
 struct lt_link {
@@ -63,8 +65,8 @@ struct lt_link {
 	uint64_t
 	    conn_no; /* rises with every connection: late answers of old ones are known by it */
 	struct lt_link_status status;
-	size_t nsent;
-	struct lt_sync_feed sent[LT_SYNC_FEEDS_MAX]; /* held: highest seq pushed */
+	uint64_t push_no; /* of the last push */
+	struct lt_sent sent;
 };
 
 static int64_t
@@ -189,6 +191,8 @@ call_over(struct link_call *c)
 	struct lt_link *l = c->link;
 
 	pthread_mutex_lock(&l->mx);
+	if (c->ev.kind == LT_SYNC_EV_PUSHED)
+		lt_sent_end(&l->sent, c->push_no, c->ev.ok ? c->ev.seq : 0);
 	if (c->conn_no == l->conn_no)
 		post_locked(l, &c->ev, c->ev.nfeed != 0 ? c->feeds : NULL);
 	l->calls--;
@@ -576,18 +580,11 @@ gather_push(struct lt_link *l, const struct lt_sync_action *a, struct lt_arena *
 }
 
 static void
-note_sent(struct lt_link *l, const struct lt_feed_id *feed, uint64_t seq)
+note_sent(struct lt_link *l, struct link_call *c)
 {
-	size_t i;
-
 	pthread_mutex_lock(&l->mx);
-	for (i = 0; i < l->nsent; i++)
-		if (lt_feed_id_cmp(&l->sent[i].feed, feed) == 0)
-			break;
-	if (i == l->nsent && l->nsent < LT_SYNC_FEEDS_MAX)
-		l->sent[l->nsent++].feed = *feed;
-	if (i < l->nsent)
-		l->sent[i].held = seq;
+	c->push_no = ++l->push_no;
+	lt_sent_begin(&l->sent, &c->feed, c->to_seq, c->push_no);
 	pthread_mutex_unlock(&l->mx);
 }
 
@@ -595,15 +592,12 @@ bool
 lt_link_sent(void *link, const struct lt_feed_id *feed, uint64_t seq)
 {
 	struct lt_link *l = link;
-	bool sent = false;
-	size_t i;
+	bool sent;
 
 	if (l == NULL)
 		return false;
 	pthread_mutex_lock(&l->mx);
-	for (i = 0; i < l->nsent; i++)
-		if (lt_feed_id_cmp(&l->sent[i].feed, feed) == 0)
-			sent = seq <= l->sent[i].held;
+	sent = lt_sent_has(&l->sent, feed, seq);
 	pthread_mutex_unlock(&l->mx);
 	return sent;
 }
@@ -621,7 +615,7 @@ do_push(struct lt_link *l, const struct lt_sync_action *a)
 	c->from_seq = a->from_seq;
 	lt_arena_init(&arena, (size_t)4 * 1024 * 1024);
 	if (gather_push(l, a, &arena, &r, c) == LT_OK) {
-		note_sent(l, &a->feed, c->to_seq);
+		note_sent(l, c);
 		start_call(
 		    l, c, &ltpb__sync__descriptor, "Push", &r.base, CALL_MS, on_push_reply, NULL);
 	} else {
@@ -785,6 +779,7 @@ do_close(struct lt_link *l)
 	l->conn_no++;
 	l->pull_failed = true;
 	l->closing = true;
+	lt_sent_drop(&l->sent);
 	pthread_cond_broadcast(&l->cond);
 	pthread_mutex_unlock(&l->mx);
 	l->conn = NULL;

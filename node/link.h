@@ -30,7 +30,7 @@ struct lt_link_status {
 int lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_err *err);
 void lt_link_stop(struct lt_link *l); /* NULL allowed; returns when nothing runs any more */
 void lt_link_status(struct lt_link *l, struct lt_link_status *out);
-/* Whether (feed, seq) was pushed in this process: for the clerk's "sent". */
+/* Whether (feed, seq) is in a push under way, or in one that the hub answered (sent.h): for the clerk's "sent". */
 bool lt_link_sent(void *link, const struct lt_feed_id *feed, uint64_t seq);
 
 #endif

@@ -305,6 +305,10 @@ test_saved_sent_receipted(void **state)
 	put(&o, 2, true, "sent");
 	expect(&o, 2, "sent", "", "đã gửi", NULL);
 	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
+	/* The line drops with it, and the next one does not come to a greeting: it is not on its way any more. */
+	proxy_cut(o.proxy);
+	expect(&o, 2, "saved", "", "đã lưu", NULL);
+	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
 	proxy_hold(o.proxy, PROXY_FROM_HUB, false);
 	expect(&o, 2, "receipted", "", "đã có biên nhận", NULL);
 	/* No hub. */

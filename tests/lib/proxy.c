@@ -26,7 +26,7 @@ struct way {
 
 struct proxy {
 	int listener, target;
-	int wake[2], kick[2]; /* to end; to look at `held` again */
+	int wake[2], kick[2]; /* to end; to look at `held` and `cut` again */
 	pthread_t thread;
 	struct way way[2];
 
@@ -36,6 +36,7 @@ struct proxy {
 	uint64_t bit;
 	uint64_t bytes[2];
 	bool held[2];
+	bool cut;
 };
 
 static struct sockaddr_in
@@ -124,15 +125,31 @@ watch_unheld(struct proxy *p, struct pollfd fd[2])
 	pthread_mutex_unlock(&p->mx);
 }
 
+static bool
+take_kick(struct proxy *p)
+{
+	bool going;
+	char c;
+
+	going = read(p->kick[0], &c, 1) == 1;
+	pthread_mutex_lock(&p->mx);
+	going = going && !p->cut;
+	p->cut = false;
+	pthread_mutex_unlock(&p->mx);
+	return going;
+}
+
 static void
 serve(struct proxy *p, int in, int out)
 {
 	struct pollfd fd[4] = { { in, POLLIN, 0 }, { out, POLLIN, 0 }, { p->wake[0], POLLIN, 0 },
 		{ p->kick[0], POLLIN, 0 } };
 	bool going = true;
-	char c;
 
 	memset(p->way, 0, sizeof(p->way));
+	pthread_mutex_lock(&p->mx);
+	p->cut = false;
+	pthread_mutex_unlock(&p->mx);
 	p->way[PROXY_TO_HUB].from = p->way[PROXY_FROM_HUB].to = in;
 	p->way[PROXY_TO_HUB].to = p->way[PROXY_FROM_HUB].from = out;
 	watch_unheld(p, fd);
@@ -140,7 +157,7 @@ serve(struct proxy *p, int in, int out)
 		if (fd[2].revents != 0)
 			break;
 		if (fd[3].revents != 0) {
-			going = read(p->kick[0], &c, 1) == 1;
+			going = take_kick(p);
 		} else {
 			if (fd[PROXY_TO_HUB].revents != 0)
 				going = forward(p, PROXY_TO_HUB);
@@ -236,6 +253,15 @@ proxy_hold(struct proxy *p, enum proxy_direction d, bool on)
 {
 	pthread_mutex_lock(&p->mx);
 	p->held[d] = on;
+	pthread_mutex_unlock(&p->mx);
+	assert_int_equal(write(p->kick[1], "", 1), 1);
+}
+
+void
+proxy_cut(struct proxy *p)
+{
+	pthread_mutex_lock(&p->mx);
+	p->cut = true;
 	pthread_mutex_unlock(&p->mx);
 	assert_int_equal(write(p->kick[1], "", 1), 1);
 }

@@ -22,6 +22,8 @@ void proxy_clean(struct proxy *p);
 bool proxy_flipped(struct proxy *p);
 /* Let nothing more pass in this direction: it waits at its sender, and the connection stays. on false: goes on. */
 void proxy_hold(struct proxy *p, enum proxy_direction d, bool on);
+/* The connection that runs ends, on both sides; the next one is taken as ever. Nothing without one. */
+void proxy_cut(struct proxy *p);
 /* Bytes of frames that have passed in the connection that runs, or ran last. */
 uint64_t proxy_bytes(struct proxy *p, enum proxy_direction d);
 
