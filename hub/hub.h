@@ -2,7 +2,9 @@
  * writer, the projector between them, and this machine as an author.
  *
  * Threads: every function may be called from any thread. Readers take short read transactions of
- * lt_hub_log() and lt_hub_derived().
+ * lt_hub_log() and lt_hub_derived(). A manual hub has no threads and no wait: lt_hub_step() is what they would do, all calls
+ * come from one thread, and what would wait (lt_hub_write() and the like) steps instead. Notes on "the writer thread" then
+ * mean whoever steps.
  */
 #ifndef LT_HUB_HUB_H
 #define LT_HUB_HUB_H
@@ -24,11 +26,18 @@ struct lt_hub_options {
 	uint64_t map_bytes; /* 0: default */
 	struct lt_kv *log,
 	    *derived; /* NULL: LMDB in dir/log and dir/derived. Else used and not closed */
+	bool manual; /* no threads: see above */
+	/* The log could not commit: nothing is written any more. NULL: the process ends. */
+	void (*store_failed)(void *ctx, int rc);
+	void *store_failed_ctx;
 };
 
 int lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *err);
 /* Finishes what is queued, stops the projector. NULL allowed. */
 void lt_hub_close(struct lt_hub *h);
+/* Manual only: one batch of the log's writer (what was taken in, the hub's own writes, the verdicts owed since the batch
+ * before), then one batch of the projector. false: there was nothing to do, or what failed waits for its time on the clock. */
+bool lt_hub_step(struct lt_hub *h);
 
 const struct lt_identity *lt_hub_identity(const struct lt_hub *h);
 const struct lt_clock *lt_hub_clock(const struct lt_hub *h);

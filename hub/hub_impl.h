@@ -10,12 +10,14 @@
 #define LT_HUB_ARENA ((size_t)64 * 1024 * 1024)
 
 struct lt_verdicts; /* verdict.c */
+struct lt_projector; /* project.c */
 
 struct lt_hub {
 	const struct lt_identity *identity;
 	const struct lt_clock *clock;
 	struct lt_kv *log, *derived;
 	bool own_log, own_derived;
+	bool manual;
 	struct lt_writer *writer;
 	struct lt_author author;
 	struct lt_principal self;
@@ -29,8 +31,7 @@ struct lt_hub {
 	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
 	uint64_t must_see; /* the tables a write looks at must reach this: it was ours */
 
-	pthread_t projector;
-	bool projector_runs;
+	struct lt_projector *projector;
 	atomic_bool hurry; /* stopping: no new entry into the batch */
 
 	pthread_mutex_t mx; /* guards what follows */
@@ -50,6 +51,8 @@ void lt_hub_tell_news(struct lt_hub *h);
 int lt_projector_start(struct lt_hub *h, struct lt_err *err);
 void lt_projector_stop(struct lt_hub *h);
 void lt_projector_kick(struct lt_hub *h);
+/* One batch of a manual hub. false: nothing to do, or not before its time. */
+bool lt_projector_step(struct lt_hub *h);
 
 /* verdict.c: verdicts as acts, after what they judge is durable */
 int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);

@@ -400,40 +400,86 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 	return stop;
 }
 
+struct lt_projector {
+	pthread_t thread;
+	bool runs;
+	struct cursor cursor;
+	bool more; /* the log has more than the last batch took */
+	bool reload; /* registry and catalogue are to be read again */
+	bool clear_due;
+	bool said; /* why it waits */
+	int64_t retry_at_ms; /* manual: not before, on the monotonic clock */
+};
+
+/* One batch and what follows from it. LT_OK, a code that mends itself (again after RETRY_MS), or one that ends the projector. */
+static int
+turn(struct lt_hub *h, struct lt_projector *p)
+{
+	bool acts = false;
+	int rc = p->clear_due ? LT_OK : project_batch(h, &p->cursor, &p->more, &acts);
+
+	p->reload |= acts;
+	if (rc == LT_OK && !p->clear_due && rebuild_done(h, p->cursor.position))
+		p->reload = true;
+	if (rc == LT_OK && (p->reload || p->clear_due))
+		rc = after_acts(h, &p->cursor, &p->clear_due);
+	if (rc == LT_OK) {
+		p->reload = p->said = false;
+	} else if (mends_itself(rc) && !p->said) {
+		lt_error("the projector waits: %s; answers reach position %llu", lt_strerror(rc),
+		    (unsigned long long)p->cursor.position);
+		p->said = true;
+	}
+	/* Who waits for it waits on. */
+	if (rc == LT_OK || mends_itself(rc))
+		publish(h, p->cursor.position, LT_OK);
+	return rc;
+}
+
+static void
+stopped(struct lt_hub *h, const struct lt_projector *p, int rc)
+{
+	lt_error("the projector stopped: %s; answers reach position %llu", lt_strerror(rc),
+	    (unsigned long long)p->cursor.position);
+	publish(h, p->cursor.position, rc);
+}
+
 static void *
 projector(void *arg)
 {
 	struct lt_hub *h = arg;
-	struct cursor cursor = { .position = h->projected };
-	bool more = false, acts = false, stop = false, reload = false, said = false;
-	bool clear_due = false;
+	struct lt_projector *p = h->projector;
+	bool stop = false;
 	int rc = LT_OK;
 
 	while (!stop) {
-		rc = clear_due ? LT_OK : project_batch(h, &cursor, &more, &acts);
-		reload |= acts;
-		if (rc == LT_OK && !clear_due && rebuild_done(h, cursor.position))
-			reload = true;
-		if (rc == LT_OK && (reload || clear_due))
-			rc = after_acts(h, &cursor, &clear_due);
-		if (rc == LT_OK) {
-			reload = said = false;
-		} else if (!mends_itself(rc)) {
+		rc = turn(h, p);
+		if (rc != LT_OK && !mends_itself(rc))
 			break;
-		} else if (!said) {
-			lt_error("the projector waits: %s; answers reach position %llu",
-			    lt_strerror(rc), (unsigned long long)cursor.position);
-			said = true;
-		}
-		publish(h, cursor.position, LT_OK); /* who waits for it waits on */
-		stop = wait_for_work(h, more, rc == LT_OK ? 0 : RETRY_MS);
+		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : RETRY_MS);
 	}
-	if (rc != LT_OK && !stop) {
-		lt_error("the projector stopped: %s; answers reach position %llu", lt_strerror(rc),
-		    (unsigned long long)cursor.position);
-		publish(h, cursor.position, rc);
-	}
+	if (rc != LT_OK && !stop)
+		stopped(h, p, rc);
 	return NULL;
+}
+
+bool
+lt_projector_step(struct lt_hub *h)
+{
+	struct lt_projector *p = h->projector;
+	int rc;
+
+	if (h->projector_rc != LT_OK || lt_mono_ms(h->clock) < p->retry_at_ms)
+		return false;
+	if (!p->clear_due && !p->reload && h->projected >= h->log_position)
+		return false;
+	rc = turn(h, p);
+	p->retry_at_ms = 0;
+	if (rc != LT_OK && mends_itself(rc))
+		p->retry_at_ms = lt_mono_ms(h->clock) + RETRY_MS;
+	else if (rc != LT_OK)
+		stopped(h, p, rc);
+	return rc == LT_OK;
 }
 
 static int
@@ -474,13 +520,21 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 int
 lt_projector_start(struct lt_hub *h, struct lt_err *err)
 {
-	int rc = place_cursor(h, err);
+	struct lt_projector *p = calloc(1, sizeof(*p));
+	int rc;
 
+	if (p == NULL)
+		return LT_E_NOMEM;
+	h->projector = p;
+	rc = place_cursor(h, err);
 	if (rc != LT_OK)
 		return rc;
-	if (pthread_create(&h->projector, NULL, projector, h) != 0)
+	p->cursor.position = h->projected;
+	if (h->manual)
+		return LT_OK;
+	if (pthread_create(&p->thread, NULL, projector, h) != 0)
 		return lt_err_set(err, LT_E_NOMEM, "cannot start a thread");
-	h->projector_runs = true;
+	p->runs = true;
 	return LT_OK;
 }
 
@@ -492,9 +546,10 @@ lt_projector_stop(struct lt_hub *h)
 	h->stopping = true;
 	pthread_cond_broadcast(&h->cond);
 	pthread_mutex_unlock(&h->mx);
-	if (h->projector_runs)
-		pthread_join(h->projector, NULL);
-	h->projector_runs = false;
+	if (h->projector != NULL && h->projector->runs)
+		pthread_join(h->projector->thread, NULL);
+	free(h->projector);
+	h->projector = NULL;
 }
 
 void

@@ -202,7 +202,10 @@ open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *er
 int
 lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_err *err)
 {
-	struct lt_writer_options wo = { .fatal = store_failed, .committed = batch_committed };
+	struct lt_writer_options wo = { .manual = o->manual,
+		.fatal = o->store_failed != NULL ? o->store_failed : store_failed,
+		.fatal_ctx = o->store_failed_ctx,
+		.committed = batch_committed };
 	struct lt_node *n = calloc(1, sizeof(*n));
 	int rc;
 
@@ -245,6 +248,12 @@ lt_node_close(struct lt_node *n)
 	pthread_mutex_destroy(&n->reload_mx);
 	pthread_mutex_destroy(&n->moved_mx);
 	free(n);
+}
+
+bool
+lt_node_step(struct lt_node *n)
+{
+	return lt_writer_step(n->writer);
 }
 
 const struct lt_identity *

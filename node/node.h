@@ -2,7 +2,8 @@
  * machine as an author, and what comes down from the hub.
  *
  * Threads: every function may be called from any thread, save where a note says otherwise. Writes run
- * on the writer thread; readers take short read transactions of lt_node_kv().
+ * on the writer thread; readers take short read transactions of lt_node_kv(). A manual node has no thread: lt_node_step() is
+ * what the writer thread would do, all calls come from one thread, and what would wait steps instead.
  */
 #ifndef LT_NODE_NODE_H
 #define LT_NODE_NODE_H
@@ -24,12 +25,18 @@ struct lt_node_options {
 	struct lt_kv *kv; /* NULL: LMDB in dir/store. Else used and not closed */
 	uint64_t map_bytes; /* 0: default */
 	size_t rebuild_records; /* worked out anew in one transaction at most, 0: default */
+	bool manual; /* no thread: see above */
+	/* The store could not commit: nothing is written any more. NULL: the process ends. */
+	void (*store_failed)(void *ctx, int rc);
+	void *store_failed_ctx;
 };
 
 /* Opens the store, loads catalogue and registry, starts the writer. err says what is wrong and what to do. */
 int lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_err *err);
 /* Finishes what is queued. NULL allowed. */
 void lt_node_close(struct lt_node *n);
+/* Manual only: one batch of the writer (change-sets that came down, a step of a rebuild). false: nothing waited. */
+bool lt_node_step(struct lt_node *n);
 
 const struct lt_identity *lt_node_identity(const struct lt_node *n);
 const struct lt_clock *lt_node_clock(const struct lt_node *n);

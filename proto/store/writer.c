@@ -29,6 +29,7 @@ struct lt_writer {
 	bool stopping;
 	int failed; /* code of the commit after which nothing is written any more */
 	struct job *batch; /* o.batch_max places; writer thread only */
+	bool stepping; /* manual: a step is under way */
 };
 
 /* One transaction over the jobs. *bad: a job failed (its code is returned), the batch is undone. */
@@ -106,14 +107,14 @@ run_batch(struct lt_writer *w, const struct job *jobs, size_t n)
 	finish(w, jobs, n, rc);
 }
 
-/* Take what waits, at most batch_max. 0: stopping and nothing left. */
+/* Take what waits, at most batch_max. 0: stopping and nothing left; manual: nothing waits. */
 static size_t
 take(struct lt_writer *w)
 {
 	size_t n, i;
 
 	(void)pthread_mutex_lock(&w->mx);
-	while (w->len == 0 && !w->stopping)
+	while (w->len == 0 && !w->stopping && !w->o.manual)
 		(void)pthread_cond_wait(&w->work, &w->mx);
 	n = w->len < w->o.batch_max ? w->len : w->o.batch_max;
 	for (i = 0; i < n; i++) {
@@ -134,6 +135,21 @@ writer_main(void *arg)
 	while ((n = take(w)) != 0)
 		run_batch(w, w->batch, n);
 	return NULL;
+}
+
+bool
+lt_writer_step(struct lt_writer *w)
+{
+	size_t n;
+
+	assert(w->o.manual);
+	assert(!w->stepping);
+	w->stepping = true;
+	n = take(w);
+	if (n != 0)
+		run_batch(w, w->batch, n);
+	w->stepping = false;
+	return n != 0;
 }
 
 static void
@@ -166,11 +182,12 @@ lt_writer_start(struct lt_kv *kv, const struct lt_writer_options *o, struct lt_w
 	w->ring = calloc(w->o.queue_max, sizeof(*w->ring));
 	w->batch = calloc(w->o.batch_max, sizeof(*w->batch));
 	if (w->ring == NULL || w->batch == NULL ||
-	    pthread_create(&w->thread, NULL, writer_main, w) != 0) {
+	    (!w->o.manual && pthread_create(&w->thread, NULL, writer_main, w) != 0)) {
 		writer_free(w);
 		return LT_E_NOMEM;
 	}
-	(void)pthread_setname_np(w->thread, "lt-writer");
+	if (!w->o.manual)
+		(void)pthread_setname_np(w->thread, "lt-writer");
 	*out = w;
 	return LT_OK;
 }
@@ -224,16 +241,25 @@ waiter_done(void *ctx, int rc)
 	(void)pthread_mutex_unlock(&a->mx);
 }
 
+/* Waiting for its own end would never end. */
+static bool
+is_inside(const struct lt_writer *w)
+{
+	return w->o.manual ? w->stepping : pthread_equal(pthread_self(), w->thread) != 0;
+}
+
 int
 lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx)
 {
 	struct waiter a = { .run = run, .ctx = ctx };
 	int rc;
 
-	assert(!pthread_equal(pthread_self(), w->thread));
+	assert(!is_inside(w));
 	(void)pthread_mutex_init(&a.mx, NULL);
 	(void)pthread_cond_init(&a.cv, NULL);
 	rc = lt_writer_submit(w, waiter_run, waiter_done, &a);
+	while (rc == LT_OK && w->o.manual && !a.finished)
+		(void)lt_writer_step(w);
 	if (rc == LT_OK) {
 		(void)pthread_mutex_lock(&a.mx);
 		while (!a.finished)
@@ -251,11 +277,15 @@ lt_writer_stop(struct lt_writer *w)
 {
 	if (w == NULL)
 		return;
-	assert(!pthread_equal(pthread_self(), w->thread));
+	assert(!is_inside(w));
 	(void)pthread_mutex_lock(&w->mx);
 	w->stopping = true;
 	(void)pthread_cond_signal(&w->work);
 	(void)pthread_mutex_unlock(&w->mx);
-	(void)pthread_join(w->thread, NULL);
+	if (w->o.manual)
+		while (lt_writer_step(w))
+			;
+	else
+		(void)pthread_join(w->thread, NULL);
 	writer_free(w);
 }
