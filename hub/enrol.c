@@ -1,4 +1,5 @@
 #include "hub/enrol.h"
+#include "hub/alarm.h"
 #include "hub/grant.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
@@ -13,6 +14,11 @@
 #define ASKERS_MAX 4096
 #define ENROL_ARENA ((size_t)8 * 1024 * 1024)
 #define ROW_VERSION 2
+/* Strangers let in while invitations are out: so many at once, and one more in each of these times. A province whose
+ * communes all join in one hour is far below. */
+#define DOOR_MAX 128
+#define DOOR_EACH_MS 100
+#define REFUSALS_EACH_MS 1000
 #define ROW_MAX (4096 + LT_GRANT_BYTES_MAX)
 
 /* Grant bytes, owned by the list that they stand in, and never changed there. */
@@ -54,10 +60,15 @@ struct lt_enrol {
 	struct lt_hub *h;
 	pthread_mutex_t answer_mx; /* one answer of an operator at a time */
 	pthread_mutex_t change_mx; /* orders what changes the lists, held while it goes to disk */
+	int64_t refused_ms; /* monotonic; a refusal was logged last; with change_mx */
+	unsigned refused_kept_back; /* since then; with change_mx */
+	struct lt_alarms *alarms;
 	pthread_mutex_t mx; /* guards what follows; never held over disk */
 	size_t ninvitation, nasker;
 	struct invitation *invitation;
 	struct asker *asker;
+	unsigned door; /* strangers who may come in now */
+	int64_t door_ms; /* monotonic; up to when they are counted */
 };
 
 static void
@@ -306,6 +317,11 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 		rc = load_all(e, txn);
 		lt_kv_abort(txn);
 	}
+	if (rc == LT_OK)
+		rc = lt_alarms_open(h, &e->alarms);
+	e->door = DOOR_MAX;
+	e->door_ms = lt_mono_ms(lt_hub_clock(h));
+	e->refused_ms = e->door_ms - REFUSALS_EACH_MS;
 	if (rc != LT_OK) {
 		lt_enrol_close(e);
 		return lt_err_set(
@@ -322,6 +338,7 @@ lt_enrol_close(struct lt_enrol *e)
 
 	if (e == NULL)
 		return;
+	lt_alarms_close(e->alarms);
 	for (i = 0; i < e->ninvitation; i++)
 		free(e->invitation[i].grant.data);
 	for (i = 0; i < e->nasker; i++)
@@ -371,17 +388,36 @@ lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32])
 	return is;
 }
 
+/* One stranger more, if the door has room. With mx held. */
+static bool
+through_the_door(struct lt_enrol *e)
+{
+	int64_t now = lt_mono_ms(lt_hub_clock(e->h)), more = (now - e->door_ms) / DOOR_EACH_MS;
+
+	if (more > 0) {
+		e->door = more > DOOR_MAX - (int64_t)e->door ? DOOR_MAX : e->door + (unsigned)more;
+		e->door_ms += more * DOOR_EACH_MS;
+	}
+	if (e->door == 0)
+		return false;
+	e->door--;
+	return true;
+}
+
 bool
 lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
 {
 	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
-	bool in;
+	bool in, out = false;
 	size_t i;
 
 	pthread_mutex_lock(&e->mx);
 	in = find_line_key(e, line_key) != NULL;
-	for (i = 0; i < e->ninvitation && !in; i++)
-		in = !e->invitation[i].used && e->invitation[i].expires_s > now_s;
+	/* A used one counts: who comes with it is the one who tells us that somebody else came before. */
+	for (i = 0; i < e->ninvitation && !in && !out; i++)
+		out = e->invitation[i].expires_s > now_s;
+	if (out)
+		in = through_the_door(e);
 	pthread_mutex_unlock(&e->mx);
 	return in;
 }
@@ -559,21 +595,30 @@ find_token(struct lt_enrol *e, const struct lt_hash *token)
 
 /* The token and the id are known to who saw them; the keys tell the machine. */
 static bool
-same_machine(struct lt_enrol *e, const struct lt_id *id, const Ltpb__JoinRequest *req,
-    const uint8_t line_key[32])
+same_machine(struct lt_enrol *e, const struct invitation *inv, const struct lt_id *id,
+    const Ltpb__JoinRequest *req, const uint8_t line_key[32])
 {
-	const struct asker *a = find_principal(e, id);
-	bool same = a != NULL && memcmp(a->line_key, line_key, 32) == 0 &&
-		    memcmp(a->sign_key, req->sign_key.data, 32) == 0;
+	const struct asker *a = lt_id_eq(&inv->by, id) ? find_principal(e, id) : NULL;
 
-	if (!same)
-		lt_error("ALARM: an invitation was used a second time, with other keys");
-	return same;
+	return a != NULL && memcmp(a->line_key, line_key, 32) == 0 &&
+	       memcmp(a->sign_key, req->sign_key.data, 32) == 0;
+}
+
+static void
+raise_alarm(struct lt_enrol *e, const struct invitation *inv, const char *address)
+{
+	struct lt_alarm alarm = {
+		.token = inv->token, .role = inv->role, .unit = inv->unit, .by = inv->by
+	};
+
+	memcpy(alarm.org, inv->org, sizeof(alarm.org));
+	copy_text(alarm.address, sizeof(alarm.address), lt_slice_str(address));
+	lt_alarm_raise(e->alarms, &alarm);
 }
 
 static int
 check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
-    struct invitation **inv, struct lt_err *err)
+    const char *address, struct invitation **inv, struct lt_err *err)
 {
 	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
 	struct lt_registry *reg;
@@ -589,23 +634,36 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 	if (lt_join_proof_verify(req->sign_key.data, &lt_hub_identity(e->h)->federation,
 		req->token.data, &id, line_key, lt_slice(req->proof.data, req->proof.len)) != LT_OK)
 		return lt_err_set(err, LT_E_DENIED, "the proof of the key does not verify");
-	if ((*inv)->used && !lt_id_eq(&(*inv)->by, &id)) {
-		lt_error("ALARM: an invitation for %s%s was used a second time, by another machine",
-		    (*inv)->unit.s, (*inv)->org);
-		return lt_err_set(err, LT_E_DENIED, "the invitation is spent");
+	if ((*inv)->used && same_machine(e, *inv, &id, req, line_key))
+		return LT_OK;
+	if ((*inv)->used) {
+		raise_alarm(e, *inv, address);
+		return lt_err_set(err, LT_E_CONFLICT, "another machine has used the invitation");
 	}
-	if (!(*inv)->used && (*inv)->expires_s <= now_s)
+	if ((*inv)->expires_s <= now_s)
 		return lt_err_set(err, LT_E_DENIED, "the invitation has expired");
-	if ((*inv)->used)
-		return same_machine(e, &id, req, line_key)
-			   ? LT_OK
-			   : lt_err_set(err, LT_E_DENIED, "the invitation is spent");
 	reg = lt_hub_registry(e->h);
 	taken = lt_registry_find(reg, &id) != NULL ||
 		lt_registry_by_line_key(reg, line_key) != NULL || find_principal(e, &id) != NULL ||
 		find_line_key(e, line_key) != NULL;
 	lt_registry_unref(reg);
 	return taken ? lt_err_set(err, LT_E_DENIED, "this id or key is known already") : LT_OK;
+}
+
+/* One line in a while about those who are refused, whatever they try; the rest is counted. With change_mx held. */
+static void
+say_refused(struct lt_enrol *e, const char *address, const struct lt_err *err)
+{
+	int64_t now = lt_mono_ms(lt_hub_clock(e->h));
+
+	if (now - e->refused_ms < REFUSALS_EACH_MS) {
+		e->refused_kept_back++;
+		return;
+	}
+	lt_info("join from %s not accepted: %s (%u more before)", address, err->text,
+	    e->refused_kept_back);
+	e->refused_ms = now;
+	e->refused_kept_back = 0;
 }
 
 int
@@ -622,7 +680,7 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 	memcpy(fresh.principal.b, req->principal.data, LT_ID_LEN);
 	/* The lists stand still while change_mx is held; mx is for those who only look. */
 	pthread_mutex_lock(&e->change_mx);
-	rc = check_join(e, req, line_key, &inv, err);
+	rc = check_join(e, req, line_key, address, &inv, err);
 	if (rc == LT_OK && !inv->used && e->nasker == ASKERS_MAX)
 		rc = lt_err_set(
 		    err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
@@ -651,6 +709,8 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 			free(fresh.grant.data);
 		}
 	}
+	if (rc != LT_OK)
+		say_refused(e, address, err);
 	pthread_mutex_lock(&e->mx); /* an answer may be given meanwhile */
 	a = rc == LT_OK ? find_principal(e, &fresh.principal) : NULL;
 	if (a != NULL)
@@ -923,4 +983,10 @@ lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out
 	}
 	pthread_mutex_unlock(&e->mx);
 	return rc;
+}
+
+struct lt_alarms *
+lt_enrol_alarms(struct lt_enrol *e)
+{
+	return e->alarms;
 }

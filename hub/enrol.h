@@ -5,6 +5,7 @@
 #ifndef LT_HUB_ENROL_H
 #define LT_HUB_ENROL_H
 
+#include "hub/alarm.h"
 #include "hub/hub.h"
 
 #include "lienthong/v1/admin.pb-c.h"
@@ -18,7 +19,8 @@ struct lt_enrol;
 int lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err);
 void lt_enrol_close(struct lt_enrol *e); /* NULL allowed */
 
-/* A stranger with this line key: may the handshake go on (an invitation is open, or it asked before)? No disk. */
+/* A stranger with this line key: may the handshake go on (it asked before; or an invitation has not expired, used or not,
+ * and not too many strangers came just now)? No disk. */
 bool lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32]);
 /* It asked before and waits. No disk. */
 bool lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32]);
@@ -27,8 +29,9 @@ bool lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32]);
 int lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req,
     const char *const *addresses, size_t naddress, struct lt_buf *line, int64_t *expires_s,
     struct lt_err *err);
-/* One asks. LT_E_DENIED: token unknown, expired, spent by another, or keys taken; err is for the log, the
- * asker learns no more than "not accepted". */
+/* One asks. LT_E_CONFLICT: another machine has used this invitation; the alarm is raised, and the asker told, for it may be
+ * the one that was meant. LT_E_DENIED: token unknown, expired, or keys taken; the asker learns no more than "not accepted".
+ * Why is logged here, a line in a second. */
 int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
     const char *address, Ltpb__PrincipalState *state, struct lt_err *err);
 /* Those who asked, newest last, in the arena. */
@@ -36,5 +39,7 @@ int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment **
 /* Becomes a principal with the grant of its invitation; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
 int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
 int lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
+/* Invitations used a second time. Borrowed. */
+struct lt_alarms *lt_enrol_alarms(struct lt_enrol *e);
 
 #endif

@@ -33,6 +33,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.sessions = lt_server_connections(a.s->server);
 	r.catalogue_version = lt_catalogue_version(a.cat);
 	r.registry_generation = lt_registry_generation(a.reg);
+	r.invitation_alarms = lt_alarms_count(lt_enrol_alarms(a.s->enrol));
 	r.store_bytes =
 	    lt_kv_used_bytes(lt_hub_log(a.s->hub)) + lt_kv_used_bytes(lt_hub_derived(a.s->hub));
 	if (lt_kv_begin_read(lt_hub_derived(a.s->hub), &txn) == LT_OK) {
@@ -236,6 +237,8 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 	(void)req;
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_enrol_list(a.s->enrol, &a.arena, &r.enrolment, &r.n_enrolment);
+	if (rc == LT_OK)
+		rc = lt_alarms_list(lt_enrol_alarms(a.s->enrol), &a.arena, &r.alarm, &r.n_alarm);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

@@ -56,8 +56,13 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 				       ? PENDING_RETRY_MS
 				       : 0;
 		closure(&r, data);
+	} else if (rc == LT_E_CONFLICT) {
+		lt_call_refuse(a.call, LT_STATUS_PERMISSION_DENIED, "INVITATION_SPENT",
+		    "another machine has used this invitation already; tell the province at once, "
+		    "and ask "
+		    "for a new one",
+		    "máy khác đã dùng thư mời này rồi; hãy báo ngay cho tỉnh và xin thư mời mới");
 	} else {
-		lt_info("join from %s not accepted: %s", peer->address, err.text);
 		/* No word on why: whoever holds a real invitation asks the operator. */
 		lt_call_failf(a.call,
 		    rc == LT_E_UNAVAILABLE ? LT_STATUS_UNAVAILABLE : LT_STATUS_PERMISSION_DENIED,

@@ -151,6 +151,11 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 	    (unsigned long long)r->log_head, (unsigned long long)r->projected,
 	    (unsigned long long)r->records, (unsigned long long)r->held, r->sessions,
 	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
+	if (r->invitation_alarms != 0)
+		printf(
+		    T("ALARM: %llu invitations were used a second time; see 'ltctl enrol list'\n",
+			"BÁO ĐỘNG: %llu thư mời bị dùng lần nữa; xem 'ltctl enrol list'\n"),
+		    (unsigned long long)r->invitation_alarms);
 	ctl_print_nodes(c, nodes->n_node, nodes->node);
 }
 
@@ -203,6 +208,8 @@ print_json(
 		json_object_set_new(o, "log_head", json_integer((json_int_t)r->log_head));
 		json_object_set_new(o, "projected", json_integer((json_int_t)r->projected));
 		json_object_set_new(o, "sessions", json_integer((json_int_t)r->sessions));
+		json_object_set_new(
+		    o, "invitation_alarms", json_integer((json_int_t)r->invitation_alarms));
 		json_object_set_new(o, "nodes", json_integer((json_int_t)nodes->n_node));
 		json_object_set_new(o, "nodes_behind", json_integer((json_int_t)late));
 	}

@@ -69,6 +69,8 @@ static const struct words by_reason[] = {
 	{ "LOCAL", ANY, false, "chỉ máy khác mới xin tham gia được; hãy xin từ máy đó" },
 	{ "JOIN_NOT_ACCEPTED", ANY, false,
 	    "thư mời không được nhận; hãy xin tỉnh một thư mời mới" },
+	{ "INVITATION_SPENT", ANY, false,
+	    "máy khác đã dùng thư mời này rồi; hãy báo ngay cho tỉnh và xin thư mời mới" },
 	{ "INVITE", ANY, true, "không lập được thư mời" },
 	{ "ENROLMENTS", ANY, true, "không xem được danh sách máy xin tham gia" },
 	{ "ENROLMENT", ANY, true, "không chấp nhận hay từ chối được máy xin tham gia" },

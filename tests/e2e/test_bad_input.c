@@ -1397,16 +1397,20 @@ test_unknown_principal(void **state)
 {
 	struct lt_server_counts before, after;
 	struct fed_peer p;
+	struct fed nobody;
 	struct world w;
 
 	(void)state;
-	world_open(&w);
-	lt_server_counts(w.f.server, &before);
-	fed_stranger(&w.f, &p);
-	assert_int_equal(fed_dial(&w.f, &p), LT_E_DENIED);
-	lt_server_counts(w.f.server, &after);
+	fed_setup(&nobody); /* no invitation is out */
+	lt_server_counts(nobody.server, &before);
+	fed_stranger(&nobody, &p);
+	assert_int_equal(fed_dial(&nobody, &p), LT_E_DENIED);
+	lt_server_counts(nobody.server, &after);
 	assert_int_equal(after.not_admitted, before.not_admitted + 1);
 	assert_int_equal(after.calls, before.calls);
+	fed_teardown(&nobody);
+	world_open(&w);
+	lt_server_counts(w.f.server, &before);
 	/* With the right key and another federation: the knock does not fit, no curve is reckoned. */
 	p = w.b;
 	p.conn = NULL;

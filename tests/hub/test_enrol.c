@@ -106,6 +106,18 @@ test_expiry(void **state)
 	hubfx_close(&h);
 }
 
+static Ltpb__InvitationAlarm *
+one_alarm(struct hubfx *h)
+{
+	Ltpb__InvitationAlarm **alarm;
+	size_t n;
+
+	assert_int_equal(lt_alarms_list(lt_enrol_alarms(h->f.enrol), &h->arena, &alarm, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(lt_alarms_count(lt_enrol_alarms(h->f.enrol)), 1);
+	return alarm[0];
+}
+
 /* One machine for each invitation; asking again tells the state; another with the same line learns nothing. */
 static void
 test_one_use(void **state)
@@ -121,10 +133,14 @@ test_one_use(void **state)
 	assert_true(lt_enrol_is_pending(h.f.enrol, first.id.line_pk));
 	assert_int_equal(hubfx_join(&h, &first, &st), LT_OK);
 	assert_int_equal(st, PENDING);
+	assert_int_equal(lt_alarms_count(lt_enrol_alarms(h.f.enrol)), 0);
 	fed_stranger(&h.f, &second);
 	memcpy(second.id.token, first.id.token, 16);
-	assert_int_equal(hubfx_join(&h, &second, &st), LT_E_DENIED);
+	/* Nothing else is open: the one who was meant has to get as far as the alarm. */
+	assert_true(lt_enrol_lets_in(h.f.enrol, second.id.line_pk));
+	assert_int_equal(hubfx_join(&h, &second, &st), LT_E_CONFLICT);
 	assert_false(lt_enrol_is_pending(h.f.enrol, second.id.line_pk));
+	assert_int_equal(one_alarm(&h)->times, 1);
 	/* With an invitation of its own, but an id or a line key that is somebody's. */
 	fed_invite(&h.f, &third, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
 	second = third;
@@ -135,6 +151,116 @@ test_one_use(void **state)
 	assert_int_equal(hubfx_join(&h, &third, &st), LT_E_DENIED);
 	/* None of this has spent it. */
 	assert_int_equal(hubfx_join(&h, &second, &st), LT_OK);
+	hubfx_close(&h);
+}
+
+/* The first machine has the invitation at once, the second is the one that was meant: it is told, and so is the operator,
+ * over the line and after a restart; however often it tries there is one alarm. */
+static void
+test_second_use(void **state)
+{
+	struct fed_peer thief, owner, same_id;
+	Ltpb__PrincipalState st;
+	Ltpb__InvitationAlarm *a;
+	struct hubfx h;
+	int i;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &thief, LTPB__ROLE__ROLE_NODE, HUB_UNIT, true);
+	fed_stranger(&h.f, &owner);
+	memcpy(owner.id.token, thief.id.token, 16);
+	assert_int_equal(fed_dial(&h.f, &thief), LT_OK);
+	assert_int_equal(fed_join(&thief, &st), LT_STATUS_OK);
+	assert_int_equal(st, ACTIVE);
+	h.now_ms += 5000;
+	assert_int_equal(fed_dial(&h.f, &owner), LT_OK);
+	assert_int_equal(fed_join(&owner, &st), LT_STATUS_PERMISSION_DENIED);
+	fed_hang_up(&owner);
+	a = one_alarm(&h);
+	assert_int_equal(a->times, 1);
+	assert_int_equal(a->role, LTPB__ROLE__ROLE_NODE);
+	assert_string_equal(a->unit, HUB_UNIT);
+	assert_string_equal(a->address, "127.0.0.1");
+	assert_memory_equal(a->principal.data, thief.id.principal.b, LT_ID_LEN);
+	assert_int_equal(a->first_ms, HUB_NOW_MS + 5000);
+	/* The first one's id, with other keys, is not the first one. */
+	fed_stranger(&h.f, &same_id);
+	same_id.id.principal = thief.id.principal;
+	memcpy(same_id.id.token, thief.id.token, 16);
+	assert_int_equal(hubfx_join(&h, &same_id, &st), LT_E_CONFLICT);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(hubfx_join(&h, &owner, &st), LT_E_CONFLICT);
+	h.now_ms += 1000;
+	assert_int_equal(hubfx_join(&h, &owner, &st), LT_E_CONFLICT);
+	/* The first machine asks again: that is no second use. */
+	assert_int_equal(hubfx_join(&h, &thief, &st), LT_OK);
+	assert_int_equal(one_alarm(&h)->times, 103);
+	fed_hang_up(&thief);
+	hubfx_restart(&h);
+	a = one_alarm(&h);
+	assert_int_equal(a->times, 103);
+	assert_int_equal(a->first_ms, HUB_NOW_MS + 5000);
+	assert_int_equal(a->last_ms, HUB_NOW_MS + 6000);
+	assert_memory_equal(a->principal.data, thief.id.principal.b, LT_ID_LEN);
+	hubfx_close(&h);
+}
+
+/* Some invitation is out: strangers come in, but not as many as they like; those who asked before always. */
+static void
+test_door(void **state)
+{
+	struct fed_peer known, stranger;
+	Ltpb__PrincipalState st;
+	struct hubfx h;
+	unsigned n = 0;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &known, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	assert_int_equal(hubfx_join(&h, &known, &st), LT_OK);
+	fed_stranger(&h.f, &stranger);
+	while (n < 1000 && lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk))
+		n++;
+	assert_int_equal(n, 128);
+	assert_true(lt_enrol_lets_in(h.f.enrol, known.id.line_pk));
+	h.now_ms += 99;
+	assert_false(lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk));
+	h.now_ms += 1;
+	assert_true(lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk));
+	assert_false(lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk));
+	h.now_ms += 3600000;
+	for (n = 0; n < 1000 && lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk);)
+		n++;
+	assert_int_equal(n, 128);
+	hubfx_close(&h);
+}
+
+/* More invitations used again than are kept: the one tried longest ago gives way, on disk too. */
+static void
+test_alarms_kept(void **state)
+{
+	struct lt_alarm what = { .role = LTPB__ROLE__ROLE_OPERATOR };
+	Ltpb__InvitationAlarm **alarm;
+	struct hubfx h;
+	size_t i, n;
+
+	(void)state;
+	hubfx_open(&h);
+	for (i = 0; i < LT_ALARMS_MAX + 3; i++) {
+		what.token.b[0] = (uint8_t)i;
+		what.token.b[1] = (uint8_t)(i >> 8);
+		h.now_ms += 1;
+		lt_alarm_raise(lt_enrol_alarms(h.f.enrol), &what);
+	}
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(
+		    lt_alarms_list(lt_enrol_alarms(h.f.enrol), &h.arena, &alarm, &n), LT_OK);
+		assert_int_equal(n, LT_ALARMS_MAX);
+		assert_int_equal(alarm[0]->last_ms, HUB_NOW_MS + LT_ALARMS_MAX + 3);
+		assert_int_equal(alarm[n - 1]->last_ms, HUB_NOW_MS + 4);
+		hubfx_restart(&h);
+	}
 	hubfx_close(&h);
 }
 
@@ -267,7 +393,7 @@ test_restart(void **state)
 	hubfx_restart(&h);
 	fed_stranger(&h.f, &thief);
 	memcpy(thief.id.token, spent.id.token, 16);
-	assert_int_equal(hubfx_join(&h, &thief, &st), LT_E_DENIED);
+	assert_int_equal(hubfx_join(&h, &thief, &st), LT_E_CONFLICT);
 	assert_true(is_active(&h, &spent));
 	assert_int_equal(hubfx_join(&h, &spent, &st), LT_OK);
 	assert_int_equal(st, ACTIVE);
@@ -280,6 +406,9 @@ test_restart(void **state)
 	assert_int_equal(st, ACTIVE);
 	hubfx_restart(&h);
 	assert_true(is_active(&h, &waiting) && is_active(&h, &open) && is_active(&h, &spent));
+	/* All used: who comes with one again is heard until they have expired. */
+	assert_true(lt_enrol_lets_in(h.f.enrol, thief.id.line_pk));
+	h.now_ms += INT64_C(604800000);
 	assert_false(lt_enrol_lets_in(h.f.enrol, thief.id.line_pk));
 	hubfx_close(&h);
 }
@@ -754,6 +883,9 @@ main(void)
 		cmocka_unit_test(test_inviting),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_one_use),
+		cmocka_unit_test(test_second_use),
+		cmocka_unit_test(test_door),
+		cmocka_unit_test(test_alarms_kept),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_restart),
