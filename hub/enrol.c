@@ -19,7 +19,7 @@
 #define DOOR_MAX 128
 #define DOOR_EACH_MS 100
 #define REFUSALS_EACH_MS 1000
-#define ROW_MAX (4096 + LT_GRANT_BYTES_MAX)
+#define ROW_MAX (4096 + LT_ENROL_REASON_MAX + LT_GRANT_BYTES_MAX)
 
 /* Grant bytes, owned by the list that they stand in, and never changed there. */
 struct grant {
@@ -53,6 +53,7 @@ struct asker {
 	char address[64];
 	int64_t asked_ms;
 	struct grant grant;
+	char reason[LT_ENROL_REASON_MAX + 1]; /* "" if none was given */
 };
 
 /* Locks are taken in this order; of the three only mx is ever waited for by the line's threads. */
@@ -193,6 +194,8 @@ put_asker(struct lt_buf *b, const struct asker *a)
 	lt_buf_framed8(b, lt_slice_str(a->address));
 	lt_buf_u64(b, (uint64_t)a->asked_ms);
 	lt_buf_framed(b, lt_slice(a->grant.data, a->grant.len));
+	if (a->reason[0] != '\0')
+		lt_buf_framed8(b, lt_slice_str(a->reason));
 }
 
 static int
@@ -201,6 +204,7 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 	struct lt_slice unit, sign, line;
 	struct lt_reader r;
 	uint8_t version;
+	int rc;
 
 	memset(a, 0, sizeof(*a));
 	memcpy(a->principal.b, k.data + 1, LT_ID_LEN);
@@ -221,7 +225,11 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 		return LT_E_CORRUPT;
 	memcpy(a->sign_key, sign.data, 32);
 	memcpy(a->line_key, line.data, 32);
-	return get_grant(&r, version, a->role, &a->grant);
+	rc = get_grant(&r, version, a->role, &a->grant);
+	if (rc != LT_OK || lt_reader_left(&r) == 0)
+		return rc;
+	copy_text(a->reason, sizeof(a->reason), lt_read_framed8(&r));
+	return r.err != LT_OK ? LT_E_CORRUPT : LT_OK;
 }
 
 /* ---- storing ---- */
@@ -876,7 +884,7 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 
 static int
 answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
-    struct lt_err *err)
+    const char *reason, struct lt_err *err)
 {
 	struct asker *a, now;
 	int rc;
@@ -895,14 +903,17 @@ answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__Principal
 	if (state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 		rc = enter_registry(e, &now, err);
 	now.state = state;
+	(void)snprintf(now.reason, sizeof(now.reason), "%s", reason);
 	if (rc == LT_OK)
 		rc = save(e, NULL, NULL, &now);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&e->mx);
 	a = find_principal(e, principal);
-	if (a != NULL)
+	if (a != NULL) {
 		a->state = state;
+		memcpy(a->reason, now.reason, sizeof(a->reason));
+	}
 	pthread_mutex_unlock(&e->mx);
 	return LT_OK;
 }
@@ -910,12 +921,12 @@ answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__Principal
 /* Approved and rejected at the same moment must not both go through. */
 static int
 answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
-    struct lt_err *err)
+    const char *reason, struct lt_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&e->answer_mx);
-	rc = answer_locked(e, principal, state, err);
+	rc = answer_locked(e, principal, state, reason, err);
 	pthread_mutex_unlock(&e->answer_mx);
 	return rc;
 }
@@ -923,13 +934,53 @@ answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState s
 int
 lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err)
 {
-	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, err);
+	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "", err);
+}
+
+/* In NFC; it is shown on terminals. */
+static int
+take_reason(const char *text, char out[LT_ENROL_REASON_MAX + 1], struct lt_err *err)
+{
+	struct lt_buf nfc;
+	size_t i;
+	bool good;
+
+	lt_buf_init(&nfc, 4096);
+	good = lt_text_nfc(&nfc, lt_slice_str(text), NULL) == LT_OK && nfc.err == LT_OK &&
+	       nfc.len <= LT_ENROL_REASON_MAX;
+	for (i = 0; good && i < nfc.len; i++)
+		good = nfc.data[i] >= 0x20 && nfc.data[i] != 0x7f;
+	if (good)
+		copy_text(out, LT_ENROL_REASON_MAX + 1, lt_buf_slice(&nfc));
+	lt_buf_fini(&nfc);
+	return good ? LT_OK
+		    : lt_err_set(err, LT_E_INVALID,
+			  "a reason is one line of at most %d bytes of text", LT_ENROL_REASON_MAX);
 }
 
 int
-lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err)
+lt_enrol_reject(
+    struct lt_enrol *e, const struct lt_id *principal, const char *reason, struct lt_err *err)
 {
-	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED, err);
+	char text[LT_ENROL_REASON_MAX + 1] = "";
+	int rc = take_reason(reason, text, err);
+
+	return rc == LT_OK ? answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED,
+				 text, err)
+			   : rc;
+}
+
+void
+lt_enrol_reason(struct lt_enrol *e, const uint8_t line_key[32], char out[LT_ENROL_REASON_MAX + 1])
+{
+	const struct asker *a;
+
+	out[0] = '\0';
+	pthread_mutex_lock(&e->mx);
+	a = find_line_key(e, line_key);
+	if (a != NULL)
+		memcpy(out, a->reason, sizeof(a->reason));
+	pthread_mutex_unlock(&e->mx);
 }
 
 static int
@@ -955,13 +1006,14 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 	m->address = lt_arena_dup(arena, a->address, strlen(a->address));
 	m->asked_ms = a->asked_ms;
 	m->state = a->state;
+	m->reason = lt_arena_dup(arena, a->reason, strlen(a->reason));
 	lt_buf_fini(&words);
 	*out = m;
 	rc = lt_grant_read(lt_slice(a->grant.data, a->grant.len), arena, &m->grant);
 	if (rc != LT_OK)
 		return rc;
 	return m->principal.data == NULL || m->unit == NULL || m->org == NULL || m->label == NULL ||
-		       m->fingerprint == NULL || m->address == NULL
+		       m->fingerprint == NULL || m->address == NULL || m->reason == NULL
 		   ? LT_E_NOMEM
 		   : LT_OK;
 }

@@ -13,6 +13,7 @@
 #define LT_INVITATION_DEFAULT_S (7 * 86400)
 #define LT_INVITATION_MAX_S (90 * 86400)
 #define LT_INVITATIONS_OPEN_MAX 4096
+#define LT_ENROL_REASON_MAX 255 /* bytes; its length is a u8 in the row */
 
 struct lt_enrol;
 
@@ -38,7 +39,13 @@ int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_
 int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n);
 /* Becomes a principal with the grant of its invitation; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
 int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
-int lt_enrol_reject(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
+/* reason: for who asked, kept and shown in the list; "" for none. LT_E_INVALID: over LT_ENROL_REASON_MAX bytes in NFC, or with
+ * control characters. The first refusal's reason stays. */
+int lt_enrol_reject(
+    struct lt_enrol *e, const struct lt_id *principal, const char *reason, struct lt_err *err);
+/* What was said when this line key was refused; "" when nothing was. No disk. */
+void lt_enrol_reason(
+    struct lt_enrol *e, const uint8_t line_key[32], char out[LT_ENROL_REASON_MAX + 1]);
 /* Invitations used a second time. Borrowed. */
 struct lt_alarms *lt_enrol_alarms(struct lt_enrol *e);
 

@@ -9,6 +9,7 @@
 #define FEEDS_MAX 4096
 #define STREAMS_MAX 4096
 #define READ_AT_ONCE 64 /* change-sets sent in one read transaction */
+#define HEADS_TOLD_MAX 64 /* of CaughtUp */
 
 struct position {
 	struct lt_unit unit;
@@ -17,6 +18,8 @@ struct position {
 	uint64_t
 	    last; /* none after this one: what a node wrote itself it has, but for a tail it lost */
 	bool foreign; /* the node has another branch than we: nothing can follow */
+	bool moved; /* sent of since the node was last told that it has all */
+	struct lt_hash head; /* of next - 1, when moved and not in the middle of a round */
 };
 
 struct stream {
@@ -202,6 +205,7 @@ send_one(struct sending *w, struct position *p)
 	lt_buf_fini(&b);
 	if (rc == LT_OK) {
 		p->next++;
+		p->moved = true;
 		w->sent++;
 		w->s->told = false;
 	}
@@ -224,7 +228,11 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 		if (w->rc != LT_OK)
 			return w->rc;
 	}
-	return LT_OK;
+	if (p->moved && p->next == head->seq + 1)
+		p->head = head->hash;
+	else if (p->moved)
+		w->rc = lt_feed_log_hash(w->txn, unit, feed, p->next - 1, &p->head);
+	return w->rc;
 }
 
 static int
@@ -243,20 +251,43 @@ send_round(struct stream *s)
 	return rc;
 }
 
+static void
+head_of(struct position *p, Ltpb__FeedHead *out)
+{
+	ltpb__feed_head__init(out);
+	out->unit = p->unit.s;
+	out->feed.data = p->feed.b;
+	out->feed.len = LT_FEED_LEN;
+	out->seq = p->next - 1;
+	out->hash.data = p->head.b;
+	out->hash.len = LT_HASH_LEN;
+}
+
 static int
 tell_caught_up(struct stream *s)
 {
 	Ltpb__PullItem item = LTPB__PULL_ITEM__INIT;
 	Ltpb__CaughtUp c = LTPB__CAUGHT_UP__INIT;
+	Ltpb__FeedHead room[HEADS_TOLD_MAX], *head[HEADS_TOLD_MAX];
+	size_t i;
 	int rc;
 
 	if (s->told)
 		return LT_OK;
+	c.head = head;
+	for (i = 0; i < s->n && c.n_head < HEADS_TOLD_MAX; i++) {
+		if (!s->at[i].moved)
+			continue;
+		head[c.n_head] = &room[c.n_head];
+		head_of(&s->at[i], &room[c.n_head++]);
+	}
 	c.hub_time_ms = lt_wall_ms(lt_hub_clock(s->pulls->h));
 	item.item_case = LTPB__PULL_ITEM__ITEM_CAUGHT_UP;
 	item.caught_up = &c;
 	rc = lt_call_send(s->call, &item.base);
 	s->told = rc == LT_OK;
+	for (i = 0; s->told && i < s->n; i++)
+		s->at[i].moved = false;
 	return rc;
 }
 

@@ -248,7 +248,7 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 
 static void
 answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure closure,
-    const ProtobufCBinaryData *principal, bool approve)
+    const ProtobufCBinaryData *principal, bool approve, const char *reason)
 {
 	Ltpb__ApproveReply r = LTPB__APPROVE_REPLY__INIT;
 	struct lt_err err = { "" };
@@ -260,7 +260,7 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 	if (principal->len == LT_ID_LEN) {
 		memcpy(id.b, principal->data, LT_ID_LEN);
 		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err)
-			     : lt_enrol_reject(a.s->enrol, &id, &err);
+			     : lt_enrol_reject(a.s->enrol, &id, reason, &err);
 	}
 	r.state = approve ? LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
 			  : LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED;
@@ -275,14 +275,14 @@ static void
 approve(Ltpb__Admin_Service *service, const Ltpb__ApproveRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	answer(service, data, closure, &req->principal, true);
+	answer(service, data, closure, &req->principal, true, "");
 }
 
 static void
 reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	answer(service, data, closure, &req->principal, false);
+	answer(service, data, closure, &req->principal, false, req->reason);
 }
 
 const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,

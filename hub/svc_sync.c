@@ -34,6 +34,7 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 	struct lt_asking a;
 	const struct lt_principal *known;
 	const struct lt_peer *peer;
+	char reason[LT_ENROL_REASON_MAX + 1];
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, enrol_rpc), data);
@@ -55,6 +56,10 @@ join(Ltpb__Enrol_Service *service, const Ltpb__JoinRequest *req, Ltpb__JoinReply
 		r.retry_after_ms = r.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING
 				       ? PENDING_RETRY_MS
 				       : 0;
+		if (r.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED) {
+			lt_enrol_reason(a.s->enrol, peer->line_key, reason);
+			r.reason = reason;
+		}
 		closure(&r, data);
 	} else if (rc == LT_E_CONFLICT) {
 		lt_call_refuse(a.call, LT_STATUS_PERMISSION_DENIED, "INVITATION_SPENT",

@@ -278,9 +278,14 @@ on_join_reply(void *ctx, const ProtobufCMessage *m)
 		   r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	c->ev.active = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	c->ev.retry_after_ms = r->retry_after_ms;
-	if (!c->ev.ok)
-		say_error(c->link, "enrolment",
-		    "the province has refused this machine; ask for a new invitation");
+	if (!c->ev.ok) {
+		char why[384];
+
+		(void)snprintf(why, sizeof(why),
+		    "the province has refused this machine%s%s; ask for a new invitation",
+		    r->reason[0] != '\0' ? ": " : "", r->reason);
+		say_error(c->link, "enrolment", why);
+	}
 	if (c->ev.active && meet(c->link, r->hub, r->province) != LT_OK)
 		c->ev.ok = c->ev.active = false;
 	if (c->ev.active && c->link->o.joined != NULL)

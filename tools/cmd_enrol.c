@@ -224,6 +224,7 @@ enrolment_json(const Ltpb__Enrolment *e)
 	json_object_set_new(o, "address", ctl_json_text(e->address));
 	json_object_set_new(o, "asked_ms", json_integer(e->asked_ms));
 	json_object_set_new(o, "grant", grant_json(e->grant));
+	json_object_set_new(o, "reason", ctl_json_text(e->reason));
 	return o;
 }
 
@@ -246,7 +247,8 @@ print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 	for (i = 0; i < r->n_enrolment; i++) {
 		const Ltpb__Enrolment *e = r->enrolment[i];
 
-		ctl_cell(&t, "%s", ctl_state(e->state));
+		ctl_cell(
+		    &t, "%s%s%s", ctl_state(e->state), e->reason[0] != '\0' ? ": " : "", e->reason);
 		ctl_cell(&t, "%s %s%s", ctl_role(e->role), e->unit, e->org);
 		ctl_cell_short(&t, e->label);
 		ctl_cell(&t, "%s", ctl_time(&c->arena, e->asked_ms));
@@ -413,8 +415,10 @@ cmd_enrol_reject(struct ctl *c, int argc, char **argv)
 	Ltpb__RejectRequest req = LTPB__REJECT_REQUEST__INIT;
 	uint8_t id[LT_ID_LEN];
 	ProtobufCMessage *m = NULL;
+	const char *reason = NULL;
+	const struct ctl_option options[] = { { "reason", CTL_TEXT, &reason } };
 	struct ctl_list args;
-	enum ctl_exit code = ctl_options(c, argc, argv, NULL, 0, &args, 1, 1);
+	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 1, 1);
 
 	if (code == CTL_DONE)
 		code = take_principal(args.item[0], id);
@@ -422,6 +426,8 @@ cmd_enrol_reject(struct ctl *c, int argc, char **argv)
 		code = ctl_connect(c);
 	if (code != CTL_DONE)
 		return code;
+	if (reason != NULL)
+		req.reason = (char *)reason;
 	req.principal.data = id;
 	req.principal.len = LT_ID_LEN;
 	code = ctl_call(c, &ltpb__admin__descriptor, "Reject", &req.base, &m);

@@ -485,6 +485,11 @@ ctl_join(struct ctl *c, Ltpb__PrincipalState *state)
 		const Ltpb__JoinReply *r = (const Ltpb__JoinReply *)m;
 
 		*state = r->state;
+		if (r->reason[0] != '\0')
+			(void)ctl_fail(CTL_NO,
+			    T("the hub has refused this machine: %s",
+				"đầu mối đã từ chối máy này: %s"),
+			    r->reason);
 		if (r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 			code = joined(c, r->hub);
 	}

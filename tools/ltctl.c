@@ -30,7 +30,7 @@ const struct ctl_command ctl_commands[] = {
 	    "make an invitation", "làm một thư mời" },
 	{ "enrol list", cmd_enrol_list, "[--json]", "who has asked to join", "ai đã xin tham gia" },
 	{ "enrol approve", cmd_enrol_approve, "PRINCIPAL|all", "let somebody in", "chấp nhận" },
-	{ "enrol reject", cmd_enrol_reject, "PRINCIPAL", "refuse somebody", "từ chối" },
+	{ "enrol reject", cmd_enrol_reject, "PRINCIPAL [--reason TEXT]", "refuse somebody", "từ chối" },
 	{ "status", cmd_status, "[--within 1h] [--json]", "is everything where it should be",
 	    "mọi thứ đã tới nơi chưa" },
 	{ "nodes", cmd_nodes, "[--all] [--json]", "the communes' machines and how fresh each is",

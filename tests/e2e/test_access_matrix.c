@@ -456,7 +456,7 @@ world_open(struct world *w)
 	fed_hang_up(&gone);
 	fed_enrol(&w->f, &gone, LTPB__ROLE__ROLE_NODE, "17254", false);
 	w->rejected = gone.id.principal;
-	assert_int_equal(lt_enrol_reject(w->f.enrol, &w->rejected, &err), LT_OK);
+	assert_int_equal(lt_enrol_reject(w->f.enrol, &w->rejected, "", &err), LT_OK);
 	assert_int_equal(fed_join(&gone, &state), LT_STATUS_OK);
 	assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED);
 	fed_hang_up(&gone);

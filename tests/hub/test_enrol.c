@@ -326,6 +326,8 @@ is_active(struct hubfx *h, const struct fed_peer *p)
 static void
 test_answers(void **state)
 {
+	char longest[LT_ENROL_REASON_MAX + 2] = "", reason[LT_ENROL_REASON_MAX + 1];
+	size_t i;
 	struct fed_peer yes, no, never;
 	struct lt_err err = { "" };
 	Ltpb__Enrolment **list;
@@ -354,15 +356,33 @@ test_answers(void **state)
 	assert_string_equal(list[0]->fingerprint, (const char *)words.data);
 	lt_buf_fini(&words);
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &never.id.principal, &err), LT_E_NOTFOUND);
-	assert_int_equal(lt_enrol_reject(h.f.enrol, &never.id.principal, &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &never.id.principal, "", &err), LT_E_NOTFOUND);
 	assert_false(is_active(&h, &yes));
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &yes.id.principal, &err), LT_OK);
 	assert_true(is_active(&h, &yes));
 	assert_false(lt_enrol_is_pending(h.f.enrol, yes.id.line_pk));
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &yes.id.principal, &err), LT_OK);
-	assert_int_equal(lt_enrol_reject(h.f.enrol, &yes.id.principal, &err), LT_E_CONFLICT);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &yes.id.principal, "", &err), LT_E_CONFLICT);
 	assert_true(is_active(&h, &yes));
-	assert_int_equal(lt_enrol_reject(h.f.enrol, &no.id.principal, &err), LT_OK);
+	memset(longest, 'r', sizeof(longest) - 1);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &no.id.principal, longest, &err), LT_E_INVALID);
+	assert_int_equal(
+	    lt_enrol_reject(h.f.enrol, &no.id.principal, "two\nlines", &err), LT_E_INVALID);
+	assert_true(lt_enrol_is_pending(h.f.enrol, no.id.line_pk));
+	longest[LT_ENROL_REASON_MAX] = '\0';
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &no.id.principal, longest, &err), LT_OK);
+	/* What was said first stays, also over a restart, and is told to who asked alone. */
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &no.id.principal, "other", &err), LT_OK);
+	hubfx_restart(&h);
+	lt_enrol_reason(h.f.enrol, no.id.line_pk, reason);
+	assert_string_equal(reason, longest);
+	lt_enrol_reason(h.f.enrol, yes.id.line_pk, reason);
+	assert_string_equal(reason, "");
+	lt_enrol_reason(h.f.enrol, never.id.line_pk, reason);
+	assert_string_equal(reason, "");
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	for (i = 0; i < n; i++)
+		assert_string_equal(list[i]->reason, list[i]->state == REJECTED ? longest : "");
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &no.id.principal, &err), LT_E_CONFLICT);
 	assert_false(is_active(&h, &no));
 	assert_int_equal(hubfx_join(&h, &no, &st), LT_OK);
@@ -846,6 +866,20 @@ test_golden_rows(void **state)
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &asker, &err), LT_OK);
 	golden_bytes(g, "asker_active", &b);
 	assert_row(&h, lt_slice(key, sizeof(key)), &b);
+	hubfx_close(&h);
+	hubfx_open(&h);
+	golden_bytes(g, "asker_pending", &b);
+	plant(&h, lt_slice(key, sizeof(key)), &b);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &asker,
+			     json_string_value(json_object_get(g, "reason")), &err),
+	    LT_OK);
+	golden_bytes(g, "asker_rejected", &b);
+	assert_row(&h, lt_slice(key, sizeof(key)), &b);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0]->reason, json_string_value(json_object_get(g, "reason")));
 	hubfx_close(&h);
 	hubfx_open(&h); /* another hub, where nobody has this id */
 	golden_bytes(g, "invitation", &b);

@@ -173,6 +173,8 @@ def enrolment():
             "invitation_version_1": u8(1) + head + u8(0) + u8(0) + bytes(16),
             "asker_pending": u8(2) + u8(1) + who + framed(grant),
             "asker_active": u8(2) + u8(2) + who + framed(grant),
+            "reason": "máy này không có trong danh sách", "asker_rejected":
+            u8(2) + u8(5) + who + framed(grant) + framed8("máy này không có trong danh sách"),
             "asker_version_1": u8(1) + u8(1) + who}
 
 
