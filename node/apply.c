@@ -295,9 +295,14 @@ judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_
 	return rc;
 }
 
-/* `verdict/unit/feed/` and, once it is whole, the first number it speaks of and its place in the hub's feed: those that
- * speak of one change-set lie together, and count in the order in which they came. */
-#define WAITING_TAIL (16 + 16 + 8)
+/* ---- verdicts in turn ----
+ *
+ * Those on one feed count in the order in which they came, each as a whole, and only once the change-set that it names by its
+ * hash is the one here: until then it waits, and those behind it. What waits may be ahead of the feed, or speak of another
+ * branch than ours. */
+
+/* `verdict/unit/feed/` and its place in the hub's feed. */
+#define WAITING_TAIL (16 + 8)
 
 static void
 waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_feed_id *feed)
@@ -308,123 +313,137 @@ waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_
 	(void)snprintf(out, cap, "verdict/%s/%s/", unit->s, hex);
 }
 
-/* A verdict as far as the judged feed is here; what reaches beyond waits. */
+/* The one whose turn it is, its name and bytes in the arena; LT_E_NOTFOUND. */
 static int
-apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice bytes,
-    uint64_t position, uint32_t index)
+first_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    struct lt_arena *arena, char **name, struct lt_slice *bytes)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	char prefix[160];
+	size_t plen;
+	int rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	waiting_name(prefix, sizeof(prefix), unit, feed);
+	plen = strlen(prefix);
+	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &v);
+	if (rc == LT_OK && (k.len != plen + WAITING_TAIL || memcmp(k.data, prefix, plen) != 0))
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_OK) {
+		*name = lt_arena_dup(arena, k.data, k.len);
+		bytes->data = lt_arena_dup(arena, v.data, v.len);
+		bytes->len = v.len;
+		rc = *name == NULL || bytes->data == NULL ? LT_E_NOMEM : LT_OK;
+	}
+	lt_kv_cursor_close(c);
+	return rc;
+}
+
+static int
+verdict_read(struct applying *ap, struct lt_slice bytes, struct lt_arena *arena,
+    const Ltpb__Verdict **out, struct lt_feed_id *feed)
 {
 	ProtobufCMessage *msg;
 	const Ltpb__Verdict *v;
-	struct lt_feed_id feed;
-	struct lt_head head;
-	struct lt_hash have;
-	char name[160];
-	size_t len;
-	uint64_t seq;
-	int rc;
+	int rc =
+	    lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, arena, &msg, ap->err);
 
-	rc = lt_wire_unpack(
-	    &ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, ap->arena, &msg, ap->err);
 	if (rc != LT_OK)
 		return rc;
 	v = (const Ltpb__Verdict *)msg;
 	if (v->feed.len != LT_FEED_LEN || v->from == 0 || v->to < v->from ||
 	    v->to_hash.len != LT_HASH_LEN)
 		return lt_err_set(ap->err, LT_E_INVALID, "a verdict of the hub is malformed");
-	memcpy(feed.b, v->feed.data, LT_FEED_LEN);
-	rc = lt_feed_log_head(ap->txn, unit, &feed, &head);
-	if (rc != LT_OK)
-		return rc;
-	if (v->to <= head.seq) {
-		rc = lt_feed_log_hash(ap->txn, unit, &feed, v->to, &have);
-		if (rc != LT_OK)
-			return rc;
-		if (memcmp(have.b, v->to_hash.data, LT_HASH_LEN) != 0) {
-			lt_error("the hub judged another branch of one of this unit's feeds at "
-				 "number %llu: "
-				 "two machines sign with one key; report this to the province",
-			    (unsigned long long)v->to);
-			return LT_OK;
-		}
-	}
-	for (seq = v->from; seq <= v->to && seq <= head.seq && rc == LT_OK; seq++)
-		rc = judge_one(ap, unit, &feed, seq, head.judged, v);
-	if (rc != LT_OK || v->to <= head.seq)
-		return rc;
-	waiting_name(name, sizeof(name), unit, &feed);
-	len = strlen(name);
-	(void)snprintf(name + len, sizeof(name) - len, "%016llx%016llx%08x",
-	    (unsigned long long)v->from, (unsigned long long)position, index);
-	return lt_local_put(ap->txn, name, bytes);
+	memcpy(feed->b, v->feed.data, LT_FEED_LEN);
+	*out = v;
+	return LT_OK;
 }
 
-/* A verdict that was here before what it judges. */
-struct waiting {
-	char *name;
-	const char *came; /* last part of the name: where it stands in the hub's feed */
-	const Ltpb__Verdict *verdict;
-	struct waiting *next;
-};
+enum branch { OURS, NOT_HERE_YET, ANOTHER };
 
-/* Those that speak of this change-set, in the order in which they came; in the arena. */
 static int
-find_waiting(struct applying *ap, const struct lt_changeset *cs, struct waiting **out)
+branch_of(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__Verdict *v, enum branch *out)
 {
-	struct lt_kv_cursor *c;
-	struct lt_slice k, val;
-	struct waiting **at, *w;
-	ProtobufCMessage *msg;
-	char prefix[160], until[17];
-	size_t plen;
-	int rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
+	struct lt_hash have;
+	int rc = lt_feed_log_hash(ap->txn, unit, feed, v->to, &have);
 
-	*out = NULL;
-	if (rc != LT_OK)
-		return rc;
-	waiting_name(prefix, sizeof(prefix), &cs->unit, &cs->feed);
-	plen = strlen(prefix);
-	(void)snprintf(until, sizeof(until), "%016llx", (unsigned long long)cs->seq);
-	for (rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
-	     rc == LT_OK && k.len == plen + WAITING_TAIL && memcmp(k.data, prefix, plen) == 0 &&
-	     memcmp(k.data + plen, until, 16) <= 0;
-	     rc = lt_kv_next(c, &k, &val)) {
-		rc = lt_wire_unpack(
-		    &ltpb__verdict__descriptor, val, LT_VALUE_MAX, ap->arena, &msg, ap->err);
-		w = lt_arena_alloc(ap->arena, sizeof(*w));
-		if (rc == LT_OK && w != NULL)
-			w->name = lt_arena_dup(ap->arena, k.data, k.len);
-		if (rc == LT_OK && (w == NULL || w->name == NULL))
-			rc = LT_E_NOMEM;
-		if (rc != LT_OK)
-			break;
-		w->came = w->name + plen + 16;
-		w->verdict = (const Ltpb__Verdict *)msg;
-		for (at = out; *at != NULL && strcmp((*at)->came, w->came) < 0; at = &(*at)->next)
-			;
-		w->next = *at;
-		*at = w;
-	}
-	lt_kv_cursor_close(c);
+	*out = rc == LT_E_NOTFOUND                                 ? NOT_HERE_YET
+	       : memcmp(have.b, v->to_hash.data, LT_HASH_LEN) == 0 ? OURS
+								   : ANOTHER;
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
 static int
-apply_waiting(struct applying *ap, const struct lt_changeset *cs)
+count_verdict(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__Verdict *v)
 {
 	struct lt_head head;
-	struct waiting *w;
-	int rc = find_waiting(ap, cs, &w);
+	uint64_t seq;
+	int rc = lt_feed_log_head(ap->txn, unit, feed, &head);
 
-	for (; rc == LT_OK && w != NULL; w = w->next) {
-		const Ltpb__Verdict *v = w->verdict;
-
-		rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
-		if (rc == LT_OK && cs->seq <= v->to)
-			rc = judge_one(ap, &cs->unit, &cs->feed, cs->seq, head.judged, v);
-		if (rc == LT_OK && cs->seq >= v->to)
-			rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(w->name));
-	}
+	for (seq = v->from; rc == LT_OK && seq <= v->to; seq++)
+		rc = judge_one(ap, unit, feed, seq, head.judged, v);
 	return rc;
+}
+
+/* All whose turn has come. Each in memory of its own: any number may have waited. */
+static int
+apply_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	enum branch branch = OURS;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && branch == OURS) {
+		const Ltpb__Verdict *v;
+		struct lt_feed_id judged;
+		struct lt_arena arena;
+		struct lt_slice bytes;
+		char *name;
+
+		lt_arena_init(&arena, LT_NODE_ARENA);
+		rc = first_waiting(ap, unit, feed, &arena, &name, &bytes);
+		if (rc == LT_OK)
+			rc = verdict_read(ap, bytes, &arena, &v, &judged);
+		if (rc == LT_OK)
+			rc = branch_of(ap, unit, feed, v, &branch);
+		if (rc == LT_OK && branch == OURS)
+			rc = count_verdict(ap, unit, feed, v);
+		if (rc == LT_OK && branch == OURS)
+			rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(name));
+		lt_arena_fini(&arena);
+	}
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice bytes,
+    uint64_t position, uint32_t index)
+{
+	const Ltpb__Verdict *v;
+	struct lt_feed_id feed;
+	enum branch branch;
+	char name[160];
+	size_t len;
+	int rc = verdict_read(ap, bytes, ap->arena, &v, &feed);
+
+	if (rc == LT_OK)
+		rc = branch_of(ap, unit, &feed, v, &branch);
+	if (rc != LT_OK)
+		return rc;
+	if (branch == ANOTHER)
+		lt_error("the hub judged another branch of one of this unit's feeds at number "
+			 "%llu: two machines sign with one key, or one was restored from an old "
+			 "copy; report this to the province",
+		    (unsigned long long)v->to);
+	waiting_name(name, sizeof(name), unit, &feed);
+	len = strlen(name);
+	(void)snprintf(
+	    name + len, sizeof(name) - len, "%016llx%08x", (unsigned long long)position, index);
+	rc = lt_local_put(ap->txn, name, bytes);
+	return rc == LT_OK ? apply_waiting(ap, unit, &feed) : rc;
 }
 
 /* ---- change-sets ---- */
@@ -489,6 +508,111 @@ chain_answer(struct applying *ap, const struct lt_changeset *cs)
 	return rc;
 }
 
+/* ---- another branch of an own feed ---- */
+
+static int
+dots_aside(
+    struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *aside, uint64_t seq)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	uint8_t *copy;
+	size_t i;
+	int rc = lt_feed_log_find(ap->txn, unit, aside, seq, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(ap->txn, position, &e);
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_NODE_ARENA);
+	copy = lt_arena_dup(&arena, e.changeset.data, e.changeset.len);
+	rc = copy == NULL
+		 ? LT_E_NOMEM
+		 : lt_changeset_parse(lt_slice(copy, e.changeset.len), &arena, &cs, ap->err);
+	for (i = 0; rc == LT_OK && i < cs.nchange; i++) {
+		struct lt_merge_change mc = { .dot = { cs.feed, cs.seq, (uint32_t)i },
+			.stamp = cs.stamp,
+			.hash8 = hash8(&cs.hash),
+			.change = &cs.change[i] };
+
+		rc = or_report(
+		    &mc, position, lt_projection_set_aside(ap->proj, unit, &mc, position));
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* The epoch is over: what is written next must not stand behind what another machine wrote in it. */
+static int
+end_epoch_of(struct applying *ap, const struct lt_feed_id *feed)
+{
+	const struct lt_unit *unit = &ap->n->identity->unit;
+	struct lt_feed_id now;
+	int rc = lt_author_feed(ap->txn, &ap->n->author, unit, lt_feed_lane(feed), &now);
+
+	if (rc != LT_OK || lt_feed_id_cmp(&now, feed) != 0)
+		return rc;
+	return lt_author_end_epoch(ap->txn, unit, lt_feed_lane(feed));
+}
+
+/* Does the other branch begin right here, behind something that is the same in both, and where the hub never said that it
+ * holds ours? */
+static int
+may_take(struct applying *ap, const struct lt_changeset *cs, const struct lt_head *head)
+{
+	struct lt_hash before;
+	uint64_t tied;
+	int rc = lt_node_tied(ap->txn, &cs->unit, &cs->feed, head, &tied);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_hash(ap->txn, &cs->unit, &cs->feed, cs->seq - 1, &before);
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_E_FORK : rc;
+	if (cs->seq > tied && lt_hash_eq(&before, &cs->prev))
+		return LT_OK;
+	return lt_err_set(ap->err, LT_E_FORK,
+	    "the hub sent another change-set %llu of this machine's feed than the one it gave a "
+	    "receipt or a verdict for",
+	    (unsigned long long)cs->seq);
+}
+
+/* What the hub holds of an own feed counts (design section 8). Ours from there on stays here, told from the rest. */
+static int
+take_other_branch(
+    struct applying *ap, const struct lt_changeset *cs, const struct lt_catalogue *cat)
+{
+	struct lt_feed_id aside = lt_feed_aside(&cs->feed);
+	struct lt_head head;
+	uint64_t seq;
+	int rc = lt_feed_log_head(ap->txn, &cs->unit, &cs->feed, &head);
+
+	if (rc == LT_OK)
+		rc = may_take(ap, cs, &head);
+	if (rc == LT_OK)
+		rc = lt_feed_log_set_aside(ap->txn, &cs->unit, &cs->feed, cs->seq);
+	if (rc == LT_OK)
+		rc = end_epoch_of(ap, &cs->feed);
+	if (rc == LT_OK)
+		rc = open_projection(ap, cat);
+	if (rc != LT_OK)
+		return rc;
+	for (seq = cs->seq; rc == LT_OK && seq <= head.seq; seq++)
+		rc = dots_aside(ap, &cs->unit, &aside, seq);
+	if (rc == LT_OK)
+		rc = lt_projection_flush(ap->proj, NULL, NULL);
+	else
+		lt_projection_abort(ap->proj);
+	ap->proj = NULL;
+	if (rc == LT_OK)
+		lt_error("the province holds other change-sets from number %llu on than this "
+			 "machine signed (a copied machine, or one restored from an old copy): "
+			 "%llu change-sets are here alone; report this to the province",
+		    (unsigned long long)cs->seq, (unsigned long long)(head.seq - cs->seq + 1));
+	return rc;
+}
+
 /* Only what this commune has to do with; and nothing before the catalogue that it was written by: acts (unit `_`) bring
  * that, the rest waits and is pulled again. */
 static int
@@ -522,6 +646,11 @@ lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_chang
 
 	lt_node_province(n, &ap.province);
 	rc = chain_answer(&ap, cs);
+	if (rc == LT_E_FORK && lt_id_eq(&author, &n->author.id)) {
+		rc = take_other_branch(&ap, cs, cat);
+		if (rc == LT_OK)
+			rc = chain_answer(&ap, cs);
+	}
 	if (rc == LT_OK)
 		rc = may_come(&ap, cs, cat);
 	if (rc != LT_OK)
@@ -539,7 +668,7 @@ lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_chang
 		if (rc == LT_OK)
 			rc = lt_author_saw(txn, cs->stamp, cs->stamp);
 	} else {
-		rc = apply_waiting(&ap, cs);
+		rc = apply_waiting(&ap, &cs->unit, &cs->feed);
 	}
 	if (rc == LT_OK)
 		return lt_projection_flush(ap.proj, NULL, NULL);

@@ -213,6 +213,23 @@ weigh_pull(struct link_call *c, bool ended_well)
 	pthread_mutex_unlock(&l->mx);
 }
 
+/* Another machine, or an older self, signed under these numbers before: the epoch is over, and what the hub holds of it is
+ * asked for. */
+static void
+meet_fork(struct link_call *c)
+{
+	struct lt_link *l = c->link;
+	int rc = lt_node_new_epoch(l->node, &c->feed);
+
+	if (rc != LT_OK)
+		say_error(l, "a new epoch could not be begun", lt_strerror(rc));
+	pthread_mutex_lock(&l->mx);
+	if (c->conn_no == l->conn_no)
+		l->pull_failed = true; /* the next pull names what is certain */
+	pthread_cond_broadcast(&l->cond);
+	pthread_mutex_unlock(&l->mx);
+}
+
 static void
 on_end(void *ctx, const struct lt_status *status)
 {
@@ -227,6 +244,8 @@ on_end(void *ctx, const struct lt_status *status)
 			      status->code == LT_STATUS_UNAUTHENTICATED;
 		if (status->code != LT_STATUS_CANCELLED)
 			say_error(c->link, lt_status_name(status->code), status->message);
+		if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
+			meet_fork(c);
 	}
 	if (c->ev.kind == LT_SYNC_EV_PULL_ENDED)
 		weigh_pull(c, status->code == LT_STATUS_OK);
@@ -350,8 +369,8 @@ weigh_held(struct lt_link *l, struct lt_kv_txn *txn, struct lt_own_feeds *o, siz
 				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
 				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
 			if (!f->usable)
-				lt_warn("the hub knows this machine's feed further than this "
-					"machine does (%llu, here %llu): "
+				lt_warn("the hub holds more or other change-sets of this machine's "
+					"feed than this machine (it holds %llu, here are %llu): "
 					"its tail is fetched and a new epoch begun",
 				    (unsigned long long)f->held, (unsigned long long)f->head);
 		}
@@ -683,6 +702,8 @@ on_pull_item(void *ctx, const ProtobufCMessage *m)
 
 struct have {
 	struct lt_arena *arena;
+	struct lt_kv_txn *txn;
+	struct lt_id own;
 	size_t n;
 	Ltpb__FeedHead **v;
 };
@@ -692,10 +713,21 @@ note_have(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head)
 {
 	struct have *h = ctx;
+	struct lt_id author = lt_feed_author(feed);
+	uint64_t seq = head->seq;
+	struct lt_hash hash = head->hash;
 	Ltpb__FeedHead *f;
+	int rc = LT_OK;
 
 	if (h->n == PULL_HAVE_MAX)
 		return LT_OK;
+	/* Of its own feeds a node has for certain what the hub has said so of: behind that the hub may have other ones. */
+	if (lt_id_eq(&author, &h->own))
+		rc = lt_node_tied(h->txn, unit, feed, head, &seq);
+	if (rc == LT_OK && seq != head->seq)
+		rc = lt_feed_log_hash(h->txn, unit, feed, seq, &hash);
+	if (rc != LT_OK)
+		return rc;
 	f = lt_arena_alloc(h->arena, sizeof(*f));
 	if (f == NULL)
 		return LT_E_NOMEM;
@@ -703,8 +735,8 @@ note_have(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	f->unit = lt_arena_dup(h->arena, unit->s, strlen(unit->s));
 	f->feed.data = lt_arena_dup(h->arena, feed->b, LT_FEED_LEN);
 	f->feed.len = LT_FEED_LEN;
-	f->seq = head->seq;
-	f->hash.data = lt_arena_dup(h->arena, head->hash.b, LT_HASH_LEN);
+	f->seq = seq;
+	f->hash.data = lt_arena_dup(h->arena, hash.b, LT_HASH_LEN);
 	f->hash.len = LT_HASH_LEN;
 	if (f->unit == NULL || f->feed.data == NULL || f->hash.data == NULL)
 		return LT_E_NOMEM;
@@ -732,6 +764,8 @@ do_pull(struct lt_link *l)
 	lt_arena_init(&arena, ITEM_ARENA);
 	h.v = lt_arena_alloc(&arena, PULL_HAVE_MAX * sizeof(*h.v));
 	if (h.v != NULL && lt_kv_begin_read(lt_node_kv(l->node), &txn) == LT_OK) {
+		h.txn = txn;
+		h.own = lt_node_identity(l->node)->principal;
 		(void)lt_feed_log_each(txn, NULL, note_have, &h);
 		lt_kv_abort(txn);
 	}

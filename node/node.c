@@ -692,6 +692,19 @@ lt_node_receipted(
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+int
+lt_node_tied(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head, uint64_t *seq)
+{
+	int rc = lt_node_receipted(txn, unit, feed, seq);
+
+	if (*seq < head->judged)
+		*seq = head->judged;
+	if (*seq > head->seq)
+		*seq = head->seq;
+	return rc;
+}
+
 /* ---- delivery ---- */
 
 struct last_own {
@@ -707,7 +720,8 @@ note_own(void *ctx, const struct lt_dot *dot, uint64_t position)
 	struct last_own *l = ctx;
 	struct lt_id author = lt_feed_author(&dot->feed);
 
-	if (lt_id_eq(&author, &l->author) && (!l->found || position >= l->position)) {
+	if (lt_id_eq(&author, &l->author) && !lt_feed_is_aside(&dot->feed) &&
+	    (!l->found || position >= l->position)) {
 		l->found = true;
 		l->dot = *dot;
 		l->position = position;
@@ -724,10 +738,16 @@ lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collectio
 	struct lt_arena arena;
 	struct lt_head head;
 	uint64_t receipted;
+	bool aside;
 	int rc;
 
 	*out = LTPB__DELIVERY__DELIVERY_RECEIPTED;
 	*reason = LTPB__REASON_CODE__REASON_UNSPECIFIED;
+	rc = lt_record_aside(txn, collection, n->identity->unit.s, key, &aside);
+	if (rc == LT_OK && aside)
+		*out = LTPB__DELIVERY__DELIVERY_FORKED;
+	if (rc != LT_OK || aside)
+		return rc;
 	rc = lt_history_each(txn, collection, n->identity->unit.s, key, note_own, &l);
 	if (rc != LT_OK || !l.found)
 		return rc == LT_E_NOTFOUND ? LT_OK : rc;

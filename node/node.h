@@ -86,6 +86,9 @@ int lt_node_new_epoch(struct lt_node *n, const struct lt_feed_id *old);
 /* Highest seq of a feed that a stored receipt covers, 0 if none. */
 int lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t *seq);
+/* Up to where the hub is known to hold this very feed: by a receipt or a verdict, both checked by hash; 0 if not at all. */
+int lt_node_tied(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head, uint64_t *seq);
 /* How far a record's last own change got; reason where refused. sent: seq pushed by feed is not kept on disk: the caller
  * passes a function that tells whether (feed, seq) was sent, or NULL. */
 typedef bool lt_sent_fn(void *ctx, const struct lt_feed_id *feed, uint64_t seq);

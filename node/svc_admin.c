@@ -27,15 +27,20 @@ count_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	struct lanes *l = ctx;
 	struct lt_id author = lt_feed_author(feed);
 	int lane = (int)lt_feed_lane(feed);
-	uint64_t seq;
+	uint64_t seq, first, last;
 	int rc;
 
 	if (!lt_id_eq(&author, &l->author) || lane < 1 || lane > 3)
 		return LT_OK;
-	rc = lt_node_receipted(l->txn, unit, feed, &seq);
+	rc = lt_node_tied(l->txn, unit, feed, head, &seq);
+	if (rc == LT_OK)
+		rc = lt_feed_log_aside(l->txn, unit, feed, &first, &last);
+	if (rc != LT_OK)
+		return rc;
 	l->lane[lane - 1].made += head->seq;
-	l->lane[lane - 1].receipted += seq < head->seq ? seq : head->seq;
-	return rc;
+	l->lane[lane - 1].receipted += seq;
+	l->lane[lane - 1].forked += first == 0 ? 0 : last - first + 1;
+	return LT_OK;
 }
 
 static int

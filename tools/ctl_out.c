@@ -381,19 +381,22 @@ ctl_state(Ltpb__PrincipalState state)
 }
 
 #define DELIVERY_WORDS(X) \
-	X(SAVED, "saved", "đã lưu") \
-	X(SENT, "sent", "đã gửi") \
-	X(RECEIPTED, "receipted", "đã có biên nhận") \
-	X(REFUSED, "refused", "bị từ chối") \
-	X(HELD, "held", "đầu mối đang giữ, chờ dữ liệu trước đó")
+	X(SAVED, "saved", "saved", "đã lưu") \
+	X(SENT, "sent", "sent", "đã gửi") \
+	X(RECEIPTED, "receipted", "receipted", "đã có biên nhận") \
+	X(REFUSED, "refused", "refused", "bị từ chối") \
+	X(HELD, "held", "held", "đầu mối đang giữ, chờ dữ liệu trước đó") \
+	X(FORKED, "forked", \
+	    "only on this machine: the hub holds another change in its place; save it again", \
+	    "chỉ có ở máy này: đầu mối giữ thay đổi khác cùng số; hãy lưu lại")
 
 const char *
 ctl_delivery_name(Ltpb__Delivery d)
 {
 	switch (d) {
-#define DELIVERY_NAME(id, en, vi) \
+#define DELIVERY_NAME(id, name, en, vi) \
 	case LTPB__DELIVERY__DELIVERY_##id: \
-		return en;
+		return name;
 		DELIVERY_WORDS(DELIVERY_NAME)
 	default:
 		return "";
@@ -404,7 +407,7 @@ const char *
 ctl_delivery(Ltpb__Delivery d)
 {
 	switch (d) {
-#define DELIVERY_TEXT(id, en, vi) \
+#define DELIVERY_TEXT(id, name, en, vi) \
 	case LTPB__DELIVERY__DELIVERY_##id: \
 		return T(en, vi);
 		DELIVERY_WORDS(DELIVERY_TEXT)

@@ -72,6 +72,25 @@ lt_feed_epoch(const struct lt_feed_id *f)
 	return lt_load_u64(f->b + LT_ID_LEN + 1);
 }
 
+/* The name under which a node keeps its own branch of a feed that the hub holds another branch of (FORMAT.md 9.3): in no
+ * change-set, no context and on no line, as no lane has this bit. */
+#define LT_FEED_ASIDE 0x80
+
+static inline struct lt_feed_id
+lt_feed_aside(const struct lt_feed_id *f)
+{
+	struct lt_feed_id a = *f;
+
+	a.b[LT_ID_LEN] |= LT_FEED_ASIDE;
+	return a;
+}
+
+static inline bool
+lt_feed_is_aside(const struct lt_feed_id *f)
+{
+	return (f->b[LT_ID_LEN] & LT_FEED_ASIDE) != 0;
+}
+
 static inline int
 lt_feed_id_cmp(const struct lt_feed_id *a, const struct lt_feed_id *b)
 {

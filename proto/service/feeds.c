@@ -6,6 +6,7 @@
 #define LOG_MAX 64
 
 struct listing {
+	struct lt_kv_txn *log;
 	const struct lt_registry *reg;
 	struct lt_arena *arena;
 	Ltpb__ListFeedsReply *reply;
@@ -52,6 +53,10 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	s->author = lt_arena_dup(l->arena, name, strlen(name));
 	s->time_ms = LT_STAMP_MS(l->as_signed ? head->stamp : head->effective);
 	s->judged = head->judged;
+	/* Only a node has branches of its own aside. */
+	if (l->as_signed &&
+	    lt_feed_log_aside(l->log, unit, feed, &s->forked_from, &s->forked_to) != LT_OK)
+		return LT_E_CORRUPT;
 	if (s->head == NULL || s->author == NULL)
 		return LT_E_NOMEM;
 	l->reply->feed[l->reply->n_feed++] = s;
@@ -63,7 +68,7 @@ lt_feeds_list(struct lt_kv_txn *log, const Ltpb__ListFeedsRequest *req,
     const struct lt_registry *reg, bool as_signed, size_t max, struct lt_arena *arena,
     Ltpb__ListFeedsReply *reply)
 {
-	struct listing l = { reg, arena, reply, max, as_signed };
+	struct listing l = { log, reg, arena, reply, max, as_signed };
 	struct lt_unit unit;
 	bool one = req->unit[0] != '\0';
 	int rc = one ? lt_unit_set(&unit, lt_slice_str(req->unit)) : LT_OK;

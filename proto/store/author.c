@@ -332,6 +332,10 @@ struct target {
 	const struct lt_collection *col;
 	struct lt_buf row; /* visible row, empty when there is none */
 	struct lt_shown shown;
+	bool
+	    aside; /* something of it is of a branch that nobody else has; else the next two are empty */
+	struct lt_buf base; /* the row without that */
+	struct lt_shown base_shown;
 };
 
 static int
@@ -392,12 +396,29 @@ resolve_key(struct authoring *w, const struct lt_collection *col, struct lt_writ
 }
 
 static int
+load_base(struct authoring *w, struct lt_write *wr, struct target *t)
+{
+	int rc = lt_record_aside(w->derived, wr->collection, w->unit->s, wr->key_out, &t->aside);
+
+	if (rc != LT_OK || !t->aside)
+		return rc;
+	rc = lt_record_base(w->log, w->derived, w->cat, &w->a->province, wr->collection, w->unit->s,
+	    wr->key_out, &t->base, &t->aside);
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	return rc == LT_OK ? lt_merge_show(&t->col->rules, lt_buf_slice(&t->base), opening_of, w,
+				 w->arena, &t->base_shown)
+			   : rc;
+}
+
+static int
 load_target(struct authoring *w, struct lt_write *wr, struct target *t)
 {
 	int rc;
 
 	/* A row may pass the author's limit when several wrote at once (FORMAT.md 5.1); it must not stand in the way. */
 	lt_buf_init(&t->row, LT_RECORD_MAX * 8);
+	lt_buf_init(&t->base, LT_RECORD_MAX * 8);
 	memset(&t->shown, 0, sizeof(t->shown));
 	rc = lt_record_row(w->log, w->derived, w->cat, &w->a->province, wr->collection, w->unit->s,
 	    wr->key_out, &t->row);
@@ -405,8 +426,9 @@ load_target(struct authoring *w, struct lt_write *wr, struct target *t)
 		return LT_OK;
 	if (rc != LT_OK)
 		return rc;
-	return lt_merge_show(
+	rc = lt_merge_show(
 	    &t->col->rules, lt_buf_slice(&t->row), opening_of, w, w->arena, &t->shown);
+	return rc == LT_OK ? load_base(w, wr, t) : rc;
 }
 
 static void
@@ -696,13 +718,77 @@ gather(struct authoring *w, enum lt_lane lane, struct lt_write *wr, const struct
 	return LT_OK;
 }
 
+static bool
+is_wanted(const struct lt_write *wr, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < wr->nclear; i++)
+		if (strcmp(wr->clear[i], name) == 0)
+			return true;
+	return part_named(wr->set, wr->nset, name) != NULL;
+}
+
+/* What is shown of a branch that nobody else has goes into the change that is made now: it can name only what others have, and
+ * what a person saw when writing must not be lost by that. From here on the target is the record without that branch. */
+static int
+carry_aside(struct authoring *w, struct lt_write *wr, struct target *t)
+{
+	const struct lt_shown *seen = &t->shown, *base = &t->base_shown;
+	Ltpb__FieldSet **set =
+	    lt_arena_alloc(w->arena, (wr->nset + seen->nfield + 1) * sizeof(*set));
+	char **clear = lt_arena_alloc(w->arena, (wr->nclear + base->nfield + 1) * sizeof(*clear));
+	size_t i;
+
+	if (set == NULL || clear == NULL)
+		return LT_E_NOMEM;
+	if (wr->nset != 0)
+		memcpy(set, wr->set, wr->nset * sizeof(*set));
+	if (wr->nclear != 0)
+		memcpy(clear, wr->clear, wr->nclear * sizeof(*clear));
+	for (i = 0; i < base->nfield; i++)
+		if (shown_field(seen, base->field[i].name) == NULL &&
+		    !is_wanted(wr, base->field[i].name))
+			clear[wr->nclear++] = (char *)base->field[i].name;
+	wr->clear = clear;
+	for (i = 0; i < seen->nfield; i++) {
+		const struct lt_shown_field *f = &seen->field[i];
+
+		/* What stands there already is passed over where the draft is made. */
+		if (f->value == NULL || is_wanted(wr, f->name))
+			continue;
+		set[wr->nset] = lt_arena_alloc(w->arena, sizeof(**set));
+		if (set[wr->nset] == NULL)
+			return LT_E_NOMEM;
+		ltpb__field_set__init(set[wr->nset]);
+		set[wr->nset]->name = (char *)f->name;
+		set[wr->nset++]->value = (Ltpb__Value *)f->value;
+		wr->set = set;
+	}
+	wr->set = set;
+	t->shown = *base;
+	lt_buf_fini(&t->row);
+	t->row = t->base;
+	lt_buf_init(&t->base, 0);
+	return LT_OK;
+}
+
+static int
+draft_fields(struct authoring *w, struct lt_write *wr, const struct target *t, struct lt_draft *d)
+{
+	int rc = draft_sets(w, wr, t, d);
+
+	return rc == LT_OK && wr->rc == LT_OK ? draft_clears(w, wr, t, d) : rc;
+}
+
 /* From the wanted state to a draft; nothing to do leaves wr->unchanged or an error in wr->rc. */
 static int
 draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
 {
+	struct lt_write whole; /* with what is carried over */
 	struct lt_feed_id own;
 	struct lt_context *context;
-	int rc;
+	int rc = LT_OK;
 
 	d->collection = t->col->id;
 	d->key = wr->key_out;
@@ -717,9 +803,14 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 		    (const char *const *)wr->clear, wr->nclear, wr->is_delete, &wr->violation);
 	if (wr->rc != LT_OK)
 		return LT_OK;
-	rc = wr->is_delete ? LT_OK : draft_sets(w, wr, t, d);
-	if (rc == LT_OK && wr->rc == LT_OK && !wr->is_delete)
-		rc = draft_clears(w, wr, t, d);
+	wr->created = !t->shown.exists;
+	whole = *wr;
+	if (t->aside)
+		rc = carry_aside(w, &whole, t);
+	if (rc == LT_OK && !wr->is_delete)
+		rc = draft_fields(w, &whole, t, d);
+	wr->rc = whole.rc;
+	wr->violation = whole.violation;
 	if (rc != LT_OK || wr->rc != LT_OK)
 		return rc;
 	if (!wr->is_delete && t->shown.exists && !t->shown.incomplete &&
@@ -727,7 +818,6 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 		wr->unchanged = true;
 		return LT_OK;
 	}
-	wr->created = !t->shown.exists;
 	rc = draft_actor(w, wr, d);
 	if (rc == LT_OK)
 		rc = lt_author_feed(w->log, w->a, w->unit, t->col->lane, &own);
@@ -796,6 +886,7 @@ write_one(struct authoring *w, struct lt_write *wr)
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
 		rc = gather(w, t.col->lane, wr, d, size);
 	lt_buf_fini(&t.row);
+	lt_buf_fini(&t.base);
 	return rc;
 }
 

@@ -42,6 +42,19 @@ lt_dots_remove(struct lt_dots *dots, const struct lt_dot *dot)
 	dots->n = kept;
 }
 
+bool
+lt_dots_drop_aside(struct lt_dots *dots)
+{
+	size_t i, kept = 0, had = dots->n;
+
+	for (i = 0; i < dots->n; i++) {
+		if (!lt_feed_is_aside(&dots->d[i].dot.feed))
+			dots->d[kept++] = dots->d[i];
+	}
+	dots->n = kept;
+	return kept != had;
+}
+
 void
 lt_dots_fini(struct lt_dots *dots)
 {
@@ -122,6 +135,41 @@ lt_history_each(struct lt_kv_txn *derived, const char *collection, const char *u
 	return rc == LT_E_CANCELLED ? LT_OK : rc;
 }
 
+/* A change set aside is of a feed of its own, beside what the hub holds under its name; what both branches have in common it
+ * covers, as it did. */
+static int
+as_aside(const struct lt_log_view *view, struct lt_kv_txn *log, const struct lt_dot *dot,
+    struct lt_arena *arena, struct lt_change *change, struct lt_merge_change *mc)
+{
+	struct lt_context *wider;
+	struct lt_hash common;
+	uint64_t first, last;
+	size_t at = 0;
+	int rc = lt_feed_log_aside(log, &view->unit, &view->feed, &first, &last);
+
+	mc->dot.feed = dot->feed;
+	if (rc == LT_OK && first == 0)
+		rc = LT_E_CORRUPT;
+	if (rc != LT_OK || first == 1)
+		return rc;
+	rc = lt_feed_log_hash(log, &view->unit, &view->feed, first - 1, &common);
+	wider = lt_arena_alloc(arena, (change->ncontext + 1) * sizeof(*wider));
+	if (rc != LT_OK || wider == NULL)
+		return rc == LT_OK ? LT_E_NOMEM : rc;
+	while (
+	    at < change->ncontext && lt_feed_id_cmp(&change->context[at].feed, &view->feed) < 0) {
+		wider[at] = change->context[at];
+		at++;
+	}
+	wider[at] = (struct lt_context){ view->feed, first - 1, lt_load_u64(common.b) };
+	if (at < change->ncontext)
+		memcpy(
+		    &wider[at + 1], &change->context[at], (change->ncontext - at) * sizeof(*wider));
+	change->context = wider;
+	change->ncontext++;
+	return LT_OK;
+}
+
 int
 lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct lt_rules *rules,
     bool unit_is_province, const struct lt_dots *dots, struct lt_buf *row, struct lt_buf *scratch)
@@ -143,6 +191,10 @@ lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct l
 			lt_log_view_merge_change(view, dots->d[i].dot.index, &change, &mc);
 			/* Not judged yet: as the author stamped it. */
 			mc.stamp = view->stamp;
+			if (lt_feed_is_aside(&dots->d[i].dot.feed))
+				rc = as_aside(view, log, &dots->d[i].dot, &arena, &change, &mc);
+		}
+		if (rc == LT_OK) {
 			lt_buf_clear(scratch);
 			rc = lt_merge_apply(
 			    rules, unit_is_province, lt_buf_slice(row), &mc, scratch);

@@ -306,6 +306,117 @@ lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct
 	return rc;
 }
 
+/* ---- another branch ---- */
+
+static int
+seq_rename(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_feed_id *aside, uint64_t seq)
+{
+	struct lt_log_key from = { .len = 0 }, to = { .len = 0 };
+	uint8_t value[8];
+	uint64_t position;
+	int rc = lt_feed_log_find(txn, unit, feed, seq, &position);
+
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_E_CORRUPT : rc;
+	lt_log_key_feed(&from, unit, feed);
+	lt_log_key_u64(&from, seq);
+	lt_log_key_feed(&to, unit, aside);
+	lt_log_key_u64(&to, seq);
+	lt_store_u64(value, position);
+	rc = lt_kv_put(txn, LT_T_SEQ, lt_log_key_slice(&to), lt_slice(value, sizeof(value)));
+	return rc == LT_OK ? lt_kv_del(txn, LT_T_SEQ, lt_log_key_slice(&from)) : rc;
+}
+
+/* The head as it was when `seq` had just been appended. */
+static int
+head_back(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, struct lt_head *head)
+{
+	struct lt_log_key k = { .len = 0 };
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_entry e;
+	int rc;
+
+	if (seq == 0) {
+		lt_log_key_feed(&k, unit, feed);
+		return lt_kv_del(txn, LT_T_FEED, lt_log_key_slice(&k));
+	}
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	rc = lt_feed_log_find(txn, unit, feed, seq, &head->last_position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(txn, head->last_position, &e);
+	if (rc == LT_OK)
+		rc = lt_changeset_parse(e.changeset, &arena, &cs, NULL);
+	if (rc == LT_OK) {
+		head->seq = seq;
+		head->hash = cs.hash;
+		head->stamp = cs.stamp;
+		head->key_no = cs.key_no;
+		rc = lt_feed_log_head_put(txn, unit, feed, head);
+	}
+	lt_arena_fini(&arena);
+	return rc == LT_E_NOTFOUND || rc == LT_E_INVALID ? LT_E_CORRUPT : rc;
+}
+
+int
+lt_feed_log_set_aside(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t from)
+{
+	struct lt_feed_id aside = lt_feed_aside(feed);
+	uint64_t seq, first, last;
+	struct lt_head head;
+	int rc = lt_feed_log_head(txn, unit, feed, &head);
+
+	if (rc == LT_OK && (from <= head.judged || from > head.seq))
+		rc = LT_E_INVALID;
+	if (rc == LT_OK)
+		rc = lt_feed_log_aside(txn, unit, feed, &first, &last);
+	if (rc == LT_OK && first != 0)
+		rc = LT_E_EXISTS;
+	for (seq = from; rc == LT_OK && seq <= head.seq; seq++)
+		rc = seq_rename(txn, unit, feed, &aside, seq);
+	return rc == LT_OK ? head_back(txn, unit, feed, from - 1, &head) : rc;
+}
+
+/* The first of the branch at or behind the key, or the last before it. */
+static int
+aside_end(struct lt_kv_cursor *c, const struct lt_log_key *feed, bool last, uint64_t *seq)
+{
+	struct lt_log_key from = *feed;
+	struct lt_slice k, v;
+	int rc;
+
+	*seq = 0;
+	lt_log_key_u64(&from, last ? UINT64_MAX : 0);
+	rc = last ? lt_kv_seek_before(c, lt_log_key_slice(&from), &k, &v)
+		  : lt_kv_seek(c, lt_log_key_slice(&from), &k, &v);
+	if (rc == LT_OK && k.len == feed->len + 8 && memcmp(k.data, feed->b, feed->len) == 0)
+		*seq = lt_load_u64(k.data + feed->len);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_feed_log_aside(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t *first, uint64_t *last)
+{
+	struct lt_feed_id aside = lt_feed_aside(feed);
+	struct lt_log_key k = { .len = 0 };
+	struct lt_kv_cursor *c;
+	int rc = lt_kv_cursor_open(txn, LT_T_SEQ, &c);
+
+	*first = *last = 0;
+	if (rc != LT_OK)
+		return rc;
+	lt_log_key_feed(&k, unit, &aside);
+	rc = aside_end(c, &k, false, first);
+	if (rc == LT_OK)
+		rc = aside_end(c, &k, true, last);
+	lt_kv_cursor_close(c);
+	return rc;
+}
+
 int
 lt_feed_log_each(struct lt_kv_txn *txn, const struct lt_unit *unit, lt_feed_fn *fn, void *ctx)
 {

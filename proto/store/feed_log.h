@@ -67,6 +67,15 @@ int lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit,
 int lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, struct lt_hash *hash);
 
+/* Node: another branch of an own feed counts from `from` on. Ours from there to the head goes under lt_feed_aside(): found, read
+ * and hashed there as before, without a head of its own; the feed's head is from - 1 again. LT_E_EXISTS: something stands aside
+ * there already; LT_E_INVALID: from is judged, or beyond the head. Nothing is written then. */
+int lt_feed_log_set_aside(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t from);
+/* Where the branch aside of a feed begins and ends; 0 and 0: there is none. feed: its plain name. */
+int lt_feed_log_aside(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t *first, uint64_t *last);
+
 /* Every feed, or those of one unit (NULL: all), in key order. fn returns LT_OK to go on, anything else stops and is
  * returned; it must not write to the transaction. */
 typedef int lt_feed_fn(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,

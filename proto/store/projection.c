@@ -242,6 +242,22 @@ lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
 	return rc == LT_OK ? mark_add(t, &mc->dot, position, LT_MARK_HISTORY) : rc;
 }
 
+/* What stood aside is in the change that is made now, as far as it still showed. */
+static int
+replace_aside(struct lt_projection *p, struct lt_touched *t)
+{
+	struct lt_dots overlay = { 0 };
+	size_t i;
+	int rc = lt_touched_overlay(p, t, &overlay);
+
+	for (i = 0; rc == LT_OK && i < overlay.n; i++)
+		if (lt_feed_is_aside(&overlay.d[i].dot.feed))
+			rc = mark_add(
+			    t, &overlay.d[i].dot, overlay.d[i].position, LT_MARK_OVERLAY_DEL);
+	lt_dots_fini(&overlay);
+	return rc;
+}
+
 int
 lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position)
@@ -254,9 +270,35 @@ lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
 	if (rc == LT_OK)
 		rc = lt_touched_load(p, t);
 	if (rc == LT_OK)
+		rc = replace_aside(p, t);
+	if (rc == LT_OK)
 		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
 		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_ADD);
+	return rc;
+}
+
+int
+lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position)
+{
+	struct lt_dot aside = mc->dot;
+	struct lt_touched *t;
+	int rc;
+
+	assert(p->o.overlay);
+	aside.feed = lt_feed_aside(&mc->dot.feed);
+	rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
+	if (rc == LT_OK)
+		rc = lt_touched_load(p, t);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY_DEL);
+	if (rc == LT_OK)
+		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
+	if (rc == LT_OK)
+		rc = mark_add(t, &aside, position, LT_MARK_HISTORY);
+	if (rc == LT_OK)
+		rc = mark_add(t, &aside, position, LT_MARK_OVERLAY_ADD);
 	return rc;
 }
 
@@ -290,7 +332,7 @@ lt_touched_overlay(struct lt_projection *p, const struct lt_touched *t, struct l
 		return LT_OK;
 	rc = lt_dots_read(p->o.derived, LT_T_OVERLAY, lt_slice(t->rk, t->rk_len), dots);
 	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
-		if (t->mark[i].what == LT_MARK_HISTORY)
+		if (t->mark[i].what <= LT_MARK_HISTORY_DEL)
 			continue;
 		lt_dots_remove(dots, &t->mark[i].dot);
 		if (t->mark[i].what == LT_MARK_OVERLAY_ADD)
@@ -334,13 +376,15 @@ rebuild_row(struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub,
 	int rc = lt_dots_read(p->o.derived, LT_T_HISTORY, lt_slice(t->rk, t->rk_len), &history);
 
 	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
-		if (t->mark[i].what != LT_MARK_HISTORY)
+		if (t->mark[i].what > LT_MARK_HISTORY_DEL)
 			continue;
 		lt_dots_remove(&history, &t->mark[i].dot);
-		rc = lt_dots_add(&history, &t->mark[i].dot, t->mark[i].position);
+		if (t->mark[i].what == LT_MARK_HISTORY)
+			rc = lt_dots_add(&history, &t->mark[i].dot, t->mark[i].position);
 	}
 	if (rc == LT_OK)
 		rc = lt_touched_overlay(p, t, &overlay);
+	(void)lt_dots_drop_aside(&history); /* in no judged row */
 	for (i = 0; rc == LT_OK && i < overlay.n; i++)
 		lt_dots_remove(&history, &overlay.d[i].dot);
 	if (rc == LT_OK) {

@@ -50,6 +50,10 @@ int lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *uni
 /* Node: the verdict came. accepted: goes into the judged row (mc with its effective stamp); else it is only taken out. */
 int lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position, bool accepted);
+/* Node: a change not judged yet of a branch that was set aside (lt_feed_log_set_aside()). It stays in history and overlay under
+ * lt_feed_aside(), shown as before, until an own change to the record that was made afterwards takes its place. */
+int lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
+    const struct lt_merge_change *mc, uint64_t position);
 /* Recompute a record's row from its history (after a ruling, or to check): history, judgements and changes are
  * read again. by_hub(ctx, author) tells who is a hub. */
 typedef bool lt_by_hub_fn(void *ctx, const struct lt_id *author);
@@ -76,6 +80,13 @@ int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char 
 /* What a unit is called, from its shown record in `_unit`; in the arena. "" when there is none. */
 const char *lt_record_unit_name(
     struct lt_kv_txn *derived, const char *unit, struct lt_arena *arena);
+/* The same without what was set aside: what a change may build on. *aside: something of the record is. */
+int lt_record_base(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const char *collection, const char *unit, const char *key,
+    struct lt_buf *out, bool *aside);
+/* Is a change to the record, not replaced since, in a branch that was set aside? */
+int lt_record_aside(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, bool *aside);
 /* Revision of a visible row (FORMAT.md 5.4). */
 void lt_record_revision(struct lt_slice row, uint8_t out[16]);
 

@@ -155,9 +155,10 @@ flush_marks(struct lt_projection *p, const struct lt_touched *t)
 		rc = key.err;
 		if (rc != LT_OK)
 			break;
-		table = t->mark[i].what == LT_MARK_HISTORY ? LT_T_HISTORY : LT_T_OVERLAY;
+		table = t->mark[i].what <= LT_MARK_HISTORY_DEL ? LT_T_HISTORY : LT_T_OVERLAY;
 		lt_store_u64(value, t->mark[i].position);
-		if (t->mark[i].what == LT_MARK_OVERLAY_DEL)
+		if (t->mark[i].what == LT_MARK_OVERLAY_DEL ||
+		    t->mark[i].what == LT_MARK_HISTORY_DEL)
 			rc = del_quiet(p->o.derived, table, lt_buf_slice(&key));
 		else
 			rc = lt_kv_put(p->o.derived, table, lt_buf_slice(&key),

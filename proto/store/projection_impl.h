@@ -21,7 +21,7 @@ _Static_assert(LT_INDEX_KEY_MAX <= LT_KV_KEY_MAX, "index keys fit");
 /* Memory for showing one record: a full row and 256 personal fields of 64 KiB, unpacked. */
 #define LT_SHOW_ARENA ((size_t)64 * 1024 * 1024)
 
-enum { LT_MARK_HISTORY, LT_MARK_OVERLAY_ADD, LT_MARK_OVERLAY_DEL };
+enum { LT_MARK_HISTORY, LT_MARK_HISTORY_DEL, LT_MARK_OVERLAY_ADD, LT_MARK_OVERLAY_DEL };
 
 struct lt_mark {
 	struct lt_dot dot;
@@ -77,6 +77,8 @@ struct lt_dots {
 void lt_dot_key(struct lt_buf *out, struct lt_slice rk, const struct lt_dot *dot);
 int lt_dots_add(struct lt_dots *dots, const struct lt_dot *dot, uint64_t position);
 void lt_dots_remove(struct lt_dots *dots, const struct lt_dot *dot);
+/* Take out those of branches set aside; true: there were some. */
+bool lt_dots_drop_aside(struct lt_dots *dots);
 void lt_dots_fini(struct lt_dots *dots);
 /* The entries of a record in history or overlay, appended to dots. */
 int lt_dots_read(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, struct lt_dots *dots);

@@ -45,13 +45,15 @@ moment_cmp(const struct moment *a, const struct moment *b)
 static int
 view_open(struct history *h, const struct lt_dot *dot, uint64_t position)
 {
+	struct lt_feed_id feed;
 	int rc = lt_log_view_open(&h->view, h->scope->q->log, position);
 
 	if (rc == LT_E_NOTFOUND)
 		return LT_E_CORRUPT;
 	if (rc != LT_OK)
 		return rc;
-	return lt_feed_id_cmp(&h->view.feed, &dot->feed) == 0 && h->view.seq == dot->seq &&
+	feed = lt_feed_is_aside(&dot->feed) ? lt_feed_aside(&h->view.feed) : h->view.feed;
+	return lt_feed_id_cmp(&feed, &dot->feed) == 0 && h->view.seq == dot->seq &&
 		       dot->index < h->view.nchange
 		   ? LT_OK
 		   : LT_E_CORRUPT;
@@ -274,7 +276,7 @@ put_head(struct entry *e)
 	Ltpb__ReasonCode reason = LTPB__REASON_CODE__REASON_UNSPECIFIED;
 	Ltpb__HistoryEntry *out = e->out;
 
-	out->feed.data = lt_arena_dup(a, e->m->dot.feed.b, LT_FEED_LEN);
+	out->feed.data = lt_arena_dup(a, v->feed.b, LT_FEED_LEN);
 	out->feed.len = LT_FEED_LEN;
 	out->hash.data = lt_arena_dup(a, v->hash.b, LT_HASH_LEN);
 	out->hash.len = LT_HASH_LEN;
@@ -285,6 +287,7 @@ put_head(struct entry *e)
 	if (lt_judgement_refuses(&v->judgement, e->m->dot.index, &reason))
 		out->refused = reason;
 	out->held = lt_judgement_holds(&v->judgement, e->m->dot.index);
+	out->forked = lt_feed_is_aside(&e->m->dot.feed);
 	return out->feed.data == NULL || out->hash.data == NULL || out->author == NULL ? LT_E_NOMEM
 										       : LT_OK;
 }

@@ -3,10 +3,11 @@
 
 #include "proto/model/digest.h"
 
-int
-lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
+/* base: without what was set aside. */
+static int
+read_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
     const struct lt_unit *province, const char *collection, const char *unit, const char *key,
-    struct lt_buf *out)
+    bool base, struct lt_buf *out, bool *aside)
 {
 	const struct lt_collection *col = lt_catalogue_find(cat, collection);
 	struct lt_buf rk = { 0 }, row = { 0 }, scratch = { 0 };
@@ -29,6 +30,8 @@ lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_
 		rc = lt_dots_read(derived, LT_T_OVERLAY, lt_buf_slice(&rk), &overlay);
 	if (rc == LT_OK)
 		rc = row.err;
+	if (rc == LT_OK && base)
+		*aside = lt_dots_drop_aside(&overlay);
 	if (rc == LT_OK)
 		rc = lt_overlay_apply(log, &view, &col->rules, strcmp(unit, province->s) == 0,
 		    &overlay, &row, &scratch);
@@ -44,6 +47,43 @@ out:
 	lt_buf_fini(&rk);
 	lt_buf_fini(&row);
 	lt_buf_fini(&scratch);
+	return rc;
+}
+
+int
+lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const char *collection, const char *unit, const char *key,
+    struct lt_buf *out)
+{
+	return read_row(log, derived, cat, province, collection, unit, key, false, out, NULL);
+}
+
+int
+lt_record_base(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const char *collection, const char *unit, const char *key,
+    struct lt_buf *out, bool *aside)
+{
+	*aside = false;
+	return read_row(log, derived, cat, province, collection, unit, key, true, out, aside);
+}
+
+int
+lt_record_aside(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, bool *aside)
+{
+	struct lt_dots overlay = { 0 };
+	struct lt_buf rk = { 0 };
+	int rc;
+
+	*aside = false;
+	lt_key_record(&rk, collection, unit, key);
+	rc = rk.err;
+	if (rc == LT_OK && rk.len <= LT_RK_MAX)
+		rc = lt_dots_read(derived, LT_T_OVERLAY, lt_buf_slice(&rk), &overlay);
+	if (rc == LT_OK)
+		*aside = lt_dots_drop_aside(&overlay);
+	lt_dots_fini(&overlay);
+	lt_buf_fini(&rk);
 	return rc;
 }
 

@@ -368,6 +368,20 @@ fed_node_stop(struct fed_node *n)
 }
 
 void
+fed_node_copy(const struct fed_node *n, struct fed_node *copy)
+{
+	struct lt_err err = { "" };
+	char command[600];
+
+	assert_null(n->node);
+	memset(copy, 0, sizeof(*copy));
+	make_dir(copy->dir, "copy");
+	(void)snprintf(command, sizeof(command), "cp -a '%s/.' '%s/'", n->dir, copy->dir);
+	assert_int_equal(system(command), 0);
+	check(lt_identity_load(copy->dir, &copy->id, &err), "identity", err.text);
+}
+
+void
 fed_node_teardown(struct fed_node *n)
 {
 	if (n->node != NULL)

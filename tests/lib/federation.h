@@ -51,6 +51,8 @@ void fed_join_request(
 void fed_node_join(struct fed *f, struct fed_node *n, const char *label);
 void fed_node_start(struct fed *f, struct fed_node *n);
 void fed_node_stop(struct fed_node *n);
+/* A copy of a stopped node's folder as a node of its own: the same keys twice. */
+void fed_node_copy(const struct fed_node *n, struct fed_node *copy);
 void fed_node_teardown(struct fed_node *n);
 /* A dossier of this number, made or changed; returns the write's rc. status NULL: tiep_nhan with every required field. */
 int fed_put_dossier(struct fed_node *n, unsigned number, const char *status, struct lt_dot *dot);

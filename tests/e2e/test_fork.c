@@ -1,0 +1,402 @@
+/* A machine that was copied, or restored from an old copy: what the hub never had is never called receipted, nothing of it is
+ * lost, the hub's branch comes down, and work goes on. */
+#include "tests/lib/federation.h"
+
+#include "proto/store/feed_log.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_MS 40000
+#define UNIT "17254"
+
+static bool
+has_catalogue(void *ctx)
+{
+	struct fed_node *n = ctx;
+	struct lt_catalogue *c = lt_node_catalogue(n->node);
+	bool has = lt_catalogue_version(c) == 1;
+
+	lt_catalogue_unref(c);
+	return has;
+}
+
+struct expect {
+	struct fed *f;
+	struct fed_node *n;
+	unsigned number;
+	const char *status; /* shown */
+	Ltpb__Delivery delivery; /* at the node */
+};
+
+static Ltpb__Delivery
+delivery_of(struct fed_node *n, unsigned number)
+{
+	Ltpb__ReasonCode reason;
+	Ltpb__Delivery d;
+	struct lt_kv_txn *txn;
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "H41.65-261120-%04u", number);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &txn), LT_OK);
+	assert_int_equal(
+	    lt_node_delivery(n->node, txn, "dossier", key, NULL, NULL, &d, &reason), LT_OK);
+	lt_kv_abort(txn);
+	return d;
+}
+
+static bool
+node_shows(struct fed_node *n, unsigned number, const char *status)
+{
+	struct lt_kv_txn *txn;
+	struct lt_arena arena;
+	Ltpb__Record *rec;
+	bool found = false;
+	char key[64];
+	size_t i;
+
+	(void)snprintf(key, sizeof(key), "H41.65-261120-%04u", number);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &txn), LT_OK);
+	lt_arena_init(&arena, 1 << 20);
+	if (lt_record_get(txn, "dossier", UNIT, key, &arena, &rec) == LT_OK)
+		for (i = 0; i < rec->n_field; i++)
+			if (strcmp(rec->field[i]->name, "status") == 0)
+				found = strcmp(rec->field[i]->value->enumeration, status) == 0;
+	lt_arena_fini(&arena);
+	lt_kv_abort(txn);
+	return found;
+}
+
+static bool
+hub_shows(void *ctx)
+{
+	struct expect *e = ctx;
+	char text[256];
+
+	return fed_hub_field(e->f, UNIT, e->number, "status", text, sizeof(text)) &&
+	       strcmp(text, e->status) == 0;
+}
+
+/* Shown and delivered as expected. */
+static bool
+node_has(void *ctx)
+{
+	struct expect *e = ctx;
+
+	return node_shows(e->n, e->number, e->status) &&
+	       delivery_of(e->n, e->number) == e->delivery;
+}
+
+static void
+wait_node(struct fed *f, struct fed_node *n, unsigned number, const char *status,
+    Ltpb__Delivery delivery, const char *what)
+{
+	struct expect e = { f, n, number, status, delivery };
+
+	fed_wait(node_has, &e, WAIT_MS, what);
+}
+
+static void
+wait_hub(struct fed *f, unsigned number, const char *status, const char *what)
+{
+	struct expect e = { .f = f, .number = number, .status = status };
+
+	fed_wait(hub_shows, &e, WAIT_MS, what);
+}
+
+struct sameness {
+	struct fed *f;
+	struct fed_node *n;
+	struct lt_kv_txn *hub;
+	bool same;
+};
+
+/* The feeds that the node has are those of the hub, and judged. */
+static int
+same_as_hub(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct sameness *s = ctx;
+	struct lt_head held;
+
+	assert_false(lt_feed_is_aside(feed));
+	assert_int_equal(lt_feed_log_head(s->hub, unit, feed, &held), LT_OK);
+	s->same &= held.seq == head->seq && lt_hash_eq(&held.hash, &head->hash) &&
+		   head->judged == head->seq;
+	return LT_OK;
+}
+
+static bool
+has_same_feeds(void *ctx)
+{
+	struct sameness *s = ctx;
+	struct lt_unit unit = s->n->id->unit;
+	struct lt_kv_txn *node;
+
+	s->same = true;
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(s->f->hub), &s->hub), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(s->n->node), &node), LT_OK);
+	assert_int_equal(lt_feed_log_each(node, &unit, same_as_hub, s), LT_OK);
+	lt_kv_abort(node);
+	lt_kv_abort(s->hub);
+	return s->same;
+}
+
+static void
+same_feeds(struct fed *f, struct fed_node *n)
+{
+	struct sameness s = { .f = f, .n = n };
+
+	fed_wait(has_same_feeds, &s, WAIT_MS, "node and hub have the same feeds, all judged");
+}
+
+struct aside {
+	struct fed_node *n;
+	struct lt_kv_txn *txn;
+	uint64_t dots;
+};
+
+static int
+count_aside(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct aside *a = ctx;
+	uint64_t first, last;
+
+	(void)head;
+	assert_int_equal(lt_feed_log_aside(a->txn, unit, feed, &first, &last), LT_OK);
+	a->dots += first == 0 ? 0 : last - first + 1;
+	return LT_OK;
+}
+
+static uint64_t
+aside_of(struct fed_node *n)
+{
+	struct aside a = { .n = n };
+
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &a.txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(a.txn, &n->id->unit, count_aside, &a), LT_OK);
+	lt_kv_abort(a.txn);
+	return a.dots;
+}
+
+/* Three dossiers at hub and node, then a copy of the stopped node. */
+static void
+begin(struct fed *f, struct fed_node *n, struct fed_node *copy)
+{
+	unsigned i;
+
+	fed_setup(f);
+	fed_node_setup(f, n, UNIT);
+	fed_node_start(f, n);
+	fed_wait(has_catalogue, n, WAIT_MS, "the catalogue comes down");
+	for (i = 1; i <= 3; i++)
+		assert_int_equal(fed_put_dossier(n, i, NULL, NULL), LT_OK);
+	for (i = 1; i <= 3; i++)
+		wait_node(f, n, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "receipted");
+	fed_node_stop(n);
+	fed_node_copy(n, copy);
+}
+
+/* Numbers 4 to 6 go to the hub from the original in one verdict. */
+static void
+original_goes_on(struct fed *f, struct fed_node *n)
+{
+	unsigned i;
+
+	fed_hub_stop(f);
+	fed_node_start(f, n);
+	for (i = 4; i <= 6; i++)
+		assert_int_equal(fed_put_dossier(n, i, NULL, NULL), LT_OK);
+	fed_hub_start(f);
+	for (i = 4; i <= 6; i++)
+		wait_node(f, n, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "receipted");
+	fed_node_stop(n);
+}
+
+static void
+end(struct fed *f, struct fed_node *n, struct fed_node *copy)
+{
+	fed_node_teardown(n);
+	fed_node_teardown(copy);
+	fed_teardown(f);
+}
+
+/* Restored from an old copy, nothing written in between: the tail comes down, work goes on in a new epoch. */
+static void
+test_restored(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	struct lt_dot before, after;
+	unsigned i;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	original_goes_on(&f, &n);
+	fed_node_start(&f, &copy);
+	for (i = 4; i <= 6; i++)
+		wait_node(&f, &copy, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
+		    "the lost tail comes down and is judged");
+	same_feeds(&f, &copy);
+	assert_int_equal(aside_of(&copy), 0);
+	assert_int_equal(fed_put_dossier(&copy, 5, "dang_xu_ly", &after), LT_OK);
+	wait_hub(&f, 5, "dang_xu_ly", "an edit of what came down");
+	assert_int_equal(fed_put_dossier(&copy, 7, NULL, &before), LT_OK);
+	assert_int_equal(lt_feed_id_cmp(&before.feed, &after.feed), 0);
+	assert_int_equal(after.seq, 1);
+	wait_node(
+	    &f, &copy, 7, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the new one receipted");
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+/* Both wrote under the same numbers. The hub holds the original's. */
+static void
+test_divergent(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	original_goes_on(&f, &n);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 50, NULL, NULL), LT_OK);
+	fed_hub_start(&f);
+	wait_node(&f, &copy, 50, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED,
+	    "what the hub does not have is called so");
+	wait_node(&f, &copy, 6, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
+	    "the hub's branch comes down");
+	assert_int_equal(aside_of(&copy), 1);
+	same_feeds(&f, &copy);
+	/* Over a restart, too. */
+	fed_node_stop(&copy);
+	fed_node_start(&f, &copy);
+	assert_int_equal(delivery_of(&copy, 50), LTPB__DELIVERY__DELIVERY_FORKED);
+	/* Others go on, and an edit of it brings all of it to the hub: it is whole there. */
+	assert_int_equal(fed_put_dossier(&copy, 51, NULL, NULL), LT_OK);
+	wait_node(&f, &copy, 51, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "a new one");
+	assert_int_equal(fed_put_dossier(&copy, 50, "dang_xu_ly", NULL), LT_OK);
+	wait_node(&f, &copy, 50, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED,
+	    "the edit is receipted and not refused");
+	wait_hub(&f, 50, "dang_xu_ly", "the edit at the hub");
+	{
+		char text[256];
+
+		assert_true(fed_hub_field(&f, UNIT, 50, "applicant_name", text, sizeof(text)));
+		assert_string_equal(text, "Vi Văn Mẫu");
+	}
+	assert_int_equal(aside_of(&copy), 1); /* the signed bytes stay */
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+/* The copy wrote more than the original, and on the same record under the same number. */
+static void
+test_longer_branch(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	struct expect e;
+	unsigned i;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &n);
+	assert_int_equal(fed_put_dossier(&n, 2, "dang_xu_ly", NULL), LT_OK);
+	fed_hub_start(&f);
+	wait_node(&f, &n, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the original's");
+	fed_node_stop(&n);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 2, "da_giai_quyet", NULL), LT_OK);
+	for (i = 60; i < 63; i++)
+		assert_int_equal(fed_put_dossier(&copy, i, NULL, NULL), LT_OK);
+	fed_hub_start(&f);
+	for (i = 60; i < 63; i++)
+		wait_node(&f, &copy, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
+	assert_int_equal(delivery_of(&copy, 2), LTPB__DELIVERY__DELIVERY_FORKED);
+	assert_true(node_shows(&copy, 2, "da_giai_quyet"));
+	assert_int_equal(aside_of(&copy), 4);
+	same_feeds(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 60, "dang_xu_ly", NULL), LT_OK);
+	wait_node(&f, &copy, 60, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED, "goes on");
+	/* Said again, what stood here alone goes to the hub over what the original wrote. */
+	assert_int_equal(fed_put_dossier(&copy, 2, "da_giai_quyet", NULL), LT_OK);
+	e = (struct expect){ &f, &copy, 2, "da_giai_quyet", LTPB__DELIVERY__DELIVERY_RECEIPTED };
+	fed_wait(node_has, &e, WAIT_MS, "receipted");
+	fed_wait(hub_shows, &e, WAIT_MS, "at the hub");
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+struct race {
+	struct fed_node *n, *copy, *late;
+};
+
+static bool
+one_is_forked(void *ctx)
+{
+	struct race *r = ctx;
+
+	r->late = delivery_of(r->n, 70) == LTPB__DELIVERY__DELIVERY_FORKED      ? r->n
+		  : delivery_of(r->copy, 71) == LTPB__DELIVERY__DELIVERY_FORKED ? r->copy
+										: NULL;
+	return r->late != NULL;
+}
+
+static void
+wait_forked(struct fed_node *n, struct fed_node *copy, struct fed_node **late, unsigned *number)
+{
+	struct race r = { n, copy, NULL };
+
+	fed_wait(one_is_forked, &r, WAIT_MS, "the later one is told");
+	*late = r.late;
+	*number = r.late == n ? 70 : 71;
+}
+
+/* Two live machines: both greeted the hub with the same head, then one pushes first. */
+static void
+test_both_live(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy, *late;
+	unsigned number;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	fed_node_start(&f, &n);
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&n, 70, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&copy, 71, NULL, NULL), LT_OK);
+	/* Whichever came second was told so by the hub: it says it, and goes on behind what the hub holds. */
+	wait_forked(&n, &copy, &late, &number);
+	same_feeds(&f, late);
+	assert_int_equal(fed_put_dossier(late, 72, NULL, NULL), LT_OK);
+	wait_node(&f, late, 72, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "goes on");
+	assert_int_equal(fed_put_dossier(late, number, "dang_xu_ly", NULL), LT_OK);
+	wait_hub(&f, number, "dang_xu_ly", "what was only here, with its edit");
+	wait_node(&f, late, number == 70 ? 71 : 70, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
+	    "the other's comes down");
+	end(&f, &n, &copy);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_restored),
+		cmocka_unit_test(test_divergent),
+		cmocka_unit_test(test_longer_branch),
+		cmocka_unit_test(test_both_live),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
