@@ -5,3 +5,6 @@ foreach(name fresh enrol project pull)
   set_tests_properties(hub.${name} PROPERTIES
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp")
 endforeach()
+lt_test(hub golden LIBS lt_test_hub TIMEOUT 120 SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
+set_tests_properties(hub.golden PROPERTIES
+  ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp")

@@ -18,6 +18,7 @@ from nacl.bindings import crypto_scalarmult_base
 
 from golden_base import (H, H16, Key, checksum, feed_id, framed, framed8, p_bytes, p_fixed64, p_text, p_varint, root,
                          run, seal, tagged, u8, u32, u64)
+import golden_hub
 import golden_line
 import golden_store
 
@@ -213,6 +214,7 @@ def golden():
         "enrolment": enrolment(),
         "store": golden_store.store(),
         "line": golden_line.frames(),
+        "hub": golden_hub.hub(),
         "digest": digest(),
         "knock": knock(),
     }

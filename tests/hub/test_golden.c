@@ -1,0 +1,192 @@
+/* Rows that a hub alone keeps, as tests/vectors/golden_hub.py, written from FORMAT.md alone, has made them. */
+#include "hub_fixture.h"
+#include "tests/lib/golden.h"
+
+#include "proto/store/tables.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void
+row_is(struct lt_kv *kv, unsigned table, struct lt_slice key, struct lt_slice want)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, table, key, &v), LT_OK);
+	golden_same(lt_table_names[table], want, v);
+	lt_kv_abort(txn);
+}
+
+static int
+run_plant(struct lt_kv_txn *txn, void *ctx)
+{
+	const json_t *g = ctx;
+
+	return lt_kv_put(txn, LT_T_FRESH, golden_bytes(g, "fresh_key"), golden_bytes(g, "fresh"));
+}
+
+static void
+fresh(void **state)
+{
+	const json_t *g = golden("hub"), *t = golden_in(g, "times");
+	struct lt_fresh_node n;
+	struct lt_feed_id feed;
+	struct lt_id id;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	memcpy(id.b, golden_bytes(g, "principal").data, LT_ID_LEN);
+	memcpy(feed.b, golden_bytes(g, "feed").data, LT_FEED_LEN);
+	assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), run_plant, (void *)g), LT_OK);
+	hubfx_restart(&h);
+	assert_true(lt_fresh_node(h.f.fresh, &id, &n));
+	assert_string_equal(n.unit.s, golden_text(g, "unit"));
+	assert_int_equal(n.last_seen_ms, golden_number(t, "seen"));
+	assert_int_equal(n.fresh_ms[LT_LANE_URGENT], golden_number(t, "urgent"));
+	assert_int_equal(n.fresh_ms[LT_LANE_NORMAL], golden_number(t, "normal"));
+	assert_int_equal(n.fresh_ms[LT_LANE_BULK], 0);
+	assert_int_equal(n.clock_offset_ms, -1500);
+	assert_int_equal(n.announced[LT_LANE_NORMAL], 5);
+	assert_int_equal(n.held[LT_LANE_NORMAL], 3);
+	assert_int_equal(n.announced[LT_LANE_BULK], 2);
+	assert_int_equal(n.held[LT_LANE_BULK], 0);
+	lt_fresh_held(h.f.fresh, &feed, 5);
+	hubfx_restart(&h);
+	row_is(lt_hub_log(h.f.hub), LT_T_FRESH, golden_bytes(g, "fresh_key"),
+	    golden_bytes(g, "fresh_held"));
+	hubfx_close(&h);
+}
+
+static void
+alarm_row(void **state)
+{
+	const json_t *g = golden("hub");
+	struct lt_alarm a = { .role = LTPB__ROLE__ROLE_NODE, .address = "192.0.2.1" };
+	Ltpb__InvitationAlarm **list;
+	struct hubfx h;
+	size_t n;
+
+	(void)state;
+	hubfx_open(&h);
+	memcpy(a.token.b, golden_bytes(g, "token_hash").data, LT_HASH_LEN);
+	memcpy(a.by.b, golden_bytes(g, "principal").data, LT_ID_LEN);
+	assert_int_equal(lt_unit_set(&a.unit, lt_slice_str(golden_text(g, "unit"))), LT_OK);
+	lt_alarm_raise(lt_enrol_alarms(h.f.enrol), &a);
+	hubfx_restart(&h);
+	row_is(lt_hub_log(h.f.hub), LT_T_ENROL, golden_bytes(g, "alarm_key"),
+	    golden_bytes(g, "alarm"));
+	assert_int_equal(lt_alarms_list(lt_enrol_alarms(h.f.enrol), &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0]->unit, golden_text(g, "unit"));
+	assert_int_equal(list[0]->times, 1);
+	hubfx_close(&h);
+}
+
+struct row {
+	struct lt_kv *kv;
+	unsigned table;
+	struct lt_slice key;
+};
+
+static bool
+is_there(void *ctx)
+{
+	const struct row *r = ctx;
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	bool there;
+
+	assert_int_equal(lt_kv_begin_read(r->kv, &txn), LT_OK);
+	there = lt_kv_get(txn, r->table, r->key, &v) == LT_OK;
+	lt_kv_abort(txn);
+	return there;
+}
+
+/* The position that the tables reach, which the verdict may still be behind, and the running hash there. */
+static void
+cursor_is(struct hubfx *h, struct lt_slice end)
+{
+	struct lt_kv_txn *log, *derived;
+	struct lt_buf want = { 0 };
+	struct lt_slice v;
+	struct lt_entry e;
+	uint64_t last;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &log), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_hub_derived(h->f.hub), &derived), LT_OK);
+	assert_int_equal(lt_kv_get(derived, LT_T_CURSOR, lt_slice_str("projector"), &v), LT_OK);
+	assert_true(v.len >= 24);
+	assert_int_equal(lt_feed_log_last(log, &last), LT_OK);
+	assert_in_range(lt_load_u64(v.data + 16), 1, last);
+	assert_int_equal(lt_feed_log_read(log, lt_load_u64(v.data + 16), &e), LT_OK);
+	lt_buf_put(&want, lt_kv_incarnation(lt_hub_log(h->f.hub)), 16);
+	lt_buf_u64(&want, e.position);
+	lt_buf_put(&want, e.running.b, LT_HASH_LEN);
+	lt_buf_put_slice(&want, end);
+	golden_same("cursor", lt_buf_slice(&want), v);
+	lt_buf_fini(&want);
+	lt_kv_abort(log);
+	lt_kv_abort(derived);
+}
+
+/* The state of the log up to which the tables reach; a refused change, and how far its feed has verdicts. */
+static void
+log_and_tables(void **state)
+{
+	const json_t *g = golden("hub");
+	struct lt_buf want = { 0 }, key = { 0 }, cs = { 0 };
+	char name[128], hex[2 * LT_FEED_LEN + 1];
+	struct lt_draft d = { .collection = "no_such", .key = (char *)"1" };
+	struct fed_feed feed;
+	struct fed_peer p;
+	struct answer answer;
+	struct lt_kv_txn *txn;
+	struct hubfx h;
+	struct row row;
+	uint64_t position;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&feed, &p, HUB_UNIT, LT_LANE_NORMAL, 7);
+	feed.next_stamp = LT_STAMP(HUB_NOW_MS, 1);
+	fed_seal(&h.f, &feed, &d, 1, &cs);
+	hubfx_intake(&h, &p.id.principal, &cs, 1, &answer);
+	assert_int_equal(answer.rc, LT_OK);
+	hubfx_settle(&h);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_find(txn, &feed.unit, &feed.id, 1, &position), LT_OK);
+	lt_kv_abort(txn);
+
+	lt_buf_u64(&key, position);
+	lt_buf_u32(&key, 0);
+	row_is(lt_hub_log(h.f.hub), LT_T_QUARANTINE, lt_buf_slice(&key),
+	    golden_bytes(g, "quarantine"));
+	lt_buf_u64(&want, 1);
+	lt_hex(hex, feed.id.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "verdicted/%s/%s", HUB_UNIT, hex);
+	row = (struct row){ lt_hub_log(h.f.hub), LT_T_LOCAL, lt_slice_str(name) };
+	fed_wait(is_there, &row, HUB_WAIT_MS, "the verdict is written");
+	row_is(row.kv, row.table, row.key, lt_buf_slice(&want));
+	cursor_is(&h, golden_bytes(g, "cursor_end"));
+	lt_buf_fini(&want);
+	lt_buf_fini(&key);
+	lt_buf_fini(&cs);
+	hubfx_close(&h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fresh),
+		cmocka_unit_test(alarm_row),
+		cmocka_unit_test(log_and_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
