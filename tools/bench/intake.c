@@ -119,11 +119,14 @@ tell_intake(struct bench *b, const struct intake_case *c, const struct bench_fee
 	char note[160];
 	int rc;
 
+	(void)snprintf(note, sizeof(note), "of %zu communes", f->nfeed);
+	rc = tell(b, c, "dossiers", (double)f->changes, "changes", BENCH_INFO, 0, note);
 	(void)snprintf(note, sizeof(note), "%zu feeds, %.0f B a change, %.1f sets a commit",
 	    f->nfeed, (double)f->bytes / (double)f->changes,
 	    (double)f->sets / (double)(g->commits != 0 ? g->commits : 1));
-	rc = tell(b, c, "intake to receipt", (double)f->changes / g->receipt, "changes/s",
-	    BENCH_INFO, 0, note);
+	if (rc == LT_OK)
+		rc = tell(b, c, "intake to receipt", (double)f->changes / g->receipt, "changes/s",
+		    BENCH_INFO, 0, note);
 	(void)snprintf(note, sizeof(note), "%.2f cores busy", g->cores);
 	if (rc == LT_OK)
 		rc = tell(b, c, "intake to queryable", (double)f->changes / g->queryable,
