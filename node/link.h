@@ -1,4 +1,5 @@
-/* node/link.h - carries out what node/sync.h decides: dials the hub, calls it, applies what comes down.
+/* node/link.h - carries out what node/sync.h decides: dials the hub and calls it. What is asked and what answers mean is
+ * session.h's.
  *
  * One thread of its own runs the step function; calls and answers run on the pool. */
 #ifndef LT_NODE_LINK_H

@@ -1,0 +1,762 @@
+#include "node/session.h"
+#include "node/own_feeds.h"
+#include "proto/base/log.h"
+#include "proto/base/wire.h"
+#include "proto/feed/trust.h"
+#include "proto/store/feed_log.h"
+
+#include "lienthong/v1/sync.pb-c.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define APPLY_WINDOW 64 /* pulled change-sets under way to the disk */
+#define PULL_HAVE_MAX 4096
+#define CALL_MS 60000
+
+struct lt_session {
+	struct lt_session_options o;
+	struct lt_node *node;
+	uint64_t instance[2];
+
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t cond;
+	uint64_t line; /* rises with every connection that went */
+	unsigned applying;
+	bool pull_failed;
+	uint64_t pull_taken; /* change-sets of this pull that are on disk */
+	uint64_t push_no; /* of the last push */
+	struct lt_sent sent;
+	char error[768];
+	int64_t last_contact_ms;
+};
+
+void
+lt_session_say(struct lt_session *s, const char *what, const char *why)
+{
+	pthread_mutex_lock(&s->mx);
+	(void)snprintf(s->error, sizeof(s->error), "%s: %s", what, why);
+	pthread_mutex_unlock(&s->mx);
+	lt_info("%s: %s", what, why);
+}
+
+static void
+say_contact(struct lt_session *s)
+{
+	pthread_mutex_lock(&s->mx);
+	s->last_contact_ms = lt_wall_ms(lt_node_clock(s->node));
+	pthread_mutex_unlock(&s->mx);
+}
+
+/* ---- join and hello ---- */
+
+static int
+meet(struct lt_session *s, const Ltpb__Certificate *cert, const char *province)
+{
+	struct lt_err err = { "" };
+	struct lt_buf b;
+	int rc;
+
+	if (cert == NULL)
+		return LT_E_INVALID;
+	lt_buf_init(&b, 4096);
+	rc = lt_wire_pack(&cert->base, 4096, &b);
+	if (rc == LT_OK)
+		rc = lt_node_meet_hub(s->node, lt_buf_slice(&b), province, &err);
+	lt_buf_fini(&b);
+	if (rc != LT_OK)
+		lt_session_say(s, "the hub's certificate is refused", err.text);
+	return rc;
+}
+
+static void
+take_join(struct lt_session *s, struct lt_session_call *c, const Ltpb__JoinReply *r)
+{
+	c->ev.ok = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING ||
+		   r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	c->ev.active = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	c->ev.retry_after_ms = r->retry_after_ms;
+	if (!c->ev.ok) {
+		char why[384];
+
+		(void)snprintf(why, sizeof(why),
+		    "the province has refused this machine%s%s; ask for a new invitation",
+		    r->reason[0] != '\0' ? ": " : "", r->reason);
+		lt_session_say(s, "enrolment", why);
+	}
+	if (c->ev.active && meet(s, r->hub, r->province) != LT_OK)
+		c->ev.ok = c->ev.active = false;
+	if (c->ev.active && s->o.joined != NULL)
+		s->o.joined(s->o.ctx);
+}
+
+static int
+ask_join(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+{
+	const struct lt_identity *id = lt_node_identity(s->node);
+	Ltpb__JoinRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	uint8_t *proof = lt_arena_alloc(arena, LT_SIG_LEN);
+
+	if (r == NULL || proof == NULL)
+		return LT_E_NOMEM;
+	ltpb__join_request__init(r);
+	lt_join_proof(&id->sign, &id->federation, id->token, &id->principal, id->line_pk, proof);
+	r->token.data = (uint8_t *)id->token;
+	r->token.len = sizeof(id->token);
+	r->principal.data = (uint8_t *)id->principal.b;
+	r->principal.len = LT_ID_LEN;
+	r->sign_key.data = (uint8_t *)id->sign.pk;
+	r->sign_key.len = sizeof(id->sign.pk);
+	r->proof.data = proof;
+	r->proof.len = LT_SIG_LEN;
+	if (s->o.label != NULL)
+		r->label = (char *)s->o.label;
+	out->service = &ltpb__enrol__descriptor;
+	out->method = "Join";
+	out->message = &r->base;
+	return LT_OK;
+}
+
+static int
+own_feeds(struct lt_session *s, struct lt_kv_txn *txn, bool asked, size_t n,
+    Ltpb__FeedHead *const *held, struct lt_own_feeds *o)
+{
+	const struct lt_identity *id = lt_node_identity(s->node);
+
+	return lt_own_feeds_read(txn, &id->principal, &id->unit, asked, n, held, o);
+}
+
+/* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
+static void
+weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, size_t n,
+    Ltpb__FeedHead *const *held)
+{
+	const struct lt_identity *id = lt_node_identity(s->node);
+	size_t i, k;
+
+	for (i = 0; i < o->n; i++) {
+		struct lt_sync_feed *f = &o->feed[i];
+		uint64_t receipted;
+		struct lt_hash h;
+
+		f->usable = true;
+		for (k = 0; k < n; k++) {
+			if (held[k]->feed.len != LT_FEED_LEN ||
+			    memcmp(held[k]->feed.data, f->feed.b, LT_FEED_LEN) != 0)
+				continue;
+			f->held = held[k]->seq;
+			f->usable =
+			    f->held == 0 ||
+			    (f->held <= f->head && held[k]->hash.len == LT_HASH_LEN &&
+				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
+				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
+			if (!f->usable)
+				lt_warn("the hub holds more or other change-sets of this machine's "
+					"feed than this machine (it holds %llu, here are %llu): "
+					"its tail is fetched and a new epoch begun",
+				    (unsigned long long)f->held, (unsigned long long)f->head);
+		}
+		/* A receipt got lost on its way: offered once more, what the hub holds is receipted anew. */
+		if (f->usable && f->held > 0 &&
+		    lt_node_receipted(txn, &id->unit, &f->feed, &receipted) == LT_OK &&
+		    receipted < f->held)
+			f->held--;
+	}
+}
+
+static void
+take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloReply *r)
+{
+	struct lt_own_feeds o;
+	struct lt_kv_txn *txn;
+	size_t i;
+
+	if (meet(s, r->certificate, r->province) != LT_OK) {
+		c->ev.final = true;
+		return;
+	}
+	if (lt_node_saw_hub_time(s->node, r->hub_time_ms) != LT_OK ||
+	    lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
+		return;
+	c->ev.ok = own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK;
+	if (c->ev.ok)
+		weigh_held(s, txn, &o, r->n_held, r->held);
+	lt_kv_abort(txn);
+	for (i = 0; i < o.n; i++)
+		if (!o.feed[i].usable && lt_node_new_epoch(s->node, &o.feed[i].feed) != LT_OK)
+			c->ev.ok = false;
+	memcpy(c->feeds, o.feed, sizeof(c->feeds));
+	c->ev.feeds = c->feeds;
+	c->ev.nfeed = o.n;
+	say_contact(s);
+	pthread_mutex_lock(&s->mx);
+	s->error[0] = '\0';
+	pthread_mutex_unlock(&s->mx);
+}
+
+/* Heads as messages, the newest epochs first, as the hub measures freshness by the first it is told; memory lives in the
+ * arena. */
+static size_t
+pack_heads(
+    const struct lt_own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
+{
+	Ltpb__FeedHead **v = lt_arena_alloc(arena, (o->n + 1) * sizeof(*v));
+	size_t i;
+
+	if (v == NULL)
+		return 0;
+	for (i = 0; i < o->n; i++) {
+		size_t from = o->n - 1 - i;
+
+		v[i] = lt_arena_alloc(arena, sizeof(**v));
+		if (v[i] == NULL)
+			return i;
+		ltpb__feed_head__init(v[i]);
+		v[i]->unit = (char *)unit;
+		v[i]->feed.data = (uint8_t *)o->feed[from].feed.b;
+		v[i]->feed.len = LT_FEED_LEN;
+		v[i]->seq = o->head[from].seq;
+		v[i]->hash.data = (uint8_t *)o->head[from].hash.b;
+		v[i]->hash.len = LT_HASH_LEN;
+	}
+	*out = v;
+	return o->n;
+}
+
+static size_t
+own_heads(struct lt_session *s, struct lt_arena *arena, Ltpb__FeedHead ***out)
+{
+	struct lt_own_feeds o = { 0 };
+	struct lt_kv_txn *txn;
+
+	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
+		(void)own_feeds(s, txn, false, 0, NULL, &o);
+		lt_kv_abort(txn);
+	}
+	return pack_heads(&o, lt_node_identity(s->node)->unit.s, arena, out);
+}
+
+static int
+ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+{
+	const struct lt_identity *id = lt_node_identity(s->node);
+	Ltpb__HelloRequest *r = lt_arena_alloc(arena, sizeof(*r));
+
+	if (r == NULL)
+		return LT_E_NOMEM;
+	ltpb__hello_request__init(r);
+	r->principal.data = (uint8_t *)id->principal.b;
+	r->principal.len = LT_ID_LEN;
+	r->instance.data = (uint8_t *)s->instance;
+	r->instance.len = sizeof(s->instance);
+	r->clock_ms = lt_wall_ms(lt_node_clock(s->node));
+	r->version = (char *)LT_VERSION;
+	r->n_head = own_heads(s, arena, &r->head);
+	out->method = "Hello";
+	out->message = &r->base;
+	return LT_OK;
+}
+
+/* ---- announce ---- */
+
+static void
+take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__AnnounceReply *r)
+{
+	c->ev.ok = true;
+	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
+	say_contact(s);
+}
+
+static int
+ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+{
+	Ltpb__AnnounceRequest *r = lt_arena_alloc(arena, sizeof(*r));
+
+	if (r == NULL)
+		return LT_E_NOMEM;
+	ltpb__announce_request__init(r);
+	r->clock_ms = lt_wall_ms(lt_node_clock(s->node));
+	r->n_head = own_heads(s, arena, &r->head);
+	out->method = "Announce";
+	out->message = &r->base;
+	return LT_OK;
+}
+
+/* ---- push ---- */
+
+static void
+take_push(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply *r)
+{
+	struct lt_err err = { "" };
+	struct lt_buf b;
+	size_t i;
+
+	c->ev.ok = true;
+	c->ev.feed = c->feed;
+	c->ev.bytes = c->bytes;
+	c->ev.seq = c->from_seq - 1;
+	for (i = 0; i < r->n_receipt; i++) {
+		struct lt_feed_id feed;
+		uint64_t seq = 0;
+		int rc;
+
+		lt_buf_init(&b, 256 * 1024);
+		rc = lt_wire_pack(&r->receipt[i]->base, 256 * 1024, &b);
+		if (rc == LT_OK)
+			rc = lt_node_receipt(s->node, lt_buf_slice(&b), &feed, &seq, &err);
+		if (seq == 0)
+			c->ev.ok = false; /* not believed: push again later */
+		else if (lt_feed_id_cmp(&feed, &c->feed) == 0)
+			c->ev.seq = seq; /* the hub may have taken less than was sent */
+		if (rc != LT_OK)
+			lt_session_say(s, "a receipt is not kept",
+			    err.text[0] != '\0' ? err.text : lt_strerror(rc));
+		lt_buf_fini(&b);
+	}
+	for (i = 0; i < r->n_need; i++)
+		if (r->need[i]->feed.len == LT_FEED_LEN &&
+		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
+			c->ev.seq = r->need[i]->seq;
+	say_contact(s);
+}
+
+/* Change-sets of one feed from from_seq on, openings included, up to about max_bytes. */
+static int
+gather_push(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
+    Ltpb__PushRequest *r, struct lt_session_call *c)
+{
+	const struct lt_identity *id = lt_node_identity(s->node);
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	uint64_t seq, position;
+	int rc = lt_kv_begin_read(lt_node_kv(s->node), &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	r->change_set = lt_arena_alloc(arena, LT_PUSH_MAX * sizeof(*r->change_set));
+	for (seq = a->from_seq; r->change_set != NULL && r->n_change_set < LT_PUSH_MAX; seq++) {
+		struct lt_entry e;
+		struct lt_buf b;
+
+		if (c->bytes >= a->max_bytes)
+			break;
+		rc = lt_feed_log_find(txn, &id->unit, &a->feed, seq, &position);
+		if (rc != LT_OK)
+			break;
+		lt_buf_init(&b, LT_MESSAGE_MAX);
+		rc = lt_feed_log_read(txn, position, &e);
+		if (rc == LT_OK)
+			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err);
+		if (rc == LT_OK && r->n_change_set != 0 &&
+		    c->bytes + b.len > LT_MESSAGE_MAX - 65536) {
+			lt_buf_fini(&b);
+			break;
+		}
+		if (rc == LT_OK) {
+			ProtobufCBinaryData *d = &r->change_set[r->n_change_set];
+
+			d->data = lt_arena_dup(arena, b.data, b.len);
+			d->len = b.len;
+			rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
+		}
+		if (rc == LT_OK) {
+			r->n_change_set++;
+			c->bytes += b.len;
+			c->to_seq = seq;
+		}
+		lt_buf_fini(&b);
+		if (rc != LT_OK)
+			break;
+	}
+	lt_kv_abort(txn);
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		lt_error("change-set %llu cannot be read for sending: %s %s",
+		    (unsigned long long)seq, lt_strerror(rc), err.text);
+	return r->n_change_set != 0 ? LT_OK : LT_E_NOTFOUND;
+}
+
+static void
+note_sent(struct lt_session *s, struct lt_session_call *c)
+{
+	pthread_mutex_lock(&s->mx);
+	c->push_no = ++s->push_no;
+	lt_sent_begin(&s->sent, &c->feed, c->to_seq, c->push_no);
+	pthread_mutex_unlock(&s->mx);
+}
+
+bool
+lt_session_sent(struct lt_session *s, const struct lt_feed_id *feed, uint64_t seq)
+{
+	bool sent;
+
+	pthread_mutex_lock(&s->mx);
+	sent = lt_sent_has(&s->sent, feed, seq);
+	pthread_mutex_unlock(&s->mx);
+	return sent;
+}
+
+static int
+ask_push(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
+    struct lt_session_call *c, struct lt_session_request *out)
+{
+	Ltpb__PushRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	int rc;
+
+	c->feed = c->ev.feed = a->feed;
+	c->from_seq = a->from_seq;
+	if (r == NULL)
+		return LT_E_NOMEM;
+	ltpb__push_request__init(r);
+	rc = gather_push(s, a, arena, r, c);
+	if (rc == LT_OK)
+		note_sent(s, c);
+	out->method = "Push";
+	out->message = &r->base;
+	return rc;
+}
+
+/* ---- pull ---- */
+
+static void
+applied(void *ctx, int rc, const char *why)
+{
+	struct lt_session *s = ctx;
+	bool broke;
+
+	pthread_mutex_lock(&s->mx);
+	if (rc == LT_OK)
+		s->pull_taken++;
+	broke = rc != LT_OK && !s->pull_failed;
+	if (broke) {
+		s->pull_failed = true;
+		(void)snprintf(s->error, sizeof(s->error),
+		    "a change-set from the hub was not taken: %s: %.160s", lt_strerror(rc), why);
+		lt_warn("%s", s->error);
+	}
+	pthread_mutex_unlock(&s->mx);
+	if (broke && s->o.pull_broke != NULL)
+		s->o.pull_broke(s->o.ctx);
+	/* Once none is under way, a session that stops is freed: nothing of it is touched after this. */
+	pthread_mutex_lock(&s->mx);
+	s->applying--;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+}
+
+static void
+take_item(struct lt_session *s, const Ltpb__PullItem *it)
+{
+	bool failed;
+
+	if (it->item_case == LTPB__PULL_ITEM__ITEM_CAUGHT_UP) {
+		(void)lt_node_saw_hub_time(s->node, it->caught_up->hub_time_ms);
+		say_contact(s);
+		return;
+	}
+	if (it->item_case != LTPB__PULL_ITEM__ITEM_CHANGE_SET)
+		return;
+	pthread_mutex_lock(&s->mx);
+	failed = s->pull_failed;
+	if (!failed)
+		s->applying++;
+	pthread_mutex_unlock(&s->mx);
+	if (failed)
+		return; /* what follows a failure would only be gaps; the caller ends the stream */
+	if (lt_node_apply(s->node, lt_slice(it->change_set.data, it->change_set.len), applied, s) !=
+	    LT_OK)
+		applied(s, LT_E_INVALID, "it cannot be read");
+}
+
+struct have {
+	struct lt_arena *arena;
+	struct lt_kv_txn *txn;
+	struct lt_id own;
+	size_t n;
+	Ltpb__FeedHead **v;
+};
+
+static int
+note_have(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct have *h = ctx;
+	struct lt_id author = lt_feed_author(feed);
+	uint64_t seq = head->seq;
+	struct lt_hash hash = head->hash;
+	Ltpb__FeedHead *f;
+	int rc = LT_OK;
+
+	if (h->n == PULL_HAVE_MAX)
+		return LT_OK;
+	/* Of its own feeds a node has for certain what the hub has said so of: behind that the hub may have other ones. */
+	if (lt_id_eq(&author, &h->own))
+		rc = lt_node_tied(h->txn, unit, feed, head, &seq);
+	if (rc == LT_OK && seq != head->seq)
+		rc = lt_feed_log_hash(h->txn, unit, feed, seq, &hash);
+	if (rc != LT_OK)
+		return rc;
+	f = lt_arena_alloc(h->arena, sizeof(*f));
+	if (f == NULL)
+		return LT_E_NOMEM;
+	ltpb__feed_head__init(f);
+	f->unit = lt_arena_dup(h->arena, unit->s, strlen(unit->s));
+	f->feed.data = lt_arena_dup(h->arena, feed->b, LT_FEED_LEN);
+	f->feed.len = LT_FEED_LEN;
+	f->seq = seq;
+	f->hash.data = lt_arena_dup(h->arena, hash.b, LT_HASH_LEN);
+	f->hash.len = LT_HASH_LEN;
+	if (f->unit == NULL || f->feed.data == NULL || f->hash.data == NULL)
+		return LT_E_NOMEM;
+	h->v[h->n++] = f;
+	return LT_OK;
+}
+
+static int
+ask_pull(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+{
+	Ltpb__PullRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	struct have h = { .arena = arena };
+	struct lt_kv_txn *txn;
+
+	pthread_mutex_lock(&s->mx);
+	s->pull_failed = false;
+	s->pull_taken = 0;
+	pthread_mutex_unlock(&s->mx);
+	h.v = lt_arena_alloc(arena, PULL_HAVE_MAX * sizeof(Ltpb__FeedHead *));
+	if (r == NULL || h.v == NULL)
+		return LT_E_NOMEM;
+	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
+		h.txn = txn;
+		h.own = lt_node_identity(s->node)->principal;
+		(void)lt_feed_log_each(txn, NULL, note_have, &h);
+		lt_kv_abort(txn);
+	}
+	ltpb__pull_request__init(r);
+	r->have = h.v;
+	r->n_have = h.n;
+	r->follow = true;
+	out->method = "Pull";
+	out->message = &r->base;
+	out->timeout_ms = 0;
+	return LT_OK;
+}
+
+bool
+lt_session_has_room(struct lt_session *s)
+{
+	bool room;
+
+	pthread_mutex_lock(&s->mx);
+	room = s->applying < APPLY_WINDOW || s->pull_failed;
+	pthread_mutex_unlock(&s->mx);
+	return room;
+}
+
+unsigned
+lt_session_applying(struct lt_session *s)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&s->mx);
+	n = s->applying;
+	pthread_mutex_unlock(&s->mx);
+	return n;
+}
+
+void
+lt_session_await_room(struct lt_session *s)
+{
+	pthread_mutex_lock(&s->mx);
+	while (s->applying >= APPLY_WINDOW && !s->pull_failed)
+		pthread_cond_wait(&s->cond, &s->mx);
+	pthread_mutex_unlock(&s->mx);
+}
+
+void
+lt_session_await_idle(struct lt_session *s)
+{
+	pthread_mutex_lock(&s->mx);
+	while (s->applying > 0)
+		pthread_cond_wait(&s->cond, &s->mx);
+	pthread_mutex_unlock(&s->mx);
+}
+
+bool
+lt_session_pull_broke(struct lt_session *s)
+{
+	bool broke;
+
+	pthread_mutex_lock(&s->mx);
+	broke = s->pull_failed;
+	pthread_mutex_unlock(&s->mx);
+	return broke;
+}
+
+/* ---- calls ---- */
+
+static int
+ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
+    struct lt_session_call *c, struct lt_session_request *out)
+{
+	switch (a->kind) {
+	case LT_SYNC_DO_JOIN:
+		c->ev.kind = LT_SYNC_EV_JOINED;
+		return ask_join(s, arena, out);
+	case LT_SYNC_DO_HELLO:
+		c->ev.kind = LT_SYNC_EV_GREETED;
+		return ask_hello(s, arena, out);
+	case LT_SYNC_DO_PULL:
+		c->ev.kind = LT_SYNC_EV_PULL_ENDED;
+		return ask_pull(s, arena, out);
+	case LT_SYNC_DO_PUSH:
+		c->ev.kind = LT_SYNC_EV_PUSHED;
+		return ask_push(s, a, arena, c, out);
+	case LT_SYNC_DO_ANNOUNCE:
+		c->ev.kind = LT_SYNC_EV_ANNOUNCED;
+		return ask_announce(s, arena, out);
+	case LT_SYNC_DO_DIAL:
+	case LT_SYNC_DO_CLOSE:
+	case LT_SYNC_DO_TIMER:
+		break;
+	}
+	return LT_E_USAGE;
+}
+
+int
+lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
+    struct lt_session_call *c, struct lt_session_request *out)
+{
+	memset(c, 0, sizeof(*c));
+	memset(out, 0, sizeof(*out));
+	out->service = &ltpb__sync__descriptor;
+	out->timeout_ms = CALL_MS;
+	pthread_mutex_lock(&s->mx);
+	c->line = s->line;
+	pthread_mutex_unlock(&s->mx);
+	return ask(s, a, arena, c, out);
+}
+
+void
+lt_session_take(struct lt_session *s, struct lt_session_call *c, const ProtobufCMessage *m)
+{
+	switch (c->ev.kind) {
+	case LT_SYNC_EV_JOINED:
+		take_join(s, c, (const Ltpb__JoinReply *)m);
+		break;
+	case LT_SYNC_EV_GREETED:
+		take_hello(s, c, (const Ltpb__HelloReply *)m);
+		break;
+	case LT_SYNC_EV_PUSHED:
+		take_push(s, c, (const Ltpb__PushReply *)m);
+		break;
+	case LT_SYNC_EV_ANNOUNCED:
+		take_announce(s, c, (const Ltpb__AnnounceReply *)m);
+		break;
+	case LT_SYNC_EV_PULL_ENDED:
+		take_item(s, (const Ltpb__PullItem *)m);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Another machine, or an older self, signed under these numbers before: the epoch is over, and what the hub holds of it is
+ * asked for. */
+static void
+meet_fork(struct lt_session *s, const struct lt_session_call *c)
+{
+	int rc = lt_node_new_epoch(s->node, &c->feed);
+	bool broke = false;
+
+	if (rc != LT_OK)
+		lt_session_say(s, "a new epoch could not be begun", lt_strerror(rc));
+	pthread_mutex_lock(&s->mx);
+	if (c->line == s->line) {
+		broke = !s->pull_failed;
+		s->pull_failed = true; /* the next pull names what is certain */
+	}
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+	if (broke && s->o.pull_broke != NULL)
+		s->o.pull_broke(s->o.ctx);
+}
+
+static void
+weigh_failure(struct lt_session *s, struct lt_session_call *c, const struct lt_status *status)
+{
+	c->ev.ok = false;
+	c->ev.retry_after_ms = status->retry_delay_ms;
+	c->ev.final = status->code == LT_STATUS_PERMISSION_DENIED ||
+		      status->code == LT_STATUS_FAILED_PRECONDITION ||
+		      status->code == LT_STATUS_INVALID_ARGUMENT ||
+		      status->code == LT_STATUS_UNAUTHENTICATED;
+	if (status->code != LT_STATUS_CANCELLED)
+		lt_session_say(s, lt_status_name(status->code), status->message);
+	if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
+		meet_fork(s, c);
+}
+
+void
+lt_session_end(struct lt_session *s, struct lt_session_call *c, const struct lt_status *status)
+{
+	if (status->code != LT_STATUS_OK)
+		weigh_failure(s, c, status);
+	pthread_mutex_lock(&s->mx);
+	if (c->ev.kind == LT_SYNC_EV_PULL_ENDED) {
+		/* One that we cancelled because a change-set was not taken failed. */
+		c->ev.ok = status->code == LT_STATUS_OK && !s->pull_failed;
+		c->ev.seq = s->pull_taken;
+	}
+	if (c->ev.kind == LT_SYNC_EV_PUSHED)
+		lt_sent_end(&s->sent, c->push_no, c->ev.ok ? c->ev.seq : 0);
+	pthread_mutex_unlock(&s->mx);
+}
+
+void
+lt_session_drop(struct lt_session *s)
+{
+	pthread_mutex_lock(&s->mx);
+	s->line++;
+	s->pull_failed = true;
+	lt_sent_drop(&s->sent);
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+}
+
+void
+lt_session_status(struct lt_session *s, char *error, size_t cap, int64_t *last_contact_ms)
+{
+	pthread_mutex_lock(&s->mx);
+	(void)snprintf(error, cap, "%s", s->error);
+	*last_contact_ms = s->last_contact_ms;
+	pthread_mutex_unlock(&s->mx);
+}
+
+int
+lt_session_new(const struct lt_session_options *o, struct lt_session **out)
+{
+	struct lt_session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return LT_E_NOMEM;
+	s->o = *o;
+	s->node = o->node;
+	randombytes_buf(s->instance, sizeof(s->instance));
+	pthread_mutex_init(&s->mx, NULL);
+	pthread_cond_init(&s->cond, NULL);
+	*out = s;
+	return LT_OK;
+}
+
+void
+lt_session_free(struct lt_session *s)
+{
+	if (s == NULL)
+		return;
+	pthread_cond_destroy(&s->cond);
+	pthread_mutex_destroy(&s->mx);
+	free(s);
+}
