@@ -1,11 +1,10 @@
 /* hub/pull.h - what goes down to nodes: server streams of change-sets that wait for news (design section 10).
  *
- * A stream sends the feeds of `_`, the province and the node's own commune, from the positions the node
- * named, in that order of units; openings only of the commune's own records. Any thread. */
+ * What a stream sends is hub/pull_plan.h's. Any thread. */
 #ifndef LT_HUB_PULL_H
 #define LT_HUB_PULL_H
 
-#include "hub/hub.h"
+#include "hub/pull_plan.h"
 #include "proto/rpc/rpc.h"
 
 struct lt_pulls;
@@ -14,8 +13,7 @@ int lt_pulls_open(struct lt_hub *h, struct lt_pool *pool, struct lt_pulls **out)
 void lt_pulls_close(struct lt_pulls *p); /* after every stream has closed; NULL allowed */
 /* The log has grown: wake the streams it concerns. Short; any thread. */
 void lt_pulls_news(struct lt_pulls *p);
-/* Serve a Pull call of a node of this unit. Ends the call itself on failure. */
-void lt_pulls_start(struct lt_pulls *p, struct lt_call *call, const struct lt_id *node,
-    const struct lt_unit *unit, const Ltpb__PullRequest *req);
+/* Serve a Pull call by its plan, which is taken. Ends the call itself on failure. */
+void lt_pulls_start(struct lt_pulls *p, struct lt_call *call, struct lt_pull_plan *plan);
 
 #endif

@@ -110,15 +110,24 @@ lt_service_news(void *ctx)
 }
 
 void
-lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data)
+lt_asking_open(struct lt_asking *a, struct lt_service *s, const struct lt_peer *peer)
 {
 	memset(a, 0, sizeof(*a));
 	a->s = s;
-	a->call = lt_call_of(closure_data);
+	a->peer = peer;
 	a->reg = lt_hub_registry(a->s->hub);
 	a->cat = lt_hub_catalogue(a->s->hub);
-	identify(a->s, a->reg, lt_call_peer(a->call), &a->who);
+	identify(a->s, a->reg, peer, &a->who);
 	lt_arena_init(&a->arena, CALL_ARENA);
+}
+
+void
+lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data)
+{
+	struct lt_call *call = lt_call_of(closure_data);
+
+	lt_asking_open(a, s, lt_call_peer(call));
+	a->call = call;
 }
 
 void

@@ -17,13 +17,16 @@
 /* One call: who asks, under which registry and catalogue. */
 struct lt_asking {
 	struct lt_service *s;
-	struct lt_call *call;
+	struct lt_call *call; /* NULL: asked without one */
+	const struct lt_peer *peer;
 	struct lt_registry *reg;
 	struct lt_catalogue *cat;
 	struct lt_asker who;
 	struct lt_arena arena;
 };
 
+/* Without a call; peer is borrowed. */
+void lt_asking_open(struct lt_asking *a, struct lt_service *s, const struct lt_peer *peer);
 void lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_data);
 void lt_asking_end(struct lt_asking *a);
 /* End the call with the status of an error code; words for people. */
