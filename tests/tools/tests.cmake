@@ -9,3 +9,6 @@ endif()
 add_test(NAME tools.installed COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/installed.py
   ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND})
 set_tests_properties(tools.installed PROPERTIES LABELS tools TIMEOUT 300)
+add_test(NAME tools.golden_receipts COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/golden_receipts.py
+  ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${CMAKE_SOURCE_DIR})
+set_tests_properties(tools.golden_receipts PROPERTIES LABELS tools TIMEOUT 120)

@@ -139,6 +139,12 @@ def trust():
 
 # 9: on disk
 
+def saved_receipts():
+    t = trust()
+    return {"format": "lienthong-receipts", "version": 1, "root_key": t["root_key"], "salt": t["salt"],
+            "certificate": t["certificate"], "receipts": [t["receipt"]]}
+
+
 def identity(federation, root_key, salt, principal, node, line_secret, token):
     lines = [("role", u8(1)), ("federation", federation), ("root_key", root_key.public),
              ("salt", salt), ("principal", principal), ("key_no", u32(258)),
@@ -210,6 +216,7 @@ def golden():
         "changeset_first": {"sign_seed": key.seed, "sign_key": key.public, "given": first(),
                             "made": seal(first(), key)},
         "trust": trust(),
+        "saved_receipts": saved_receipts(),
         "value": stored_values(),
         "enrolment": enrolment(),
         "store": golden_store.store(),
