@@ -1037,6 +1037,20 @@ lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out
 	return rc;
 }
 
+int
+lt_enrol_find(struct lt_enrol *e, const struct lt_id *principal, struct lt_arena *arena,
+    Ltpb__Enrolment **out)
+{
+	struct asker *a;
+	int rc;
+
+	pthread_mutex_lock(&e->mx);
+	a = find_principal(e, principal);
+	rc = a == NULL ? LT_E_NOTFOUND : to_message(e, a, arena, out);
+	pthread_mutex_unlock(&e->mx);
+	return rc;
+}
+
 struct lt_alarms *
 lt_enrol_alarms(struct lt_enrol *e)
 {

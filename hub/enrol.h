@@ -37,6 +37,9 @@ int lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_
     const char *address, Ltpb__PrincipalState *state, struct lt_err *err);
 /* Those who asked, newest last, in the arena. */
 int lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n);
+/* One of them. LT_E_NOTFOUND. */
+int lt_enrol_find(struct lt_enrol *e, const struct lt_id *principal, struct lt_arena *arena,
+    Ltpb__Enrolment **out);
 /* Becomes a principal with the grant of its invitation; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
 int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
 /* reason: for who asked, kept and shown in the list; "" for none. LT_E_INVALID: over LT_ENROL_REASON_MAX bytes in NFC, or with

@@ -1,4 +1,5 @@
 /* hub/svc_admin.c - Admin at the hub: status, nodes, feeds, the log, enrolment. */
+#include "hub/grant.h"
 #include "hub/service_impl.h"
 #include "proto/service/feeds.h"
 
@@ -107,8 +108,10 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 		rc = LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < lt_registry_count(a.reg); i++) {
 		const struct lt_principal *p = lt_registry_at(a.reg, i);
+		bool node = p->role == LTPB__ROLE__ROLE_NODE;
 
-		if (p->role == LTPB__ROLE__ROLE_NODE || req->all_roles)
+		if ((node || req->all_roles) &&
+		    lt_access_unit(&a.who, LT_VERB_INSPECT, node ? p->unit.s : "_"))
 			rc = node_status(&a, derived, p, &r.node[r.n_node]);
 		else
 			continue;
@@ -124,19 +127,33 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 
 /* ---- feeds and the log ---- */
 
+static bool
+unit_in_sight(void *ctx, const char *unit)
+{
+	return lt_access_unit(ctx, LT_VERB_INSPECT, unit);
+}
+
+static bool
+changes_in_sight(void *ctx, const char *unit, const char *collection)
+{
+	return lt_access_log(ctx, unit, collection);
+}
+
 static void
 list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
     Ltpb__ListFeedsReply_Closure closure, void *data)
 {
 	Ltpb__ListFeedsReply r = LTPB__LIST_FEEDS_REPLY__INIT;
+	struct lt_feeds_sight sight = { unit_in_sight, changes_in_sight, NULL };
 	struct lt_kv_txn *txn;
 	struct lt_asking a;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	sight.ctx = &a.who;
 	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feeds_list(txn, req, a.reg, false, FEEDS_MAX, &a.arena, &r);
+		rc = lt_feeds_list(txn, req, a.reg, &sight, false, FEEDS_MAX, &a.arena, &r);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -160,6 +177,7 @@ static void
 read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
     Ltpb__ReadLogReply_Closure closure, void *data)
 {
+	struct lt_feeds_sight sight = { unit_in_sight, changes_in_sight, NULL };
 	Ltpb__ReadLogReply r = LTPB__READ_LOG_REPLY__INIT;
 	struct lt_err err = { "" };
 	struct lt_kv_txn *txn;
@@ -167,9 +185,10 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	sight.ctx = &a.who;
 	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feeds_read(txn, req, open_nothing, &a.arena, &r, &err);
+		rc = lt_feeds_read(txn, req, open_nothing, &sight, &a.arena, &r, &err);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -195,6 +214,47 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 
 /* ---- enrolment ---- */
 
+static bool
+may_give(struct lt_asking *a, Ltpb__Role role, const char *unit, const Ltpb__Grant *g)
+{
+	struct lt_unit u = { "" };
+	struct lt_grant given = { .nverb = g->n_verbs,
+		.nunit = g->n_units,
+		.ncollection = g->n_collections,
+		.nfield = g->n_fields,
+		.verb = (const char **)g->verbs,
+		.unit = (const char **)g->units,
+		.collection = (const char **)g->collections,
+		.field = (const char **)g->fields };
+
+	(void)lt_unit_set(&u, lt_slice_str(unit));
+	return lt_access_give(&a->who, role, &u, &given);
+}
+
+/* Nobody gives more than it has: with what stands in the request, or, where that says nothing, all that the role may. */
+static int
+may_invite(struct lt_asking *a, const Ltpb__InviteRequest *req, struct lt_err *err)
+{
+	Ltpb__Grant *grant;
+	struct lt_buf b;
+	int rc;
+
+	lt_buf_init(&b, LT_GRANT_BYTES_MAX);
+	rc = lt_grant_take(a->s->hub, req->role, req->grant, &b, err);
+	if (rc == LT_OK)
+		rc = lt_grant_read(lt_buf_slice(&b), &a->arena, &grant);
+	if (rc == LT_OK && !may_give(a, req->role, req->unit, grant))
+		rc = lt_err_set(err, LT_E_DENIED, "%s",
+		    req->role == LTPB__ROLE__ROLE_NODE
+			? "this operator's grant does not cover all of that commune: it cannot "
+			  "invite "
+			  "its node"
+			: "an operator gives no more than its own grant has: name verbs, units, "
+			  "collections and fields within it");
+	lt_buf_fini(&b);
+	return rc;
+}
+
 static void
 invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
     Ltpb__InviteReply_Closure closure, void *data)
@@ -207,11 +267,13 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	lt_buf_init(&line, 4096);
-	rc = req->n_address != 0
-		 ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address,
-		       req->n_address, &line, &r.expires_s, &err)
-		 : lt_enrol_invite(
-		       a.s->enrol, req, a.s->addresses, a.s->naddress, &line, &r.expires_s, &err);
+	rc = may_invite(&a, req, &err);
+	if (rc == LT_OK)
+		rc = req->n_address != 0
+			 ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address,
+			       req->n_address, &line, &r.expires_s, &err)
+			 : lt_enrol_invite(a.s->enrol, req, a.s->addresses, a.s->naddress, &line,
+			       &r.expires_s, &err);
 	lt_buf_u8(&line, 0);
 	if (rc == LT_OK && line.err == LT_OK) {
 		r.line = (char *)line.data;
@@ -224,6 +286,28 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 		sodium_memzero(line.data, line.len); /* the token lets a machine in */
 	lt_buf_fini(&line);
 	lt_asking_end(&a);
+}
+
+/* Those whom the asker may answer, and alarms of units within its grant. */
+static void
+keep_own(struct lt_asking *a, Ltpb__ListEnrolmentsReply *r)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->n_enrolment; i++) {
+		Ltpb__Enrolment *e = r->enrolment[i];
+
+		if (may_give(a, e->role, e->unit, e->grant))
+			r->enrolment[n++] = e;
+	}
+	r->n_enrolment = n;
+	for (i = n = 0; i < r->n_alarm; i++) {
+		Ltpb__InvitationAlarm *m = r->alarm[i];
+
+		if (lt_access_unit(&a->who, LT_VERB_ENROL, m->unit[0] != '\0' ? m->unit : "_"))
+			r->alarm[n++] = m;
+	}
+	r->n_alarm = n;
 }
 
 static void
@@ -240,6 +324,8 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 	if (rc == LT_OK)
 		rc = lt_alarms_list(lt_enrol_alarms(a.s->enrol), &a.arena, &r.alarm, &r.n_alarm);
 	if (rc == LT_OK)
+		keep_own(&a, &r);
+	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_asking_fail(&a, rc, "ENROLMENTS", "");
@@ -253,12 +339,21 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 	Ltpb__ApproveReply r = LTPB__APPROVE_REPLY__INIT;
 	struct lt_err err = { "" };
 	struct lt_asking a;
+	Ltpb__Enrolment *e;
 	struct lt_id id;
 	int rc = LT_E_INVALID;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	if (principal->len == LT_ID_LEN) {
 		memcpy(id.b, principal->data, LT_ID_LEN);
+		rc = lt_enrol_find(a.s->enrol, &id, &a.arena, &e);
+		if (rc == LT_OK && !may_give(&a, e->role, e->unit, e->grant))
+			rc = lt_err_set(&err, LT_E_DENIED,
+			    "this one would get more than the operator who answers has itself");
+		else if (rc == LT_E_NOTFOUND)
+			(void)lt_err_set(&err, rc, "nobody with this id has asked to join");
+	}
+	if (rc == LT_OK) {
 		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err)
 			     : lt_enrol_reject(a.s->enrol, &id, reason, &err);
 	}

@@ -37,7 +37,22 @@ end(struct asking_query *x)
 	lt_asking_end(&x->a);
 }
 
-/* Units asked for, or every unit of the province that the asker may see in this collection. */
+/* Does the asker see anything of this collection there? col NULL: of any collection. */
+static bool
+in_sight(const struct asking_query *x, const struct lt_collection *col, const char *unit)
+{
+	const struct lt_sight *sight = &x->r.sight;
+	size_t i;
+
+	if (col != NULL)
+		return sight->unit(sight->ctx, col, unit);
+	for (i = 0; i < lt_catalogue_count(x->a.cat); i++)
+		if (sight->unit(sight->ctx, lt_catalogue_at(x->a.cat, i), unit))
+			return true;
+	return false;
+}
+
+/* Units asked for, or every unit of the province: those that the asker may see in this collection. */
 struct unit_list {
 	struct asking_query *x;
 	const struct lt_collection *col;
@@ -58,7 +73,7 @@ note_unit(void *ctx, struct lt_slice rk, struct lt_slice record)
 	s = lt_arena_dup(&u->x->a.arena, key.data, key.len);
 	if (s == NULL)
 		return LT_E_NOMEM;
-	if (u->col == NULL || u->x->r.sight.unit(u->x->r.sight.ctx, u->col, s))
+	if (in_sight(u->x, u->col, s))
 		u->unit[u->n++] = s;
 	return LT_OK;
 }
@@ -80,6 +95,23 @@ all_units(struct asking_query *x, const char *collection, struct unit_list *u)
 	return lt_record_each(x->derived, "_unit", "_", lt_slice(NULL, 0), note_unit, u);
 }
 
+/* A unit out of sight is passed over, as in the answer itself. */
+static int
+these_units(struct asking_query *x, const struct lt_collection *col, size_t n, char *const *units,
+    struct unit_list *u)
+{
+	size_t i;
+
+	memset(u, 0, sizeof(*u));
+	u->unit = lt_arena_alloc(&x->a.arena, (n + 1) * sizeof(*u->unit));
+	if (u->unit == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < n; i++)
+		if (in_sight(x, col, units[i]))
+			u->unit[u->n++] = units[i];
+	return LT_OK;
+}
+
 static Ltpb__FreshnessSummary *
 freshness(struct asking_query *x, const char *collection, size_t n, char *const *units)
 {
@@ -87,18 +119,11 @@ freshness(struct asking_query *x, const char *collection, size_t n, char *const 
 	Ltpb__FreshnessSummary *f = lt_arena_alloc(&x->a.arena, sizeof(*f));
 	struct unit_list all;
 
-	if (f == NULL)
+	if (f == NULL || (n == 0 ? all_units(x, collection, &all)
+				 : these_units(x, col, n, units, &all)) != LT_OK)
 		return NULL;
 	ltpb__freshness_summary__init(f);
-	if (n == 0) {
-		if (all_units(x, collection, &all) != LT_OK)
-			return NULL;
-		lt_fresh_summary(
-		    x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
-	} else {
-		lt_fresh_summary(x->a.s->fresh, (const char *const *)units, n,
-		    col == NULL ? 0 : (int)col->lane, f);
-	}
+	lt_fresh_summary(x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
 	return f;
 }
 
@@ -220,10 +245,8 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 		rc = LT_E_TOOBIG;
 	if (rc == LT_OK && req->n_unit == 0)
 		rc = all_units(&x, NULL, &all);
-	if (rc == LT_OK && req->n_unit != 0) {
-		all.unit = (const char **)req->unit;
-		all.n = req->n_unit;
-	}
+	if (rc == LT_OK && req->n_unit != 0)
+		rc = these_units(&x, NULL, req->n_unit, req->unit, &all);
 	if (rc == LT_OK)
 		rc = unit_answers(&x, all.unit, all.n, &r);
 	if (rc == LT_OK) {

@@ -169,7 +169,7 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	reg = lt_node_registry(c.s->node);
 	rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feeds_list(txn, req, reg, true, FEEDS_MAX, &c.arena, &r);
+		rc = lt_feeds_list(txn, req, reg, NULL, true, FEEDS_MAX, &c.arena, &r);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)
@@ -192,7 +192,7 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK) {
-		rc = lt_feeds_read(txn, req, NULL, &c.arena, &r, &c.err);
+		rc = lt_feeds_read(txn, req, NULL, NULL, &c.arena, &r, &c.err);
 		lt_kv_abort(txn);
 	}
 	if (rc == LT_OK)

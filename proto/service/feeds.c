@@ -4,10 +4,12 @@
 #include <string.h>
 
 #define LOG_MAX 64
+#define PARSE_ARENA ((size_t)64 * 1024 * 1024)
 
 struct listing {
 	struct lt_kv_txn *log;
 	const struct lt_registry *reg;
+	const struct lt_feeds_sight *sight;
 	struct lt_arena *arena;
 	Ltpb__ListFeedsReply *reply;
 	size_t max;
@@ -43,6 +45,8 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	char hex[2 * LT_ID_LEN + 1];
 	const char *name = hex;
 
+	if (l->sight != NULL && !l->sight->unit(l->sight->ctx, unit->s))
+		return LT_OK;
 	if (s == NULL || l->reply->n_feed == l->max)
 		return LT_E_NOMEM;
 	lt_hex(hex, author.b, LT_ID_LEN);
@@ -65,34 +69,66 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 
 int
 lt_feeds_list(struct lt_kv_txn *log, const Ltpb__ListFeedsRequest *req,
-    const struct lt_registry *reg, bool as_signed, size_t max, struct lt_arena *arena,
-    Ltpb__ListFeedsReply *reply)
+    const struct lt_registry *reg, const struct lt_feeds_sight *sight, bool as_signed, size_t max,
+    struct lt_arena *arena, Ltpb__ListFeedsReply *reply)
 {
-	struct listing l = { log, reg, arena, reply, max, as_signed };
+	struct listing l = { log, reg, sight, arena, reply, max, as_signed };
 	struct lt_unit unit;
 	bool one = req->unit[0] != '\0';
 	int rc = one ? lt_unit_set(&unit, lt_slice_str(req->unit)) : LT_OK;
 
 	if (rc != LT_OK)
 		return rc;
+	if (one && sight != NULL && !sight->unit(sight->ctx, unit.s))
+		return LT_E_DENIED;
 	reply->feed = lt_arena_alloc(arena, max * sizeof(*reply->feed));
 	if (reply->feed == NULL)
 		return LT_E_NOMEM;
 	return lt_feed_log_each(log, one ? &unit : NULL, note_feed, &l);
 }
 
+/* LT_E_DENIED: some change is not. */
+static int
+in_sight(const struct lt_feeds_sight *sight, const struct lt_entry *e, struct lt_err *err)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	size_t i;
+	int rc;
+
+	if (sight == NULL)
+		return LT_OK;
+	lt_arena_init(&arena, PARSE_ARENA);
+	rc = lt_changeset_parse(e->changeset, &arena, &cs, err);
+	if (rc != LT_OK && rc != LT_E_NOMEM)
+		rc = LT_E_CORRUPT;
+	for (i = 0; rc == LT_OK && i < cs.nchange; i++)
+		if (!sight->changes(sight->ctx, cs.unit.s, cs.change[i].collection))
+			rc = lt_err_set(err, LT_E_DENIED,
+			    "change-set %llu of this feed holds what this grant does not open; go "
+			    "on "
+			    "from %llu",
+			    (unsigned long long)cs.seq, (unsigned long long)cs.seq + 1);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
 /* The change-set at a position into the reply, unless it is full: then *full. */
 static int
-add_entry(struct lt_kv_txn *log, uint64_t position, lt_may_fn *may, struct lt_arena *arena,
-    Ltpb__ReadLogReply *reply, size_t *bytes, bool *full, struct lt_err *err)
+add_entry(struct lt_kv_txn *log, uint64_t position, lt_may_fn *may,
+    const struct lt_feeds_sight *sight, struct lt_arena *arena, Ltpb__ReadLogReply *reply,
+    size_t *bytes, bool *full, struct lt_err *err)
 {
 	ProtobufCBinaryData *d = &reply->change_set[reply->n_change_set];
 	struct lt_entry e;
 	struct lt_buf b;
 	int rc = lt_feed_log_read(log, position, &e);
 
+	if (rc == LT_OK)
+		rc = in_sight(sight, &e, err);
+	*full = rc == LT_E_DENIED && reply->n_change_set != 0;
 	if (rc != LT_OK)
-		return rc;
+		return *full ? LT_OK : rc;
 	lt_buf_init(&b, LT_MESSAGE_MAX);
 	rc = lt_feed_log_compose(log, &e, may, NULL, &b, err);
 	*full = reply->n_change_set != 0 && *bytes + b.len > LT_LISTING_BYTES_MAX;
@@ -109,7 +145,8 @@ add_entry(struct lt_kv_txn *log, uint64_t position, lt_may_fn *may, struct lt_ar
 
 int
 lt_feeds_read(struct lt_kv_txn *log, const Ltpb__ReadLogRequest *req, lt_may_fn *may,
-    struct lt_arena *arena, Ltpb__ReadLogReply *reply, struct lt_err *err)
+    const struct lt_feeds_sight *sight, struct lt_arena *arena, Ltpb__ReadLogReply *reply,
+    struct lt_err *err)
 {
 	uint32_t limit = req->limit == 0 || req->limit > LOG_MAX ? LOG_MAX : req->limit;
 	uint64_t seq = req->from_seq == 0 ? 1 : req->from_seq, position;
@@ -121,6 +158,8 @@ lt_feeds_read(struct lt_kv_txn *log, const Ltpb__ReadLogRequest *req, lt_may_fn 
 
 	if (rc != LT_OK || req->feed.len != LT_FEED_LEN)
 		return lt_err_set(err, LT_E_INVALID, "name a unit and a feed");
+	if (sight != NULL && !sight->unit(sight->ctx, unit.s))
+		return lt_err_set(err, LT_E_DENIED, "this grant does not open unit %s", unit.s);
 	memcpy(feed.b, req->feed.data, LT_FEED_LEN);
 	reply->change_set = lt_arena_alloc(arena, limit * sizeof(*reply->change_set));
 	if (reply->change_set == NULL)
@@ -130,7 +169,7 @@ lt_feeds_read(struct lt_kv_txn *log, const Ltpb__ReadLogRequest *req, lt_may_fn 
 		if (rc == LT_E_NOTFOUND)
 			return LT_OK;
 		if (rc == LT_OK)
-			rc = add_entry(log, position, may, arena, reply, &bytes, &full, err);
+			rc = add_entry(log, position, may, sight, arena, reply, &bytes, &full, err);
 		if (rc != LT_OK)
 			return rc;
 	}

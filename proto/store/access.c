@@ -87,10 +87,11 @@ granted_item(const char *const *list, size_t n, const char *item)
 	return item != NULL ? among(list, n, item) : false;
 }
 
-/* What is asked of a grant. unit and field: NULL for "any at all", every_field for "all of them". */
+/* What is asked of a grant. unit, collection and field: NULL for "any at all", every_field for "all of them". */
 struct want {
 	const char *verb, *unit, *collection, *field;
 	bool every_field;
+	bool verb_alone; /* the rest does not matter */
 };
 
 static bool
@@ -98,9 +99,10 @@ grant_fits(const struct lt_grant *g, const struct want *w)
 {
 	if (!among(g->verb, g->nverb, w->verb) && !granted_item(g->verb, g->nverb, NULL))
 		return false;
-	if (w->collection == NULL)
+	if (w->verb_alone)
 		return true;
-	if (!granted_item(g->collection, g->ncollection, w->collection))
+	if (w->collection != NULL ? !granted_item(g->collection, g->ncollection, w->collection)
+				  : g->ncollection == 0)
 		return false;
 	if (w->unit != NULL ? !granted_item(g->unit, g->nunit, w->unit) : g->nunit == 0)
 		return false;
@@ -122,7 +124,7 @@ static bool
 granted(const struct lt_asker *who, const struct want *w)
 {
 	const struct lt_principal *p = principal_of(who);
-	const struct want verb_alone = { .verb = w->verb };
+	const struct want verb_alone = { .verb = w->verb, .verb_alone = true };
 	size_t i;
 
 	if (p == NULL ||
@@ -139,6 +141,11 @@ granted(const struct lt_asker *who, const struct want *w)
 }
 
 /* ---- methods ---- */
+
+static const char *const verb_name[LT_VERB_COUNT] = { [LT_VERB_READ] = "read",
+	[LT_VERB_WRITE] = "write",
+	[LT_VERB_INSPECT] = "inspect",
+	[LT_VERB_ENROL] = "enrol" };
 
 static unsigned
 verbs_of(const struct lt_asker *who)
@@ -168,18 +175,82 @@ verbs_of(const struct lt_asker *who)
 bool
 lt_access_method(const struct lt_asker *who, enum lt_verb verb)
 {
-	static const char *const name[LT_VERB_COUNT] = { [LT_VERB_READ] = "read",
-		[LT_VERB_WRITE] = "write",
-		[LT_VERB_INSPECT] = "inspect",
-		[LT_VERB_ENROL] = "enrol" };
-	struct want w = { 0 };
+	struct want w = { .verb_alone = true };
 
 	if ((unsigned)verb >= LT_VERB_COUNT || (verbs_of(who) & VERB(verb)) == 0)
 		return false;
-	if (name[verb] == NULL)
+	if (verb_name[verb] == NULL)
 		return true;
-	w.verb = name[verb];
+	w.verb = verb_name[verb];
 	return granted(who, &w);
+}
+
+bool
+lt_access_unit(const struct lt_asker *who, enum lt_verb verb, const char *unit)
+{
+	struct want w = { .unit = unit };
+
+	if (!lt_access_method(who, verb))
+		return false;
+	w.verb = verb_name[verb];
+	return w.verb == NULL || granted(who, &w);
+}
+
+bool
+lt_access_log(const struct lt_asker *who, const char *unit, const char *collection)
+{
+	struct want w = {
+		.verb = "inspect", .unit = unit, .collection = collection, .every_field = true
+	};
+
+	return lt_access_method(who, LT_VERB_INSPECT) && granted(who, &w);
+}
+
+/* ---- giving ---- */
+
+static bool
+covers(const char *const *own, size_t nown, const char *const *given, size_t ngiven)
+{
+	size_t i;
+
+	for (i = 0; i < ngiven; i++) {
+		bool every = strcmp(given[i], "all") == 0 || strcmp(given[i], "*") == 0;
+
+		if (!granted_item(own, nown, every ? NULL : given[i]))
+			return false;
+	}
+	return ngiven != 0;
+}
+
+bool
+lt_access_give(const struct lt_asker *who, Ltpb__Role role, const struct lt_unit *unit,
+    const struct lt_grant *given)
+{
+	static const char *const enrol = "enrol", *const every = "all";
+	const struct lt_principal *p = principal_of(who);
+	const char *const commune = unit->s;
+	bool node = role == LTPB__ROLE__ROLE_NODE;
+	size_t i;
+
+	if (local_hub(who))
+		return true;
+	if (!is_role(who, LTPB__ROLE__ROLE_OPERATOR))
+		return false;
+	for (i = 0; i < p->ngrant; i++) {
+		const struct lt_grant *g = &p->grant[i];
+
+		if (covers(g->verb, g->nverb, &enrol, 1) &&
+		    (node ? covers(g->unit, g->nunit, &commune, 1) &&
+				covers(g->collection, g->ncollection, &every, 1) &&
+				covers(g->field, g->nfield, &every, 1)
+			  : covers(g->verb, g->nverb, given->verb, given->nverb) &&
+				covers(g->unit, g->nunit, given->unit, given->nunit) &&
+				covers(g->collection, g->ncollection, given->collection,
+				    given->ncollection) &&
+				covers(g->field, g->nfield, given->field, given->nfield)))
+			return true;
+	}
+	return false;
 }
 
 /* ---- reading ---- */

@@ -58,6 +58,17 @@ bool lt_access_field_everywhere(const struct lt_asker *who, const struct lt_cata
 bool lt_access_write(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const char *unit,
     unsigned *writer);
+/* May the asker use methods of this verb about this unit, whatever the collection? (feeds and nodes of a unit; what belongs
+ * to no commune stands in `_`) */
+bool lt_access_unit(const struct lt_asker *who, enum lt_verb verb, const char *unit);
+/* May the asker look at change-sets with changes of this collection in this unit? They cannot be masked: one grant has to
+ * give `inspect` with all fields. */
+bool lt_access_log(const struct lt_asker *who, const char *unit, const char *collection);
+/* May the asker give somebody else this grant, in a role that is invited? Who sits at the hub's machine: any. An operator:
+ * what one grant of its own, with `enrol`, covers whole; "all" is covered by "all" alone. unit: of a node, whose verbs are not
+ * an operator's: all collections and fields of its commune must be covered. */
+bool lt_access_give(const struct lt_asker *who, Ltpb__Role role, const struct lt_unit *unit,
+    const struct lt_grant *given);
 /* May a node pull feeds of this unit? (its own commune, the province, `_`) */
 bool lt_access_pull(
     const struct lt_asker *who, const struct lt_unit *province, const struct lt_unit *unit);

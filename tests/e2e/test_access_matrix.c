@@ -1026,6 +1026,210 @@ test_narrow_invitation(void **state)
 	world_close(&w);
 }
 
+/* ---- an operator of one commune and one collection ---- */
+
+static void
+grant_of(Ltpb__Grant *g, char **verbs, size_t nverb, char **unit, char **collection)
+{
+	ltpb__grant__init(g);
+	g->verbs = verbs;
+	g->n_verbs = nverb;
+	g->units = unit;
+	g->n_units = 1;
+	g->collections = collection;
+	g->n_collections = 1;
+}
+
+static int
+admin(struct world *w, const char *method, const ProtobufCMessage *req, ProtobufCMessage **m)
+{
+	struct lt_status st;
+
+	return fed_ask(&w->who[OPERATOR], &ltpb__admin__descriptor, method, req, m, &st);
+}
+
+static void
+enrol_narrow(struct world *w, char **unit, char **collection)
+{
+	static char e[] = "enrol", i[] = "inspect", r[] = "read";
+	char *verbs[] = { e, i, r };
+	Ltpb__PrincipalState joined;
+	Ltpb__Grant grant;
+
+	grant_of(&grant, verbs, 3, unit, collection);
+	fed_hang_up(&w->who[OPERATOR]);
+	fed_invite_grant(&w->f, &w->who[OPERATOR], LTPB__ROLE__ROLE_OPERATOR, "", true, &grant);
+	assert_int_equal(fed_dial(&w->f, &w->who[OPERATOR]), LT_OK);
+	assert_int_equal(fed_join(&w->who[OPERATOR], &joined), LT_STATUS_OK);
+}
+
+/* Feeds of every unit there is: those of its own, and never the bytes of others. */
+static void
+test_narrow_inspection(void **state)
+{
+	static char c[] = "dossier", u[] = "17254";
+	char *unit[] = { u }, *collection[] = { c };
+	Ltpb__ListFeedsRequest feeds = LTPB__LIST_FEEDS_REQUEST__INIT;
+	Ltpb__ListNodesRequest nodes = LTPB__LIST_NODES_REQUEST__INIT;
+	Ltpb__ReadLogRequest log = LTPB__READ_LOG_REQUEST__INIT;
+	unsigned own = 0, foreign = 0, denied = 0, read = 0;
+	const Ltpb__ListFeedsReply *all;
+	ProtobufCMessage *every, *m;
+	struct lt_status st;
+	struct fed_peer local;
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_open(&w);
+	enrol_narrow(&w, unit, collection);
+	fed_local(&w.f, &local);
+	assert_int_equal(
+	    fed_ask(&local, &ltpb__admin__descriptor, "ListFeeds", &feeds.base, &every, &st), O);
+	all = (const Ltpb__ListFeedsReply *)every;
+	for (i = 0; i < all->n_feed; i++) {
+		bool mine = strcmp(all->feed[i]->head->unit, u) == 0;
+		int code;
+
+		log.unit = all->feed[i]->head->unit;
+		log.feed = all->feed[i]->head->feed;
+		code = admin(&w, "ReadLog", &log.base, &m);
+		own += mine;
+		foreign += !mine;
+		if (!mine)
+			assert_int_equal(code, D);
+		denied += code == D && mine;
+		read += code == O;
+		if (code == O)
+			protobuf_c_message_free_unpacked(m, NULL);
+	}
+	assert_true(own != 0 && foreign != 0 && read + denied == own);
+	assert_int_equal(admin(&w, "ListFeeds", &feeds.base, &m), O);
+	assert_int_equal(((Ltpb__ListFeedsReply *)m)->n_feed, own);
+	for (i = 0; i < own; i++)
+		assert_string_equal(((Ltpb__ListFeedsReply *)m)->feed[i]->head->unit, u);
+	protobuf_c_message_free_unpacked(m, NULL);
+	feeds.unit = (char *)"16906";
+	assert_int_equal(admin(&w, "ListFeeds", &feeds.base, NULL), D);
+	nodes.all_roles = true;
+	assert_int_equal(admin(&w, "ListNodes", &nodes.base, &m), O);
+	assert_true(((Ltpb__ListNodesReply *)m)->n_node != 0);
+	for (i = 0; i < ((Ltpb__ListNodesReply *)m)->n_node; i++)
+		assert_string_equal(((Ltpb__ListNodesReply *)m)->node[i]->unit, u);
+	protobuf_c_message_free_unpacked(m, NULL);
+	protobuf_c_message_free_unpacked(every, NULL);
+	fed_hang_up(&local);
+	world_close(&w);
+}
+
+static void
+assert_freshness(struct world *w, size_t n, char **asked, const char *answered)
+{
+	Ltpb__FreshnessRequest req = LTPB__FRESHNESS_REQUEST__INIT;
+	const Ltpb__FreshnessReply *r;
+	ProtobufCMessage *m;
+	struct lt_status st;
+
+	req.unit = asked;
+	req.n_unit = n;
+	assert_int_equal(
+	    fed_ask(&w->who[OPERATOR], &ltpb__query__descriptor, "Freshness", &req.base, &m, &st),
+	    O);
+	r = (const Ltpb__FreshnessReply *)m;
+	assert_int_equal(r->n_unit, 1);
+	assert_string_equal(r->unit[0]->unit, answered);
+	assert_int_equal(r->summary->units, 1);
+	protobuf_c_message_free_unpacked(m, NULL);
+}
+
+/* How fresh a unit is, is known to who may see something of it; in the answers' own words on freshness, too. */
+static void
+test_narrow_freshness(void **state)
+{
+	static char c[] = "dossier", u[] = "17254", v[] = "16906";
+	char *unit[] = { u }, *collection[] = { c }, *both[] = { v, u };
+	Ltpb__ListRequest list = LTPB__LIST_REQUEST__INIT;
+	ProtobufCMessage *m;
+	struct lt_status st;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	enrol_narrow(&w, unit, collection);
+	assert_freshness(&w, 0, NULL, u);
+	assert_freshness(&w, 2, both, u);
+	list.collection = c;
+	list.unit = both;
+	list.n_unit = 2;
+	assert_int_equal(
+	    fed_ask(&w.who[OPERATOR], &ltpb__query__descriptor, "List", &list.base, &m, &st), O);
+	assert_int_equal(((Ltpb__ListReply *)m)->freshness->units, 1);
+	protobuf_c_message_free_unpacked(m, NULL);
+	world_close(&w);
+}
+
+/* Nobody gives more than it has: not by an invitation, and not by letting somebody in whom another has invited. */
+static void
+test_narrow_enrolment(void **state)
+{
+	static char c[] = "dossier", u[] = "17254", r[] = "read", x[] = "16906";
+	char *unit[] = { u }, *collection[] = { c }, *verb[] = { r }, *other[] = { x };
+	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
+	Ltpb__ListEnrolmentsRequest list = LTPB__LIST_ENROLMENTS_REQUEST__INIT;
+	Ltpb__ApproveRequest approve = LTPB__APPROVE_REQUEST__INIT;
+	Ltpb__RejectRequest reject = LTPB__REJECT_REQUEST__INIT;
+	struct fed_peer wide, narrow;
+	Ltpb__PrincipalState joined;
+	Ltpb__Grant grant;
+	ProtobufCMessage *m;
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_open(&w);
+	enrol_narrow(&w, unit, collection);
+	req.role = LTPB__ROLE__ROLE_OPERATOR;
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), D);
+	grant_of(&grant, verb, 1, unit, collection);
+	req.grant = &grant;
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), O);
+	grant.units = other;
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), D);
+	grant.n_units = 0; /* all */
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), D);
+	grant.n_units = 1;
+	grant.units = unit;
+	req.role = LTPB__ROLE__ROLE_DEPARTMENT;
+	req.org = (char *)"so_tu_phap";
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), O);
+	req.role = LTPB__ROLE__ROLE_NODE;
+	req.grant = NULL;
+	req.unit = u; /* a node has more than its dossiers */
+	assert_int_equal(admin(&w, "Invite", &req.base, NULL), D);
+	fed_invite(&w.f, &wide, LTPB__ROLE__ROLE_OPERATOR, "", false);
+	fed_invite_grant(&w.f, &narrow, LTPB__ROLE__ROLE_OPERATOR, "", false, &grant);
+	assert_int_equal(fed_dial(&w.f, &wide), LT_OK);
+	assert_int_equal(fed_dial(&w.f, &narrow), LT_OK);
+	assert_int_equal(fed_join(&wide, &joined), LT_STATUS_OK);
+	assert_int_equal(fed_join(&narrow, &joined), LT_STATUS_OK);
+	assert_int_equal(admin(&w, "ListEnrolments", &list.base, &m), O);
+	for (i = 0; i < ((Ltpb__ListEnrolmentsReply *)m)->n_enrolment; i++)
+		assert_memory_not_equal(
+		    ((Ltpb__ListEnrolmentsReply *)m)->enrolment[i]->principal.data,
+		    wide.id.principal.b, LT_ID_LEN);
+	assert_true(i != 0);
+	protobuf_c_message_free_unpacked(m, NULL);
+	approve.principal.len = reject.principal.len = LT_ID_LEN;
+	approve.principal.data = reject.principal.data = wide.id.principal.b;
+	assert_int_equal(admin(&w, "Approve", &approve.base, NULL), D);
+	assert_int_equal(admin(&w, "Reject", &reject.base, NULL), D);
+	approve.principal.data = narrow.id.principal.b;
+	assert_int_equal(admin(&w, "Approve", &approve.base, NULL), O);
+	fed_hang_up(&wide);
+	fed_hang_up(&narrow);
+	world_close(&w);
+}
+
 /* ---- what a node may send ---- */
 
 static uint64_t
@@ -1284,6 +1488,9 @@ main(void)
 		cmocka_unit_test(test_collections),
 		cmocka_unit_test(test_grants),
 		cmocka_unit_test(test_narrow_invitation),
+		cmocka_unit_test(test_narrow_inspection),
+		cmocka_unit_test(test_narrow_freshness),
+		cmocka_unit_test(test_narrow_enrolment),
 		cmocka_unit_test(test_pushing),
 		cmocka_unit_test(test_pulling),
 		cmocka_unit_test(test_operator_writes),

@@ -15,6 +15,7 @@ struct fix {
 	struct lt_arena arena;
 	struct author author[2];
 	struct feed feed[2]; /* of the two authors, in two units */
+	const struct lt_feeds_sight *sight; /* NULL: everything */
 };
 
 static int
@@ -43,9 +44,10 @@ teardown(void **state)
 	return 0;
 }
 
-/* One more change-set in the feed, of n changes with a text of len bytes each. */
+/* One more change-set in the feed, of n changes with a text of len bytes each, the last one of this collection. */
 static void
-append(struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len)
+append_with(
+    struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len, const char *last)
 {
 	struct lt_draft *d = lt_arena_alloc(&f->arena, n * sizeof(*d));
 	char *text = lt_arena_alloc(&f->arena, len + 1), key[32];
@@ -58,7 +60,7 @@ append(struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len)
 	memset(text, 'x', len);
 	for (i = 0; i < n; i++) {
 		(void)snprintf(key, sizeof(key), "k/%zu", i);
-		d[i].collection = "thing";
+		d[i].collection = i + 1 == n ? last : "thing";
 		d[i].key = lt_arena_dup(&f->arena, key, strlen(key));
 		d[i].set = lt_arena_alloc(&f->arena, sizeof(*d[i].set));
 		d[i].set[0] = fs_text(&f->arena, "a", text);
@@ -69,6 +71,12 @@ append(struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len)
 	world_append(txn, lt_buf_slice(&b), &f->arena, &cs, &position);
 	ok(lt_kv_commit(txn));
 	lt_buf_fini(&b);
+}
+
+static void
+append(struct fix *f, struct feed *feed, uint64_t stamp, size_t n, size_t len)
+{
+	append_with(f, feed, stamp, n, len, "thing");
 }
 
 /* A registry that knows the first author alone, as a hub: its label is "hub". */
@@ -98,7 +106,7 @@ list(struct fix *f, const char *unit, bool as_signed, size_t max, Ltpb__ListFeed
 	req.unit = (char *)unit;
 	ok(lt_kv_begin_read(f->env.kv, &txn));
 	reg = registry(f, txn);
-	rc = lt_feeds_list(txn, &req, reg, as_signed, max, &f->arena, r);
+	rc = lt_feeds_list(txn, &req, reg, f->sight, as_signed, max, &f->arena, r);
 	lt_registry_unref(reg);
 	lt_kv_abort(txn);
 	return rc;
@@ -174,7 +182,7 @@ read_log(struct fix *f, uint64_t from, uint32_t limit, Ltpb__ReadLogReply *r)
 	req.from_seq = from;
 	req.limit = limit;
 	ok(lt_kv_begin_read(f->env.kv, &txn));
-	rc = lt_feeds_read(txn, &req, NULL, &f->arena, r, &err);
+	rc = lt_feeds_read(txn, &req, NULL, f->sight, &f->arena, r, &err);
 	lt_kv_abort(txn);
 	return rc;
 }
@@ -247,14 +255,60 @@ unit_and_feed_are_named(void **state)
 	for (len = LT_FEED_LEN - 1; len <= LT_FEED_LEN + 1; len++) {
 		req.unit = (char *)WORLD_UNIT;
 		req.feed.len = len;
-		assert_int_equal(lt_feeds_read(txn, &req, NULL, &f->arena, &r, &err),
+		assert_int_equal(lt_feeds_read(txn, &req, NULL, f->sight, &f->arena, &r, &err),
 		    len == LT_FEED_LEN ? LT_OK : LT_E_INVALID);
 		assert_int_equal(r.n_change_set, 0);
 		req.unit = (char *)"";
-		assert_int_equal(lt_feeds_read(txn, &req, NULL, &f->arena, &r, &err), LT_E_INVALID);
+		assert_int_equal(
+		    lt_feeds_read(txn, &req, NULL, f->sight, &f->arena, &r, &err), LT_E_INVALID);
 		assert_string_equal(err.text, "name a unit and a feed");
 	}
 	lt_kv_abort(txn);
+}
+
+static bool
+sees_unit(void *ctx, const char *unit)
+{
+	(void)ctx;
+	return strcmp(unit, WORLD_UNIT) == 0;
+}
+
+static bool
+sees_changes(void *ctx, const char *unit, const char *collection)
+{
+	return strcmp(unit, WORLD_UNIT) == 0 && strcmp(collection, ctx) != 0;
+}
+
+/* A change-set with something out of sight ends the reply before it, and is named when it is the first: never a gap. */
+static void
+what_is_out_of_sight_is_withheld(void **state)
+{
+	struct fix *f = *state;
+	static char secret[] = "secret";
+	struct lt_feeds_sight sight = { sees_unit, sees_changes, secret };
+	Ltpb__ListFeedsReply feeds;
+	Ltpb__ReadLogReply r;
+
+	append(f, &f->feed[0], STAMP(1), 2, 1);
+	append(f, &f->feed[0], STAMP(2), 2, 1);
+	append_with(f, &f->feed[0], STAMP(3), 2, 1, "secret");
+	append(f, &f->feed[0], STAMP(4), 1, 1);
+	append(f, &f->feed[1], STAMP(5), 1, 1);
+	f->sight = &sight;
+	ok(read_log(f, 1, 0, &r));
+	assert_int_equal(r.n_change_set, 2);
+	assert_int_equal(read_log(f, 3, 0, &r), LT_E_DENIED);
+	assert_int_equal(r.n_change_set, 0);
+	ok(read_log(f, 4, 0, &r));
+	assert_int_equal(r.n_change_set, 1);
+	begins_with(f, &r, 4);
+	/* The other unit's feed is not told of, nor read. */
+	ok(list(f, "", true, 2, &feeds));
+	assert_int_equal(feeds.n_feed, 1);
+	assert_string_equal(feeds.feed[0]->head->unit, WORLD_UNIT);
+	assert_int_equal(list(f, OTHER_UNIT, true, 2, &feeds), LT_E_DENIED);
+	f->feed[0].unit = f->feed[1].unit;
+	assert_int_equal(read_log(f, 1, 0, &r), LT_E_DENIED);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -268,6 +322,7 @@ main(void)
 		T(a_reply_has_64_at_most),
 		T(a_reply_has_900_kib_at_most),
 		T(unit_and_feed_are_named),
+		T(what_is_out_of_sight_is_withheld),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,69 @@ one_grant_must_fit_alone(void **state)
 	    lt_access_field_everywhere(&a.who, cat, &province, collection("dossier"), due));
 }
 
+/* What a narrowed operator may look at and hand on: what one grant of its own gives, and no more. */
+static void
+an_operator_within_its_grant(void **state)
+{
+	static const char *u[] = { "17254" }, *c[] = { "dossier" }, *f[] = { "status" },
+			  *v[] = { "enrol", "inspect", "read" };
+	struct lt_grant own[2] = { { 3, 1, 1, 1, v, u, c, list_all },
+		{ 2, 1, 1, 1, v, u, list_all, f } };
+	struct lt_unit commune, other, none = { "" };
+	struct lt_grant given;
+	struct asker a;
+
+	(void)state;
+	ok(lt_unit_set(&commune, lt_slice_str("17254")));
+	ok(lt_unit_set(&other, lt_slice_str("16906")));
+	principal(&a, LTPB__ROLE__ROLE_OPERATOR, "", "");
+	a.principal.grant = own;
+	assert_true(lt_access_unit(&a.who, LT_VERB_INSPECT, "17254"));
+	assert_false(lt_access_unit(&a.who, LT_VERB_INSPECT, "16906"));
+	assert_false(lt_access_unit(&a.who, LT_VERB_INSPECT, "_"));
+	assert_false(lt_access_unit(&a.who, LT_VERB_WRITE, "17254"));
+	assert_true(lt_access_log(&a.who, "17254", "dossier"));
+	assert_false(lt_access_log(&a.who, "16906", "dossier"));
+	assert_false(lt_access_log(&a.who, "17254", "household_poverty"));
+	given = own[0];
+	assert_true(lt_access_give(&a.who, LTPB__ROLE__ROLE_OPERATOR, &none, &given));
+	given.nverb = 1;
+	given.verb = list_read;
+	assert_true(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+	given.field = f;
+	assert_true(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+	given.collection = list_all;
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+	given.collection = c;
+	given.unit = list_star;
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+	given = grant_everything();
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_OPERATOR, &none, &given));
+	/* A node has all of its commune: not to be given by who has a part of it. */
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_NODE, &commune, &given));
+	a.principal.ngrant = 2;
+	own[1].field = list_all;
+	own[1].verb = v + 1; /* no enrol */
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_NODE, &commune, &given));
+	assert_true(lt_access_log(&a.who, "17254", "household_poverty"));
+	own[1].verb = v;
+	assert_true(lt_access_give(&a.who, LTPB__ROLE__ROLE_NODE, &commune, &given));
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_NODE, &other, &given));
+	own[1].field = f; /* bytes cannot be masked */
+	assert_false(lt_access_log(&a.who, "17254", "household_poverty"));
+	/* Others give nothing, whatever their grants say; the hub's own machine gives everything. */
+	principal(&a, LTPB__ROLE__ROLE_DEPARTMENT, "", "van_phong_ubnd");
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+	assert_false(lt_access_unit(&a.who, LT_VERB_INSPECT, "17254"));
+	assert_false(lt_access_log(&a.who, "17254", "dossier"));
+	local(&a, true, "40");
+	assert_true(lt_access_give(&a.who, LTPB__ROLE__ROLE_OPERATOR, &none, &given));
+	assert_true(lt_access_unit(&a.who, LT_VERB_ENROL, "_"));
+	assert_true(lt_access_log(&a.who, "17254", "dossier"));
+	local(&a, false, "17254");
+	assert_false(lt_access_give(&a.who, LTPB__ROLE__ROLE_DEPARTMENT, &none, &given));
+}
+
 /* Reference data is a department's whatever its grant narrows, as long as some grant reads; the rest of what is built in
  * stays shut, and an operator's grant has to give even that. */
 static void
@@ -564,6 +627,7 @@ main(void)
 		cmocka_unit_test(who_is_not_active_is_a_stranger),
 		cmocka_unit_test(without_a_grant_nothing),
 		cmocka_unit_test(one_grant_must_fit_alone),
+		cmocka_unit_test(an_operator_within_its_grant),
 		cmocka_unit_test(reference_is_never_narrowed),
 		cmocka_unit_test(readers_rule),
 		cmocka_unit_test(communes_and_operators),
