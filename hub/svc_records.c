@@ -116,27 +116,6 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 	lt_asking_end(&a);
 }
 
-static void
-row_reply(struct lt_write *w, uint32_t row, Ltpb__ImportRowReply *out)
-{
-	ltpb__import_row_reply__init(out);
-	out->row = row;
-	out->key = (char *)w->key_out;
-	if (w->rc == LT_OK) {
-		out->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
-			      : w->created ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
-					   : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
-		return;
-	}
-	out->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
-	out->field = (char *)w->violation.field;
-	out->rule = (char *)w->violation.rule;
-	if (w->violation.message_vi[0] == '\0')
-		lt_status_words("WRITE", (int)lt_status_from_error(w->rc), w->violation.message_vi,
-		    sizeof(w->violation.message_vi));
-	out->message = w->violation.message_vi;
-}
-
 /* All rows of a call are of one unit: the rows' own units must say the same. */
 static void
 import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
@@ -161,11 +140,9 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 		if (rc == LT_OK)
 			rc = lt_hub_write(a.s->hub, &unit, w, req->n_row, &a.arena, &err);
 		for (i = 0; rc == LT_OK && i < req->n_row; i++) {
-			r.row[i] = lt_arena_alloc(&a.arena, sizeof(**r.row));
+			r.row[i] = lt_import_row_answer(&w[i], req->row[i]->row, &a.arena);
 			if (r.row[i] == NULL)
 				rc = LT_E_NOMEM;
-			else
-				row_reply(&w[i], req->row[i]->row, r.row[i]);
 			r.n_row = i + 1;
 		}
 		if (rc == LT_OK)

@@ -135,7 +135,8 @@ read_columns(struct lt_import *im, struct candidate *c, struct lt_arena *scratch
 		if (f >= 0)
 			im->has_source[f] = true;
 		c->matches += f >= 0;
-		if (folds_to(LT_IMPORT_REASON_TITLE, folded)) {
+		if (folds_to(LT_IMPORT_REASON_TITLE, folded) ||
+		    folds_to(LT_IMPORT_REASON_TITLE_EN, folded)) {
 			im->was_refused = known = true;
 			im->reason_last = i + 1 == im->rec.ncell;
 		}

@@ -65,11 +65,11 @@ own_columns(const struct lt_import *im)
 void
 lt_refused_header(const struct lt_import *im, struct lt_buf *out)
 {
-	struct lt_slice line = lt_slice_str("Dòng");
+	struct lt_slice line = lt_slice_str(im->opt.english ? "Line" : "Dòng");
 
 	lt_buf_str(out, "\xef\xbb\xbf");
 	put_line(out, im->opt.json_lines ? &line : im->header, own_columns(im), own_columns(im),
-	    LT_IMPORT_REASON_TITLE);
+	    im->opt.english ? LT_IMPORT_REASON_TITLE_EN : LT_IMPORT_REASON_TITLE);
 }
 
 int
@@ -83,7 +83,8 @@ lt_refused_row(struct lt_import *im, const struct lt_import_row *row, struct lt_
 		return rc;
 	if (im->reason_last && n == im->ncolumn)
 		n = own_columns(im);
-	put_line(out, cell, n, own_columns(im), row->fault.message_vi);
+	put_line(out, cell, n, own_columns(im),
+	    im->opt.english ? row->fault.message : row->fault.message_vi);
 	return out->err;
 }
 

@@ -1,5 +1,5 @@
 /* node/import_refused.h - the rows that were refused, given back to the office: the same columns and
- * a last one with the reason in Vietnamese, so that the list can be mended and imported again.
+ * a last one with the reason, in Vietnamese unless lt_import_options.english, so that the list can be mended and imported again.
  *
  * UTF-8 with byte order mark, `;`, CRLF: what a spreadsheet opens rightly by a double click. Text
  * that a spreadsheet would run as a formula gets a ' before it; reading such a file takes it away

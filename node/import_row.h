@@ -59,6 +59,7 @@ struct lt_import_options {
 	unsigned writer; /* one LT_WRITER_ bit; 0: LT_WRITER_COMMUNE */
 	bool partial; /* rows may leave out required fields (they change what is there) */
 	bool json_lines;
+	bool english; /* a file of refused rows: title and reasons; else Vietnamese */
 	const struct lt_succession *succession; /* borrowed; needed by a map that derives from it */
 	const char *filter_field; /* JSON lines: only lines where this member */
 	const char *filter_value; /* is this text; NULL: all */

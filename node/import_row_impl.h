@@ -13,6 +13,7 @@
 
 /* Title of the reason column in files of refused rows. */
 #define LT_IMPORT_REASON_TITLE "Lý do từ chối"
+#define LT_IMPORT_REASON_TITLE_EN "Why refused"
 
 struct lt_import {
 	struct lt_import_options opt;

@@ -121,32 +121,6 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 	lt_node_call_end(&c);
 }
 
-static Ltpb__ImportRowReply *
-row_reply(struct lt_node_call *c, struct lt_write *w, uint32_t row)
-{
-	Ltpb__ImportRowReply *r = lt_arena_alloc(&c->arena, sizeof(*r));
-
-	if (r == NULL)
-		return NULL;
-	ltpb__import_row_reply__init(r);
-	r->row = row;
-	r->key = (char *)w->key_out;
-	if (w->rc == LT_OK) {
-		r->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
-			    : w->created ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
-					 : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
-		return r;
-	}
-	r->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
-	r->field = (char *)w->violation.field;
-	r->rule = (char *)w->violation.rule;
-	if (w->violation.message_vi[0] == '\0')
-		lt_status_words("WRITE", (int)lt_status_from_error(w->rc), w->violation.message_vi,
-		    sizeof(w->violation.message_vi));
-	r->message = w->violation.message_vi;
-	return r;
-}
-
 static int
 import_rows(
     struct lt_node_call *c, const Ltpb__ImportRequest *req, unsigned writer, Ltpb__ImportReply *r)
@@ -160,7 +134,7 @@ import_rows(
 		return LT_E_NOMEM;
 	rc = lt_node_write(c->s->node, w, req->n_row, NULL, NULL, &c->arena, &c->err);
 	for (i = 0; rc == LT_OK && i < req->n_row; i++) {
-		r->row[i] = row_reply(c, &w[i], req->row[i]->row);
+		r->row[i] = lt_import_row_answer(&w[i], req->row[i]->row, &c->arena);
 		if (r->row[i] == NULL)
 			return LT_E_NOMEM;
 		r->n_row = i + 1;

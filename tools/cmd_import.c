@@ -21,7 +21,7 @@
 /* A row that the daemon refused: the file is read a second time to give its cells back. */
 struct refusal {
 	uint32_t record;
-	char *code, *field, *message; /* owned */
+	char *code, *field, *message, *message_vi; /* owned */
 };
 
 struct batch {
@@ -54,13 +54,14 @@ struct importing {
 
 /* One line for each refused row, the reason as the office's people read it. */
 static void
-tell_refused(
-    struct importing *im, uint64_t line, const char *field, const char *code, const char *message)
+tell_refused(struct importing *im, uint64_t line, const char *field, const char *code,
+    const char *message, const char *message_vi)
 {
 	im->refused++;
 	if (im->c->json) {
-		ctl_print_json(json_pack("{s:I,s:s,s:s,s:o}", "line", (json_int_t)line, "field",
-		    field, "reason", code, "message", ctl_json_text(message)));
+		ctl_print_json(json_pack("{s:I,s:s,s:s,s:o,s:o}", "line", (json_int_t)line, "field",
+		    field, "reason", code, "message", ctl_json_text(message), "message_vi",
+		    ctl_json_text(message_vi)));
 		return;
 	}
 	if (im->refused > TOLD_MAX)
@@ -69,7 +70,7 @@ tell_refused(
 	if (field[0] != '\0')
 		printf(", %s %s", T("field", "trường"), field);
 	(void)fputs(": ", stdout);
-	ctl_say_text(stdout, message);
+	ctl_say_text(stdout, T(message, message_vi));
 	(void)fputc('\n', stdout);
 }
 
@@ -94,10 +95,12 @@ remember(struct importing *im, const Ltpb__ImportRowReply *r)
 	f->code = strdup(r->rule[0] != '\0' ? r->rule : "refused");
 	f->field = strdup(r->field);
 	f->message = strdup(r->message);
-	if (f->code == NULL || f->field == NULL || f->message == NULL) {
+	f->message_vi = strdup(r->message_vi);
+	if (f->code == NULL || f->field == NULL || f->message == NULL || f->message_vi == NULL) {
 		free(f->code);
 		free(f->field);
 		free(f->message);
+		free(f->message_vi);
 		return ctl_error(LT_E_NOMEM, NULL);
 	}
 	im->nrefusal++;
@@ -126,7 +129,8 @@ count_result(struct importing *im, const struct batch *b, const Ltpb__ImportRowR
 	for (i = 0; i < b->n; i++)
 		if (b->row[i]->row == r->row)
 			line = b->line[i];
-	tell_refused(im, line, r->field, r->rule[0] != '\0' ? r->rule : "refused", r->message);
+	tell_refused(im, line, r->field, r->rule[0] != '\0' ? r->rule : "refused", r->message,
+	    r->message_vi);
 	return remember(im, r);
 }
 
@@ -305,8 +309,8 @@ take_row(struct importing *im, const struct lt_import_row *row)
 		return CTL_DONE;
 	}
 	tell_refused(im, row->line, row->fault.field != NULL ? row->fault.field : "",
-	    row->fault.code != NULL ? row->fault.code : "refused",
-	    T(row->fault.message, row->fault.message_vi));
+	    row->fault.code != NULL ? row->fault.code : "refused", row->fault.message,
+	    row->fault.message_vi);
 	return CTL_DONE;
 }
 
@@ -316,6 +320,7 @@ open_import(struct importing *im, struct lt_import **out)
 	struct lt_err err = { "" };
 	int rc;
 
+	im->options.english = !ctl_vietnamese;
 	if (lseek(im->fd, 0, SEEK_SET) != 0)
 		return ctl_fail(CTL_UNKNOWN, "'%s': %s", im->file, strerror(errno));
 	rc = lt_import_open(&im->options, out, &err);
@@ -396,8 +401,8 @@ write_rejects(
 			row.fault.field = f->field;
 			(void)snprintf(
 			    row.fault.message, sizeof(row.fault.message), "%s", f->message);
-			(void)snprintf(
-			    row.fault.message_vi, sizeof(row.fault.message_vi), "%s", f->message);
+			(void)snprintf(row.fault.message_vi, sizeof(row.fault.message_vi), "%s",
+			    f->message_vi);
 		}
 		if (row.result == LT_IMPORT_REJECT && !is_other(im, &row)) {
 			rc = lt_refused_add(out, in, &row, err);
@@ -637,6 +642,7 @@ forget(struct importing *im)
 		free(im->refusal[i].code);
 		free(im->refusal[i].field);
 		free(im->refusal[i].message);
+		free(im->refusal[i].message_vi);
 	}
 	free(im->refusal);
 	lt_import_map_free(im->map);

@@ -106,3 +106,31 @@ lt_write_answer(const struct lt_written *at, const struct lt_write *w,
 	}
 	closure(&r, data);
 }
+
+Ltpb__ImportRowReply *
+lt_import_row_answer(struct lt_write *w, uint32_t row, struct lt_arena *arena)
+{
+	Ltpb__ImportRowReply *r = lt_arena_alloc(arena, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	ltpb__import_row_reply__init(r);
+	r->row = row;
+	r->key = (char *)w->key_out;
+	if (w->rc == LT_OK) {
+		r->result = w->unchanged ? LTPB__IMPORT_RESULT__IMPORT_RESULT_UNCHANGED
+			    : w->created ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
+					 : LTPB__IMPORT_RESULT__IMPORT_RESULT_UPDATED;
+		return r;
+	}
+	r->result = LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED;
+	r->field = (char *)w->violation.field;
+	r->rule = (char *)w->violation.rule;
+	if (w->violation.message_vi[0] == '\0')
+		lt_status_words("WRITE", (int)lt_status_from_error(w->rc), w->violation.message_vi,
+		    sizeof(w->violation.message_vi));
+	r->message =
+	    w->violation.message[0] != '\0' ? w->violation.message : (char *)lt_strerror(w->rc);
+	r->message_vi = w->violation.message_vi;
+	return r;
+}

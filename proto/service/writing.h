@@ -20,6 +20,10 @@ bool lt_request_id_of(struct lt_call *c, const ProtobufCBinaryData *given, const
 /* The same for the number of rows, and for a check alone: that is done by the tools, not here. */
 bool lt_import_may_be(struct lt_call *c, const Ltpb__ImportRequest *req);
 
+/* What became of a row, in both languages; in the arena, with texts borrowed from the write. NULL: no memory. */
+Ltpb__ImportRowReply *lt_import_row_answer(
+    struct lt_write *w, uint32_t row, struct lt_arena *arena);
+
 /* Where the record stands that was written. */
 struct lt_written {
 	struct lt_kv_txn *log, *derived; /* NULL: cannot be read now; the reply has no revision */

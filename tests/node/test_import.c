@@ -1055,6 +1055,45 @@ refused_rows_come_back_and_can_be_mended(void **state)
 	lt_buf_fini(&back);
 }
 
+/* The same in English when that is asked for; the file is taken back under either title. */
+static void
+refused_rows_in_english(void **state)
+{
+	static const char text[] = "household_no;village;members;Lý do từ chối\nHN00001;a;x;old\n";
+	static const char title[] =
+	    "\xef\xbb\xbf\"household_no\";\"village\";\"members\";\"Why refused\"\r\n";
+	struct lt_import_options o = { .catalogue = cat,
+		.unit = unit("16906"),
+		.partial = true,
+		.english = true,
+		.collection = "household_poverty" };
+	struct lt_slice s = lt_slice_str(text);
+	struct lt_import *im = NULL;
+	struct lt_import_row row;
+	struct lt_err err = { "" };
+	struct lt_buf b = { 0 };
+
+	(void)state;
+	o.source = (struct lt_csv_source){ lt_csv_read_slice, &s };
+	assert_int_equal(lt_import_open(&o, &im, &err), LT_OK);
+	assert_int_equal(lt_import_next(im, &row, &err), LT_OK);
+	assert_int_equal(row.result, LT_IMPORT_REJECT);
+	lt_refused_header(im, &b);
+	assert_int_equal(lt_refused_row(im, &row, &b), LT_OK);
+	lt_buf_u8(&b, 0);
+	assert_memory_equal(b.data, title, sizeof(title) - 1);
+	assert_non_null(strstr((char *)b.data, "not a number (words or units in a number cell)"));
+	assert_null(strstr((char *)b.data, "không phải là số (có chữ hoặc đơn vị trong ô số)"));
+	assert_null(strstr((char *)b.data, "\"old\""));
+	expect_rows((struct lt_import_options){ .catalogue = cat,
+			.unit = unit("16906"),
+			.partial = true,
+			.collection = "household_poverty" },
+	    (char *)b.data, b.len - 1, "1@2 reject bad_number 16906/HN00001\n");
+	lt_buf_fini(&b);
+	lt_import_close(im);
+}
+
 static void
 guard_is_taken_off_again(void **state)
 {
@@ -1307,6 +1346,7 @@ main(void)
 		cmocka_unit_test(json_lines),
 		cmocka_unit_test(directives_of_one_source),
 		cmocka_unit_test(refused_rows_come_back_and_can_be_mended),
+		cmocka_unit_test(refused_rows_in_english),
 		cmocka_unit_test(guard_is_taken_off_again),
 		cmocka_unit_test(reason_is_replaced_where_it_is_ours),
 		cmocka_unit_test(nothing_refused_leaves_no_file),

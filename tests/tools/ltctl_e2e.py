@@ -256,10 +256,13 @@ def check_import():
     end = first[-1]
     assert end["created"] == 5 and end["refused"] == 12 and end["duplicates"] == 1, end
     assert len(first) == 13 and all(r["message"] and r["line"] for r in first[:-1])
+    assert all(r["message_vi"] and r["message"] != r["message_vi"] for r in first[:-1]), first
     refused = open(f"{WORK}/refused.csv", encoding="utf-8-sig").read()
-    assert "Lý do từ chối" in refused and os.stat(f"{WORK}/refused.csv").st_mode & 0o777 == 0o600
+    assert "Why refused" in refused and os.stat(f"{WORK}/refused.csv").st_mode & 0o777 == 0o600
     made = run(*n, "feeds", "--unit", "16906", "--json")
-    again = lines(run(*args, "--json", code=1))[-1]
+    again = lines(run(*args, "--rejects", "refused.csv", "--json", code=1, env={**ENV, "LIENTHONG_LANG": "vi"}))[-1]
+    refused = open(f"{WORK}/refused.csv", encoding="utf-8-sig").read()
+    assert "Lý do từ chối" in refused and "Why refused" not in refused
     assert again["created"] == 0 and again["unchanged"] == 5, again
     own = [f["seq"] for f in lines(made) if f["author"] != "hub"]
     assert own == [f["seq"] for f in lines(run(*n, "feeds", "--unit", "16906", "--json")) if f["author"] != "hub"]
