@@ -89,10 +89,5 @@ int lt_node_receipted(struct lt_kv_txn *txn, const struct lt_unit *unit,
 /* Up to where the hub is known to hold this very feed: by a receipt or a verdict, both checked by hash; 0 if not at all. */
 int lt_node_tied(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head, uint64_t *seq);
-/* How far a record's last own change got; reason where refused. sent: seq pushed by feed is not kept on disk: the caller
- * passes a function that tells whether (feed, seq) was sent, or NULL. */
-typedef bool lt_sent_fn(void *ctx, const struct lt_feed_id *feed, uint64_t seq);
-int lt_node_delivery(struct lt_node *n, struct lt_kv_txn *txn, const char *collection,
-    const char *key, lt_sent_fn *sent, void *ctx, Ltpb__Delivery *out, Ltpb__ReasonCode *reason);
 
 #endif

@@ -1,7 +1,12 @@
 /* node/svc_query.c - a clerk reads: the commune's own records with how far each one got, and what came down. */
+#include "node/delivery.h"
 #include "node/service_impl.h"
+#include "proto/model/validate.h"
+#include "proto/service/call.h"
+#include "proto/service/feeds.h"
 #include "proto/service/reading.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct node_query {
@@ -30,7 +35,7 @@ end(struct node_query *x)
 	lt_node_call_end(&x->c);
 }
 
-/* Saved, sent, receipted or refused: for records of this commune. */
+/* How far each got: for records of this commune. */
 static int
 tell_delivery(struct node_query *x, size_t n, Ltpb__Record **rec)
 {
@@ -43,6 +48,40 @@ tell_delivery(struct node_query *x, size_t n, Ltpb__Record **rec)
 			rc = lt_node_delivery(x->c.s->node, x->txn, rec[i]->collection, rec[i]->key,
 			    lt_link_sent, x->c.s->link, &rec[i]->delivery, &rec[i]->reason);
 	return rc;
+}
+
+/* Where a record of this commune is not there because the hub did not take what was written here, the answer says so and
+ * what to do; true: the call has failed with it. */
+static bool
+fail_stopped(struct node_query *x, const Ltpb__GetRequest *req)
+{
+	Ltpb__Delivery delivery;
+	Ltpb__ReasonCode reason;
+	struct lt_status st;
+
+	if (strcmp(req->unit, lt_node_identity(x->c.s->node)->unit.s) != 0 ||
+	    lt_node_delivery(x->c.s->node, x->txn, req->collection, req->key, NULL, NULL, &delivery,
+		&reason) != LT_OK)
+		return false;
+	if (delivery == LTPB__DELIVERY__DELIVERY_REFUSED) {
+		lt_status_set(&st, LT_STATUS_NOT_FOUND, "RECORD_REFUSED",
+		    "no such record: the hub refused what was written here: %s; see 'ltctl "
+		    "history', put it right and write it again",
+		    lt_reason_text(reason, false));
+		(void)snprintf(st.message_vi, sizeof(st.message_vi),
+		    "không có bản ghi này: đầu mối đã từ chối nội dung ghi ở máy này: %s; hãy xem "
+		    "bằng 'ltctl history', sửa lại rồi ghi lần nữa",
+		    lt_reason_text(reason, true));
+		(void)snprintf(st.rule, sizeof(st.rule), "%s", lt_reason_name(reason));
+	} else if (delivery == LTPB__DELIVERY__DELIVERY_HELD) {
+		lt_status_set(&st, LT_STATUS_NOT_FOUND, "RECORD_HELD",
+		    "no such record yet: the hub holds what was written here and waits for data "
+		    "before it; nothing need be written again");
+	} else {
+		return false;
+	}
+	lt_call_fail(x->c.call, &st);
+	return true;
 }
 
 static void
@@ -62,9 +101,186 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 		rc = tell_delivery(&x, 1, &r.record);
 	if (rc == LT_OK)
 		closure(&r, data);
-	else
+	else if (rc != LT_E_NOTFOUND || !fail_stopped(&x, &own))
 		lt_node_call_fail(&x.c, rc, "QUERY");
 	end(&x);
+}
+
+/* ---- what the hub did not take ---- */
+
+#define TOKEN_LEN 12 /* u64 position || u32 index of the last one told */
+
+struct stopped_page {
+	struct node_query *x;
+	const Ltpb__ListRequest *req;
+	Ltpb__ListReply *reply;
+	size_t want, bytes;
+	bool refused, held; /* asked for */
+	struct lt_place last;
+};
+
+static int
+count_stopped(void *ctx, const struct lt_stopped *s)
+{
+	struct stopped_page *p = ctx;
+
+	if (s->delivery == LTPB__DELIVERY__DELIVERY_REFUSED)
+		p->reply->refused++;
+	else
+		p->reply->held++;
+	return lt_call_tick(p->x->c.call);
+}
+
+/* As it stands, or bare when it does not exist. */
+static int
+stopped_record(struct stopped_page *p, const struct lt_stopped *s, Ltpb__Record **out)
+{
+	Ltpb__GetRequest get = LTPB__GET_REQUEST__INIT;
+	Ltpb__GetReply r = LTPB__GET_REPLY__INIT;
+	struct lt_arena *a = &p->x->c.arena;
+	Ltpb__Record *rec;
+	int rc;
+
+	get.collection = p->req->collection;
+	get.unit = (char *)lt_node_identity(p->x->c.s->node)->unit.s;
+	get.key = lt_arena_dup(a, s->key, strlen(s->key));
+	get.mask = p->req->mask;
+	get.n_mask = p->req->n_mask;
+	if (get.key == NULL)
+		return LT_E_NOMEM;
+	rc = lt_query_get(&p->x->r.q, &get, &r, &p->x->c.err);
+	rec = r.record;
+	if (rc == LT_E_NOTFOUND) {
+		rec = lt_arena_alloc(a, sizeof(*rec));
+		if (rec == NULL)
+			return LT_E_NOMEM;
+		ltpb__record__init(rec);
+		rec->collection = get.collection;
+		rec->unit = get.unit;
+		rec->key = get.key;
+	} else if (rc != LT_OK) {
+		return rc;
+	}
+	rec->delivery = s->delivery;
+	rec->reason = s->reason;
+	*out = rec;
+	return LT_OK;
+}
+
+/* LT_E_EXISTS: the page is full, and there is more. */
+static int
+add_stopped(void *ctx, const struct lt_stopped *s)
+{
+	bool refused = s->delivery == LTPB__DELIVERY__DELIVERY_REFUSED;
+	struct stopped_page *p = ctx;
+	Ltpb__Record *rec;
+	size_t size;
+	int rc;
+
+	if (!(refused ? p->refused : p->held))
+		return lt_call_tick(p->x->c.call);
+	if (p->reply->n_record == p->want)
+		return LT_E_EXISTS;
+	rc = stopped_record(p, s, &rec);
+	if (rc != LT_OK)
+		return rc;
+	size = ltpb__record__get_packed_size(rec);
+	if (p->reply->n_record != 0 && size > LT_LISTING_BYTES_MAX - p->bytes)
+		return LT_E_EXISTS;
+	p->bytes += size < LT_LISTING_BYTES_MAX - p->bytes ? size : LT_LISTING_BYTES_MAX - p->bytes;
+	p->reply->record[p->reply->n_record++] = rec;
+	p->last = s->at;
+	return lt_call_tick(p->x->c.call);
+}
+
+static int
+read_stopped_request(struct stopped_page *p, struct lt_place *after)
+{
+	const Ltpb__ListRequest *req = p->req;
+	struct lt_err *err = &p->x->c.err;
+	size_t i;
+
+	for (i = 0; i < req->n_delivery; i++) {
+		p->refused |= req->delivery[i] == LTPB__DELIVERY__DELIVERY_REFUSED;
+		p->held |= req->delivery[i] == LTPB__DELIVERY__DELIVERY_HELD;
+		if (req->delivery[i] != LTPB__DELIVERY__DELIVERY_REFUSED &&
+		    req->delivery[i] != LTPB__DELIVERY__DELIVERY_HELD)
+			return lt_err_set(
+			    err, LT_E_INVALID, "only refused and held records are listed apart");
+	}
+	if (req->n_filter != 0 || req->order_by[0] != '\0' || req->descending)
+		return lt_err_set(err, LT_E_INVALID,
+		    "refused and held records are listed without filter and order");
+	for (i = 0; i < req->n_unit; i++)
+		if (strcmp(req->unit[i], lt_node_identity(p->x->c.s->node)->unit.s) != 0)
+			return lt_err_set(err, LT_E_INVALID,
+			    "what was refused or is held is known of this node's unit only");
+	if (req->page_token.len != 0 && req->page_token.len != TOKEN_LEN)
+		return lt_err_set(
+		    err, LT_E_INVALID, "the page token is damaged; begin with the first page");
+	if (req->page_token.len == TOKEN_LEN) {
+		after->position = lt_load_u64(req->page_token.data);
+		after->index = lt_load_u32(req->page_token.data + 8);
+	}
+	return LT_OK;
+}
+
+static int
+list_stopped(struct node_query *x, const Ltpb__ListRequest *req, Ltpb__ListReply *r)
+{
+	struct stopped_page p = { .x = x, .req = req, .reply = r };
+	Ltpb__ListRequest probe = *req;
+	struct lt_place after = { 0, 0 };
+	uint8_t *token;
+	int rc = read_stopped_request(&p, &after);
+
+	/* Collection, mask and size of the page are judged as in every list. */
+	probe.n_delivery = 0;
+	probe.page_token.len = 0;
+	if (rc == LT_OK)
+		rc = lt_query_list(&x->r.q, &probe, r, &x->c.err);
+	if (rc != LT_OK)
+		return rc;
+	ltpb__list_reply__init(r);
+	p.want = req->page_size != 0 ? req->page_size : LT_PAGE_DEFAULT;
+	r->record = lt_arena_alloc(&x->c.arena, p.want * sizeof(*r->record));
+	token = lt_arena_alloc(&x->c.arena, TOKEN_LEN);
+	if (r->record == NULL || token == NULL)
+		return LT_E_NOMEM;
+	rc = lt_node_stopped_each(x->c.s->node, x->txn, req->collection, after, add_stopped, &p);
+	if (rc != LT_E_EXISTS)
+		return rc;
+	lt_store_u64(token, p.last.position);
+	lt_store_u32(token + 8, p.last.index);
+	r->next_page_token.data = token;
+	r->next_page_token.len = TOKEN_LEN;
+	return LT_OK;
+}
+
+/* Told with the first page, so that nobody need ask to learn of a record that was refused. */
+static int
+tell_stopped(struct node_query *x, const Ltpb__ListRequest *req, Ltpb__ListReply *r)
+{
+	struct stopped_page p = { .x = x, .req = req, .reply = r };
+	size_t i;
+	bool own = req->n_unit == 0;
+
+	for (i = 0; i < req->n_unit; i++)
+		own |= strcmp(req->unit[i], lt_node_identity(x->c.s->node)->unit.s) == 0;
+	if (!own || req->page_token.len != 0)
+		return LT_OK;
+	return lt_node_stopped_each(
+	    x->c.s->node, x->txn, req->collection, (struct lt_place){ 0, 0 }, count_stopped, &p);
+}
+
+static int
+list_all(struct node_query *x, const Ltpb__ListRequest *req, Ltpb__ListReply *r)
+{
+	int rc = lt_query_list(&x->r.q, req, r, &x->c.err);
+
+	if (rc == LT_OK)
+		rc = tell_delivery(x, r->n_record, r->record);
+	return rc == LT_OK ? tell_stopped(x, req, r) : rc;
 }
 
 static void
@@ -76,9 +292,7 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
 	if (rc == LT_OK)
-		rc = lt_query_list(&x.r.q, req, &r, &x.c.err);
-	if (rc == LT_OK)
-		rc = tell_delivery(&x, r.n_record, r.record);
+		rc = req->n_delivery != 0 ? list_stopped(&x, req, &r) : list_all(&x, req, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

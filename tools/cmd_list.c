@@ -1,4 +1,5 @@
 #include "node/import_cell.h"
+#include "proto/model/validate.h"
 #include "tools/ctl.h"
 
 #include <string.h>
@@ -10,6 +11,8 @@ struct listing {
 	struct ctl *c;
 	const struct lt_collection *col;
 	bool csv, told_header;
+	bool refused, held; /* only those, existing or not */
+	uint64_t nrefused, nheld; /* in the collection, told with the first page */
 	struct ctl_table table;
 	size_t ncol;
 	const char **column; /* names of the fields shown */
@@ -133,7 +136,12 @@ table_record(struct listing *l, const Ltpb__Record *r)
 		else
 			ctl_cell_short(&l->table, ctl_value_text(&l->c->arena, v));
 	}
-	ctl_cell(&l->table, "%s%s%s", ctl_delivery(r->delivery),
+	ctl_cell(&l->table, "%s%s%s%s%s", ctl_delivery(r->delivery),
+	    (l->refused || l->held) && r->reason != LTPB__REASON_CODE__REASON_UNSPECIFIED ? ": "
+											  : "",
+	    (l->refused || l->held) && r->reason != LTPB__REASON_CODE__REASON_UNSPECIFIED
+		? lt_reason_text(r->reason, ctl_vietnamese)
+		: "",
 	    r->n_conflict != 0 ? T(" conflict!", " cần xử lý!") : "",
 	    r->incomplete ? T(" incomplete!", " chưa đủ!") : "");
 }
@@ -173,6 +181,21 @@ show_page(struct listing *l, const Ltpb__ListReply *r)
 	}
 }
 
+/* What the hub did not take is told after every list, as it may be missing in it. */
+static void
+tell_stopped(const struct listing *l)
+{
+	if (l->nrefused != 0)
+		printf(T("%llu records of this unit were refused by the hub: ltctl list %s "
+			 "--refused\n",
+			   "%llu bản ghi của đơn vị bị đầu mối từ chối: ltctl list %s --refused\n"),
+		    (unsigned long long)l->nrefused, l->col->id);
+	if (l->nheld != 0)
+		printf(T("%llu records of this unit are held by the hub: ltctl list %s --held\n",
+			   "%llu bản ghi của đơn vị đang được đầu mối giữ: ltctl list %s --held\n"),
+		    (unsigned long long)l->nheld, l->col->id);
+}
+
 static void
 show_end(struct listing *l, const Ltpb__ListReply *last)
 {
@@ -181,6 +204,10 @@ show_end(struct listing *l, const Ltpb__ListReply *last)
 
 		json_object_set_new(o, "records", json_integer((json_int_t)l->records));
 		json_object_set_new(o, "more", json_boolean(last->next_page_token.len != 0));
+		if (l->c->id->role == LTPB__ROLE__ROLE_NODE && !l->refused && !l->held) {
+			json_object_set_new(o, "refused", json_integer((json_int_t)l->nrefused));
+			json_object_set_new(o, "held", json_integer((json_int_t)l->nheld));
+		}
 		json_object_set_new(o, "freshness", ctl_json_freshness(last->freshness));
 		ctl_print_json(o);
 		return;
@@ -193,6 +220,7 @@ show_end(struct listing *l, const Ltpb__ListReply *last)
 	    last->next_page_token.len != 0
 		? T(" (more: --all, or --page N)", " (còn nữa: --all, hoặc --page N)")
 		: "");
+	tell_stopped(l);
 	if (l->masked != 0)
 		printf("%s\n", T("*** hidden from you", "*** bạn không được xem"));
 	ctl_print_freshness(l->c, last->freshness);
@@ -212,6 +240,10 @@ fetch(struct listing *l, Ltpb__ListRequest *req, uint64_t page, bool all)
 		if (code != CTL_DONE)
 			return code;
 		r = (const Ltpb__ListReply *)m;
+		if (at == 1) {
+			l->nrefused = r->refused;
+			l->nheld = r->held;
+		}
 		if (all || at == page)
 			show_page(l, r);
 		if ((!all && at >= page) || r->next_page_token.len == 0)
@@ -242,7 +274,9 @@ cmd_list(struct ctl *c, int argc, char **argv)
 		{ "where", CTL_LIST, &where }, { "order", CTL_TEXT, &order },
 		{ "page", CTL_NUMBER, &page }, { "page-size", CTL_NUMBER, &size },
 		{ "all", CTL_FLAG, &all }, { "fields", CTL_TEXT, &fields },
-		{ "csv", CTL_FLAG, &l.csv } };
+		{ "csv", CTL_FLAG, &l.csv }, { "refused", CTL_FLAG, &l.refused },
+		{ "held", CTL_FLAG, &l.held } };
+	Ltpb__Delivery delivery[2];
 	enum ctl_exit code =
 	    ctl_options(c, argc, argv, options, sizeof(options) / sizeof(options[0]), &args, 1, 1);
 
@@ -254,6 +288,10 @@ cmd_list(struct ctl *c, int argc, char **argv)
 		      "each other",
 			"trang tính từ 1, mỗi trang 1 đến 1000 bản ghi; --csv và --json không đi "
 			"cùng nhau"));
+	if ((l.refused || l.held) && (l.csv || where.n != 0 || order != NULL))
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("--refused and --held go without --where, --order and --csv",
+			"--refused và --held không đi cùng --where, --order và --csv"));
 	l.col = ctl_collection(c, args.item[0], &code);
 	if (code == CTL_DONE)
 		code = choose_columns(&l, &req, fields);
@@ -267,6 +305,11 @@ cmd_list(struct ctl *c, int argc, char **argv)
 	req.unit = (char **)units.item;
 	req.n_filter = where.n;
 	req.page_size = (uint32_t)size;
+	req.delivery = delivery;
+	if (l.refused)
+		delivery[req.n_delivery++] = LTPB__DELIVERY__DELIVERY_REFUSED;
+	if (l.held)
+		delivery[req.n_delivery++] = LTPB__DELIVERY__DELIVERY_HELD;
 	if (order != NULL) {
 		req.descending = order[0] == '-';
 		req.order_by = (char *)order + (order[0] == '-' ? 1 : 0);

@@ -59,7 +59,7 @@ const struct ctl_command ctl_commands[] = {
 	{ "list", cmd_list,
 	    "COLLECTION [--unit CODE]... [--where 'FIELD OP VALUE']... [--order [-]FIELD] [--page "
 	    "N] [--page-size N] [--all] "
-	    "[--fields A,B] [--json|--csv]",
+	    "[--fields A,B] [--refused] [--held] [--json|--csv]",
 	    "list records", "liệt kê bản ghi" },
 	{ "delete", cmd_delete,
 	    "COLLECTION KEY [--unit CODE] [--if-revision HEX] [--actor ID] [--json]",

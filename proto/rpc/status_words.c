@@ -45,6 +45,12 @@ static const struct words by_reason[] = {
 	    "có bản ghi vừa được sửa ở nơi khác; hãy nhập lại, dòng đã ghi không bị ghi hai lần" },
 	{ "IMPORT", ANY, true, "không nhập được dữ liệu" },
 	/* reading */
+	{ "RECORD_REFUSED", ANY, false,
+	    "không có bản ghi này: đầu mối đã từ chối nội dung ghi ở máy này; hãy xem bằng 'ltctl "
+	    "history', sửa lại rồi ghi lần nữa" },
+	{ "RECORD_HELD", ANY, false,
+	    "chưa có bản ghi này: đầu mối đang giữ nội dung ghi ở máy này, chờ dữ liệu trước đó; "
+	    "hãy chờ, không phải ghi lại" },
 	{ "QUERY", LT_STATUS_NOT_FOUND, false,
 	    "không có bản ghi hoặc loại hồ sơ này, hoặc không được xem; hãy xem lại tên và khóa" },
 	{ "QUERY", LT_STATUS_PERMISSION_DENIED, false,

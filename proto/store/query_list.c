@@ -384,6 +384,9 @@ lt_query_list(const struct lt_query *q, const Ltpb__ListRequest *req, Ltpb__List
 	int rc = lt_scope_open(q, req->collection, req->unit, req->n_unit, &s, err);
 
 	ltpb__list_reply__init(reply);
+	if (rc == LT_OK && req->n_delivery != 0)
+		rc = lt_err_set(err, LT_E_INVALID,
+		    "how far a change got, only the node where it was made knows");
 	if (rc == LT_OK)
 		rc = lt_page_size(req->page_size, &l.want, err);
 	if (rc == LT_OK)

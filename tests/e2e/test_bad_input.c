@@ -1,5 +1,6 @@
 /* What a hostile or broken peer can send to the hub, through the real line: each gets a defined answer, or a close where
  * nobody is known yet, and the hub serves an honest node as before. */
+#include "node/delivery.h"
 #include "tests/lib/peer.h"
 #include "tests/rpc/fixture.h"
 #include "proto/base/wire.h"

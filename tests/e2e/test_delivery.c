@@ -331,6 +331,90 @@ test_saved_sent_receipted(void **state)
 	office_close(&o);
 }
 
+static void
+expect_words(const struct office *o, const char *words, int want, const char *a, const char *b)
+{
+	int code;
+	char *out = ltctl(o, words, &code);
+
+	if (code != want || strstr(out, a) == NULL || strstr(out, b) == NULL)
+		fail_msg("%s: exit %d, '%s' or '%s' is not in: %s", words, code, a, b, out);
+	free(out);
+}
+
+/* A record that is not there says why, in every form. */
+static void
+expect_no_record(
+    const struct office *o, unsigned number, const char *reason, const char *en, const char *vi)
+{
+	char words[128], rule[64];
+	json_t *j;
+	char *out;
+	int code;
+
+	(void)snprintf(words, sizeof(words), "get dossier H41.65-261120-%06u", number);
+	expect_words(o, words, 1, "bản ghi này: đầu mối", vi);
+	(void)snprintf(words, sizeof(words), "get dossier H41.65-261120-%06u --json", number);
+	out = ltctl(o, words, &code);
+	assert_int_equal(code, 1);
+	j = parse(out);
+	assert_string_equal(json_string_value(json_object_get(j, "code")), "NOT_FOUND");
+	assert_string_equal(json_string_value(json_object_get(j, "reason")), reason);
+	assert_non_null(strstr(json_string_value(json_object_get(j, "message")), en));
+	assert_non_null(strstr(json_string_value(json_object_get(j, "message_vi")), vi));
+	(void)snprintf(rule, sizeof(rule), "%s", json_string_value(json_object_get(j, "rule")));
+	assert_string_equal(rule, strcmp(reason, "RECORD_REFUSED") == 0 ? "unknown_field" : "");
+	json_decref(j);
+	free(out);
+}
+
+/* list --json: whole lines, one a record, the last one of the list; those of the records end with the key's numbers. */
+static void
+expect_stopped(const struct office *o, const char *words, size_t n, const unsigned *number,
+    const char *delivery)
+{
+	char key[40], *out, *line, *save = NULL;
+	size_t i = 0;
+	json_t *j;
+	int code;
+
+	out = ltctl(o, words, &code);
+	assert_int_equal(code, 0);
+	for (line = strtok_r(out, "\n", &save); line != NULL && i < n;
+	     line = strtok_r(NULL, "\n", &save), i++) {
+		j = parse(line);
+		(void)snprintf(key, sizeof(key), "H41.65-261120-%06u", number[i]);
+		assert_string_equal(json_string_value(json_object_get(j, "key")), key);
+		assert_string_equal(json_string_value(json_object_get(j, "delivery")), delivery);
+		json_decref(j);
+	}
+	assert_int_equal(i, n);
+	assert_non_null(line);
+	j = parse(line);
+	assert_int_equal(json_integer_value(json_object_get(j, "records")), n);
+	json_decref(j);
+	free(out);
+}
+
+static void
+expect_counts(const struct office *o, unsigned refused, unsigned held)
+{
+	char *out, *line, *next, *save = NULL;
+	json_t *j;
+	int code;
+
+	out = ltctl(o, "list dossier --page-size 1 --json", &code);
+	assert_int_equal(code, 0);
+	line = strtok_r(out, "\n", &save);
+	while ((next = strtok_r(NULL, "\n", &save)) != NULL)
+		line = next;
+	j = parse(line);
+	assert_int_equal(json_integer_value(json_object_get(j, "refused")), refused);
+	assert_int_equal(json_integer_value(json_object_get(j, "held")), held);
+	json_decref(j);
+	free(out);
+}
+
 /* What was to make a record, and was refused, made none; its history says so, with what had been written. */
 static void
 expect_refused_creation(const struct office *o, unsigned number)
@@ -338,10 +422,8 @@ expect_refused_creation(const struct office *o, unsigned number)
 	char words[128], *out;
 	int code;
 
-	(void)snprintf(words, sizeof(words), "get dossier H41.65-261120-%06u", number);
-	out = ltctl(o, words, &code);
-	assert_int_equal(code, 1);
-	free(out);
+	expect_no_record(o, number, "RECORD_REFUSED", "put it right and write it again",
+	    "loại hồ sơ này không có trường đó");
 	(void)snprintf(words, sizeof(words), "history dossier H41.65-261120-%06u", number);
 	out = ltctl(o, words, &code);
 	assert_int_equal(code, 0);
@@ -380,9 +462,28 @@ test_refused(void **state)
 	node_start(&o);
 	expect(&o, 1, "refused", "enum", "bị từ chối", "giá trị không có trong danh sách cho phép");
 	expect_refused_creation(&o, 2);
-	/* A right edit makes it good again. */
+	/* Both are found without being asked for by name, page by page too; and told of after a list that shows neither. */
+	expect_stopped(&o, "list dossier --refused --json", 2, (unsigned[]){ 1, 2 }, "refused");
+	expect_stopped(&o, "list dossier --refused --all --page-size 1 --json", 2,
+	    (unsigned[]){ 1, 2 }, "refused");
+	expect_stopped(&o, "list dossier --held --json", 0, NULL, "");
+	expect_stopped(&o, "list dossier --refused --page 2 --page-size 1 --json", 1,
+	    (unsigned[]){ 2 }, "refused");
+	expect_counts(&o, 2, 0);
+	expect_words(&o, "list dossier --where '_key = none'", 0,
+	    "2 bản ghi của đơn vị bị đầu mối từ chối", "ltctl list dossier --refused");
+	expect_words(&o, "list dossier --refused", 0,
+	    "bị từ chối: loại hồ sơ này không có trường đó",
+	    "bị từ chối: giá trị không có trong danh sách cho phép");
+	expect_words(&o, "list dossier --refused --where '_key = none'", 2, "--refused", "--where");
+	/* A right edit makes it good again, and a right creation too. */
 	put(&o, 1, false, "again");
 	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
+	expect_stopped(&o, "list dossier --refused --json", 1, (unsigned[]){ 2 }, "refused");
+	put(&o, 2, true, "anew");
+	expect(&o, 2, "receipted", "", "đã có biên nhận", NULL);
+	expect_stopped(&o, "list dossier --refused --held --json", 0, NULL, "");
+	expect_counts(&o, 0, 0);
 	office_close(&o);
 }
 
@@ -395,7 +496,7 @@ test_held(void **state)
 	struct fed_feed feed;
 	struct lt_arena arena;
 	struct lt_status st;
-	struct lt_draft d;
+	struct lt_draft d[2];
 	struct office o;
 	struct lt_buf b;
 
@@ -411,20 +512,28 @@ test_held(void **state)
 	own.id = *o.p.n.id;
 	fed_feed_init(&feed, &own, "17254", LT_LANE_NORMAL, 77);
 	lt_arena_init(&arena, 1 << 20);
-	fed_draft_status(&arena, &d, "H41.65-261120-000001", "dang_xu_ly");
-	d.ncontext = 1;
-	d.context = &context;
+	fed_draft_status(&arena, &d[0], "H41.65-261120-000001", "dang_xu_ly");
+	fed_draft_dossier(&arena, &d[1], "H41.65-261120-000003");
+	d[0].ncontext = d[1].ncontext = 1;
+	d[0].context = d[1].context = &context;
 	lt_buf_init(&b, LT_MESSAGE_MAX);
-	fed_seal(&o.p.f, &feed, &d, 1, &b);
+	fed_seal(&o.p.f, &feed, d, 2, &b);
 	apply(&o, &b);
 	lt_buf_fini(&b);
 	lt_arena_fini(&arena);
 	node_start(&o);
 	expect(&o, 1, "held", "", "đầu mối đang giữ, chờ dữ liệu trước đó", NULL);
+	expect_no_record(
+	    &o, 3, "RECORD_HELD", "nothing need be written again", "không phải ghi lại");
+	expect_stopped(&o, "list dossier --held --json", 2, (unsigned[]){ 1, 3 }, "held");
+	expect_stopped(&o, "list dossier --refused --json", 0, NULL, "");
+	expect_counts(&o, 0, 2);
 	/* What it waits for comes. */
 	assert_int_equal(province_dial(&o.p, 0), LT_OK);
 	assert_int_equal(fed_push(&o.p.peer, &o.first, 1, NULL, &st), LT_STATUS_OK);
 	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
+	expect(&o, 3, "receipted", "", "đã có biên nhận", NULL);
+	expect_counts(&o, 0, 0);
 	office_close(&o);
 }
 

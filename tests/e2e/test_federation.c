@@ -1,4 +1,5 @@
 /* A hub and nodes of one commune and of several, over real stores and the real line on loopback. */
+#include "node/delivery.h"
 #include "tests/lib/federation.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* A machine that was copied, or restored from an old copy: what the hub never had is never called receipted, nothing of it is
  * lost, the hub's branch comes down, and work goes on. */
+#include "node/delivery.h"
 #include "tests/lib/federation.h"
 
 #include "proto/store/feed_log.h"
