@@ -1,5 +1,6 @@
 /* The store in memory: for each table a treap that is copied along the path of a write, so that a
- * snapshot is a reference to a root and costs nothing to take or to hold. */
+ * snapshot is a reference to a version of the whole and costs nothing to take or to hold. */
+#include "proto/store/kv_image.h"
 #include "proto/store/kv_impl.h"
 
 #include <assert.h>
@@ -29,18 +30,39 @@ struct root {
 	uint64_t count;
 };
 
+/* What a commit left. Constant; held by the environment, by transactions and by images. */
+struct version {
+	atomic_uint refs;
+	uint64_t rnd; /* for the next writer */
+	struct root root[LT_KV_TABLES_MAX];
+};
+
 struct mem {
 	struct lt_kv base;
-	pthread_mutex_t mx; /* guards root and writing */
+	enum lt_kv_kind kind;
+	bool has_federation;
+	uint8_t federation[32];
+	pthread_mutex_t mx; /* guards now and writing */
 	pthread_cond_t idle;
 	bool writing;
 	uint64_t rnd; /* of the writer */
-	struct root root[LT_KV_TABLES_MAX];
+	struct version *now;
+};
+
+struct lt_kv_image {
+	enum lt_kv_kind kind;
+	bool has_federation;
+	uint8_t federation[32];
+	uint8_t incarnation[LT_KV_INCARNATION_LEN];
+	unsigned ntables;
+	struct version *v;
 };
 
 struct mem_txn {
 	struct lt_kv_txn base;
-	struct root root[LT_KV_TABLES_MAX];
+	struct version *v; /* what it sees */
+	struct version *next; /* what a writer makes; NULL for readers */
+	bool touched[LT_KV_TABLES_MAX]; /* next has its own root of the table */
 };
 
 struct mem_cursor {
@@ -290,27 +312,33 @@ find_last(struct node *n)
 	return n == NULL ? NULL : n->b;
 }
 
-static void
-roots_copy(struct root *to, const struct root *from, unsigned n)
+static struct version *
+version_ref(struct version *v)
 {
-	unsigned i;
-
-	for (i = 0; i < n; i++) {
-		to[i].n = node_ref(from[i].n);
-		to[i].count = from[i].count;
-	}
+	atomic_fetch_add(&v->refs, 1);
+	return v;
 }
 
 static void
-roots_drop(struct root *r, unsigned n)
+version_drop(struct version *v)
 {
-	unsigned i;
+	size_t i;
 
-	for (i = 0; i < n; i++) {
-		node_drop(r[i].n);
-		r[i].n = NULL;
-		r[i].count = 0;
-	}
+	if (v == NULL || atomic_fetch_sub(&v->refs, 1) != 1)
+		return;
+	for (i = 0; i < LT_KV_TABLES_MAX; i++)
+		node_drop(v->root[i].n);
+	free(v);
+}
+
+static struct version *
+version_new(void)
+{
+	struct version *v = calloc(1, sizeof(*v));
+
+	if (v != NULL)
+		atomic_init(&v->refs, 1);
+	return v;
 }
 
 static void
@@ -318,7 +346,7 @@ mem_close(struct lt_kv *kv)
 {
 	struct mem *m = (struct mem *)kv;
 
-	roots_drop(m->root, kv->ntables);
+	version_drop(m->now);
 	(void)pthread_cond_destroy(&m->idle);
 	(void)pthread_mutex_destroy(&m->mx);
 	lt_kv_fini(kv);
@@ -338,38 +366,61 @@ mem_begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
 	struct mem *m = (struct mem *)kv;
 	struct mem_txn *t = calloc(1, sizeof(*t));
 
-	if (t == NULL)
+	/* Made here, so that a commit needs no memory. */
+	if (t != NULL && write)
+		t->next = version_new();
+	if (t == NULL || (write && t->next == NULL)) {
+		free(t);
 		return LT_E_NOMEM;
+	}
 	(void)pthread_mutex_lock(&m->mx);
 	while (write && m->writing)
 		(void)pthread_cond_wait(&m->idle, &m->mx);
 	if (write)
 		m->writing = true;
-	roots_copy(t->root, m->root, kv->ntables);
+	t->v = version_ref(m->now);
 	(void)pthread_mutex_unlock(&m->mx);
 	*out = &t->base;
 	return LT_OK;
 }
 
-/* Ends a transaction; a commit leaves its roots in place of the old ones. */
+/* The tables that were not written to are those of before. */
+static void
+complete(struct mem_txn *t, uint64_t rnd)
+{
+	size_t i;
+
+	for (i = 0; i < t->base.kv->ntables; i++)
+		if (!t->touched[i]) {
+			t->next->root[i].n = node_ref(t->v->root[i].n);
+			t->next->root[i].count = t->v->root[i].count;
+		}
+	t->next->rnd = rnd;
+}
+
+/* Ends a transaction; a commit leaves its version in place of the old one. */
 static void
 mem_end(struct mem_txn *t, bool commit)
 {
 	struct mem *m = (struct mem *)t->base.kv;
-	struct root old[LT_KV_TABLES_MAX];
+	struct version *old = NULL;
 
 	if (t->base.write) {
+		if (commit)
+			complete(t, m->rnd);
 		(void)pthread_mutex_lock(&m->mx);
 		if (commit) {
-			memcpy(old, m->root, sizeof(old));
-			memcpy(m->root, t->root, sizeof(old));
-			memcpy(t->root, old, sizeof(old));
+			old = m->now;
+			m->now = t->next;
+			t->next = NULL;
 		}
 		m->writing = false;
 		(void)pthread_cond_signal(&m->idle);
 		(void)pthread_mutex_unlock(&m->mx);
 	}
-	roots_drop(t->root, m->base.ntables);
+	version_drop(old);
+	version_drop(t->next);
+	version_drop(t->v);
 	free(t);
 }
 
@@ -389,7 +440,23 @@ mem_abort(struct lt_kv_txn *txn)
 static struct root *
 root_of(struct lt_kv_txn *txn, unsigned table)
 {
-	return &((struct mem_txn *)txn)->root[table];
+	struct mem_txn *t = (struct mem_txn *)txn;
+
+	return t->touched[table] ? &t->next->root[table] : &t->v->root[table];
+}
+
+/* The same, to be written to. */
+static struct root *
+root_for_write(struct lt_kv_txn *txn, unsigned table)
+{
+	struct mem_txn *t = (struct mem_txn *)txn;
+
+	if (!t->touched[table]) {
+		t->next->root[table].n = node_ref(t->v->root[table].n);
+		t->next->root[table].count = t->v->root[table].count;
+		t->touched[table] = true;
+	}
+	return &t->next->root[table];
 }
 
 static int
@@ -406,7 +473,7 @@ mem_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_sl
 static int
 mem_put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored)
 {
-	struct root *r = root_of(txn, table);
+	struct root *r = root_for_write(txn, table);
 	struct node *leaf = node_new((struct mem *)txn->kv, key, stored);
 	bool fresh = false;
 	int rc;
@@ -434,7 +501,7 @@ mem_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt
 static int
 mem_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
 {
-	struct root *r = root_of(txn, table);
+	struct root *r = root_for_write(txn, table);
 	int rc = erase(&r->n, key);
 
 	if (rc == LT_OK)
@@ -452,7 +519,11 @@ mem_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n)
 static int
 mem_clear(struct lt_kv_txn *txn, unsigned table)
 {
-	roots_drop(root_of(txn, table), 1);
+	struct root *r = root_for_write(txn, table);
+
+	node_drop(r->n);
+	r->n = NULL;
+	r->count = 0;
 	return LT_OK;
 }
 
@@ -538,23 +609,103 @@ static const struct lt_kv_ops mem_ops = {
 	.prev = mem_prev,
 };
 
+static int
+open_over(const struct lt_kv_options *o, struct version *v, struct mem **out, struct lt_err *err)
+{
+	struct mem *m;
+
+	if (sodium_init() < 0) {
+		version_drop(v);
+		return lt_err_set(err, LT_E_IO, "cannot start the cryptographic library");
+	}
+	m = calloc(1, sizeof(*m));
+	if (v == NULL || m == NULL) {
+		version_drop(v);
+		free(m);
+		return lt_err_set(err, LT_E_NOMEM, "out of memory");
+	}
+	lt_kv_init(&m->base, &mem_ops, o);
+	m->kind = o->kind;
+	m->has_federation = o->federation != NULL;
+	if (m->has_federation)
+		memcpy(m->federation, o->federation, sizeof(m->federation));
+	(void)pthread_mutex_init(&m->mx, NULL);
+	(void)pthread_cond_init(&m->idle, NULL);
+	m->now = v;
+	m->rnd = v->rnd;
+	*out = m;
+	return LT_OK;
+}
+
 int
 lt_kv_open_mem(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err)
 {
 	struct mem *m;
+	int rc;
 
 	*out = NULL;
 	if (o->read_only)
 		return lt_err_set(err, LT_E_NOTFOUND, "a store in memory begins empty");
-	if (sodium_init() < 0)
-		return lt_err_set(err, LT_E_IO, "cannot start the cryptographic library");
-	m = calloc(1, sizeof(*m));
-	if (m == NULL)
-		return lt_err_set(err, LT_E_NOMEM, "out of memory");
-	lt_kv_init(&m->base, &mem_ops, o);
-	(void)pthread_mutex_init(&m->mx, NULL);
-	(void)pthread_cond_init(&m->idle, NULL);
+	rc = open_over(o, version_new(), &m, err);
+	if (rc != LT_OK)
+		return rc;
 	randombytes_buf(m->base.incarnation, sizeof(m->base.incarnation));
+	*out = &m->base;
+	return LT_OK;
+}
+
+/* ---- images ---- */
+
+int
+lt_kv_image_take(struct lt_kv *kv, struct lt_kv_image **out)
+{
+	struct mem *m = (struct mem *)kv;
+	struct lt_kv_image *img = calloc(1, sizeof(*img));
+
+	assert(kv->ops == &mem_ops);
+	*out = img;
+	if (img == NULL)
+		return LT_E_NOMEM;
+	img->kind = m->kind;
+	img->has_federation = m->has_federation;
+	memcpy(img->federation, m->federation, sizeof(img->federation));
+	memcpy(img->incarnation, kv->incarnation, sizeof(img->incarnation));
+	img->ntables = kv->ntables;
+	(void)pthread_mutex_lock(&m->mx);
+	img->v = version_ref(m->now);
+	(void)pthread_mutex_unlock(&m->mx);
+	return LT_OK;
+}
+
+void
+lt_kv_image_free(struct lt_kv_image *img)
+{
+	if (img == NULL)
+		return;
+	version_drop(img->v);
+	free(img);
+}
+
+int
+lt_kv_open_image(const struct lt_kv_options *o, const struct lt_kv_image *img, struct lt_kv **out,
+    struct lt_err *err)
+{
+	struct mem *m;
+	int rc;
+
+	*out = NULL;
+	if (img->kind != o->kind || img->has_federation != (o->federation != NULL) ||
+	    (img->has_federation &&
+		memcmp(img->federation, o->federation, sizeof(img->federation)) != 0))
+		return lt_err_set(err, LT_E_VERSION, "the image is another store's");
+	rc = open_over(o, version_ref(img->v), &m, err);
+	if (rc != LT_OK)
+		return rc;
+	if (m->base.ntables != img->ntables) {
+		mem_close(&m->base);
+		return lt_err_set(err, LT_E_VERSION, "the image has other tables");
+	}
+	memcpy(m->base.incarnation, img->incarnation, sizeof(m->base.incarnation));
 	*out = &m->base;
 	return LT_OK;
 }

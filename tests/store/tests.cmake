@@ -9,7 +9,9 @@ target_compile_definitions(test_store_synclog PRIVATE LT_SYNCLOG_SO="$<TARGET_FI
 add_dependencies(test_store_synclog lt_synclog)
 
 lt_test(store kv TIMEOUT 600)
+lt_test(store kv_image)
 lt_test(store writer)
+lt_test(store writer_manual)
 
 set(LT_STORE_WORLD ${CMAKE_CURRENT_SOURCE_DIR}/store/world.c)
 lt_test(store feed_log SOURCES ${LT_STORE_WORLD})
