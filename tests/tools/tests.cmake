@@ -12,3 +12,6 @@ set_tests_properties(tools.installed PROPERTIES LABELS tools TIMEOUT 300)
 add_test(NAME tools.golden_receipts COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/golden_receipts.py
   ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${CMAKE_SOURCE_DIR})
 set_tests_properties(tools.golden_receipts PROPERTIES LABELS tools TIMEOUT 120)
+lt_test(tools bench LIBS lt_bench)
+add_test(NAME tools.lt-bench COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_e2e.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+set_tests_properties(tools.lt-bench PROPERTIES LABELS tools TIMEOUT 300)

@@ -79,8 +79,15 @@ struct bench_machine {
 	char disk[160]; /* of the run's folder: file system, device, its kind */
 	double sync_us; /* 4 KiB written and synced there, median */
 	double load; /* of the last minute, before the run */
+	double others; /* cores that other processes kept busy during the run */
+	double busy_s,
+	    own_s; /* at the run's begin: of the machine, of this process and its children */
+	int64_t from_ns;
 	char versions[256];
 };
 int bench_machine(struct bench *b, struct bench_machine *m);
+/* Around the run: a machine that others use measures them as well. */
+void bench_others_begin(struct bench_machine *m);
+void bench_others_end(struct bench_machine *m);
 
 #endif

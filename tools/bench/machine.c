@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -131,4 +132,58 @@ bench_machine(struct bench *b, struct bench_machine *m)
 	    sodium_version_string(), nng_version(), protobuf_c_version(), __VERSION__,
 	    LT_BUILD_TYPE);
 	return measure_sync(b, &m->sync_us);
+}
+
+/* ---- others ---- */
+
+/* Seconds in which any core worked since the start of the machine: user, nice, system, interrupts, and what the host took. */
+static double
+busy_seconds(void)
+{
+	char line[512] = "", *p = line + 4, *end;
+	double field, sum = 0;
+	FILE *f = fopen("/proc/stat", "r");
+	unsigned i;
+
+	if (f == NULL)
+		return 0;
+	if (fgets(line, sizeof(line), f) == NULL || strncmp(line, "cpu ", 4) != 0)
+		line[4] = '\0';
+	(void)fclose(f);
+	for (i = 0; i < 8; i++, p = end) {
+		field = strtod(p, &end);
+		if (i != 3 && i != 4) /* idle, waiting for a disk */
+			sum += field;
+	}
+	return sum / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double
+seconds_of(int who)
+{
+	struct rusage u;
+
+	if (getrusage(who, &u) != 0)
+		return 0;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+void
+bench_others_begin(struct bench_machine *m)
+{
+	m->busy_s = busy_seconds();
+	m->own_s = seconds_of(RUSAGE_SELF) + seconds_of(RUSAGE_CHILDREN);
+	m->from_ns = bench_now_ns();
+}
+
+void
+bench_others_end(struct bench_machine *m)
+{
+	double busy = busy_seconds() - m->busy_s;
+	double own = seconds_of(RUSAGE_SELF) + seconds_of(RUSAGE_CHILDREN) - m->own_s;
+
+	m->others = (busy - own) / bench_seconds(bench_now_ns() - m->from_ns);
+	if (m->others < 0)
+		m->others = 0; /* clock ticks are coarse */
 }

@@ -6,13 +6,14 @@
 
 #include <getopt.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct {
@@ -65,14 +66,32 @@ is_wanted(const struct arguments *a, const char *name)
 	return a->nonly == 0;
 }
 
+/* A name that names nothing would be a run that shows nothing. */
+static bool
+all_known(const struct arguments *a)
+{
+	struct arguments one = { .nonly = 1 };
+	size_t i, k;
+
+	for (i = 0; i < a->nonly; i++) {
+		one.only[0] = a->only[i];
+		for (k = 0; k < NTABLE && !is_wanted(&one, table[k].name); k++)
+			continue;
+		if (k == NTABLE)
+			return false;
+	}
+	return true;
+}
+
 /* ---- JSON ---- */
 
 static json_t *
 json_machine(const struct bench_machine *m)
 {
-	return json_pack("{s:s, s:i, s:I, s:s, s:s, s:f, s:f, s:s}", "cpu", m->cpu, "cores",
+	return json_pack("{s:s, s:i, s:I, s:s, s:s, s:f, s:f, s:f, s:s}", "cpu", m->cpu, "cores",
 	    (int)m->cores, "memory_mib", (json_int_t)m->memory_mib, "kernel", m->kernel, "disk",
-	    m->disk, "sync_4k_us", m->sync_us, "load_before", m->load, "versions", m->versions);
+	    m->disk, "sync_4k_us", m->sync_us, "load_before", m->load, "others_cores", m->others,
+	    "versions", m->versions);
 }
 
 static json_t *
@@ -116,35 +135,28 @@ write_json(struct bench *b, const struct bench_machine *m, const char *path)
 
 /* ---- the run ---- */
 
-/* Interrupted: the folder may hold gigabytes. The daemons end with this process. */
-static void *
-wait_for_signal(void *arg)
+/* What is measured runs in a child; this process only waits, and whatever comes first, an end, a crash or a signal, it then
+ * ends the daemons and removes the folder, which may hold gigabytes. */
+static int
+guard(pid_t worker, const sigset_t *set, const char *dir)
 {
-	const struct bench *b = arg;
-	sigset_t set;
-	int sig = SIGTERM;
+	int sig, status = 0, stopped = 0;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	(void)sigwait(&set, &sig);
-	bench_remove(b->dir);
-	_exit(128 + sig);
-}
-
-/* Before any other thread: they inherit the mask. */
-static void
-catch_signals(struct bench *b)
-{
-	pthread_t t;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	if (pthread_create(&t, NULL, wait_for_signal, b) == 0)
-		(void)pthread_detach(t);
+	while (waitpid(worker, &status, WNOHANG) == 0) {
+		if (sigwait(set, &sig) != 0 || sig == SIGCHLD)
+			continue;
+		stopped = sig;
+		(void)kill(worker, SIGKILL);
+	}
+	/* Daemons of a worker that was killed are killed with it and become children of this process. */
+	while (waitpid(-1, NULL, 0) > 0)
+		continue;
+	bench_remove(dir);
+	if (stopped != 0)
+		return 128 + stopped;
+	if (WIFSIGNALED(status))
+		(void)fprintf(stderr, "lt-bench: ended by signal %d\n", WTERMSIG(status));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 3;
 }
 
 static bool
@@ -223,17 +235,42 @@ verdict(const struct bench *b, const struct arguments *a)
 		budgets += b->figure[i].sense != BENCH_INFO;
 		met += b->figure[i].sense != BENCH_INFO && bench_met(&b->figure[i]);
 	}
-	(void)printf("\n%zu of %zu budgets met%s\n", met, budgets,
+	(void)printf("%zu of %zu budgets met%s\n", met, budgets,
 	    b->quick ? " (small run: says nothing about speed)" : "");
 	return a->check && met < budgets ? 1 : 0;
+}
+
+/* In the child. */
+static int
+work(struct bench *b, const struct arguments *a)
+{
+	struct bench_machine m;
+	int rc = bench_machine(b, &m);
+
+	if (rc == LT_OK) {
+		print_machine(&m);
+		bench_others_begin(&m);
+		rc = run_all(b, a);
+		bench_others_end(&m);
+	}
+	if (rc == LT_OK)
+		(void)printf(
+		    "\nother processes kept %.2f of %u cores busy meanwhile\n", m.others, m.cores);
+	if (rc == LT_OK && a->json != NULL)
+		rc = write_json(b, &m, a->json);
+	if (rc != LT_OK)
+		(void)fprintf(stderr, "lt-bench: %s: %s\n", lt_strerror(rc), b->err.text);
+	rc = rc != LT_OK ? 3 : verdict(b, a);
+	free(b->figure);
+	return fflush(stdout) != 0 ? 3 : rc;
 }
 
 static int
 run(struct bench *b, const struct arguments *a)
 {
 	char catalogue[BENCH_PATH], units[BENCH_PATH], bin[BENCH_PATH];
-	struct bench_machine m;
-	int rc;
+	sigset_t set, before;
+	pid_t worker;
 
 	if (!share_file("catalogue.json", catalogue) || !share_file("units.csv", units) ||
 	    !own_folder(bin)) {
@@ -248,18 +285,25 @@ run(struct bench *b, const struct arguments *a)
 		(void)fprintf(stderr, "lt-bench: cannot make a folder in '%s'\n", a->dir);
 		return 3;
 	}
-	catch_signals(b);
-	rc = bench_machine(b, &m);
-	if (rc == LT_OK) {
-		print_machine(&m);
-		rc = run_all(b, a);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, &before);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	worker = fork();
+	if (worker == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)sigprocmask(SIG_SETMASK, &before, NULL);
+		return work(b, a);
 	}
-	if (rc == LT_OK && a->json != NULL)
-		rc = write_json(b, &m, a->json);
-	bench_remove(b->dir);
-	if (rc != LT_OK)
-		(void)fprintf(stderr, "lt-bench: %s: %s\n", lt_strerror(rc), b->err.text);
-	return rc != LT_OK || fflush(stdout) != 0 ? 3 : verdict(b, a);
+	if (worker < 0) {
+		(void)fprintf(stderr, "lt-bench: cannot start a process\n");
+		bench_remove(b->dir);
+		return 3;
+	}
+	return guard(worker, &set, b->dir);
 }
 
 static int
@@ -290,7 +334,7 @@ main(int argc, char **argv)
 	const char *tmp = getenv("TMPDIR");
 	struct arguments a = { .dir = tmp != NULL ? tmp : "/tmp" };
 	struct bench b = { .running = "start" };
-	int c, code;
+	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'h')
@@ -310,13 +354,11 @@ main(int argc, char **argv)
 		else
 			return wrong_usage();
 	}
-	if (optind != argc || sodium_init() < 0)
+	if (optind != argc || !all_known(&a) || sodium_init() < 0)
 		return wrong_usage();
 	(void)signal(SIGPIPE, SIG_IGN);
 	lt_log_level_set(LT_LOG_ERROR);
 	raise_files();
 	b.cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	code = run(&b, &a);
-	free(b.figure);
-	return code;
+	return run(&b, &a);
 }
