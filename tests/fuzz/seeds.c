@@ -1,0 +1,419 @@
+/* fuzz_seeds FOLDER - first inputs of the fuzz targets, FOLDER/<target>/<name>: made of the golden vectors, of the samples in
+ * tests/data and of what our own programs write. tools/fuzz.sh --seeds minimises them into the kept corpora.
+ *
+ * Exit 0, or 3: a file is not there or cannot be written.
+ */
+#include "proto/base/file.h"
+#include "proto/base/wire.h"
+#include "proto/feed/trust.h"
+#include "proto/rpc/frame.h"
+#include "tests/fuzz/lib/changeset.h"
+#include "tests/fuzz/lib/fuzz.h"
+#include "tests/fuzz/lib/sample.h"
+#include "tests/fuzz/lib/seed.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *folder;
+static json_t *golden;
+
+/* Nothing is mutated here, but what mutates is in the same library. */
+size_t
+LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
+{
+	(void)data;
+	(void)max_size;
+	return size;
+}
+
+void
+fuzz_seed(const char *target, const char *name, struct lt_slice bytes)
+{
+	char path[4096];
+	struct lt_err err = { "" };
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, target);
+	if (lt_dir_make(path, 0755, &err) != LT_OK)
+		goto fail;
+	(void)snprintf(path, sizeof(path), "%s/%s/%s", folder, target, name);
+	if (lt_file_write(path, bytes, 0644, false, &err) == LT_OK)
+		return;
+fail:
+	(void)fprintf(stderr, "%s\n", err.text);
+	exit(3);
+}
+
+/* head, then bytes. */
+static void
+seed2(const char *target, const char *name, struct lt_slice head, struct lt_slice bytes)
+{
+	struct lt_buf b = { 0 };
+
+	lt_buf_put_slice(&b, head);
+	lt_buf_put_slice(&b, bytes);
+	fuzz_seed(target, name, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+}
+
+/* A value of the golden vectors, from hexadecimal. */
+static struct lt_buf
+vector(const json_t *in, const char *name)
+{
+	const char *hex = json_string_value(json_object_get(in, name));
+	struct lt_buf b = { 0 };
+	size_t n = hex == NULL ? 0 : strlen(hex) / 2;
+	uint8_t *p = lt_buf_reserve(&b, n + 1);
+
+	FUZZ_MUST(hex != NULL && p != NULL && lt_unhex(p, n, hex) == LT_OK);
+	lt_buf_added(&b, n);
+	return b;
+}
+
+static size_t
+message_number(const ProtobufCMessageDescriptor *d)
+{
+	const ProtobufCMessageDescriptor *const *all;
+	size_t n, i;
+
+	all = fuzz_messages(&n);
+	for (i = 0; i < n; i++)
+		if (all[i] == d)
+			return i;
+	FUZZ_MUST(false);
+	return 0;
+}
+
+static void
+wire_seed(const char *name, const ProtobufCMessageDescriptor *d, struct lt_slice bytes)
+{
+	uint8_t number = (uint8_t)message_number(d);
+
+	seed2("wire", name, lt_slice(&number, 1), bytes);
+}
+
+static void
+changesets(void)
+{
+	static const char *const from[] = { "changeset", "changeset_first" };
+	static const char *const form[] = { "bare", "with_seed", "with_salts", "with_withheld" };
+	struct fuzz_sample sample;
+	char name[64];
+	struct lt_buf b;
+	size_t i, k;
+
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < 4; k++) {
+			b = vector(
+			    json_object_get(json_object_get(golden, from[i]), "made"), form[k]);
+			(void)snprintf(name, sizeof(name), "%s_%s", from[i], form[k]);
+			b.len = fuzz_changeset_fix(b.data, b.len, b.len);
+			fuzz_seed("changeset", name, lt_buf_slice(&b));
+			wire_seed(name, &ltpb__change_set__descriptor, lt_buf_slice(&b));
+			lt_buf_fini(&b);
+		}
+	fuzz_sample(&sample);
+	fuzz_seed("changeset", "sample", lt_buf_slice(&sample.bytes));
+	wire_seed("header", &ltpb__header__descriptor, sample.cs.header);
+	wire_seed("change", &ltpb__change__descriptor, sample.cs.change_raw[0]);
+	fuzz_sample_free(&sample);
+}
+
+static void
+openings(void)
+{
+	static const uint8_t whole[2] = { 0, 255 }, some[2] = { 0, 0x55 }, one[2] = { 1, 0 };
+	struct fuzz_sample sample;
+	Ltpb__ChangeSet *cs;
+	uint8_t *p;
+	size_t i, n;
+	char name[64];
+
+	fuzz_sample(&sample);
+	cs = ltpb__change_set__unpack(NULL, sample.bytes.len, sample.bytes.data);
+	FUZZ_MUST(cs != NULL && cs->openings != NULL);
+	p = malloc(protobuf_c_message_get_packed_size(&cs->openings->base));
+	FUZZ_MUST(p != NULL);
+	n = protobuf_c_message_pack(&cs->openings->base, p);
+	seed2("opening", "seed", lt_slice(whole, 2), lt_slice(p, n));
+	seed2("opening", "seed_some", lt_slice(some, 2), lt_slice(p, n));
+	for (i = 0; i < sample.cs.nopening; i++) {
+		(void)snprintf(name, sizeof(name), "field%zu", i);
+		seed2("opening", name, lt_slice(one, 2), sample.cs.opening[i].field_set);
+	}
+	for (i = 0; i < sample.cs.change[0].nset; i++) {
+		(void)snprintf(name, sizeof(name), "public%zu", i);
+		seed2("opening", name, lt_slice(one, 2), sample.cs.change[0].set[i].raw);
+	}
+	free(p);
+	protobuf_c_message_free_unpacked(&cs->base, NULL);
+	fuzz_sample_free(&sample);
+}
+
+/* Of the federation and key that fuzz_trust.c has. */
+static void
+signed_seeds(void)
+{
+	static uint8_t fed[LT_FED_LEN], id[LT_ID_LEN] = { 7 }, pk[32] = { 8 },
+					hash[LT_HASH_LEN] = { 9 };
+	static uint8_t feed[LT_FEED_LEN] = { [LT_ID_LEN] = LT_LANE_NORMAL };
+	static const uint8_t kind[2] = { 0, 1 };
+	Ltpb__CertificateBody c = LTPB__CERTIFICATE_BODY__INIT;
+	Ltpb__RefusedDot refused = LTPB__REFUSED_DOT__INIT, *refuseds[1] = { &refused };
+	Ltpb__Clamp clamp = LTPB__CLAMP__INIT, *clamps[1] = { &clamp };
+	Ltpb__ReceiptBody r = LTPB__RECEIPT_BODY__INIT;
+	struct lt_buf out = { 0 };
+	struct lt_sign_key key;
+
+	fuzz_sign_key(&key);
+	memset(fed, 0x40, sizeof(fed));
+	c.federation.data = r.federation.data = fed;
+	c.federation.len = r.federation.len = LT_FED_LEN;
+	c.principal.data = r.hub.data = id;
+	c.principal.len = r.hub.len = LT_ID_LEN;
+	c.sign_key.data = c.line_key.data = pk;
+	c.sign_key.len = c.line_key.len = 32;
+	c.key_no = r.key_no = 1;
+	c.role = LTPB__ROLE__ROLE_NODE;
+	c.unit = r.unit = (char *)(uintptr_t) "23956";
+	FUZZ_MUST(lt_certificate_make(&c, &key, &out) == LT_OK);
+	seed2("trust", "certificate_here", lt_slice(&kind[0], 1), lt_buf_slice(&out));
+	lt_buf_clear(&out);
+	r.feed.data = feed;
+	r.feed.len = LT_FEED_LEN;
+	r.hash.data = hash;
+	r.hash.len = LT_HASH_LEN;
+	r.seq = clamp.from = clamp.to = refused.seq = 5;
+	refused.reason = LTPB__REASON_CODE__REASON_ENUM;
+	r.n_refused = r.n_clamp = 1;
+	r.refused = refuseds;
+	r.clamp = clamps;
+	r.since_ms = LT_BUILD_FLOOR_MS;
+	FUZZ_MUST(lt_receipt_make(&r, &key, &out) == LT_OK);
+	seed2("trust", "receipt_here", lt_slice(&kind[1], 1), lt_buf_slice(&out));
+	lt_buf_fini(&out);
+}
+
+static void
+trust(void)
+{
+	static const uint8_t kind[4] = { 0, 1, 2, 3 };
+	static const char status[] =
+	    "\x08\x05\x12\x09not there\x1a\x0f\x0a\x09NOT_FOUND\x12\x02lt\x22\x03\x08\xe8\x07";
+	const json_t *t = json_object_get(golden, "trust");
+	struct lt_buf b;
+	const char *line = json_string_value(json_object_get(t, "invitation_line"));
+	const char *words = json_string_value(json_object_get(t, "root_words"));
+	struct lt_arena arena;
+	Ltpb__Invitation *inv;
+	struct lt_err err = { "" };
+
+	b = vector(t, "certificate");
+	seed2("trust", "certificate", lt_slice(&kind[0], 1), lt_buf_slice(&b));
+	wire_seed("certificate", &ltpb__certificate__descriptor, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	b = vector(t, "receipt");
+	seed2("trust", "receipt", lt_slice(&kind[1], 1), lt_buf_slice(&b));
+	wire_seed("receipt", &ltpb__receipt__descriptor, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	seed2("trust", "status", lt_slice(&kind[2], 1), lt_slice(status, sizeof(status) - 1));
+	seed2("invitation", "line", lt_slice(&kind[0], 1), lt_slice_str(line));
+	seed2("invitation", "words", lt_slice(&kind[1], 1),
+	    lt_slice_str("gu thoi lo trup khui tram coi top"));
+	seed2("invitation", "root_words", lt_slice(&kind[2], 1), lt_slice_str(words));
+	lt_arena_init(&arena, 1u << 20);
+	FUZZ_MUST(lt_invitation_parse(line, &arena, &inv, &err) == LT_OK);
+	memset(&b, 0, sizeof(b));
+	FUZZ_MUST(lt_wire_pack(&inv->base, 65536, &b) == LT_OK);
+	seed2("invitation", "message", lt_slice(&kind[3], 1), lt_buf_slice(&b));
+	wire_seed("invitation", &ltpb__invitation__descriptor, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	lt_arena_fini(&arena);
+}
+
+/* The first lines of a file behind a head. */
+static void
+file_seed(const char *target, const char *name, struct lt_slice head, const char *path, size_t max)
+{
+	struct lt_buf b = fuzz_file(path);
+	size_t n = b.len;
+
+	if (n > max)
+		for (n = max; n > 0 && b.data[n - 1] != '\n'; n--)
+			;
+	seed2(target, name, head, lt_slice(b.data, n));
+	lt_buf_fini(&b);
+}
+
+static void
+lists(void)
+{
+	static const char *const list[4] = { "a_ho_ngheo_luong_minh", "b_du_an_ia_ko",
+		"c_ho_so_cu_ia_ko_tcvn3", "d_ho_so_cu_ia_ko_cp1258" };
+	struct lt_buf head = { 0 }, m;
+	uint8_t h[3] = { 0, 1, 7 };
+	char path[256];
+	uint8_t i;
+
+	for (i = 0; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "tests/data/sample/%s.csv", list[i]);
+		h[0] = i;
+		file_seed("csv", list[i], lt_slice(h, 3), path, 1000);
+	}
+	h[0] = 5;
+	lt_buf_put(&head, h, 3);
+	m = fuzz_file("tools/data/import/ho_ngheo.json");
+	lt_buf_u16(&head, (uint16_t)m.len);
+	lt_buf_put_slice(&head, lt_buf_slice(&m));
+	file_seed("csv", "own_map", lt_buf_slice(&head),
+	    "tests/data/sample/a_ho_ngheo_luong_minh.csv", 1024);
+	h[0] = 4;
+	h[1] = 9;
+	seed2("csv", "no_map", lt_slice(h, 3),
+	    lt_slice_str("commune_code;household_no;head_name;members\n16906;HN1;\"A \"\"B\";5\n"));
+	lt_buf_fini(&head);
+	lt_buf_fini(&m);
+}
+
+static void
+lines(void)
+{
+	static const uint8_t h[2] = { 2, 9 }, p[2] = { 14, 9 };
+
+	seed2("jsonl", "dossier", lt_slice(h, 2),
+	    lt_slice_str("{\"collection\":\"dossier\",\"commune_code\":\"23956\",\"dossier_code\":"
+			 "\"000.00.16."
+			 "H21-250701-0001\",\"procedure_code\":\"1.012784\",\"field_area\":\"ho_"
+			 "tich\",\"received_at\":"
+			 "\"2026-11-20T02:00:00.000Z\",\"due_date\":\"2026-11-25\",\"status\":"
+			 "\"tiep_nhan\"}\n"));
+	seed2("jsonl", "project", lt_slice(h, 2),
+	    lt_slice_str("{\"collection\":\"investment_project\",\"commune_code\":\"23956\","
+			 "\"project_no\":\"DA1\","
+			 "\"name\":\"a\",\"priority\":1,\"total_vnd\":1000000000,\"progress_"
+			 "percent\":37.5}\n"
+			 "{\"collection\":\"household_poverty\",\"commune_code\":\"16906\","
+			 "\"household_no\":\"HN1\","
+			 "\"deprivation_codes\":[\"nha_o\",\"viec_lam\"],\"members\":null}\n"));
+	file_seed("jsonl", "directives", lt_slice(p, 2), "tools/data/directives.jsonl", 1500);
+}
+
+static void
+catalogues(void)
+{
+	json_error_t why;
+	json_t *whole, *list, *one, *small;
+	struct lt_buf b = fuzz_file("proto/data/catalogue.json");
+	char *text;
+	size_t i, k;
+	char name[64];
+
+	/* One seed a collection: small files are changed in more ways in the same time. */
+	whole = json_loadb((const char *)b.data, b.len, 0, &why);
+	list = json_object_get(whole, "collections");
+	FUZZ_MUST(json_array_size(list) != 0);
+	for (i = 0; i < json_array_size(list); i++) {
+		one = json_array_get(list, i);
+		small = json_copy(whole);
+		(void)json_object_set_new(small, "collections", json_pack("[O]", one));
+		text = json_dumps(small, JSON_COMPACT);
+		for (k = 0; k < 60 && json_string_value(json_object_get(one, "id")) != NULL &&
+			    json_string_value(json_object_get(one, "id"))[k] != '\0';
+		     k++)
+			name[k] = json_string_value(json_object_get(one, "id"))[k];
+		name[k] = '\0';
+		fuzz_seed("catalogue", name, lt_slice_str(text));
+		free(text);
+		json_decref(small);
+	}
+	json_decref(whole);
+	lt_buf_fini(&b);
+}
+
+static void
+config(void)
+{
+	fuzz_seed("config", "all",
+	    lt_slice_str(
+		"; a comment\n[hub]\nlisten = tcp://0.0.0.0:7340\nidle_timeout = 2m ; "
+		"so\nthreads=8\n\n[store]\n"
+		"map_size = 16G\nsync = no\n[log]\nlevel = warn\nany = -7\n[node]\nmust = x y\n"));
+	fuzz_seed(
+	    "config", "bad", lt_slice_str("[hub]\nlisten\n[nosuch]\na = b\n[log]\nlevel = loud\n"));
+	fuzz_seed("config", "bom",
+	    lt_slice_str("\xef\xbb\xbf[store]\r\nmap_size = 1048576\r\nsync=TRUE\r\n"));
+}
+
+static void
+line_and_frames(void)
+{
+	/* Everything delivered, and frames both ways; then the same with one bit flipped, a knock mended, and so on. */
+	static const uint8_t open[] = { 5, 3, 7, 7, 7, 0x18, 0, 4, 'a', 7, 8, 0, 9, 'b', 0x18, 0, 0,
+		'c', 7, 0x18, 0, 2, 'd', 0x18, 0, 3, 'e', 7 };
+	static const uint8_t local[] = { 4, 3, 7, 0x18, 0, 4, 'a', 7, 8, 0, 9, 'b', 7 };
+	static const uint8_t flip[] = { 5, 9, 0, 20, 0x12, 0, 200, 0x16, 0x11, 0, 255, 7, 7 };
+	static const uint8_t cut[] = { 5, 9, 7, 7, 0x18, 0, 4, 'a', 0x10, 5, 0x14, 2, 0x18, 0, 4,
+		'a', 7 };
+	static const uint8_t mux[] = { 0, 2, 3, 'x', 4, 0, 9, 26, 26, 26, 26, 9, 11, 7, 0, 200, 27,
+		27, 15, 24, 255, 13, 27, 27 };
+	static const uint8_t strange[] = { 20, 1, 2, 0, 0, 3, 'a', 'b', 'c', 20, 2, 2, 0, 4, 'a',
+		'b', 'c', 'd', 20, 4, 2, 0, 0 };
+	static const uint8_t alone[4] = { 0, 1, 2, 3 };
+	uint8_t frame[LT_FRAME_MAX];
+	struct lt_buf b = { 0 };
+	size_t n;
+
+	fuzz_seed("line", "open", lt_slice(open, sizeof(open)));
+	fuzz_seed("line", "local", lt_slice(local, sizeof(local)));
+	fuzz_seed("line", "flip", lt_slice(flip, sizeof(flip)));
+	fuzz_seed("line", "cut", lt_slice(cut, sizeof(cut)));
+	for (n = 0; n < 4; n++) {
+		lt_buf_clear(&b);
+		lt_buf_u8(&b, alone[n]);
+		lt_buf_u8(&b, 4);
+		lt_buf_u8(&b, 19);
+		lt_buf_str(&b, "LT1\n0123456789abcdef");
+		fuzz_seed("line",
+		    n == 0   ? "alone0"
+		    : n == 1 ? "alone1"
+		    : n == 2 ? "alone2"
+			     : "alone3",
+		    lt_buf_slice(&b));
+	}
+	fuzz_seed("frame", "mux", lt_slice(mux, sizeof(mux)));
+	fuzz_seed("frame", "strange", lt_slice(strange, sizeof(strange)));
+	n = lt_frame_build(frame, LT_FRAME_DATA, 3, 1, lt_slice_str("hello"));
+	fuzz_seed("frame", "data", lt_slice(frame, n));
+	lt_buf_fini(&b);
+}
+
+int
+main(int argc, char **argv)
+{
+	json_error_t why;
+	struct lt_buf b;
+
+	if (argc != 2) {
+		(void)fprintf(stderr, "usage: fuzz_seeds FOLDER\n");
+		return 2;
+	}
+	folder = argv[1];
+	fuzz_setup();
+	b = fuzz_file("tests/vectors/golden.json");
+	golden = json_loadb((const char *)b.data, b.len, 0, &why);
+	FUZZ_MUST(golden != NULL);
+	changesets();
+	openings();
+	trust();
+	signed_seeds();
+	lists();
+	lines();
+	catalogues();
+	config();
+	line_and_frames();
+	json_decref(golden);
+	lt_buf_fini(&b);
+	return 0;
+}

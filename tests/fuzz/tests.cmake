@@ -1,0 +1,46 @@
+# Fuzz targets (tests/fuzz): with LT_FUZZ linked to libFuzzer and gathered in the target lt_fuzz; in every other build linked to
+# a main that replays the kept inputs, as ctest "fuzz.<name>".
+set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invitation config trust)
+set(fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz)
+add_library(lt_test_fuzz STATIC ${fuzz}/lib/fuzz.c ${fuzz}/lib/protobuf.c ${fuzz}/lib/changeset.c
+  ${fuzz}/lib/sample.c ${fuzz}/lib/import.c)
+target_link_libraries(lt_test_fuzz PUBLIC lt_node PRIVATE lt_build)
+target_compile_definitions(lt_test_fuzz PRIVATE LT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+if(LT_FUZZ)
+  add_custom_target(lt_fuzz)
+else()
+  add_library(lt_test_fuzz_replay OBJECT ${fuzz}/lib/replay.c)
+  target_link_libraries(lt_test_fuzz_replay PRIVATE lt_test_fuzz lt_build)
+endif()
+
+function(lt_fuzz_target name)
+  add_executable(fuzz_${name} ${fuzz}/fuzz_${name}.c ${ARGN})
+  target_link_libraries(fuzz_${name} PRIVATE lt_test_fuzz lt_build)
+  if(LT_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(lt_fuzz fuzz_${name})
+    return()
+  endif()
+  target_link_libraries(fuzz_${name} PRIVATE lt_test_fuzz_replay)
+  add_test(NAME fuzz.${name} COMMAND fuzz_${name} ${fuzz}/corpus/${name} ${fuzz}/regress/${name})
+  set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+endfunction()
+foreach(name ${LT_FUZZ_TARGETS})
+  lt_fuzz_target(${name})
+endforeach()
+
+# Must be found: tools/fuzz.sh --self-test.
+if(LT_FUZZ)
+  add_executable(fuzz_selftest ${fuzz}/fuzz_changeset.c)
+  target_compile_definitions(fuzz_selftest PRIVATE LT_FUZZ_SELFTEST=1)
+  target_link_libraries(fuzz_selftest PRIVATE lt_test_fuzz lt_build)
+  target_link_options(fuzz_selftest PRIVATE -fsanitize=fuzzer)
+  add_dependencies(lt_fuzz fuzz_selftest)
+endif()
+
+# Writes first inputs; see its head.
+add_executable(fuzz_seeds ${fuzz}/seeds.c)
+target_link_libraries(fuzz_seeds PRIVATE lt_test_fuzz lt_build)
+if(LT_FUZZ)
+  add_dependencies(lt_fuzz fuzz_seeds)
+endif()
