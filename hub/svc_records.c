@@ -116,35 +116,33 @@ delete_record(Ltpb__Records_Service *service, const Ltpb__DeleteRequest *req,
 	lt_asking_end(&a);
 }
 
-/* All rows of a call are of one unit: the rows' own units must say the same. */
+static int
+import_rows(struct lt_asking *a, const Ltpb__ImportRequest *req, const struct lt_unit *unit,
+    unsigned writer, Ltpb__ImportReply *r, struct lt_err *err)
+{
+	struct lt_import_rows rows;
+	int rc = lt_import_rows_take(req, unit, writer, &a->arena, &rows);
+
+	if (rc == LT_OK && rows.n != 0)
+		rc = lt_hub_write(a->s->hub, unit, rows.write, rows.n, &a->arena, err);
+	return rc == LT_OK ? lt_import_rows_answer(req, &rows, &a->arena, r) : rc;
+}
+
 static void
 import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
     Ltpb__ImportReply_Closure closure, void *data)
 {
 	Ltpb__ImportReply r = LTPB__IMPORT_REPLY__INIT;
 	struct lt_err err = { "" };
-	struct lt_write *w;
 	struct lt_asking a;
 	struct lt_unit unit;
 	unsigned writer;
-	size_t i;
-	int rc = LT_OK;
+	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, records_rpc), data);
 	if (lt_import_may_be(a.call, req) &&
 	    may_write(&a, req->collection, req->unit, &unit, &writer)) {
-		w = lt_writes_of_import(req, writer, &a.arena);
-		r.row = lt_arena_alloc(&a.arena, req->n_row * sizeof(*r.row));
-		if (w == NULL || r.row == NULL)
-			rc = LT_E_NOMEM;
-		if (rc == LT_OK)
-			rc = lt_hub_write(a.s->hub, &unit, w, req->n_row, &a.arena, &err);
-		for (i = 0; rc == LT_OK && i < req->n_row; i++) {
-			r.row[i] = lt_import_row_answer(&w[i], req->row[i]->row, &a.arena);
-			if (r.row[i] == NULL)
-				rc = LT_E_NOMEM;
-			r.n_row = i + 1;
-		}
+		rc = import_rows(&a, req, &unit, writer, &r, &err);
 		if (rc == LT_OK)
 			closure(&r, data);
 		else

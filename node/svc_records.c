@@ -125,21 +125,13 @@ static int
 import_rows(
     struct lt_node_call *c, const Ltpb__ImportRequest *req, unsigned writer, Ltpb__ImportReply *r)
 {
-	struct lt_write *w = lt_writes_of_import(req, writer, &c->arena);
-	size_t i;
-	int rc;
+	struct lt_import_rows rows;
+	int rc =
+	    lt_import_rows_take(req, &lt_node_identity(c->s->node)->unit, writer, &c->arena, &rows);
 
-	r->row = lt_arena_alloc(&c->arena, req->n_row * sizeof(*r->row));
-	if (w == NULL || r->row == NULL)
-		return LT_E_NOMEM;
-	rc = lt_node_write(c->s->node, w, req->n_row, NULL, NULL, &c->arena, &c->err);
-	for (i = 0; rc == LT_OK && i < req->n_row; i++) {
-		r->row[i] = lt_import_row_answer(&w[i], req->row[i]->row, &c->arena);
-		if (r->row[i] == NULL)
-			return LT_E_NOMEM;
-		r->n_row = i + 1;
-	}
-	return rc;
+	if (rc == LT_OK && rows.n != 0)
+		rc = lt_node_write(c->s->node, rows.write, rows.n, NULL, NULL, &c->arena, &c->err);
+	return rc == LT_OK ? lt_import_rows_answer(req, &rows, &c->arena, r) : rc;
 }
 
 static void

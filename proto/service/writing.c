@@ -1,5 +1,6 @@
 #include "proto/service/writing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void
@@ -29,21 +30,73 @@ lt_write_of_delete(struct lt_write *w, const Ltpb__DeleteRequest *req)
 	w->actor = req->actor;
 }
 
-struct lt_write *
-lt_writes_of_import(const Ltpb__ImportRequest *req, unsigned writer, struct lt_arena *arena)
+static void
+refuse_unit(struct lt_write *w, const char *row_unit, const struct lt_unit *unit)
 {
-	struct lt_write *w = lt_arena_alloc(arena, req->n_row * sizeof(*w));
+	struct lt_violation *v = &w->violation;
+
+	w->rc = LT_E_REFUSED;
+	v->reason = LTPB__REASON_CODE__REASON_FOREIGN_UNIT;
+	(void)snprintf(v->field, sizeof(v->field), "unit");
+	(void)snprintf(v->rule, sizeof(v->rule), "%s", lt_reason_name(v->reason));
+	(void)snprintf(v->message, sizeof(v->message),
+	    "the row is of unit '%.16s', the call writes for %s; send each unit's rows in a call "
+	    "of "
+	    "their own",
+	    row_unit, unit->s);
+	(void)snprintf(v->message_vi, sizeof(v->message_vi),
+	    "dòng này của đơn vị '%.16s', lần nhập này ghi cho %s; hãy nhập riêng dòng của từng "
+	    "đơn vị",
+	    row_unit, unit->s);
+	if (w->key != NULL)
+		(void)snprintf(w->key_out, sizeof(w->key_out), "%.*s", LT_KEY_MAX, w->key);
+}
+
+int
+lt_import_rows_take(const Ltpb__ImportRequest *req, const struct lt_unit *unit, unsigned writer,
+    struct lt_arena *arena, struct lt_import_rows *out)
+{
+	size_t i, last = req->n_row;
+
+	out->n = 0;
+	out->write = lt_arena_alloc(arena, req->n_row * sizeof(*out->write));
+	out->of_row = lt_arena_alloc(arena, req->n_row * sizeof(struct lt_write *));
+	if (out->write == NULL || out->of_row == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < req->n_row; i++) {
+		const Ltpb__ImportRow *row = req->row[i];
+		bool foreign = row->unit[0] != '\0' && strcmp(row->unit, unit->s) != 0;
+		struct lt_write *w = &out->write[foreign ? --last : out->n++];
+
+		w->collection = req->collection;
+		w->key = row->key;
+		w->nset = row->n_field;
+		w->set = row->field;
+		w->actor = req->actor;
+		w->writer = writer;
+		if (foreign)
+			refuse_unit(w, row->unit, unit);
+		out->of_row[i] = w;
+	}
+	return LT_OK;
+}
+
+int
+lt_import_rows_answer(const Ltpb__ImportRequest *req, const struct lt_import_rows *rows,
+    struct lt_arena *arena, Ltpb__ImportReply *reply)
+{
 	size_t i;
 
-	for (i = 0; w != NULL && i < req->n_row; i++) {
-		w[i].collection = req->collection;
-		w[i].key = req->row[i]->key;
-		w[i].nset = req->row[i]->n_field;
-		w[i].set = req->row[i]->field;
-		w[i].actor = req->actor;
-		w[i].writer = writer;
+	reply->row = lt_arena_alloc(arena, req->n_row * sizeof(*reply->row));
+	if (reply->row == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < req->n_row; i++) {
+		reply->row[i] = lt_import_row_answer(rows->of_row[i], req->row[i]->row, arena);
+		if (reply->row[i] == NULL)
+			return LT_E_NOMEM;
+		reply->n_row = i + 1;
 	}
-	return w;
+	return LT_OK;
 }
 
 bool
@@ -59,7 +112,16 @@ lt_request_id_of(struct lt_call *c, const ProtobufCBinaryData *given, const uint
 bool
 lt_import_may_be(struct lt_call *c, const Ltpb__ImportRequest *req)
 {
-	if (req->n_row != 0 && req->n_row <= LT_IMPORT_ROWS_MAX && !req->check_only)
+	if (req->check_only) {
+		lt_call_refuse(c, LT_STATUS_UNIMPLEMENTED, "CHECK_ONLY",
+		    "rows are not checked without being written: an import writes what is good and "
+		    "refuses the rest; nothing was written now",
+		    "chưa kiểm tra được dòng mà không ghi, lần này chưa ghi gì; hãy nhập không kèm "
+		    "yêu cầu "
+		    "chỉ kiểm tra");
+		return false;
+	}
+	if (req->n_row != 0 && req->n_row <= LT_IMPORT_ROWS_MAX)
 		return true;
 	lt_call_failf(c, LT_STATUS_INVALID_ARGUMENT, "ROWS", "an import call carries 1 to %d rows",
 	    LT_IMPORT_ROWS_MAX);

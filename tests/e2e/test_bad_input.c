@@ -1392,6 +1392,53 @@ test_garbage_after_the_handshake(void **state)
 	world_close(&w);
 }
 
+static int
+import_one(struct fed_peer *p, const char *unit, bool check_only, Ltpb__ImportReply **r,
+    struct lt_status *st)
+{
+	Ltpb__ImportRequest req = LTPB__IMPORT_REQUEST__INIT;
+	Ltpb__ImportRow row = LTPB__IMPORT_ROW__INIT, *rows[] = { &row };
+
+	row.row = 7;
+	row.key = (char *)"CD-40-20261102-02";
+	row.unit = (char *)unit;
+	req.collection = (char *)"directive";
+	req.unit = (char *)"40";
+	req.check_only = check_only;
+	req.row = rows;
+	req.n_row = 1;
+	return fed_ask(
+	    p, &ltpb__records__descriptor, "Import", &req.base, (ProtobufCMessage **)r, st);
+}
+
+/* A row of one unit in a call for another is not signed as the other's; a check alone says that there is none. */
+static void
+test_import_rows(void **state)
+{
+	struct fed_peer local;
+	Ltpb__ImportReply *r;
+	struct lt_status st;
+	struct world w;
+	uint64_t before;
+
+	(void)state;
+	world_open(&w);
+	fed_local(&w.f, &local);
+	before = last_position(&w);
+	assert_int_equal(import_one(&local, "17254", false, &r, &st), LT_STATUS_OK);
+	assert_int_equal(r->n_row, 1);
+	assert_int_equal(r->row[0]->row, 7);
+	assert_int_equal(r->row[0]->result, LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED);
+	assert_string_equal(r->row[0]->field, "unit");
+	assert_string_equal(r->row[0]->rule, "foreign_unit");
+	protobuf_c_message_free_unpacked(&r->base, NULL);
+	assert_int_equal(import_one(&local, "40", true, NULL, &st), LT_STATUS_UNIMPLEMENTED);
+	assert_string_equal(st.reason, "CHECK_ONLY");
+	assert_int_equal(last_position(&w), before);
+	fed_hang_up(&local);
+	world_close(&w);
+}
+
 /* Not known here: the answer is a close, and the log and a counter know why. */
 static void
 test_unknown_principal(void **state)
@@ -1528,6 +1575,7 @@ main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_garbage_before_the_handshake),
 		cmocka_unit_test(test_garbage_after_the_handshake),
+		cmocka_unit_test(test_import_rows),
 		cmocka_unit_test(test_unknown_principal),
 		cmocka_unit_test(test_wrong_hub),
 	};

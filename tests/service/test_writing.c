@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ROWS 5
+
 static void
 taken(void **state)
 {
@@ -91,6 +93,60 @@ no_memory(void **state)
 	lt_arena_fini(&arena);
 }
 
+/* Each row is written in the unit of the call; one that says another is refused, alone. */
+static void
+units_of_rows(void **state)
+{
+	static const char *const unit[ROWS] = { "", "16906", "17254", "1725", "17254" };
+	static const char *const key[ROWS] = { "a", "b", "c", "d", "e" };
+	Ltpb__ImportRequest req = LTPB__IMPORT_REQUEST__INIT;
+	Ltpb__ImportReply reply = LTPB__IMPORT_REPLY__INIT;
+	Ltpb__ImportRow row[ROWS], *rows[ROWS];
+	struct lt_import_rows out;
+	struct lt_arena arena;
+	struct lt_unit own;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(lt_unit_set(&own, lt_slice_str("17254")), LT_OK);
+	lt_arena_init(&arena, 1 << 20);
+	for (i = 0; i < ROWS; i++) {
+		ltpb__import_row__init(&row[i]);
+		row[i].row = (uint32_t)i + 10;
+		row[i].key = (char *)key[i];
+		row[i].unit = (char *)unit[i];
+		rows[i] = &row[i];
+	}
+	req.row = rows;
+	req.n_row = ROWS;
+	assert_int_equal(lt_import_rows_take(&req, &own, 1, &arena, &out), LT_OK);
+	assert_int_equal(out.n, 3);
+	assert_string_equal(out.write[0].key, "a");
+	assert_string_equal(out.write[1].key, "c");
+	assert_string_equal(out.write[2].key, "e");
+	for (i = 0; i < out.n; i++)
+		out.write[i].created = true;
+	assert_int_equal(lt_import_rows_answer(&req, &out, &arena, &reply), LT_OK);
+	assert_int_equal(reply.n_row, ROWS);
+	for (i = 0; i < ROWS; i++) {
+		bool good = i != 1 && i != 3;
+
+		assert_int_equal(reply.row[i]->row, i + 10);
+		assert_int_equal(
+		    reply.row[i]->result, good ? LTPB__IMPORT_RESULT__IMPORT_RESULT_CREATED
+					       : LTPB__IMPORT_RESULT__IMPORT_RESULT_REFUSED);
+		assert_string_equal(reply.row[i]->field, good ? "" : "unit");
+		if (good)
+			continue;
+		assert_string_equal(reply.row[i]->rule, "foreign_unit");
+		assert_string_equal(reply.row[i]->key, key[i]);
+		assert_non_null(strstr(reply.row[i]->message, unit[i]));
+		assert_non_null(strstr(reply.row[i]->message_vi, unit[i]));
+		assert_non_null(strstr(reply.row[i]->message, "17254"));
+	}
+	lt_arena_fini(&arena);
+}
+
 int
 main(void)
 {
@@ -99,6 +155,7 @@ main(void)
 		cmocka_unit_test(refused_with_words),
 		cmocka_unit_test(failed_without_words),
 		cmocka_unit_test(no_memory),
+		cmocka_unit_test(units_of_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
