@@ -48,7 +48,7 @@ batch_committed(void *ctx, size_t njobs)
 	if (read_position(h) != LT_OK)
 		lt_error("the feed log cannot be read after a commit");
 	lt_projector_kick(h);
-	lt_verdicts_kick(h->verdicts);
+	(void)lt_verdicts_kick(h->verdicts);
 	lt_hub_tell_news(h);
 }
 
@@ -193,7 +193,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		lt_hub_close(h);
 		return rc;
 	}
-	lt_verdicts_kick(h->verdicts);
+	(void)lt_verdicts_kick(h->verdicts);
 	*out = h;
 	return LT_OK;
 }
@@ -203,8 +203,8 @@ lt_hub_close(struct lt_hub *h)
 {
 	if (h == NULL)
 		return;
+	lt_projector_stop(h); /* first: it hands the writer verdicts that failed */
 	lt_writer_stop(h->writer);
-	lt_projector_stop(h);
 	lt_verdicts_close(h->verdicts);
 	if (h->own_log)
 		lt_kv_close(h->log);
@@ -222,9 +222,9 @@ lt_hub_close(struct lt_hub *h)
 bool
 lt_hub_step(struct lt_hub *h)
 {
-	bool done = lt_writer_step(h->writer);
+	bool wrote = lt_writer_step(h->writer), projected = lt_projector_step(h);
 
-	return lt_projector_step(h) || done;
+	return lt_verdicts_step(h->verdicts) || wrote || projected;
 }
 
 const struct lt_identity *

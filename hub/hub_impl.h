@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #define LT_HUB_ARENA ((size_t)64 * 1024 * 1024)
+#define LT_HUB_RETRY_MS 1000 /* after a full disk or memory that was short */
 
 struct lt_verdicts; /* verdict.c */
 struct lt_projector; /* project.c */
@@ -63,7 +64,13 @@ void lt_verdicts_note(
 /* A dot held before is decided, inside the intake's transaction. reason 0: accepted. */
 int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
-/* After a commit: write what is owed, as one more job of the writer. */
-void lt_verdicts_kick(struct lt_verdicts *v);
+/* After a commit: write what is owed, as one more job of the writer. false: nothing is owed, a job is on its way, or none
+ * could be made (see lt_verdicts_failed()). */
+bool lt_verdicts_kick(struct lt_verdicts *v);
+/* Writing failed, or could not be begun: kick again after LT_HUB_RETRY_MS, also when nothing is committed (the projector
+ * does). */
+bool lt_verdicts_failed(struct lt_verdicts *v);
+/* Of a manual hub: kick again when it is time, by the hub's clock. */
+bool lt_verdicts_step(struct lt_verdicts *v);
 
 #endif

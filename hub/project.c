@@ -6,6 +6,7 @@
 #include "proto/base/log.h"
 #include "proto/store/projection.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,6 @@
 #define BATCH_ENTRIES 10000
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024)
 #define BATCH_MS 1000
-#define RETRY_MS 1000 /* after a full disk or memory that was short */
 #define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
 
 struct cursor {
@@ -378,25 +378,40 @@ mends_itself(int rc)
 	return rc == LT_E_NOSPACE || rc == LT_E_NOMEM;
 }
 
-/* Until there is news, the retry is due (retry_ms above 0) or the hub stops; true: it stops. */
+static void
+retry_at(struct timespec *ts)
+{
+	(void)clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += LT_HUB_RETRY_MS / 1000;
+}
+
+/* Until there is news, the retry is due (retry_ms above 0, or verdicts that failed) or the hub stops; true: it stops. */
 static bool
 wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 {
 	struct timespec ts;
-	bool stop;
+	bool stop, late = false;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += retry_ms / 1000;
+	retry_at(&ts);
 	pthread_mutex_lock(&h->mx);
 	if (retry_ms > 0) {
 		while (!h->stopping && pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
 			;
 	} else {
-		while (!more && !h->stopping && h->projected >= h->log_position)
-			pthread_cond_wait(&h->cond, &h->mx);
+		while (!more && !h->stopping && h->projected >= h->log_position && !late) {
+			if (!lt_verdicts_failed(h->verdicts)) {
+				pthread_cond_wait(&h->cond, &h->mx);
+				continue;
+			}
+			retry_at(&ts);
+			while (!h->stopping && h->projected >= h->log_position && !late)
+				late = pthread_cond_timedwait(&h->cond, &h->mx, &ts) == ETIMEDOUT;
+		}
 	}
 	stop = h->stopping;
 	pthread_mutex_unlock(&h->mx);
+	if (!stop && (late || retry_ms > 0) && lt_verdicts_failed(h->verdicts))
+		(void)lt_verdicts_kick(h->verdicts);
 	return stop;
 }
 
@@ -411,7 +426,7 @@ struct lt_projector {
 	int64_t retry_at_ms; /* manual: not before, on the monotonic clock */
 };
 
-/* One batch and what follows from it. LT_OK, a code that mends itself (again after RETRY_MS), or one that ends the projector. */
+/* One batch and what follows from it. LT_OK, a code that mends itself (again after LT_HUB_RETRY_MS), or one that ends the projector. */
 static int
 turn(struct lt_hub *h, struct lt_projector *p)
 {
@@ -456,7 +471,7 @@ projector(void *arg)
 		rc = turn(h, p);
 		if (rc != LT_OK && !mends_itself(rc))
 			break;
-		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : RETRY_MS);
+		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : LT_HUB_RETRY_MS);
 	}
 	if (rc != LT_OK && !stop)
 		stopped(h, p, rc);
@@ -476,7 +491,7 @@ lt_projector_step(struct lt_hub *h)
 	rc = turn(h, p);
 	p->retry_at_ms = 0;
 	if (rc != LT_OK && mends_itself(rc))
-		p->retry_at_ms = lt_mono_ms(h->clock) + RETRY_MS;
+		p->retry_at_ms = lt_mono_ms(h->clock) + LT_HUB_RETRY_MS;
 	else if (rc != LT_OK)
 		stopped(h, p, rc);
 	return rc == LT_OK;

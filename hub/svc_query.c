@@ -112,19 +112,24 @@ these_units(struct asking_query *x, const struct lt_collection *col, size_t n, c
 	return LT_OK;
 }
 
-static Ltpb__FreshnessSummary *
-freshness(struct asking_query *x, const char *collection, size_t n, char *const *units)
+/* No answer goes out without. */
+static int
+freshness(struct asking_query *x, const char *collection, size_t n, char *const *units,
+    Ltpb__FreshnessSummary **out)
 {
 	const struct lt_collection *col = lt_catalogue_find(x->a.cat, collection);
 	Ltpb__FreshnessSummary *f = lt_arena_alloc(&x->a.arena, sizeof(*f));
 	struct unit_list all;
+	int rc = LT_E_NOMEM;
 
-	if (f == NULL || (n == 0 ? all_units(x, collection, &all)
-				 : these_units(x, col, n, units, &all)) != LT_OK)
-		return NULL;
+	if (f != NULL)
+		rc = n == 0 ? all_units(x, collection, &all) : these_units(x, col, n, units, &all);
+	if (rc != LT_OK)
+		return rc;
 	ltpb__freshness_summary__init(f);
 	lt_fresh_summary(x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
-	return f;
+	*out = f;
+	return LT_OK;
 }
 
 static void
@@ -143,12 +148,12 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 
 	if (rc == LT_OK)
 		rc = lt_query_get(&x.r.q, req, &r, &x.err);
-	if (rc == LT_OK) {
-		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
+	if (rc == LT_OK)
+		rc = freshness(&x, req->collection, 1, (char *const *)&req->unit, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
-	} else {
+	else
 		fail(&x, rc);
-	}
 	end(&x);
 }
 
@@ -162,12 +167,12 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 
 	if (rc == LT_OK)
 		rc = lt_query_list(&x.r.q, req, &r, &x.err);
-	if (rc == LT_OK) {
-		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
+	if (rc == LT_OK)
+		rc = freshness(&x, req->collection, req->n_unit, req->unit, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
-	} else {
+	else
 		fail(&x, rc);
-	}
 	end(&x);
 }
 
@@ -181,12 +186,12 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.r.q, req, &r, &x.err);
-	if (rc == LT_OK) {
-		r.freshness = freshness(&x, req->collection, req->n_unit, req->unit);
+	if (rc == LT_OK)
+		rc = freshness(&x, req->collection, req->n_unit, req->unit, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
-	} else {
+	else
 		fail(&x, rc);
-	}
 	end(&x);
 }
 
@@ -200,12 +205,12 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 
 	if (rc == LT_OK)
 		rc = lt_query_history(&x.r.q, req, lt_author_label, x.a.reg, &r, &x.err);
-	if (rc == LT_OK) {
-		r.freshness = freshness(&x, req->collection, 1, (char *const *)&req->unit);
+	if (rc == LT_OK)
+		rc = freshness(&x, req->collection, 1, (char *const *)&req->unit, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
-	} else {
+	else
 		fail(&x, rc);
-	}
 	end(&x);
 }
 

@@ -29,6 +29,9 @@ struct lt_verdicts {
 	size_t n;
 	struct dirty *feed; /* DIRTY_MAX */
 	bool pending; /* a job is queued or runs */
+	bool failed; /* the last one: what is owed waits for its time */
+	int said; /* why it failed last, as logged; LT_OK: nothing to say */
+	int64_t retry_ms; /* manual: not before, on the monotonic clock */
 };
 
 static void
@@ -373,60 +376,105 @@ run_verdicts(struct lt_kv_txn *txn, void *ctx)
 	return rc;
 }
 
+/* With the mutex held. Said once, not every second. */
 static void
-verdicts_done(void *ctx, int rc)
+note_failed(struct lt_verdicts *v, int rc)
 {
-	struct verdict_job *j = ctx;
-	size_t i;
-
-	if (rc != LT_OK) {
-		lt_error("verdicts could not be written: %s; tried again with the next change-set",
+	v->failed = true;
+	v->retry_ms = lt_mono_ms(v->h->clock) + LT_HUB_RETRY_MS;
+	if (v->said != rc && rc != LT_E_CLOSED)
+		lt_error(
+		    "verdicts could not be written: %s; what is owed is tried again every second",
 		    lt_strerror(rc));
-		for (i = 0; i < j->n; i++)
-			lt_verdicts_note(j->v, &j->feed[i].unit, &j->feed[i].feed);
-	}
-	pthread_mutex_lock(&j->v->mx);
-	j->v->pending = false;
-	pthread_mutex_unlock(&j->v->mx);
-	free(j->feed);
-	free(j);
+	v->said = rc;
 }
 
-void
-lt_verdicts_kick(struct lt_verdicts *v)
+/* What a failed job would have written is owed again; not tried at once, or a full disk would be written to in a circle. */
+static void
+job_done(void *ctx, int rc)
 {
-	struct verdict_job *j;
+	struct verdict_job *j = ctx;
+	struct lt_verdicts *v = j->v;
+	size_t i;
+
+	for (i = 0; rc != LT_OK && i < j->n; i++)
+		lt_verdicts_note(v, &j->feed[i].unit, &j->feed[i].feed);
+	pthread_mutex_lock(&v->mx);
+	v->pending = false;
+	if (rc != LT_OK) {
+		note_failed(v, rc);
+	} else {
+		if (v->said != LT_OK)
+			lt_info("verdicts are written again");
+		v->failed = false;
+		v->said = LT_OK;
+	}
+	pthread_mutex_unlock(&v->mx);
+	free(j->feed);
+	free(j);
+	if (rc != LT_OK)
+		lt_projector_kick(v->h); /* its clock runs from now on */
+}
+
+bool
+lt_verdicts_failed(struct lt_verdicts *v)
+{
+	bool failed;
 
 	pthread_mutex_lock(&v->mx);
-	if (v->pending || v->n == 0) {
-		pthread_mutex_unlock(&v->mx);
-		return;
-	}
-	j = calloc(1, sizeof(*j));
+	failed = v->failed && !v->pending;
+	pthread_mutex_unlock(&v->mx);
+	return failed;
+}
+
+bool
+lt_verdicts_step(struct lt_verdicts *v)
+{
+	return lt_verdicts_failed(v) && lt_mono_ms(v->h->clock) >= v->retry_ms &&
+	       lt_verdicts_kick(v);
+}
+
+/* With the mutex held: all that is owed, as a job. */
+static struct verdict_job *
+job_new(struct lt_verdicts *v)
+{
+	struct verdict_job *j = calloc(1, sizeof(*j));
+
 	if (j != NULL)
 		j->feed = malloc(v->n * sizeof(*j->feed));
 	if (j == NULL || j->feed == NULL) {
-		pthread_mutex_unlock(&v->mx);
 		free(j);
-		return;
+		return NULL;
 	}
 	j->v = v;
 	j->n = v->n;
 	memcpy(j->feed, v->feed, v->n * sizeof(*j->feed));
 	v->n = 0;
 	v->pending = true;
-	pthread_mutex_unlock(&v->mx);
-	if (lt_writer_submit(v->h->writer, run_verdicts, verdicts_done, j) != LT_OK) {
-		size_t i;
+	return j;
+}
 
-		for (i = 0; i < j->n; i++)
-			lt_verdicts_note(v, &j->feed[i].unit, &j->feed[i].feed);
-		pthread_mutex_lock(&v->mx);
-		v->pending = false;
-		pthread_mutex_unlock(&v->mx);
-		free(j->feed);
-		free(j);
-	}
+bool
+lt_verdicts_kick(struct lt_verdicts *v)
+{
+	struct verdict_job *j;
+	bool wanted;
+	int rc;
+
+	pthread_mutex_lock(&v->mx);
+	wanted = !v->pending && v->n != 0;
+	j = wanted ? job_new(v) : NULL;
+	if (wanted && j == NULL)
+		note_failed(v, LT_E_NOMEM);
+	pthread_mutex_unlock(&v->mx);
+	if (wanted && j == NULL)
+		lt_projector_kick(v->h);
+	if (j == NULL)
+		return false;
+	rc = lt_writer_submit(v->h->writer, run_verdicts, job_done, j);
+	if (rc != LT_OK)
+		job_done(j, rc);
+	return rc == LT_OK;
 }
 
 /* ---- life ---- */

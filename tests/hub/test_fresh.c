@@ -1,5 +1,7 @@
 /* Freshness by the hub's clock: ages, bounds, whose word counts, and what is left after a restart. */
 #include "tests/hub/hub_fixture.h"
+#include "proto/store/kv_test.h"
+#include "proto/store/tables.h"
 
 #include <string.h>
 
@@ -261,6 +263,75 @@ test_restart(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- answers ---- */
+
+struct seen {
+	unsigned answers, with;
+};
+
+static void
+list_answer(void *ctx, const ProtobufCMessage *m)
+{
+	struct seen *s = ctx;
+
+	s->answers++;
+	s->with += ((const Ltpb__ListReply *)m)->freshness != NULL;
+}
+
+static void
+sum_answer(void *ctx, const ProtobufCMessage *m)
+{
+	struct seen *s = ctx;
+
+	s->answers++;
+	s->with += ((const Ltpb__AggregateReply *)m)->freshness != NULL;
+}
+
+/* Both over every unit of the province; how many answers came, each with its freshness. */
+static unsigned
+ask_province(struct fed_peer *p)
+{
+	Ltpb__ListRequest list = LTPB__LIST_REQUEST__INIT;
+	Ltpb__AggregateRequest agg = LTPB__AGGREGATE_REQUEST__INIT;
+	struct lt_status st = { 0 };
+	struct seen s = { 0 };
+
+	list.collection = agg.collection = (char *)"dossier";
+	(void)fed_call(p, &ltpb__query__descriptor, "List", &list.base, list_answer, &s, &st);
+	assert_int_equal(st.code, s.answers == 0 ? LT_STATUS_DATA_LOSS : LT_STATUS_OK);
+	(void)fed_call(p, &ltpb__query__descriptor, "Aggregate", &agg.base, sum_answer, &s, &st);
+	assert_int_equal(st.code, s.answers <= 1 ? LT_STATUS_DATA_LOSS : LT_STATUS_OK);
+	assert_int_equal(s.with, s.answers);
+	return s.answers;
+}
+
+/* What the hub cannot count it does not leave out: without freshness no answer goes out. */
+static void
+test_no_answer_without(void **state)
+{
+	struct lt_buf key = { 0 };
+	struct fed_peer who;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_settle(&h);
+	fed_local(&h.f, &who);
+	assert_int_equal(ask_province(&who), 2);
+	lt_key_record(&key, "_unit", "_", HUB_UNIT);
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_derived(h.f.hub), LT_T_SHOWN, lt_buf_slice(&key), 9, NULL),
+	    LT_OK);
+	assert_int_equal(ask_province(&who), 0);
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_derived(h.f.hub), LT_T_SHOWN, lt_buf_slice(&key), 9, NULL),
+	    LT_OK);
+	assert_int_equal(ask_province(&who), 2);
+	lt_buf_fini(&key);
+	fed_hang_up(&who);
+	hubfx_close(&h);
+}
+
 int
 main(void)
 {
@@ -270,6 +341,7 @@ main(void)
 		cmocka_unit_test(test_whose_word),
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_no_answer_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

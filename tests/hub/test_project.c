@@ -284,6 +284,204 @@ test_settled_is_owed_over_a_restart(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- verdicts that cannot be written ---- */
+
+struct broken {
+	_Atomic unsigned
+	    from; /* the call that fails, and all behind it, counted from 1 since it was set; 0: none */
+	_Atomic unsigned calls, failed;
+	_Atomic bool taken;
+};
+
+static int
+fail_from(void *ctx, uint64_t ordinal)
+{
+	struct broken *b = ctx;
+	unsigned call;
+
+	(void)ordinal;
+	if (b->from == 0)
+		return LT_OK;
+	call = ++b->calls;
+	if (call < b->from)
+		return LT_OK;
+	b->failed++;
+	return LT_E_NOSPACE;
+}
+
+struct push {
+	struct broken *b;
+	unsigned from;
+};
+
+/* On the writer's thread, behind the commit of the push and before the verdict on it. */
+static void
+disk_is_full(void *ctx, const struct lt_intake_result *r)
+{
+	struct push *p = ctx;
+
+	assert_int_equal(r->rc, LT_OK);
+	p->b->calls = 0;
+	p->b->failed = 0;
+	p->b->from = p->from;
+	p->b->taken = true;
+}
+
+static void
+take_then_fail(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, struct push *push,
+    unsigned number)
+{
+	struct lt_slice bytes;
+	struct lt_buf b;
+
+	lt_buf_init(&b, 0);
+	seal(h, w, number, NULL, &b);
+	bytes = lt_buf_slice(&b);
+	push->b->taken = false;
+	lt_hub_intake(h->f.hub, &p->id.principal, &bytes, 1, disk_is_full, push);
+	while (!push->b->taken)
+		(void)lt_hub_step(h->f.hub);
+	lt_buf_fini(&b);
+}
+
+static bool
+failed_twice(void *ctx)
+{
+	return ((struct broken *)ctx)->failed >= 2;
+}
+
+static bool
+was_taken(void *ctx)
+{
+	return ((struct broken *)ctx)->taken;
+}
+
+/* The disk is full when a verdict is due: it is tried again without anybody sending anything, until it goes through. */
+static void
+test_verdict_after_full_disk(void **state)
+{
+	struct broken b = { 0 };
+	struct push push = { &b, 1 };
+	struct lt_slice bytes;
+	struct verdict_sum v;
+	struct lt_buf set;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct until u;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	hubfx_settle(&h);
+	lt_kv_set_fault(lt_hub_log(h.f.hub), fail_from, &b);
+	lt_buf_init(&set, 0);
+	/* As the transaction begins, then somewhere within it. */
+	for (; push.from <= 4; push.from += 3) {
+		lt_buf_clear(&set);
+		seal(&h, &w, push.from, NULL, &set);
+		bytes = lt_buf_slice(&set);
+		b.taken = false;
+		lt_hub_intake(h.f.hub, &p.id.principal, &bytes, 1, disk_is_full, &push);
+		fed_wait(was_taken, &b, HUB_WAIT_MS, "the push is taken");
+		fed_wait(failed_twice, &b, HUB_WAIT_MS, "the verdict is tried again");
+		sum_verdicts(&h, &w, &v);
+		assert_int_equal(v.judged, w.seq - 1);
+		b.from = 0;
+		u = (struct until){ &h, &w, w.seq, 0 };
+		fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the verdict comes by itself");
+	}
+	/* Stopped before it went through: owed at the next start. */
+	lt_buf_clear(&set);
+	seal(&h, &w, 9, NULL, &set);
+	bytes = lt_buf_slice(&set);
+	b.taken = false;
+	push.from = 1;
+	lt_hub_intake(h.f.hub, &p.id.principal, &bytes, 1, disk_is_full, &push);
+	fed_wait(failed_twice, &b, HUB_WAIT_MS, "fails");
+	hubfx_restart(&h);
+	u = (struct until){ &h, &w, w.seq, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the verdict after the restart");
+	hubfx_restart(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 3);
+	lt_buf_fini(&set);
+	hubfx_close(&h);
+}
+
+static void
+open_manual(struct hubfx *h)
+{
+	struct lt_hub_options o = { .dir = h->f.dir,
+		.identity = h->f.hub_id,
+		.clock = &h->clock,
+		.map_bytes = (uint64_t)1 << 30,
+		.manual = true };
+	struct lt_err err = { "" };
+
+	assert_int_equal(lt_hub_open(&o, &h->f.hub, &err), LT_OK);
+}
+
+static void
+step_all(struct hubfx *h)
+{
+	unsigned n = 0;
+
+	while (lt_hub_step(h->f.hub))
+		assert_true(++n < 1000);
+}
+
+/* Without threads time is the clock's: nothing is tried before, and each time once. */
+static void
+test_manual_retries_by_its_clock(void **state)
+{
+	struct broken b = { 0 };
+	struct push push = { &b, 1 };
+	struct verdict_sum v;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct hubfx h;
+	unsigned i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	fed_hub_stop(&h.f);
+	open_manual(&h);
+	step_all(&h);
+	lt_kv_set_fault(lt_hub_log(h.f.hub), fail_from, &b);
+	take_then_fail(&h, &p, &w, &push, 1);
+	step_all(&h);
+	assert_int_equal(b.failed, 1);
+	for (i = 2; i <= 4; i++) {
+		h.now_ms += 999;
+		step_all(&h);
+		assert_int_equal(b.failed, i - 1);
+		h.now_ms += 1;
+		assert_true(lt_hub_step(h.f.hub));
+		step_all(&h);
+		assert_int_equal(b.failed, i);
+	}
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 0);
+	b.from = 0;
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 0);
+	h.now_ms += 1000;
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 1);
+	/* Done: no more turns. */
+	h.now_ms += 5000;
+	assert_false(lt_hub_step(h.f.hub));
+	lt_hub_close(h.f.hub);
+	fed_hub_start(&h.f);
+	hubfx_close(&h);
+}
+
 /* ---- the projector ---- */
 
 static void
@@ -439,6 +637,8 @@ main(void)
 		cmocka_unit_test(test_intake_answers),
 		cmocka_unit_test(test_verdicts_cover),
 		cmocka_unit_test(test_settled_is_owed_over_a_restart),
+		cmocka_unit_test(test_verdict_after_full_disk),
+		cmocka_unit_test(test_manual_retries_by_its_clock),
 		cmocka_unit_test(test_damaged_cursor),
 	};
 
