@@ -1,5 +1,5 @@
 add_library(lt_tests_federation STATIC ${CMAKE_CURRENT_SOURCE_DIR}/lib/federation.c
-  ${CMAKE_CURRENT_SOURCE_DIR}/lib/peer.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/random.c)
+  ${CMAKE_CURRENT_SOURCE_DIR}/lib/peer.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/random.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/memfed.c)
 target_link_libraries(lt_tests_federation PUBLIC lt_hub lt_node PRIVATE lt_build PkgConfig::CMOCKA)
 target_compile_definitions(lt_tests_federation PRIVATE LT_PROTO_DATA="${CMAKE_SOURCE_DIR}/proto/data")
 add_library(lt_e2e INTERFACE)

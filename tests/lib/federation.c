@@ -241,10 +241,8 @@ fed_setup(struct fed *f)
 }
 
 void
-fed_setup_at(struct fed *f, const struct lt_clock *clock)
+fed_found(struct fed *f, const struct lt_clock *clock)
 {
-	struct lt_arena arena;
-
 	memset(f, 0, sizeof(*f));
 	f->clock = clock;
 	assert_true(sodium_init() >= 0);
@@ -252,7 +250,13 @@ fed_setup_at(struct fed *f, const struct lt_clock *clock)
 		lt_log_level_set(LT_LOG_ERROR);
 	make_dir(f->dir, "hub");
 	make_hub_identity(f);
-	fed_hub_start(f);
+}
+
+void
+fed_publish(struct fed *f)
+{
+	struct lt_arena arena;
+
 	lt_arena_init(&arena, (size_t)64 * 1024 * 1024);
 	publish_catalogue(f, &arena);
 	publish_units(f, &arena);
@@ -260,12 +264,26 @@ fed_setup_at(struct fed *f, const struct lt_clock *clock)
 }
 
 void
+fed_setup_at(struct fed *f, const struct lt_clock *clock)
+{
+	fed_found(f, clock);
+	fed_hub_start(f);
+	fed_publish(f);
+}
+
+void
+fed_remove(struct fed *f)
+{
+	lt_identity_free(f->hub_id);
+	remove_tree(f->dir);
+}
+
+void
 fed_teardown(struct fed *f)
 {
 	if (f->hub != NULL)
 		fed_hub_stop(f);
-	lt_identity_free(f->hub_id);
-	remove_tree(f->dir);
+	fed_remove(f);
 }
 
 /* ---- nodes ---- */

@@ -39,9 +39,14 @@ struct fed {
 /* Province 40, the project's catalogue as version 1, a few units. Asserts on failure. */
 void fed_setup(struct fed *f);
 void fed_setup_at(struct fed *f, const struct lt_clock *clock);
+/* The two parts of it: folder and hub's keys; catalogue and units, once the hub is open. */
+void fed_found(struct fed *f, const struct lt_clock *clock);
+void fed_publish(struct fed *f);
 void fed_hub_start(struct fed *f);
 void fed_hub_stop(struct fed *f);
 void fed_teardown(struct fed *f);
+/* After fed_found(): the folder and the keys. */
+void fed_remove(struct fed *f);
 /* Keys and an invitation, approved at once. */
 void fed_node_setup(struct fed *f, struct fed_node *n, const char *unit);
 /* What a machine sends to join, with its invitation's token; borrows from id and proof, which is filled. */

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BLOCK 4096
@@ -71,6 +72,8 @@ begin(uint64_t seed, bool all_alike)
 		.implementation_name = name, .random = draw_number, .buf = draw
 	};
 
+	if (sodium_init() < 0) /* draws, the first time */
+		abort();
 	(void)pthread_mutex_lock(&mx);
 	memset(key, 0, sizeof(key));
 	memcpy(key, &seed, sizeof(seed));

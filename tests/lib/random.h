@@ -1,8 +1,8 @@
 /* tests/lib/random.h - where libsodium's random bytes come from, so that a run of the real code repeats. Every id, epoch, salt,
  * token and hash key of the project comes from there; nothing of this is in a program that ships.
  *
- * Drawn once in a process, so not by a run but by whichever run is first: the key of page tokens (proto/store/query_token.c),
- * sodium_init()'s own. */
+ * Drawn once in a process, so not by each run but by whichever is the first: the key of page tokens
+ * (proto/store/query_token.c). */
 #ifndef LT_TESTS_RANDOM_H
 #define LT_TESTS_RANDOM_H
 
