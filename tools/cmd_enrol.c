@@ -150,8 +150,12 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 		code = give_line(&i, (const Ltpb__InviteReply *)m);
 	if (code == CTL_DONE)
 		fprintf(stderr,
-		    T("valid until %s; one use; keep it secret until then\n",
-			"có hiệu lực đến %s; dùng một lần; giữ kín cho đến khi dùng\n"),
+		    T("invitation for %s %s%s, valid until %s; one use; keep it secret until "
+		      "then\n",
+			"thư mời cho %s %s%s, có hiệu lực đến %s; dùng một lần; giữ kín cho đến "
+			"khi "
+			"dùng\n"),
+		    ctl_role(req.role), req.unit, req.org,
 		    ctl_time(&c->arena, ((const Ltpb__InviteReply *)m)->expires_s * 1000));
 	ctl_reply_free(m);
 	return code;

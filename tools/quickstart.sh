@@ -12,8 +12,19 @@ cd "$(dirname "$0")/.."
 step_no=0
 step() { step_no=$((step_no + 1)); printf '\n\033[1m== %d. %s\033[0m\n' "$step_no" "$*"; }
 fail() { printf '\nquickstart: FAILED at step %d: %s\n' "$step_no" "$*" >&2; exit 1; }
+# The command as it can be typed again: in quotes what the shell would read otherwise. (%q makes letters with marks unreadable.)
+show_command() {
+	local word line='$'
+	for word in "${@//$work\//}"; do
+		case $word in
+		'' | *[[:space:]\<\>\|\&\;\(\)\$\`\\\"\'\*\?\[\]\{\}\~\#\!]*) line+=" '${word//\'/\'\\\'\'}'" ;;
+		*) line+=" $word" ;;
+		esac
+	done
+	printf '%s\n' "$line"
+}
 # Show the command, then run it.
-run() { printf '$ %s\n' "${*//$work\//}"; "$@" || fail "$* (exit $?)"; }
+run() { show_command "$@"; "$@" || fail "$* (exit $?)"; }
 
 # ---- packages and build ------------------------------------------------------------------------------
 
@@ -156,9 +167,13 @@ grep -q 17254 "$work/q1.txt" || fail "question 1: Con Cuông is missing"
 step "Question 2: proposals of the communes to the province, by sector"
 run ltctl -C "$work/dept" query proposal --group-by sector | tee "$work/q2.txt"
 
-step "Question 3: poor households of Lượng Minh; names and numbers of persons are masked for this department"
+step "Question 3: poor households of Lượng Minh; names and identity numbers of persons are hidden from this department"
 run ltctl -C "$work/dept" list household_poverty --unit 16906 --where "class = ngheo" | tee "$work/q3.txt"
 grep -q HN00001 "$work/q3.txt" || fail "question 3: household HN00001 is missing"
+echo "one household whole: name and identity number of its head are among the fields that are hidden"
+run ltctl -C "$work/dept" get household_poverty 16906/HN00001 --unit 16906 | tee "$work/q3one.txt"
+grep -q "head_id_no.*head_name" "$work/q3one.txt" || fail "question 3: name and number are not told to be hidden"
+cat "$work/q3one.txt" >>"$work/q3.txt"
 if grep -q "Mẫu\|09908" "$work/q3.txt"; then fail "question 3 shows personal data"; fi
 if ltctl -C "$work/dept" list household_poverty --where "head_id_no = 099085000001" >/dev/null 2>"$work/denied.txt"; then
 	fail "a masked field could be searched"
@@ -168,7 +183,7 @@ cat "$work/denied.txt"
 step "Outside its grant: this department may not ask for commune profiles, though the catalogue makes it their owner"
 refused() { # COMMAND...: exit 1 and a reason
 	local code=0
-	printf '$ %s\n' "${*//$work\//}"
+	show_command "$@"
 	"$@" >/dev/null 2>"$work/denied.txt" || code=$?
 	[ "$code" = 1 ] || fail "$* should be refused (exit 1), it said $code"
 	cat "$work/denied.txt"
