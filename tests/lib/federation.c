@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -260,6 +261,62 @@ fed_publish(struct fed *f)
 	lt_arena_init(&arena, (size_t)64 * 1024 * 1024);
 	publish_catalogue(f, &arena);
 	publish_units(f, &arena);
+	lt_arena_fini(&arena);
+}
+
+/* Two fields of the dossier with another policy, one more indexed, and one no longer. */
+void
+fed_publish_second(struct fed *f)
+{
+	struct lt_unit us = { "_" };
+	struct lt_err err = { "" };
+	json_t *root, *c, *field;
+	struct lt_draft *drafts;
+	struct lt_arena arena;
+	struct lt_write *w;
+	struct lt_buf json;
+	size_t n, i, k, hits = 0;
+	char *text;
+
+	lt_arena_init(&arena, (size_t)64 * 1024 * 1024);
+	lt_buf_init(&json, LT_CATALOGUE_BYTES_MAX);
+	assert_int_equal(
+	    lt_file_read(LT_PROTO_DATA "/catalogue.json", LT_CATALOGUE_BYTES_MAX, &json, &err),
+	    LT_OK);
+	root = json_loadb((const char *)json.data, json.len, 0, NULL);
+	json_array_foreach(json_object_get(root, "collections"), i, c)
+	{
+		if (strcmp(json_string_value(json_object_get(c, "id")), "dossier") != 0)
+			continue;
+		json_array_foreach(json_object_get(c, "fields"), k, field)
+		{
+			const char *name = json_string_value(json_object_get(field, "name"));
+
+			if (strcmp(name, "procedure_name") == 0 || strcmp(name, "status") == 0) {
+				(void)json_object_set_new(field, "merge", json_string("first"));
+				(void)json_object_set_new(field, "indexed",
+				    json_boolean(!json_is_true(json_object_get(field, "indexed"))));
+				hits++;
+			}
+		}
+	}
+	assert_int_equal(hits, 2);
+	text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	if (lt_catalogue_publish(lt_slice_str(text), 2, &arena, &drafts, &n, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	w = lt_arena_alloc(&arena, n * sizeof(*w));
+	for (i = 0; i < n; i++) {
+		w[i].collection = drafts[i].collection;
+		w[i].key = drafts[i].key;
+		w[i].set = drafts[i].set;
+		w[i].nset = drafts[i].nset;
+		w[i].builtin = true;
+		w[i].writer = LT_WRITER_PROVINCE;
+	}
+	assert_int_equal(lt_hub_write(f->hub, &us, w, n, &arena, &err), LT_OK);
+	free(text);
+	lt_buf_fini(&json);
 	lt_arena_fini(&arena);
 }
 

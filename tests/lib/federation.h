@@ -42,6 +42,8 @@ void fed_setup_at(struct fed *f, const struct lt_clock *clock);
 /* The two parts of it: folder and hub's keys; catalogue and units, once the hub is open. */
 void fed_found(struct fed *f, const struct lt_clock *clock);
 void fed_publish(struct fed *f);
+/* Catalogue 2: two fields of the dossier with another policy, one more indexed, and one no longer. */
+void fed_publish_second(struct fed *f);
 void fed_hub_start(struct fed *f);
 void fed_hub_stop(struct fed *f);
 void fed_teardown(struct fed *f);
