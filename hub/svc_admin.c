@@ -39,6 +39,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	    lt_kv_used_bytes(lt_hub_log(a.s->hub)) + lt_kv_used_bytes(lt_hub_derived(a.s->hub));
 	if (lt_kv_begin_read(lt_hub_derived(a.s->hub), &txn) == LT_OK) {
 		(void)lt_kv_count(txn, LT_T_SHOWN, &r.records);
+		r.unit_name = (char *)lt_record_unit_name(txn, id->unit.s, &a.arena);
 		lt_kv_abort(txn);
 	}
 	if (lt_kv_begin_read(lt_hub_log(a.s->hub), &txn) == LT_OK) {

@@ -146,6 +146,8 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 	struct asking_query x;
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.a.call, (char *const *)&req->unit, 1))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_get(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK)
@@ -154,6 +156,7 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 		closure(&r, data);
 	else
 		fail(&x, rc);
+out:
 	end(&x);
 }
 
@@ -165,6 +168,8 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	struct asking_query x;
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.a.call, req->unit, req->n_unit))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_list(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK)
@@ -173,6 +178,7 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 		closure(&r, data);
 	else
 		fail(&x, rc);
+out:
 	end(&x);
 }
 
@@ -184,6 +190,8 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 	struct asking_query x;
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.a.call, req->unit, req->n_unit))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.r.q, req, &r, &x.err);
 	if (rc == LT_OK)
@@ -192,6 +200,7 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 		closure(&r, data);
 	else
 		fail(&x, rc);
+out:
 	end(&x);
 }
 
@@ -203,6 +212,8 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	struct asking_query x;
 	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.a.call, (char *const *)&req->unit, 1))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_history(&x.r.q, req, lt_author_label, x.a.reg, &r, &x.err);
 	if (rc == LT_OK)
@@ -211,6 +222,7 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 		closure(&r, data);
 	else
 		fail(&x, rc);
+out:
 	end(&x);
 }
 
@@ -248,6 +260,8 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 
 	if (rc == LT_OK && req->n_unit > 4096)
 		rc = LT_E_TOOBIG;
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.a.call, req->unit, req->n_unit))
+		goto out;
 	if (rc == LT_OK && req->n_unit == 0)
 		rc = all_units(&x, NULL, &all);
 	if (rc == LT_OK && req->n_unit != 0)
@@ -261,6 +275,7 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 	} else {
 		fail(&x, rc);
 	}
+out:
 	end(&x);
 }
 

@@ -95,6 +95,8 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.c.call, (char *const *)&own.unit, 1))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_get(&x.r.q, &own, &r, &x.c.err);
 	if (rc == LT_OK)
@@ -103,6 +105,7 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 		closure(&r, data);
 	else if (rc != LT_E_NOTFOUND || !fail_stopped(&x, &own))
 		lt_node_call_fail(&x.c, rc, "QUERY");
+out:
 	end(&x);
 }
 
@@ -291,12 +294,15 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	struct node_query x;
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.c.call, req->unit, req->n_unit))
+		goto out;
 	if (rc == LT_OK)
 		rc = req->n_delivery != 0 ? list_stopped(&x, req, &r) : list_all(&x, req, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&x.c, rc, "QUERY");
+out:
 	end(&x);
 }
 
@@ -308,12 +314,15 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 	struct node_query x;
 	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
 
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.c.call, req->unit, req->n_unit))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.r.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&x.c, rc, "QUERY");
+out:
 	end(&x);
 }
 
@@ -330,12 +339,15 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	reg = lt_node_registry(x.c.s->node);
 	if (own.unit[0] == '\0')
 		own.unit = (char *)lt_node_identity(x.c.s->node)->unit.s;
+	if (rc == LT_OK && !lt_reading_units(&x.r, x.c.call, (char *const *)&own.unit, 1))
+		goto out;
 	if (rc == LT_OK)
 		rc = lt_query_history(&x.r.q, &own, lt_author_label, reg, &r, &x.c.err);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&x.c, rc, "QUERY");
+out:
 	end(&x);
 	lt_registry_unref(reg);
 }

@@ -112,8 +112,15 @@ print_header(struct showing *s, const struct lt_changeset *cs)
 
 	printf("%s %s %llu\n", cs->unit.s, ctl_hex(a, cs->feed.b, LT_FEED_LEN),
 	    (unsigned long long)cs->seq);
-	printf("  %s %s (%s), %s %u\n", T("author", "tác giả"), s->feed->author,
-	    ctl_hex(a, author.b, LT_ID_LEN), T("key", "khóa"), cs->key_no);
+	printf("  %s ", T("author", "tác giả"));
+	/* Without a registry (--offline) there is no name. */
+	if (strcmp(s->feed->author, ctl_hex(a, author.b, LT_ID_LEN)) != 0) {
+		ctl_say_text(stdout, s->feed->author);
+		printf(" (%s), ", ctl_hex(a, author.b, LT_ID_LEN));
+	} else {
+		printf("%s, ", s->feed->author);
+	}
+	printf("%s %u\n", T("key", "khóa"), cs->key_no);
 	printf("  %s %s, %s %016llx\n", T("lane", "làn"), ctl_lane((int)lt_feed_lane(&cs->feed)),
 	    T("epoch", "kỷ"), (unsigned long long)lt_feed_epoch(&cs->feed));
 	printf("  %s %s, %s %llu\n", T("made", "làm lúc"), ctl_time(a, LT_STAMP_MS(cs->stamp)),

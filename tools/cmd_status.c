@@ -140,8 +140,10 @@ ctl_print_nodes(struct ctl *c, size_t n, Ltpb__NodeStatus *const *node)
 static void
 print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply *nodes)
 {
-	printf(T("Hub of province %s, lt-hub %s\n", "Đầu mối tỉnh %s, lt-hub %s\n"), r->unit,
-	    r->version);
+	printf("%s ", T("Hub of province", "Đầu mối tỉnh"));
+	ctl_say_text(stdout, r->unit_name);
+	printf("%s%s%s, lt-hub %s\n", r->unit_name[0] != '\0' ? " (" : "", r->unit,
+	    r->unit_name[0] != '\0' ? ")" : "", r->version);
 	printf(T("log %llu, derived tables reach %llu; %llu records; %llu held back; %u sessions; "
 		 "catalogue %llu; store "
 		 "%llu KiB\n",

@@ -1,5 +1,6 @@
 #include "proto/service/feeds.h"
 #include "proto/base/clock.h"
+#include "proto/service/reading.h"
 
 #include <string.h>
 
@@ -40,7 +41,7 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 {
 	struct listing *l = ctx;
 	struct lt_id author = lt_feed_author(feed);
-	const struct lt_principal *p = lt_registry_find(l->reg, &author);
+	const char *known = lt_author_label((void *)l->reg, &author);
 	Ltpb__FeedStatus *s = lt_arena_alloc(l->arena, sizeof(*s));
 	char hex[2 * LT_ID_LEN + 1];
 	const char *name = hex;
@@ -50,8 +51,8 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	if (s == NULL || l->reply->n_feed == l->max)
 		return LT_E_NOMEM;
 	lt_hex(hex, author.b, LT_ID_LEN);
-	if (p != NULL && p->label[0] != '\0')
-		name = p->label;
+	if (known != NULL && known[0] != '\0')
+		name = known;
 	ltpb__feed_status__init(s);
 	s->head = head_told(l->arena, unit, feed, head);
 	s->author = lt_arena_dup(l->arena, name, strlen(name));

@@ -20,6 +20,50 @@ lt_reading_init(struct lt_reading *r, struct lt_call *call, const struct lt_aske
 	r->q.arena = arena;
 }
 
+static int
+note_any(void *ctx, struct lt_slice rk, struct lt_slice record)
+{
+	(void)rk;
+	(void)record;
+	*(bool *)ctx = true;
+	return LT_E_CANCELLED;
+}
+
+static bool
+is_there(const struct lt_reading *r, const char *code)
+{
+	struct lt_unit unit;
+	Ltpb__Record *rec;
+	bool any = false;
+
+	if (lt_unit_set(&unit, lt_slice_str(code)) != LT_OK || strcmp(unit.s, "_") == 0 ||
+	    lt_unit_eq(&unit, &r->q.province) ||
+	    (r->of.who->kind == LT_ASKER_LOCAL && lt_unit_eq(&unit, &r->of.who->unit)))
+		return true;
+	if (lt_record_get(r->q.derived, "_unit", "_", code, r->q.arena, &rec) != LT_E_NOTFOUND)
+		return true;
+	(void)lt_record_each(r->q.derived, "_unit", "_", lt_slice(NULL, 0), note_any, &any);
+	return !any;
+}
+
+bool
+lt_reading_units(const struct lt_reading *r, struct lt_call *call, char *const *unit, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && n <= LT_UNITS_MAX; i++) {
+		if (is_there(r, unit[i]))
+			continue;
+		lt_call_refuse(call, LT_STATUS_INVALID_ARGUMENT, "UNIT",
+		    "there is no unit '%s' in this province; 'ltctl list _unit --unit _' shows the "
+		    "codes",
+		    "tỉnh không có đơn vị '%s'; hãy xem lại mã bằng 'ltctl list _unit --unit _'",
+		    unit[i]);
+		return false;
+	}
+	return true;
+}
+
 const char *
 lt_author_label(void *registry, const struct lt_id *author)
 {

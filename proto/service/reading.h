@@ -17,6 +17,12 @@ struct lt_reading {
 void lt_reading_init(struct lt_reading *r, struct lt_call *call, const struct lt_asker *who,
     const struct lt_catalogue *cat, const struct lt_unit *province, struct lt_arena *arena);
 
+/* Do these units exist? One that does not would be answered like one that has nothing: false, and the call has failed with
+ * its name. Of no list of units (a node that has not caught up), of `_`, the province, a node's own commune and of what is no
+ * code at all nothing is said here. */
+bool lt_reading_units(
+    const struct lt_reading *r, struct lt_call *call, char *const *unit, size_t n);
+
 /* For lt_query_history(): the author's label, else its unit. registry: the struct lt_registry that lends the text. */
 const char *lt_author_label(void *registry, const struct lt_id *author);
 

@@ -431,23 +431,35 @@ load_target(struct authoring *w, struct lt_write *wr, struct target *t)
 	return rc == LT_OK ? load_base(w, wr, t) : rc;
 }
 
+/* Whoever wrote against another revision has to look at the record again: the words name the one there is. */
 static void
 check_revision(struct lt_write *wr, const struct target *t)
 {
+	struct lt_violation *v = &wr->violation;
+	char hex[2 * 16 + 1];
 	uint8_t rev[16];
-	bool same;
 
 	if (!wr->if_revision)
 		return;
 	if (!t->shown.exists) {
-		if (wr->revision.len != 0)
-			wr->rc = LT_E_CONFLICT;
+		if (wr->revision.len == 0)
+			return;
+		wr->rc = LT_E_CONFLICT;
+		(void)snprintf(v->message, sizeof(v->message),
+		    "the record does not exist now, so it has no revision; read the record again");
+		(void)snprintf(v->message_vi, sizeof(v->message_vi),
+		    "hiện không có bản ghi này; hãy đọc lại bản ghi rồi quyết định");
 		return;
 	}
 	lt_record_revision(lt_buf_slice(&t->row), rev);
-	same = lt_slice_eq(wr->revision, lt_slice(rev, sizeof(rev)));
-	if (!same)
-		wr->rc = LT_E_CONFLICT;
+	if (lt_slice_eq(wr->revision, lt_slice(rev, sizeof(rev))))
+		return;
+	wr->rc = LT_E_CONFLICT;
+	lt_hex(hex, rev, sizeof(rev));
+	(void)snprintf(v->message, sizeof(v->message),
+	    "the record is at revision %s now; read the record again, then decide", hex);
+	(void)snprintf(v->message_vi, sizeof(v->message_vi),
+	    "bản ghi nay ở bản %s; hãy đọc lại bản ghi rồi quyết định", hex);
 }
 
 static const struct lt_shown_field *

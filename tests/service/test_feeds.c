@@ -145,6 +145,33 @@ every_feed_is_told(void **state)
 	assert_int_equal(list(f, "no unit", true, 2, &r), LT_E_INVALID);
 }
 
+/* Without a label it is the author's unit, as in a record's history; sixteen bytes in hexadecimal tell nobody anything. */
+static void
+without_a_label_the_unit(void **state)
+{
+	Ltpb__ListFeedsRequest req = LTPB__LIST_FEEDS_REQUEST__INIT;
+	Ltpb__ListFeedsReply r = LTPB__LIST_FEEDS_REPLY__INIT;
+	struct fix *f = *state;
+	struct lt_principal_key key;
+	struct lt_principal node;
+	struct lt_registry *reg;
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	uint8_t line[32] = { 1 };
+
+	append(f, &f->feed[0], STAMP(1), 1, 1);
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	lt_principal_of_hub(&node, &key, f->author[0].id.b, 1, f->author[0].key.pk, line);
+	node.label = "";
+	ok(lt_unit_set(&node.unit, lt_slice_str(OTHER_UNIT)));
+	ok(lt_registry_load(txn, &node, 1, &reg, &err));
+	ok(lt_feeds_list(txn, &req, reg, NULL, true, 2, &f->arena, &r));
+	assert_int_equal(r.n_feed, 1);
+	assert_string_equal(r.feed[0]->author, OTHER_UNIT);
+	lt_registry_unref(reg);
+	lt_kv_abort(txn);
+}
+
 /* The hub tells the time it has judged a change-set to have, a node the author's own. */
 static void
 time_is_signed_or_judged(void **state)
@@ -318,6 +345,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(every_feed_is_told),
+		T(without_a_label_the_unit),
 		T(time_is_signed_or_judged),
 		T(a_reply_has_64_at_most),
 		T(a_reply_has_900_kib_at_most),

@@ -176,6 +176,9 @@ def check_records():
     assert lines(run(*n, "put", c, key, *HOUSE, "--json"))[0]["unchanged"]
     run(*n, "put", c, key, "members=6", "--if-revision", "none", code=1)
     run(*n, "put", c, key, "members=6", "--if-revision", "00" * 16, code=1)
+    said = subprocess.run([f"{BIN}/ltctl", *n, "put", c, key, "members=6", "--if-revision", "00" * 16],
+                          capture_output=True, text=True, cwd=WORK, env=ENV).stderr
+    assert made["revision"] in said, "a conflict names the revision there is"
     run(*n, "put", c, key, "members=6", "--if-revision", "xyz", code=2)
     run(*n, "put", c, key, "members=6", "--if-revision", made["revision"])
     run(*n, "put", c, key, "members=six", code=2)
@@ -316,6 +319,22 @@ def check_query():
     assert csv.startswith('\ufeff"_unit";"_key";"head_name";"members"') and "Lô Văn Mẫu" in csv
     human = run(*d, "query", "proposal", "--group-by", "sector")
     assert "Freshness" in human
+    fresh = lines(run(*d, "freshness", "--json"))
+    assert len(fresh) == 131 and fresh[-1]["freshness"]["units"] == 130
+    assert {u["unit"] for u in fresh[:-1] if u["known"]} == {"16906"}
+    one = lines(run("-C", "hub", "freshness", "--unit", "16906", "--unit", "17254", "--json"))
+    assert [(u["unit"], u["known"]) for u in one[:-1]] == [("16906", True), ("17254", False)]
+    assert all(one[0][f"{lane}_age_ms"] >= 0 and one[1][f"{lane}_age_ms"] == -1 for lane in ("urgent", "normal", "bulk"))
+    assert "bulk" in run("-C", "hub", "freshness") and one[0]["behind"] == 0
+    # what is no unit is not answered like one that has nothing, at the hub and at a node
+    for place in ("hub", "dept", "node"):
+        for command in (["list", "dossier"], ["query", "dossier"], ["get", "dossier", "x"], ["history", "dossier", "x"]):
+            p = subprocess.run([f"{BIN}/ltctl", "-C", place, *command, "--unit", "99999"], capture_output=True,
+                               text=True, cwd=WORK, env=ENV)
+            assert p.returncode == 1 and "99999" in p.stderr, (place, command, p.returncode, p.stderr)
+    run("-C", "hub", "freshness", "--unit", "99999", code=1)
+    hub = lines(run("-C", "hub", "status", "--json"))[0]
+    assert hub["unit_name"] == "Nghệ An" and "Nghệ An (40)" in run("-C", "hub", "status")
 
 
 def check_proof():
