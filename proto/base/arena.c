@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)16 * 1024)
+#define BLOCK_BYTES_MAX ((size_t)1024 * 1024)
 
 struct lt_arena_block {
 	struct lt_arena_block *next;
@@ -58,6 +59,39 @@ lt_arena_fini(struct lt_arena *a)
 	a->used = 0;
 }
 
+void
+lt_arena_clear(struct lt_arena *a)
+{
+	struct lt_arena_block *b = a->head, *next;
+
+	if (b == NULL)
+		return;
+	for (next = b->next; next != NULL; next = b->next) {
+		b->next = next->next;
+		free(next);
+	}
+	if (b->size > BLOCK_BYTES_MAX) {
+		lt_arena_fini(a);
+		return;
+	}
+	memset(b->data, 0, b->off); /* what is handed out is zeroed */
+	b->off = 0;
+	a->used = b->size;
+}
+
+/* Blocks grow with what there is, so that much memory is few calls, and little memory stays little. */
+static size_t
+block_size(const struct lt_arena *a, size_t n)
+{
+	size_t size = a->used / 4 / BLOCK_BYTES * BLOCK_BYTES;
+
+	if (size < BLOCK_BYTES)
+		size = BLOCK_BYTES;
+	if (size > BLOCK_BYTES_MAX)
+		size = BLOCK_BYTES_MAX;
+	return n > size || size > a->cap - a->used ? n : size;
+}
+
 void *
 lt_arena_alloc(struct lt_arena *a, size_t n)
 {
@@ -71,10 +105,10 @@ lt_arena_alloc(struct lt_arena *a, size_t n)
 	if (n == 0)
 		n = 16;
 	if (b == NULL || b->size - b->off < n) {
-		size = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+		if (a->used > a->cap)
+			return NULL;
+		size = block_size(a, n);
 		if (size > a->cap - a->used)
-			size = n;
-		if (a->used > a->cap || size > a->cap - a->used)
 			return NULL;
 		b = calloc(1, sizeof(*b) + size);
 		if (b == NULL)

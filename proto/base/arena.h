@@ -24,6 +24,8 @@ struct lt_arena {
 size_t lt_arena_cap_for(size_t len);
 void lt_arena_init(struct lt_arena *a, size_t cap);
 void lt_arena_fini(struct lt_arena *a);
+/* As after init, with the same cap; keeps at most 1 MiB for what comes next. All that was handed out is gone. */
+void lt_arena_clear(struct lt_arena *a);
 /* 16-byte aligned, zeroed; NULL at the cap. */
 void *lt_arena_alloc(struct lt_arena *a, size_t n);
 /* Copy with a NUL after it; NULL at the cap. */

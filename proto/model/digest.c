@@ -48,40 +48,65 @@ lt_digest_bucket(const struct lt_record_id *id)
 
 /* The row is hashed once and the hash expanded: hashing the row for every 64 bytes of the contribution
  * cost twenty times as much. */
-static void
-expand(uint16_t out[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
+void
+lt_digest_key(const struct lt_record_id *id, struct lt_slice row, struct lt_digest_key *out)
 {
-	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
 	crypto_generichash_state st;
-	uint8_t key[crypto_stream_chacha20_ietf_KEYBYTES];
 
-	hash_begin(&st, "lt1.lthash", sizeof(key));
+	hash_begin(&st, "lt1.lthash", sizeof(out->b));
 	hash_id(&st, id);
 	(void)crypto_generichash_update(&st, row.data, row.len);
-	(void)crypto_generichash_final(&st, key, sizeof(key));
-	(void)crypto_stream_chacha20_ietf((uint8_t *)out, LT_DIGEST_BYTES, nonce, key);
+	(void)crypto_generichash_final(&st, out->b, sizeof(out->b));
+}
+
+static void
+expand(uint16_t out[LT_DIGEST_LANES], const struct lt_digest_key *key)
+{
+	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
+
+	_Static_assert(
+	    sizeof(key->b) == crypto_stream_chacha20_ietf_KEYBYTES, "the hash is the key");
+	(void)crypto_stream_chacha20_ietf((uint8_t *)out, LT_DIGEST_BYTES, nonce, key->b);
 }
 
 void
-lt_digest_add(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
+lt_digest_add_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key)
 {
 	uint16_t x[LT_DIGEST_LANES];
 	size_t i;
 
-	expand(x, id, row);
+	expand(x, key);
 	for (i = 0; i < LT_DIGEST_LANES; i++)
 		lanes[i] = (uint16_t)(lanes[i] + le16toh(x[i]));
 }
 
 void
-lt_digest_sub(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
+lt_digest_sub_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key)
 {
 	uint16_t x[LT_DIGEST_LANES];
 	size_t i;
 
-	expand(x, id, row);
+	expand(x, key);
 	for (i = 0; i < LT_DIGEST_LANES; i++)
 		lanes[i] = (uint16_t)(lanes[i] - le16toh(x[i]));
+}
+
+void
+lt_digest_add(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
+{
+	struct lt_digest_key key;
+
+	lt_digest_key(id, row, &key);
+	lt_digest_add_key(lanes, &key);
+}
+
+void
+lt_digest_sub(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row)
+{
+	struct lt_digest_key key;
+
+	lt_digest_key(id, row, &key);
+	lt_digest_sub_key(lanes, &key);
 }
 
 void

@@ -20,6 +20,12 @@ struct lt_record_id {
 	const char *key;
 };
 
+/* What a record puts into its bucket, before it is expanded: the same key, the same row. */
+struct lt_digest_key {
+	uint8_t b[32];
+};
+void lt_digest_key(const struct lt_record_id *id, struct lt_slice row, struct lt_digest_key *out);
+
 uint8_t lt_digest_bucket(const struct lt_record_id *id);
 /* Put the record with these row bytes into the lanes, or take it out. A zeroed array is the digest of
  * no records. */
@@ -27,6 +33,8 @@ void lt_digest_add(
     uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row);
 void lt_digest_sub(
     uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row);
+void lt_digest_add_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key);
+void lt_digest_sub_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key);
 /* Lane sum: the digest of both sets together. */
 void lt_digest_join(uint16_t lanes[LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_LANES]);
 void lt_digest_store(uint8_t out[LT_DIGEST_BYTES], const uint16_t lanes[LT_DIGEST_LANES]);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #define SLOTS_MIN 64
+/* The caller bounds a batch. */
+#define BATCH_ARENA (SIZE_MAX / 2)
 
 int
 lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out)
@@ -19,36 +21,29 @@ lt_projection_begin(const struct lt_projection_options *o, struct lt_projection 
 	}
 	p->o = *o;
 	p->nslot = SLOTS_MIN;
+	lt_arena_init(&p->mem, BATCH_ARENA);
+	lt_arena_init(&p->show, LT_SHOW_ARENA);
 	/* Keys come from outside: an unkeyed hash could be made to collide. */
 	randombytes_buf(p->hash_key, sizeof(p->hash_key));
 	*out = p;
 	return LT_OK;
 }
 
-static void
-touched_free(struct lt_touched *t)
-{
-	lt_buf_fini(&t->row);
-	free(t->mark);
-	free(t);
-}
-
 void
 lt_projection_abort(struct lt_projection *p)
 {
-	size_t i;
-
 	if (p == NULL)
 		return;
-	for (i = 0; i < p->nslot; i++) {
-		if (p->slot[i] != NULL)
-			touched_free(p->slot[i]);
-	}
 	free(p->slot);
 	free(p->op);
+	free(p->lanes);
 	lt_buf_fini(&p->scratch);
 	lt_buf_fini(&p->op_keys);
+	lt_buf_fini(&p->packed);
+	lt_buf_fini(&p->key);
 	lt_log_view_close(&p->view);
+	lt_arena_fini(&p->show);
+	lt_arena_fini(&p->mem);
 	free(p);
 }
 
@@ -92,33 +87,44 @@ slots_grow(struct lt_projection *p)
 	return LT_OK;
 }
 
+/* An entry of its own for the record whose rk this is. */
+static struct lt_touched *
+touched_new(
+    struct lt_projection *p, const struct lt_unit *unit, const char *rk, size_t len, size_t key)
+{
+	struct lt_touched *t = lt_arena_alloc(&p->mem, sizeof(*t) + len + 1);
+
+	if (t == NULL)
+		return NULL;
+	memcpy(t->rk, rk, len); /* a NUL follows, memory is zeroed */
+	t->rk_len = len;
+	t->collection = t->rk;
+	t->key = t->rk + key;
+	t->unit = *unit;
+	return t;
+}
+
 /* The batch's entry for a record; made when it is the first time. */
 static int
 touch(struct lt_projection *p, const char *collection, const struct lt_unit *unit, const char *key,
     struct lt_touched **out)
 {
 	size_t nc = strlen(collection), nu = strlen(unit->s), nk = strlen(key);
-	struct lt_touched *t, **at;
+	char rk[LT_RK_MAX];
+	struct lt_touched **at;
 
 	if (nc == 0 || nc > LT_NAME_MAX || nu == 0 || nk == 0 || nk > LT_KEY_MAX)
 		return LT_E_INVALID;
 	if (p->ntouched * 4 >= p->nslot * 3 && slots_grow(p) != LT_OK)
 		return LT_E_NOMEM;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return LT_E_NOMEM;
-	memcpy(t->rk, collection, nc + 1);
-	memcpy(t->rk + nc + 1, unit->s, nu + 1);
-	memcpy(t->rk + nc + 1 + nu + 1, key, nk + 1);
-	t->rk_len = nc + 1 + nu + 1 + nk;
-	t->collection = t->rk;
-	t->key = t->rk + nc + 1 + nu + 1;
-	t->unit = *unit;
-	at = slot_find(p, p->slot, p->nslot, t->rk, t->rk_len);
-	if (*at != NULL) {
-		free(t);
-	} else {
-		*at = t;
+	memcpy(rk, collection, nc + 1);
+	memcpy(rk + nc + 1, unit->s, nu + 1);
+	memcpy(rk + nc + 1 + nu + 1, key, nk);
+	at = slot_find(p, p->slot, p->nslot, rk, nc + 1 + nu + 1 + nk);
+	if (*at == NULL) {
+		*at = touched_new(p, unit, rk, nc + 1 + nu + 1 + nk, nc + 1 + nu + 1);
+		if (*at == NULL)
+			return LT_E_NOMEM;
 		p->ntouched++;
 	}
 	*out = *at;
@@ -145,19 +151,41 @@ touch_known(struct lt_projection *p, const char *collection, const struct lt_uni
 }
 
 static int
-mark_add(struct lt_touched *t, const struct lt_dot *dot, uint64_t position, int what)
+mark_add(struct lt_projection *p, struct lt_touched *t, const struct lt_dot *dot, uint64_t position,
+    int what)
 {
 	struct lt_mark *m;
-	size_t cap = t->mark_cap == 0 ? 2 : t->mark_cap * 2;
+	size_t cap = t->mark_cap == 0 ? 1 : t->mark_cap * 2;
 
 	if (t->nmark == t->mark_cap) {
-		m = realloc(t->mark, cap * sizeof(*m));
+		m = lt_arena_alloc(&p->mem, cap * sizeof(*m));
 		if (m == NULL)
 			return LT_E_NOMEM;
+		if (t->nmark != 0)
+			memcpy(m, t->mark, t->nmark * sizeof(*m));
 		t->mark = m;
 		t->mark_cap = cap;
 	}
 	t->mark[t->nmark++] = (struct lt_mark){ *dot, position, what };
+	return LT_OK;
+}
+
+/* row becomes that of the record; copied. */
+static int
+set_row(struct lt_projection *p, struct lt_touched *t, struct lt_slice row)
+{
+	/* The first row is most often the only one; one that grows has what it needs after few copies. */
+	size_t cap = t->row_cap == 0 ? row.len : row.len + row.len / 2;
+
+	if (row.len > t->row_cap) {
+		t->row_mem = lt_arena_alloc(&p->mem, cap);
+		t->row_cap = t->row_mem == NULL ? 0 : cap;
+		if (t->row_mem == NULL)
+			return LT_E_NOMEM;
+	}
+	if (row.len != 0)
+		memcpy(t->row_mem, row.data, row.len);
+	t->row = lt_slice(t->row_mem, row.len);
 	return LT_OK;
 }
 
@@ -167,6 +195,7 @@ static int rebuild_row(
 int
 lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 {
+	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
 	struct lt_slice v;
 	int rc;
 
@@ -175,23 +204,17 @@ lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 	if (p->o.reindex)
 		return rebuild_row(p, t, p->o.by_hub, p->o.by_hub_ctx);
 	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &v);
-	if (rc == LT_OK)
-		lt_buf_put_slice(&t->row, v);
-	if (rc != LT_OK && rc != LT_E_NOTFOUND)
-		return rc;
-	if (t->row.err != LT_OK)
-		return t->row.err;
-	t->loaded = true;
-	return LT_OK;
-}
-
-static void
-swap_rows(struct lt_buf *a, struct lt_buf *b)
-{
-	struct lt_buf t = *a;
-
-	*a = *b;
-	*b = t;
+	if (rc == LT_OK) {
+		/* The digest has to let go of it, and by then it may be gone. */
+		lt_digest_key(&id, v, &t->old);
+		t->has_old = true;
+		rc = set_row(p, t, v);
+	} else if (rc == LT_E_NOTFOUND) {
+		t->fresh = true;
+		rc = LT_OK;
+	}
+	t->loaded = rc == LT_OK;
+	return rc;
 }
 
 static int
@@ -200,16 +223,14 @@ apply(struct lt_projection *p, struct lt_touched *t, const struct lt_merge_chang
 	int rc;
 
 	lt_buf_clear(&p->scratch);
-	rc = lt_merge_apply(&t->col->rules, lt_unit_eq(&t->unit, &p->o.province),
-	    lt_buf_slice(&t->row), mc, &p->scratch);
+	rc = lt_merge_apply(
+	    &t->col->rules, lt_unit_eq(&t->unit, &p->o.province), t->row, mc, &p->scratch);
 	/* The limit binds the author, never the merge (FORMAT.md 5.1): passing a change over would make the order matter. */
 	if (rc == LT_E_TOOBIG && p->scratch.len != 0)
 		rc = LT_OK;
 	if (rc == LT_OK)
 		rc = p->scratch.err;
-	if (rc == LT_OK)
-		swap_rows(&t->row, &p->scratch);
-	return rc;
+	return rc == LT_OK ? set_row(p, t, lt_buf_slice(&p->scratch)) : rc;
 }
 
 int
@@ -224,7 +245,7 @@ lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
 	if (rc == LT_OK)
 		rc = apply(p, t, mc);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY);
 	return rc;
 }
 
@@ -239,7 +260,7 @@ lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
 	if (strcmp(mc->change->collection, "_verdict") == 0)
 		return LT_OK;
 	rc = touch(p, mc->change->collection, unit, mc->change->key, &t);
-	return rc == LT_OK ? mark_add(t, &mc->dot, position, LT_MARK_HISTORY) : rc;
+	return rc == LT_OK ? mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY) : rc;
 }
 
 /* What stood aside is in the change that is made now, as far as it still showed. */
@@ -253,7 +274,7 @@ replace_aside(struct lt_projection *p, struct lt_touched *t)
 	for (i = 0; rc == LT_OK && i < overlay.n; i++)
 		if (lt_feed_is_aside(&overlay.d[i].dot.feed))
 			rc = mark_add(
-			    t, &overlay.d[i].dot, overlay.d[i].position, LT_MARK_OVERLAY_DEL);
+			    p, t, &overlay.d[i].dot, overlay.d[i].position, LT_MARK_OVERLAY_DEL);
 	lt_dots_fini(&overlay);
 	return rc;
 }
@@ -272,9 +293,9 @@ lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
 	if (rc == LT_OK)
 		rc = replace_aside(p, t);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_ADD);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_OVERLAY_ADD);
 	return rc;
 }
 
@@ -292,13 +313,13 @@ lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
 	if (rc == LT_OK)
 		rc = lt_touched_load(p, t);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY_DEL);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY_DEL);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
 	if (rc == LT_OK)
-		rc = mark_add(t, &aside, position, LT_MARK_HISTORY);
+		rc = mark_add(p, t, &aside, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
-		rc = mark_add(t, &aside, position, LT_MARK_OVERLAY_ADD);
+		rc = mark_add(p, t, &aside, position, LT_MARK_OVERLAY_ADD);
 	return rc;
 }
 
@@ -316,9 +337,9 @@ lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
 	if (rc == LT_OK && accepted)
 		rc = apply(p, t, mc);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_HISTORY);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
-		rc = mark_add(t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
+		rc = mark_add(p, t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
 	return rc;
 }
 
@@ -388,7 +409,7 @@ rebuild_row(struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub,
 	for (i = 0; rc == LT_OK && i < overlay.n; i++)
 		lt_dots_remove(&history, &overlay.d[i].dot);
 	if (rc == LT_OK) {
-		lt_buf_clear(&t->row);
+		t->row = lt_slice(NULL, 0);
 		t->loaded = true;
 	}
 	for (i = 0; rc == LT_OK && i < history.n; i++)

@@ -23,52 +23,6 @@ group_of(const struct lt_touched *t)
 }
 
 static int
-by_bucket(const void *a, const void *b)
-{
-	const struct lt_touched *x = *(struct lt_touched *const *)a,
-				*y = *(struct lt_touched *const *)b;
-	int c = lt_slice_cmp(group_of(x), group_of(y));
-
-	if (c != 0)
-		return c;
-	return x->bucket != y->bucket ? x->bucket - y->bucket : by_rk(a, b);
-}
-
-static int
-old_row(struct lt_projection *p, const struct lt_touched *t, struct lt_slice *row)
-{
-	int rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), row);
-
-	if (rc == LT_E_NOTFOUND) {
-		*row = lt_slice(NULL, 0);
-		rc = LT_OK;
-	}
-	return rc;
-}
-
-/* Take the old row of one record out of the lanes and the new one in. */
-static int
-digest_record(
-    struct lt_projection *p, struct lt_touched *t, uint16_t lanes[LT_DIGEST_LANES], bool *any)
-{
-	struct lt_record_id id = { t->collection, t->unit.s, t->key };
-	struct lt_slice old;
-	int rc;
-
-	if (!t->loaded)
-		return LT_OK;
-	rc = old_row(p, t, &old);
-	if (rc != LT_OK || lt_slice_eq(old, lt_buf_slice(&t->row)))
-		return rc;
-	t->changed = t->row_changed = *any = true;
-	if (old.len != 0)
-		lt_digest_sub(lanes, &id, old);
-	if (t->row.len != 0)
-		lt_digest_add(lanes, &id, lt_buf_slice(&t->row));
-	return LT_OK;
-}
-
-static int
 del_quiet(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
 {
 	int rc = lt_kv_del(txn, table, key);
@@ -76,17 +30,77 @@ del_quiet(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* What the digest has of the row in the table: as it was read, or read now. *any false: there is none. */
 static int
-digest_write(struct lt_projection *p, const struct lt_touched *t, uint16_t lanes[LT_DIGEST_LANES])
+old_key(struct lt_projection *p, const struct lt_touched *t, const struct lt_record_id *id,
+    struct lt_digest_key *key, bool *any)
+{
+	struct lt_slice row;
+	int rc;
+
+	*any = t->has_old;
+	*key = t->old;
+	if (t->has_old || t->fresh)
+		return LT_OK;
+	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &row);
+	if (rc == LT_OK)
+		lt_digest_key(id, row, key);
+	*any = rc == LT_OK;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* The lanes of the record's bucket, empty when it is the first of its group. */
+static uint16_t *
+lanes_of(struct lt_projection *p, const struct lt_record_id *id)
+{
+	uint8_t bucket = lt_digest_bucket(id);
+
+	if (!p->bucket_used[bucket]) {
+		p->bucket_used[bucket] = true;
+		memset(p->lanes[bucket], 0, sizeof(p->lanes[bucket]));
+	}
+	return p->lanes[bucket];
+}
+
+/* Take the old row of one record out of the lanes and the new one in. */
+static int
+digest_record(struct lt_projection *p, struct lt_touched *t)
+{
+	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
+	struct lt_digest_key old, new;
+	uint16_t *lanes;
+	bool any = false;
+	int rc;
+
+	if (!t->loaded)
+		return LT_OK;
+	rc = old_key(p, t, &id, &old, &any);
+	if (rc != LT_OK)
+		return rc;
+	lt_digest_key(&id, t->row, &new);
+	/* The key stands for the row: no two rows have the same. */
+	if (t->row.len == 0 ? !any : any && memcmp(old.b, new.b, sizeof(new.b)) == 0)
+		return LT_OK;
+	t->changed = t->row_changed = true;
+	lanes = lanes_of(p, &id);
+	if (any)
+		lt_digest_sub_key(lanes, &old);
+	if (t->row.len != 0)
+		lt_digest_add_key(lanes, &new);
+	return LT_OK;
+}
+
+static int
+digest_write(struct lt_projection *p, struct lt_slice group, uint8_t bucket, uint16_t *lanes)
 {
 	static const uint8_t empty[LT_DIGEST_BYTES];
-	struct lt_slice group = group_of(t), v;
+	struct lt_slice v;
 	uint8_t key[LT_NAME_MAX + 1 + LT_UNIT_MAX + 1 + 1], value[LT_DIGEST_BYTES];
 	uint16_t stored[LT_DIGEST_LANES];
 	int rc;
 
 	memcpy(key, group.data, group.len);
-	key[group.len] = t->bucket;
+	key[group.len] = bucket;
 	rc = lt_kv_get(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1), &v);
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
 		return rc;
@@ -104,37 +118,38 @@ digest_write(struct lt_projection *p, const struct lt_touched *t, uint16_t lanes
 	    lt_slice(value, sizeof(value)));
 }
 
-static uint8_t
-bucket_of(const struct lt_touched *t)
+/* The buckets of one group: each is read and written once. */
+static int
+write_buckets(struct lt_projection *p, struct lt_slice group)
 {
-	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
+	unsigned i;
+	int rc = LT_OK;
 
-	return lt_digest_bucket(&id);
+	for (i = 0; rc == LT_OK && i < LT_DIGEST_BUCKETS; i++) {
+		if (p->bucket_used[i])
+			rc = digest_write(p, group, (uint8_t)i, p->lanes[i]);
+		p->bucket_used[i] = false;
+	}
+	return rc;
 }
 
-/* Before the rows are written, as the old ones are needed: each bucket is read and written once. */
+/* Before the rows are written, as the old ones may be needed. The list is in order of rk, so groups stand together. */
 static int
 flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
 {
-	uint16_t lanes[LT_DIGEST_LANES];
-	size_t i = 0;
-	bool any;
+	size_t i;
 	int rc = LT_OK;
 
-	for (i = 0; i < n; i++)
-		list[i]->bucket = bucket_of(list[i]);
-	qsort(list, n, sizeof(struct lt_touched *), by_bucket);
+	p->lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*p->lanes));
+	if (p->lanes == NULL)
+		return LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < n;) {
-		struct lt_touched *first = list[i];
+		struct lt_slice group = group_of(list[i]);
 
-		memset(lanes, 0, sizeof(lanes));
-		any = false;
-		for (; rc == LT_OK && i < n && list[i]->bucket == first->bucket &&
-		       lt_slice_eq(group_of(list[i]), group_of(first));
-		     i++)
-			rc = digest_record(p, list[i], lanes, &any);
-		if (rc == LT_OK && any)
-			rc = digest_write(p, first, lanes);
+		for (; rc == LT_OK && i < n && lt_slice_eq(group_of(list[i]), group); i++)
+			rc = digest_record(p, list[i]);
+		if (rc == LT_OK)
+			rc = write_buckets(p, group);
 	}
 	return rc;
 }
@@ -143,28 +158,26 @@ static int
 flush_marks(struct lt_projection *p, const struct lt_touched *t)
 {
 	struct lt_slice rk = lt_slice(t->rk, t->rk_len);
-	struct lt_buf key = { 0 };
+	struct lt_buf *key = &p->key;
 	uint8_t value[8];
 	unsigned table;
 	size_t i;
 	int rc = LT_OK;
 
 	for (i = 0; rc == LT_OK && i < t->nmark; i++) {
-		lt_buf_clear(&key);
-		lt_dot_key(&key, rk, &t->mark[i].dot);
-		rc = key.err;
-		if (rc != LT_OK)
-			break;
+		lt_buf_clear(key);
+		lt_dot_key(key, rk, &t->mark[i].dot);
+		if (key->err != LT_OK)
+			return key->err;
 		table = t->mark[i].what <= LT_MARK_HISTORY_DEL ? LT_T_HISTORY : LT_T_OVERLAY;
 		lt_store_u64(value, t->mark[i].position);
 		if (t->mark[i].what == LT_MARK_OVERLAY_DEL ||
 		    t->mark[i].what == LT_MARK_HISTORY_DEL)
-			rc = del_quiet(p->o.derived, table, lt_buf_slice(&key));
+			rc = del_quiet(p->o.derived, table, lt_buf_slice(key));
 		else
-			rc = lt_kv_put(p->o.derived, table, lt_buf_slice(&key),
-			    lt_slice(value, sizeof(value)));
+			rc = lt_kv_put(
+			    p->o.derived, table, lt_buf_slice(key), lt_slice(value, sizeof(value)));
 	}
-	lt_buf_fini(&key);
 	return rc;
 }
 
@@ -214,19 +227,23 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 {
 	struct lt_slice rk = lt_slice(t->rk, t->rk_len), old_bytes = { NULL, 0 }, *old_keys,
 			*new_keys;
-	struct lt_buf packed = { 0 };
+	struct lt_buf *packed = &p->packed;
 	Ltpb__Record *old = NULL;
 	size_t nold, nnew;
 	bool same;
-	int rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old_bytes);
+	int rc = LT_E_NOTFOUND;
 
+	/* Without a row and without an overlay nothing was shown. */
+	if (!t->fresh || p->o.overlay)
+		rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old_bytes);
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_OK;
+	lt_buf_clear(packed);
 	if (rc == LT_OK && r != NULL)
-		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, &packed);
-	same = lt_slice_eq(old_bytes, lt_buf_slice(&packed));
+		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, packed);
+	same = lt_slice_eq(old_bytes, lt_buf_slice(packed));
 	if (rc != LT_OK || (same && !p->o.reindex))
-		goto out;
+		return rc;
 	t->changed = t->changed || !same;
 	if (old_bytes.len != 0 && t->col->nindex != 0)
 		rc = lt_record_unpack(old_bytes, arena, &old);
@@ -237,10 +254,8 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 	if (rc == LT_OK)
 		rc = diff_keys(p, old_keys, nold, new_keys, nnew);
 	if (rc == LT_OK && !same)
-		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(&packed))
+		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(packed))
 			       : del_quiet(p->o.derived, LT_T_SHOWN, rk);
-out:
-	lt_buf_fini(&packed);
 	return rc;
 }
 
@@ -251,7 +266,7 @@ visible_row(struct lt_projection *p, struct lt_touched *t, struct lt_buf *visibl
 	struct lt_dots overlay = { 0 };
 	int rc = lt_touched_overlay(p, t, &overlay);
 
-	lt_buf_put_slice(visible, lt_buf_slice(&t->row));
+	lt_buf_put_slice(visible, t->row);
 	if (rc == LT_OK)
 		rc = visible->err;
 	if (rc == LT_OK)
@@ -266,20 +281,18 @@ flush_shown(struct lt_projection *p, struct lt_touched *t)
 {
 	struct lt_show s = { p->o.log, t->col, &t->unit, t->key };
 	struct lt_buf visible = { 0 };
-	struct lt_arena arena;
 	Ltpb__Record *r = NULL;
 	bool exists = false;
 	int rc = LT_OK;
 
-	lt_arena_init(&arena, LT_SHOW_ARENA);
+	lt_arena_clear(&p->show);
 	if (p->o.overlay)
 		rc = visible_row(p, t, &visible);
 	if (rc == LT_OK)
 		rc = lt_show_record(
-		    &s, lt_buf_slice(p->o.overlay ? &visible : &t->row), &arena, &r, &exists);
+		    &s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show, &r, &exists);
 	if (rc == LT_OK)
-		rc = shown_replace(p, t, &s, exists ? r : NULL, &arena);
-	lt_arena_fini(&arena);
+		rc = shown_replace(p, t, &s, exists ? r : NULL, &p->show);
 	lt_buf_fini(&visible);
 	return rc;
 }
@@ -293,9 +306,8 @@ flush_record(struct lt_projection *p, struct lt_touched *t)
 	if (t->col != NULL) {
 		rc = flush_shown(p, t);
 		if (rc == LT_OK && t->row_changed)
-			rc = t->row.len != 0
-				 ? lt_kv_put(p->o.derived, LT_T_RECORD, rk, lt_buf_slice(&t->row))
-				 : del_quiet(p->o.derived, LT_T_RECORD, rk);
+			rc = t->row.len != 0 ? lt_kv_put(p->o.derived, LT_T_RECORD, rk, t->row)
+					     : del_quiet(p->o.derived, LT_T_RECORD, rk);
 	}
 	/* After the shown value, which reads the overlay as it was and adds the marks itself. */
 	return rc == LT_OK ? flush_marks(p, t) : rc;
@@ -346,8 +358,8 @@ flush(struct lt_projection *p, struct lt_touched **list, lt_touched_fn *touched,
 		if (p->slot[i] != NULL)
 			list[n++] = p->slot[i];
 	}
-	rc = flush_digests(p, list, n);
 	qsort(list, n, sizeof(struct lt_touched *), by_rk);
+	rc = flush_digests(p, list, n);
 	for (i = 0; rc == LT_OK && i < n; i++)
 		rc = flush_record(p, list[i]);
 	if (rc == LT_OK)

@@ -2,6 +2,7 @@
 #ifndef LT_STORE_PROJECTION_IMPL_H
 #define LT_STORE_PROJECTION_IMPL_H
 
+#include "proto/model/digest.h"
 #include "proto/store/log_view.h"
 #include "proto/store/projection.h"
 
@@ -29,25 +30,32 @@ struct lt_mark {
 	int what;
 };
 
-/* A record that the batch touches. */
+/* A record that the batch touches. In the batch's memory, and what it points to as well. */
 struct lt_touched {
 	const struct lt_collection *col; /* NULL as long as only history is written */
 	struct lt_unit unit;
 	const char *collection, *key; /* into rk */
-	struct lt_buf row; /* the judged row as it will be */
-	bool loaded; /* row was read */
+	struct lt_slice row; /* the judged row as it will be */
+	uint8_t *row_mem; /* where row lies */
+	size_t row_cap;
+	bool loaded; /* row was read or made */
+	bool fresh; /* and there was none in the table */
+	bool has_old; /* old is that of the row in the table */
 	bool row_changed;
 	bool changed; /* row or shown value */
-	uint8_t bucket;
-	struct lt_mark *mark; /* owned, in order of adding */
+	struct lt_digest_key old;
+	struct lt_mark *mark; /* in order of adding */
 	size_t nmark, mark_cap;
 	size_t rk_len;
-	char rk[LT_RK_MAX + 1];
+	char rk[];
 };
+
+typedef uint16_t lt_digest_lanes[LT_DIGEST_LANES];
 
 struct lt_projection {
 	struct lt_projection_options o;
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
+	struct lt_arena mem; /* of the batch */
 	struct lt_touched **slot; /* open addressing; owned */
 	size_t nslot, ntouched;
 	struct lt_buf scratch; /* row being made */
@@ -55,6 +63,11 @@ struct lt_projection {
 	struct lt_index_op *op; /* owned; keys in op_keys */
 	size_t nop, op_cap;
 	struct lt_buf op_keys;
+	/* While it is written: */
+	struct lt_arena show; /* one record */
+	struct lt_buf packed, key;
+	lt_digest_lanes *lanes; /* owned; LT_DIGEST_BUCKETS of them */
+	bool bucket_used[LT_DIGEST_BUCKETS]; /* something is in the lanes */
 };
 
 /* A put or a delete in the table index. */
