@@ -143,6 +143,12 @@ bench_seconds(int64_t ns)
 	return ns > 0 ? (double)ns / 1e9 : 1e-9;
 }
 
+double
+bench_cpu_us(int64_t from_ns, size_t n)
+{
+	return (double)(bench_cpu_ns() - from_ns) / 1e3 / (double)(n != 0 ? n : 1);
+}
+
 static int
 by_value(const void *a, const void *b)
 {

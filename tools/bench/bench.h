@@ -58,6 +58,8 @@ int64_t bench_now_ns(void);
 /* Processor time of this process, user and system. */
 int64_t bench_cpu_ns(void);
 double bench_seconds(int64_t ns);
+/* From one moment of bench_cpu_ns() until now, microseconds for each of n. */
+double bench_cpu_us(int64_t from_ns, size_t n);
 /* The p-th percentile (0 to 100, nearest rank) of n values, which get sorted. n above 0. */
 int64_t bench_percentile(int64_t *v, size_t n, double p);
 

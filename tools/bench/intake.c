@@ -24,6 +24,7 @@ struct intake_case {
 struct intake_figures {
 	double receipt, queryable; /* seconds */
 	double cores; /* busy ones, until queryable */
+	double cpu_us; /* of a core for a change, until queryable */
 	uint64_t commits; /* of the log */
 };
 
@@ -56,6 +57,7 @@ push_all(struct bench *b, const struct intake_case *c, struct lt_hub *hub,
 		rc = lt_err_set(&b->err, LT_E_TIMEOUT, "what was pushed does not become queryable");
 	out->queryable = bench_seconds(bench_now_ns() - from);
 	out->cores = bench_seconds(bench_cpu_ns() - cpu) / out->queryable;
+	out->cpu_us = bench_cpu_us(cpu, f->changes);
 	return rc;
 }
 
@@ -127,7 +129,8 @@ tell_intake(struct bench *b, const struct intake_case *c, const struct bench_fee
 	if (rc == LT_OK)
 		rc = tell(b, c, "intake to receipt", (double)f->changes / g->receipt, "changes/s",
 		    BENCH_INFO, 0, note);
-	(void)snprintf(note, sizeof(note), "%.2f cores busy", g->cores);
+	(void)snprintf(
+	    note, sizeof(note), "%.1f us of a core a change, %.2f cores busy", g->cpu_us, g->cores);
 	if (rc == LT_OK)
 		rc = tell(b, c, "intake to queryable", (double)f->changes / g->queryable,
 		    "changes/s", BENCH_INFO, 0, note);
@@ -135,26 +138,36 @@ tell_intake(struct bench *b, const struct intake_case *c, const struct bench_fee
 }
 
 static int
+tell_limit(struct bench *b, const struct intake_case *c, const char *what, double value,
+    const char *unit, double cpu_us, const char *how)
+{
+	char note[160];
+
+	(void)snprintf(note, sizeof(note), "%s; %.2f us of a core a change", how, cpu_us);
+	return tell(b, c, what, value, unit, BENCH_INFO, 0, note);
+}
+
+static int
 tell_limits(struct bench *b, const struct intake_case *c, const struct bench_limits *l)
 {
-	int rc =
-	    tell(b, c, "limit: Ed25519 verify", l->verify, "sets/s", BENCH_INFO, 0, "all cores");
+	int rc = tell_limit(
+	    b, c, "limit: Ed25519 verify", l->verify, "sets/s", l->verify_us, "all cores");
 
 	if (rc == LT_OK)
-		rc = tell(b, c, "limit: decode", l->decode, "changes/s", BENCH_INFO, 0,
+		rc = tell_limit(b, c, "limit: decode", l->decode, "changes/s", l->decode_us,
 		    "protobuf-c, all cores");
 	if (rc == LT_OK)
-		rc = tell(b, c, "limit: verify and decode", l->both, "changes/s", BENCH_INFO, 0,
+		rc = tell_limit(b, c, "limit: verify and decode", l->both, "changes/s", l->both_us,
 		    "all cores");
 	if (rc == LT_OK)
-		rc = tell(b, c, "limit: durable append", l->append, "changes/s", BENCH_INFO, 0,
+		rc = tell_limit(b, c, "limit: durable append", l->append, "changes/s", l->append_us,
 		    "LMDB, commits as the hub's");
 	if (rc == LT_OK && l->put > 0)
-		rc = tell(b, c, "limit: batch put of derived rows", l->put, "changes/s", BENCH_INFO,
-		    0, "LMDB, an environment a core");
+		rc = tell_limit(b, c, "limit: batch put of derived rows", l->put, "changes/s",
+		    l->put_us, "LMDB, an environment a core");
 	if (rc == LT_OK && l->put > 0)
-		rc = tell(b, c, "limit: the same in one environment", l->put_one, "changes/s",
-		    BENCH_INFO, 0, "LMDB, one writer");
+		rc = tell_limit(b, c, "limit: the same in one environment", l->put_one, "changes/s",
+		    l->put_one_us, "LMDB, one writer");
 	return rc;
 }
 

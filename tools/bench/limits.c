@@ -77,13 +77,15 @@ read_one(void *ctx, size_t i)
 }
 
 static int
-read_all(struct bench *b, const struct bench_feeds *f, bool verify, bool decode, double *seconds)
+read_all(struct bench *b, const struct bench_feeds *f, bool verify, bool decode, double *seconds,
+    double *cpu_us)
 {
 	struct reading rd = { f, f->sets / f->nfeed, verify, decode };
-	int64_t from = bench_now_ns();
+	int64_t from = bench_now_ns(), cpu = bench_cpu_ns();
 	int rc = bench_parallel(b, f->sets, read_one, &rd);
 
 	*seconds = bench_seconds(bench_now_ns() - from);
+	*cpu_us = bench_cpu_us(cpu, f->changes);
 	return rc == LT_OK ? rc
 			   : lt_err_set(&b->err, rc, "the limit of verifying: %s", lt_strerror(rc));
 }
@@ -92,12 +94,12 @@ int
 bench_limit_verify(struct bench *b, const struct bench_feeds *f, struct bench_limits *out)
 {
 	double verify = 1, decode = 1, both = 1;
-	int rc = read_all(b, f, true, false, &verify);
+	int rc = read_all(b, f, true, false, &verify, &out->verify_us);
 
 	if (rc == LT_OK)
-		rc = read_all(b, f, false, true, &decode);
+		rc = read_all(b, f, false, true, &decode, &out->decode_us);
 	if (rc == LT_OK)
-		rc = read_all(b, f, true, true, &both);
+		rc = read_all(b, f, true, true, &both, &out->both_us);
 	out->verify = (double)f->sets / verify;
 	out->decode = (double)f->changes / decode;
 	out->both = (double)f->changes / both;
@@ -176,17 +178,19 @@ bench_limit_append(
 {
 	char dir[BENCH_PATH];
 	MDB_env *env = NULL;
-	int64_t from;
+	int64_t from, cpu;
 	int rc;
 
 	bench_path(b, "limit-append", dir);
 	rc = lt_dir_make(dir, 0700, &b->err);
 	if (rc == LT_OK)
 		rc = open_env(b, dir, 0, &env);
+	cpu = bench_cpu_ns();
 	from = bench_now_ns();
 	if (rc == LT_OK && append_all(env, f, per_commit) != 0)
 		rc = lt_err_set(&b->err, LT_E_IO, "the limit of appending: LMDB failed");
 	out->append = (double)f->changes / bench_seconds(bench_now_ns() - from);
+	out->append_us = bench_cpu_us(cpu, f->changes);
 	if (env != NULL)
 		mdb_env_close(env);
 	bench_remove(dir);
@@ -350,7 +354,8 @@ put_shard(void *ctx, size_t shard)
 }
 
 static int
-put_all(struct bench *b, const struct rows *r, unsigned shards, unsigned batches, double *seconds)
+put_all(struct bench *b, const struct rows *r, unsigned shards, unsigned batches, double *seconds,
+    int64_t *cpu_ns)
 {
 	struct putting p = { .r = r, .shards = shards, .batches = batches };
 	char dir[BENCH_PATH], name[32];
@@ -365,10 +370,12 @@ put_all(struct bench *b, const struct rows *r, unsigned shards, unsigned batches
 		if (rc == LT_OK)
 			rc = open_env(b, dir, 0, &p.env[i]);
 	}
+	*cpu_ns = -bench_cpu_ns();
 	from = bench_now_ns();
 	if (rc == LT_OK)
 		rc = bench_parallel(b, shards, put_shard, &p);
 	*seconds = bench_seconds(bench_now_ns() - from);
+	*cpu_ns += bench_cpu_ns();
 	for (i = 0; i < shards; i++) {
 		if (p.env[i] != NULL)
 			mdb_env_close(p.env[i]);
@@ -381,13 +388,13 @@ put_all(struct bench *b, const struct rows *r, unsigned shards, unsigned batches
 
 /* Once with a guess, then with batches of about a second by what that showed. */
 static int
-put_timed(struct bench *b, const struct rows *r, unsigned shards, double *seconds)
+put_timed(struct bench *b, const struct rows *r, unsigned shards, double *seconds, int64_t *cpu_ns)
 {
-	int rc = put_all(b, r, shards, 1, seconds);
+	int rc = put_all(b, r, shards, 1, seconds, cpu_ns);
 
 	if (rc == LT_OK && !b->quick)
-		rc =
-		    put_all(b, r, shards, *seconds < 1.5 ? 1 : (unsigned)(*seconds + 0.5), seconds);
+		rc = put_all(
+		    b, r, shards, *seconds < 1.5 ? 1 : (unsigned)(*seconds + 0.5), seconds, cpu_ns);
 	return rc;
 }
 
@@ -398,6 +405,7 @@ bench_limit_put(
 	struct rows r = { .nunit = nunit };
 	unsigned shards = b->cores < 64 ? b->cores : 64;
 	double seconds = 1;
+	int64_t cpu = 0;
 	int rc;
 
 	lt_buf_init(&r.bytes, 0);
@@ -405,11 +413,13 @@ bench_limit_put(
 	if (rc == LT_OK && r.last == 0)
 		rc = lt_err_set(&b->err, LT_E_CORRUPT, "no dossier in the derived tables");
 	if (rc == LT_OK)
-		rc = put_timed(b, &r, shards, &seconds);
+		rc = put_timed(b, &r, shards, &seconds, &cpu);
 	out->put = (double)changes / seconds;
+	out->put_us = (double)cpu / 1e3 / (double)changes;
 	if (rc == LT_OK)
-		rc = put_timed(b, &r, 1, &seconds);
+		rc = put_timed(b, &r, 1, &seconds, &cpu);
 	out->put_one = (double)changes / seconds;
+	out->put_one_us = (double)cpu / 1e3 / (double)changes;
 	free(r.row);
 	lt_buf_fini(&r.bytes);
 	return rc;

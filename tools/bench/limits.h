@@ -11,6 +11,8 @@ struct bench_limits {
 	double append; /* changes a second */
 	double put; /* changes a second, an environment a core; 0: not measured */
 	double put_one; /* the same in one environment */
+	/* Processor time of each, microseconds of a core a change: what a busy machine does not change much. */
+	double verify_us, decode_us, both_us, append_us, put_us, put_one_us;
 };
 
 /* Signatures (libsodium) and messages (protobuf-c, in an arena) of the feeds. */
