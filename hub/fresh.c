@@ -1,4 +1,5 @@
 #include "hub/fresh.h"
+#include "proto/base/limits.h"
 #include "proto/base/log.h"
 #include "proto/store/tables.h"
 
@@ -14,15 +15,19 @@
 struct announced {
 	struct lt_feed_id feed;
 	uint64_t head, held;
+	struct lt_hash hash; /* of the head */
+	bool told; /* in this process: hash is known */
+	bool foreign; /* the hub holds another change-set under the head's number */
 };
 
-#define FEEDS_MAX 16
+#define FEEDS_MAX LT_ANNOUNCE_MAX
 
 struct node {
 	struct lt_fresh_node now;
 	uint64_t conn_id;
 	size_t nfeed;
 	struct announced feed[FEEDS_MAX];
+	bool more; /* it announced feeds beyond these: what it has nobody knows whole */
 	bool changed;
 };
 
@@ -95,9 +100,11 @@ recount(struct node *n)
 
 	memset(n->now.announced, 0, sizeof(n->now.announced));
 	memset(n->now.held, 0, sizeof(n->now.held));
+	n->now.foreign = false;
 	for (i = 0; i < n->nfeed; i++) {
 		int lane = (int)lt_feed_lane(&n->feed[i].feed);
 
+		n->now.foreign |= n->feed[i].foreign;
 		if (lane < 1 || lane >= LANES)
 			continue;
 		n->now.announced[lane] += n->feed[i].head;
@@ -289,7 +296,7 @@ weigh(struct lt_fresh *f, struct node *n)
 
 	recount(n);
 	for (lane = 1; lane < LANES; lane++)
-		if (n->now.held[lane] >= n->now.announced[lane])
+		if (!n->more && n->now.held[lane] >= n->now.announced[lane])
 			n->now.fresh_ms[lane] = now;
 	n->changed = true;
 	if (lt_mono_ms(lt_hub_clock(f->h)) - f->saved_ms >= SAVE_EVERY_MS)
@@ -328,17 +335,53 @@ lt_fresh_gone(struct lt_fresh *f, uint64_t conn_id)
 	pthread_mutex_unlock(&f->mx);
 }
 
-static uint64_t
-held_now(struct lt_fresh *f, const struct lt_unit *unit, const struct lt_feed_id *feed)
+/* How much of what was announced is here. Of a foreign head the hub does not know where the branches part: before it. */
+static void
+weigh_head(struct lt_kv_txn *log, const struct lt_unit *unit, const Ltpb__FeedHead *told,
+    struct announced *a)
 {
-	struct lt_kv_txn *txn;
-	struct lt_head head = { 0 };
+	struct lt_head head;
+	struct lt_hash here;
 
-	if (lt_kv_begin_read(lt_hub_log(f->h), &txn) != LT_OK)
-		return 0;
-	(void)lt_feed_log_head(txn, unit, feed, &head);
-	lt_kv_abort(txn);
-	return head.seq;
+	if (lt_feed_log_head(log, unit, &a->feed, &head) != LT_OK || a->head == 0)
+		return;
+	a->held = head.seq;
+	if (head.seq < a->head)
+		return;
+	a->foreign = lt_feed_log_hash(log, unit, &a->feed, a->head, &here) != LT_OK ||
+		     told->hash.len != LT_HASH_LEN ||
+		     memcmp(here.b, told->hash.data, LT_HASH_LEN) != 0;
+	if (a->foreign)
+		a->held = a->head - 1;
+}
+
+/* false: there was no room for it. */
+static bool
+take_head(struct lt_kv_txn *log, const struct lt_id *node, const struct lt_unit *unit,
+    const Ltpb__FeedHead *told, struct announced *feed, size_t *n)
+{
+	struct announced *a = &feed[*n];
+	struct lt_feed_id id;
+	struct lt_id author;
+
+	if (told->feed.len != LT_FEED_LEN)
+		return true;
+	memcpy(id.b, told->feed.data, LT_FEED_LEN);
+	author = lt_feed_author(&id);
+	if (!lt_id_eq(&author, node))
+		return true; /* what others wrote is not for this node to announce */
+	if (*n == FEEDS_MAX)
+		return false;
+	memset(a, 0, sizeof(*a));
+	a->feed = id;
+	a->head = told->seq;
+	if (told->hash.len == LT_HASH_LEN)
+		memcpy(a->hash.b, told->hash.data, LT_HASH_LEN);
+	a->told = true;
+	if (log != NULL)
+		weigh_head(log, unit, told, a);
+	++*n;
+	return true;
 }
 
 void
@@ -346,30 +389,24 @@ lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt
     size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms)
 {
 	struct announced feed[FEEDS_MAX];
+	struct lt_kv_txn *log = NULL;
 	struct node *x;
 	size_t i, k = 0;
+	bool all = true;
 
 	memset(feed, 0, sizeof(feed));
-	for (i = 0; i < n && k < FEEDS_MAX; i++) {
-		struct lt_feed_id id;
-		struct lt_id author;
-
-		if (head[i]->feed.len != LT_FEED_LEN)
-			continue;
-		memcpy(id.b, head[i]->feed.data, LT_FEED_LEN);
-		author = lt_feed_author(&id);
-		if (!lt_id_eq(&author, node))
-			continue; /* what others wrote is not for this node to announce */
-		feed[k].feed = id;
-		feed[k].head = head[i]->seq;
-		feed[k].held = held_now(f, unit, &id);
-		k++;
-	}
+	/* What cannot be read is not held. */
+	if (lt_kv_begin_read(lt_hub_log(f->h), &log) != LT_OK)
+		log = NULL;
+	for (i = 0; i < n && all; i++)
+		all = take_head(log, node, unit, head[i], feed, &k);
+	lt_kv_abort(log);
 	pthread_mutex_lock(&f->mx);
 	x = find_or_add(f, node, unit);
 	if (x != NULL) {
 		memcpy(x->feed, feed, sizeof(feed));
 		x->nfeed = k;
+		x->more = !all;
 		x->now.last_seen_ms = wall(f);
 		x->now.clock_offset_ms = clock_ms - x->now.last_seen_ms;
 		weigh(f, x);
@@ -377,8 +414,30 @@ lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt
 	pthread_mutex_unlock(&f->mx);
 }
 
+/* true: it is announced up to there at least, and so the moment says something of the lane. */
+static bool
+note_held(struct announced *a, uint64_t seq, const struct lt_hash *hash)
+{
+	bool announced = a->told && a->head >= seq;
+
+	/* Of two machines with one key, the one announced it and the other sent it. */
+	if (announced && a->head == seq && !lt_hash_eq(&a->hash, hash))
+		a->foreign = true;
+	if (a->head < seq) {
+		/* What it sends, it has; and it may have more that it did not announce yet. */
+		a->head = seq;
+		a->hash = *hash;
+	}
+	if (a->held < seq)
+		a->held = seq;
+	if (a->foreign && a->held >= a->head)
+		a->held = a->head - 1;
+	return announced;
+}
+
 void
-lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq)
+lt_fresh_held(
+    struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash)
 {
 	struct lt_id author = lt_feed_author(feed);
 	int lane = (int)lt_feed_lane(feed);
@@ -393,18 +452,12 @@ lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq)
 			if (lt_feed_id_cmp(&n->feed[i].feed, feed) == 0)
 				break;
 		if (i == n->nfeed && n->nfeed < FEEDS_MAX)
-			n->feed[n->nfeed++].feed = *feed;
-		if (i < n->nfeed) {
-			if (n->feed[i].held < seq)
-				n->feed[i].held = seq;
-			/* What it sends, it has; and it may have more that it did not announce yet. */
-			announced = n->feed[i].head >= seq;
-			if (!announced)
-				n->feed[i].head = seq;
-		}
+			n->feed[n->nfeed++] = (struct announced){ .feed = *feed, .told = true };
+		if (i < n->nfeed)
+			announced = note_held(&n->feed[i], seq, hash);
 		n->now.last_seen_ms = wall(f);
 		recount(n);
-		if (announced && lane >= 1 && lane < LANES &&
+		if (announced && !n->more && lane >= 1 && lane < LANES &&
 		    n->now.held[lane] >= n->now.announced[lane])
 			n->now.fresh_ms[lane] = n->now.last_seen_ms;
 		n->changed = true;

@@ -18,6 +18,7 @@ struct lt_fresh_node {
 	int64_t last_seen_ms; /* hub wall clock, 0 never */
 	int64_t fresh_ms[4]; /* by lane, hub wall clock of the last moment held; 0 never */
 	uint64_t announced[4], held[4]; /* change-sets of the present feeds, by lane */
+	bool foreign; /* a head it announced last is of a branch that the hub does not hold */
 	int64_t clock_offset_ms; /* node minus hub */
 };
 
@@ -27,11 +28,14 @@ void lt_fresh_close(struct lt_fresh *f); /* writes what is known; NULL allowed *
 void lt_fresh_connected(
     struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit, uint64_t conn_id);
 void lt_fresh_gone(struct lt_fresh *f, uint64_t conn_id);
-/* The node said its heads. */
+/* The node said its heads. A lane is held whole only when every head in it is the hub's by hash, and when no more than
+ * LT_ANNOUNCE_MAX heads were said: of the rest nothing would be known. */
 void lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
     size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms);
-/* The hub holds a feed up to seq (after the commit). */
-void lt_fresh_held(struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq);
+/* The hub holds a feed up to seq, of this hash (after the commit). Before a node has said its heads to this process, its
+ * lanes grow no fresher by it. */
+void lt_fresh_held(
+    struct lt_fresh *f, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
 /* One node; false if never heard. */
 bool lt_fresh_node(struct lt_fresh *f, const struct lt_id *node, struct lt_fresh_node *out);
 /* A unit: the worst of its active nodes for each lane. name is not set. */

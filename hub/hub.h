@@ -96,5 +96,8 @@ struct lt_intake_result {
 typedef void lt_intake_fn(void *ctx, const struct lt_intake_result *result);
 void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes,
     size_t n, lt_intake_fn *done, void *ctx);
+/* Change-sets of second branches kept as evidence: of one author in one unit, or (both NULL) of all. */
+int lt_hub_forks(
+    struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n);
 
 #endif

@@ -314,7 +314,7 @@ wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *c
 
 /* Rows of table local under a prefix, counted up to max. */
 static int
-count_rows(struct lt_kv_txn *txn, const char *prefix, size_t max, size_t *n)
+count_rows(struct lt_kv_txn *txn, const char *prefix, uint64_t max, uint64_t *n)
 {
 	struct lt_kv_cursor *c;
 	struct lt_slice k, v;
@@ -341,7 +341,8 @@ keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	char name[160], feed[2 * LT_FEED_LEN + 1], hash[17];
 	struct lt_buf bytes;
-	size_t kept, len;
+	uint64_t kept;
+	size_t len;
 	int rc;
 
 	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
@@ -364,6 +365,20 @@ keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 		rc = lt_local_put(txn, name, lt_buf_slice(&bytes));
 	lt_buf_fini(&bytes);
 	return rc;
+}
+
+int
+lt_hub_forks(
+    struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n)
+{
+	char prefix[160] = "fork/", hex[2 * LT_ID_LEN + 1];
+
+	if (author != NULL) {
+		/* A feed's name begins with its author. */
+		lt_hex(hex, author->b, LT_ID_LEN);
+		(void)snprintf(prefix, sizeof(prefix), "fork/%s/%s", unit->s, hex);
+	}
+	return count_rows(log, prefix, UINT64_MAX, n);
 }
 
 /* Held here already; a receipt given anew says again what was decided. */

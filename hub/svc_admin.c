@@ -44,6 +44,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	}
 	if (lt_kv_begin_read(lt_hub_log(a.s->hub), &txn) == LT_OK) {
 		(void)lt_kv_count(txn, LT_T_HELD, &r.held);
+		(void)lt_hub_forks(txn, NULL, NULL, &r.forks);
 		lt_kv_abort(txn);
 	}
 	closure(&r, data);
@@ -53,8 +54,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 /* ---- nodes ---- */
 
 static int
-node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_principal *p,
-    Ltpb__NodeStatus **out)
+node_status(struct lt_asking *a, struct lt_kv_txn *log, struct lt_kv_txn *derived,
+    const struct lt_principal *p, Ltpb__NodeStatus **out)
 {
 	Ltpb__NodeStatus *n = lt_arena_alloc(&a->arena, sizeof(*n));
 	struct lt_fresh_node f;
@@ -78,6 +79,7 @@ node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_prin
 		n->connected = f.connected;
 		n->last_seen_ms = f.last_seen_ms;
 		n->clock_offset_ms = f.clock_offset_ms;
+		n->foreign = f.foreign;
 		for (lane = 1; lane <= 3; lane++) {
 			n->announced += f.announced[lane];
 			n->held += f.held[lane];
@@ -89,7 +91,7 @@ node_status(struct lt_asking *a, struct lt_kv_txn *derived, const struct lt_prin
 		n->fresh_age_ms = worst;
 	}
 	*out = n;
-	return LT_OK;
+	return lt_hub_forks(log, &p->unit, &p->id, &n->forks);
 }
 
 static void
@@ -97,13 +99,15 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
     Ltpb__ListNodesReply_Closure closure, void *data)
 {
 	Ltpb__ListNodesReply r = LTPB__LIST_NODES_REPLY__INIT;
-	struct lt_kv_txn *derived = NULL;
+	struct lt_kv_txn *derived = NULL, *log = NULL;
 	struct lt_asking a;
 	size_t i;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_kv_begin_read(lt_hub_derived(a.s->hub), &derived);
+	if (rc == LT_OK)
+		rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &log);
 	r.node = lt_arena_alloc(&a.arena, (lt_registry_count(a.reg) + 1) * sizeof(*r.node));
 	if (rc == LT_OK && r.node == NULL)
 		rc = LT_E_NOMEM;
@@ -113,7 +117,7 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 
 		if ((node || req->all_roles) &&
 		    lt_access_unit(&a.who, LT_VERB_INSPECT, node ? p->unit.s : "_"))
-			rc = node_status(&a, derived, p, &r.node[r.n_node]);
+			rc = node_status(&a, log, derived, p, &r.node[r.n_node]);
 		else
 			continue;
 		r.n_node += rc == LT_OK;
@@ -122,6 +126,7 @@ list_nodes(Ltpb__Admin_Service *service, const Ltpb__ListNodesRequest *req,
 		closure(&r, data);
 	else
 		lt_asking_fail(&a, rc, "NODES", "");
+	lt_kv_abort(log);
 	lt_kv_abort(derived);
 	lt_asking_end(&a);
 }

@@ -294,7 +294,8 @@ pushed(void *ctx, const struct lt_intake_result *in)
 	lt_arena_init(&arena, (size_t)4 * 1024 * 1024);
 	for (i = 0; i < in->nfeed; i++)
 		if (in->feed[i].receipt.len != 0)
-			lt_fresh_held(p->fresh, &in->feed[i].feed, in->feed[i].held);
+			lt_fresh_held(
+			    p->fresh, &in->feed[i].feed, in->feed[i].held, &in->feed[i].held_hash);
 	/* Something was taken before what was not: the receipt for it is worth more than the error, which comes again. */
 	for (i = 0; i < in->nfeed && rc != LT_OK; i++)
 		if (in->feed[i].receipt.len != 0 && rc != LT_E_FORK)

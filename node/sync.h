@@ -10,8 +10,10 @@
 #define LT_NODE_SYNC_H
 
 #include "proto/base/ids.h"
+#include "proto/base/limits.h"
 
-#define LT_SYNC_FEEDS_MAX 32 /* own feeds followed: 3 lanes and earlier epochs not yet held whole */
+/* Own feeds followed: 3 lanes and earlier epochs not yet held whole. All are announced. */
+#define LT_SYNC_FEEDS_MAX LT_ANNOUNCE_MAX
 #define LT_SYNC_TODO_MAX 16
 #define LT_SYNC_BATCH_MIN 4096
 #define LT_SYNC_BATCH_MAX (512 * 1024)

@@ -20,6 +20,8 @@
 #define LT_FRAME_PAYLOAD_MAX 16384
 #define LT_LINE_STRANGER_MAX 1024 /* bytes parsed from a peer that is not yet known */
 #define LT_PUSH_MAX 64 /* change-sets in one Push */
+#define LT_ANNOUNCE_MAX \
+	32 /* own feeds a node announces; what stands behind is not held for fresh */
 #define LT_IMPORT_ROWS_MAX 256 /* rows in one Import call */
 #define LT_REQUEST_ID_MAX 64 /* bytes of a request's id */
 #define LT_METADATA_MAX 16 /* pairs in the head of a request */

@@ -28,6 +28,33 @@ run_plant(struct lt_kv_txn *txn, void *ctx)
 	return lt_kv_put(txn, LT_T_FRESH, golden_bytes(g, "fresh_key"), golden_bytes(g, "fresh"));
 }
 
+/* The same heads again, from a clock 1.5 s behind; then the hub has all of the one feed. */
+static void
+announce(struct hubfx *h, const json_t *g, const struct lt_feed_id *normal)
+{
+	Ltpb__FeedHead f[2] = { LTPB__FEED_HEAD__INIT, LTPB__FEED_HEAD__INIT },
+		       *v[2] = { &f[0], &f[1] };
+	struct lt_id id = lt_feed_author(normal);
+	struct lt_feed_id bulk = lt_feed_id_make(id, LT_LANE_BULK, 1);
+	struct lt_hash hash = { { 7 } };
+	struct lt_unit unit;
+	int i;
+
+	assert_int_equal(lt_unit_set(&unit, lt_slice_str(golden_text(g, "unit"))), LT_OK);
+	f[0].feed.data = (uint8_t *)normal->b;
+	f[1].feed.data = bulk.b;
+	f[0].seq = 5;
+	f[1].seq = 2;
+	for (i = 0; i < 2; i++) {
+		f[i].unit = unit.s;
+		f[i].feed.len = LT_FEED_LEN;
+		f[i].hash.data = hash.b;
+		f[i].hash.len = LT_HASH_LEN;
+	}
+	lt_fresh_announced(h->f.fresh, &id, &unit, 2, v, h->now_ms - 1500);
+	lt_fresh_held(h->f.fresh, normal, 5, &hash);
+}
+
 static void
 fresh(void **state)
 {
@@ -54,7 +81,7 @@ fresh(void **state)
 	assert_int_equal(n.held[LT_LANE_NORMAL], 3);
 	assert_int_equal(n.announced[LT_LANE_BULK], 2);
 	assert_int_equal(n.held[LT_LANE_BULK], 0);
-	lt_fresh_held(h.f.fresh, &feed, 5);
+	announce(&h, g, &feed);
 	hubfx_restart(&h);
 	row_is(lt_hub_log(h.f.hub), LT_T_FRESH, golden_bytes(g, "fresh_key"),
 	    golden_bytes(g, "fresh_held"));

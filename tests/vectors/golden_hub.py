@@ -21,7 +21,7 @@ def hub():
         "unit": UNIT, "principal": principal, "feed": normal, "times": times,
         "fresh_key": UNIT.encode() + b"\0" + principal,
         "fresh": fresh_row(feeds=first, **times),
-        "fresh_held": fresh_row(feeds=after, **dict(times, seen=NOW, normal=NOW)),
+        "fresh_held": fresh_row(feeds=after, **dict(times, seen=NOW, urgent=NOW, normal=NOW)),
         "token_hash": token, "alarm_key": b"a" + token,
         "alarm": u8(1) + u64(NOW) + u64(NOW) + u64(1) + u8(NODE) + framed8(UNIT) + framed8("") + principal +
                  framed8("192.0.2.1"),
