@@ -389,6 +389,31 @@ line_and_frames(void)
 	lt_buf_fini(&b);
 }
 
+/* Method 4 is Pull, 17 a health check; see the heads of the targets. */
+static void
+calls(void)
+{
+	static const uint8_t unary[] = { 0, 1, 2, 0, 0, 0, 1, 0, 17, 0, 0, 12, 0, 100, 5, 6, 0, 0,
+		8, '1', '2', '3', '4', '5', '6', '7', '8' };
+	static const uint8_t stream[] = { 0, 10, 0x00, 0xff, 0xff, 0xf0, 1, 0, 4, 0, 2, 0x10, 1, 5,
+		5, 1, 0, 4, 0, 1, 0, 0, 5, 5, 1, 0, 4, 0, 2, 0, 0, 13, 0, 5, 4, 1, 0, 0 };
+	static const uint8_t held[] = { 0, 10, 0, 0, 0, 0xaa, 1, 0, 1, 0, 0, 1, 12, 2, 0, 0, 13, 0,
+		45, 0, 11, 255, 255 };
+	static const uint8_t many[] = { 0, 17, 64, 3, 17, 64, 4, 17, 64, 5, 1, 64, 6, 9, 11, 255,
+		255, 9, 8, 1, 0x47, 64, 1, 2, 0, 0 };
+	static const uint8_t answer[] = { 0, 0, 1, 3, 0, 0, 2, 10, 0, 5, 0, 0, 0, 9, 0x20, 2, 0x35,
+		0, 0, 10, 7, 0, 5, 1, 5 };
+	static const uint8_t goaway[] = { 0, 0, 1, 1, 2, 7, 8, 0, 0, 4, 0, 0, 0, 1, 10, 0, 11, 255,
+		255, 14 };
+
+	fuzz_seed("rpc_server", "unary", lt_slice(unary, sizeof(unary)));
+	fuzz_seed("rpc_server", "stream", lt_slice(stream, sizeof(stream)));
+	fuzz_seed("rpc_server", "held", lt_slice(held, sizeof(held)));
+	fuzz_seed("rpc_server", "many", lt_slice(many, sizeof(many)));
+	fuzz_seed("rpc_client", "answer", lt_slice(answer, sizeof(answer)));
+	fuzz_seed("rpc_client", "goaway", lt_slice(goaway, sizeof(goaway)));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -413,6 +438,7 @@ main(int argc, char **argv)
 	catalogues();
 	config();
 	line_and_frames();
+	calls();
 	json_decref(golden);
 	lt_buf_fini(&b);
 	return 0;

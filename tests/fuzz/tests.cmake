@@ -28,6 +28,10 @@ endfunction()
 foreach(name ${LT_FUZZ_TARGETS})
   lt_fuzz_target(${name})
 endforeach()
+# Without network and threads: net.c has the names of nng and of the pool, which then are not taken from the libraries.
+foreach(name rpc_server rpc_client)
+  lt_fuzz_target(${name} ${fuzz}/lib/net.c)
+endforeach()
 
 # Must be found: tools/fuzz.sh --self-test.
 if(LT_FUZZ)

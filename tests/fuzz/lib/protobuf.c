@@ -1,4 +1,5 @@
 #include "tests/fuzz/lib/fuzz.h"
+#include "tests/fuzz/lib/rpc.h"
 
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
@@ -45,9 +46,27 @@ add_service(const ProtobufCServiceDescriptor *s)
 	}
 }
 
+static const ProtobufCServiceDescriptor *const services[] = {
+	&ltpb__enrol__descriptor,
+	&ltpb__sync__descriptor,
+	&ltpb__records__descriptor,
+	&ltpb__query__descriptor,
+	&ltpb__admin__descriptor,
+	&healthpb__health__descriptor,
+};
+
+const ProtobufCServiceDescriptor *const *
+fuzz_services(size_t *n)
+{
+	*n = sizeof(services) / sizeof(services[0]);
+	return services;
+}
+
 const ProtobufCMessageDescriptor *const *
 fuzz_messages(size_t *n)
 {
+	size_t i;
+
 	if (nmessages == 0) {
 		add_message(&ltpb__change_set__descriptor);
 		add_message(&ltpb__header__descriptor);
@@ -60,12 +79,8 @@ fuzz_messages(size_t *n)
 		add_message(&ltpb__grant__descriptor);
 		add_message(&ltpb__request_head__descriptor);
 		add_message(&ltpb__status__descriptor);
-		add_service(&ltpb__enrol__descriptor);
-		add_service(&ltpb__sync__descriptor);
-		add_service(&ltpb__records__descriptor);
-		add_service(&ltpb__query__descriptor);
-		add_service(&ltpb__admin__descriptor);
-		add_service(&healthpb__health__descriptor);
+		for (i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+			add_service(services[i]);
 	}
 	*n = nmessages;
 	return messages;
