@@ -356,6 +356,11 @@ send_all(struct place *p, const char *what, bool memory)
 		rc = bench_result(p->b, name, (double)p->n / seconds, "changes/s", BENCH_INFO, 0,
 		    "to the last receipt; node %.1f us of a core a change",
 		    (double)worst.cpu_ns / 1e3 / (double)p->n);
+	(void)snprintf(name, sizeof(name), "node synchronising, %s: processor", what);
+	if (rc == LT_OK)
+		rc = bench_result(p->b, name, 100 * bench_seconds(worst.cpu_ns) / seconds,
+		    "% of core", BENCH_INFO, 0, "over %.1f s, its start and our asking included",
+		    seconds);
 	if (rc == LT_OK && memory)
 		rc = bench_result(p->b, "node synchronising: memory (RssAnon), highest",
 		    worst.anon_mib, "MiB", BENCH_AT_MOST, 32, "%.1f MiB with pages of files",
