@@ -15,7 +15,20 @@ feed_json(const struct ctl_feed *f)
 	json_object_set_new(o, "hash", ctl_json_hex(f->hash.b, LT_HASH_LEN));
 	json_object_set_new(o, "judged", json_integer((json_int_t)f->judged));
 	json_object_set_new(o, "time_ms", json_integer(f->time_ms));
+	json_object_set_new(o, "forked_from", json_integer((json_int_t)f->forked_from));
+	json_object_set_new(o, "forked_to", json_integer((json_int_t)f->forked_to));
 	return o;
+}
+
+static void
+print_branch(struct ctl *c, const struct ctl_feed *f)
+{
+	printf(
+	    T("only on this machine: change-sets %llu to %llu of feed %s; the hub holds others "
+	      "in their place\n",
+		"chỉ có ở máy này: gói %llu đến %llu của dòng %s; đầu mối giữ gói khác cùng số\n"),
+	    (unsigned long long)f->forked_from, (unsigned long long)f->forked_to,
+	    ctl_hex(&c->arena, f->feed.b, LT_FEED_LEN));
 }
 
 static void
@@ -44,6 +57,9 @@ print_feeds(struct ctl *c, const struct ctl_log *log)
 		ctl_cell(&t, "%s", ctl_hex(&c->arena, f->feed.b, LT_FEED_LEN));
 	}
 	ctl_table_print(&t);
+	for (i = 0; i < log->nfeed; i++)
+		if (log->feed[i].forked_from != 0)
+			print_branch(c, &log->feed[i]);
 }
 
 enum ctl_exit

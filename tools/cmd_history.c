@@ -16,6 +16,7 @@ entry_json(const Ltpb__HistoryEntry *e)
 	json_object_set_new(o, "cleared", ctl_json_texts(e->n_cleared, e->cleared));
 	json_object_set_new(o, "masked", ctl_json_texts(e->n_masked, e->masked));
 	json_object_set_new(o, "held", json_boolean(e->held));
+	json_object_set_new(o, "forked", json_boolean(e->forked));
 	if (e->refused != LTPB__REASON_CODE__REASON_UNSPECIFIED)
 		json_object_set_new(o, "refused", json_string(lt_reason_name(e->refused)));
 	json_object_set_new(o, "feed", ctl_json_hex(e->feed.data, e->feed.len));
@@ -32,14 +33,17 @@ entry_print(struct ctl *c, const Ltpb__HistoryEntry *e)
 
 	printf("%s  ", ctl_time(&c->arena, e->time_ms));
 	ctl_say_text(stdout, e->author);
-	printf("  %s%s%s%s\n",
+	printf("  %s%s%s%s%s\n",
 	    e->kind == LTPB__CHANGE_KIND__CHANGE_KIND_DELETE ? T("delete", "xóa") : T("put", "ghi"),
 	    e->refused != LTPB__REASON_CODE__REASON_UNSPECIFIED ? T(", REFUSED: ", ", BỊ TỪ CHỐI: ")
 								: "",
 	    e->refused != LTPB__REASON_CODE__REASON_UNSPECIFIED
 		? lt_reason_text(e->refused, ctl_vietnamese)
 		: "",
-	    e->held ? T(", held", ", đang chờ") : "");
+	    e->held ? T(", held", ", đang chờ") : "",
+	    e->forked ? T(", ONLY ON THIS MACHINE: the hub holds another change-set in its place",
+			    ", CHỈ CÓ Ở MÁY NÀY: đầu mối giữ gói khác cùng số")
+		      : "");
 	for (i = 0; i < e->n_field; i++) {
 		printf("    %s = ", e->field[i]->name);
 		ctl_say_text(stdout, ctl_value_text(&c->arena, e->field[i]->value));

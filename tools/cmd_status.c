@@ -44,16 +44,18 @@ print_lanes(const Ltpb__StatusReply *r)
 	struct ctl_table t;
 	size_t i;
 
-	ctl_table_init(&t, 4);
+	ctl_table_init(&t, 5);
 	ctl_cell(&t, "%s", T("lane", "làn"));
 	ctl_cell(&t, "%s", T("made", "đã làm"));
 	ctl_cell(&t, "%s", T("receipted", "có biên nhận"));
 	ctl_cell(&t, "%s", T("refused changes", "thay đổi bị từ chối"));
+	ctl_cell(&t, "%s", T("only here", "chỉ có ở máy này"));
 	for (i = 0; i < r->n_lane; i++) {
 		ctl_cell(&t, "%s", ctl_lane((int)r->lane[i]->lane));
 		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->made);
 		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->receipted);
 		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->refused);
+		ctl_cell(&t, "%llu", (unsigned long long)r->lane[i]->forked);
 	}
 	ctl_table_print(&t);
 }
@@ -62,10 +64,11 @@ print_lanes(const Ltpb__StatusReply *r)
 static void
 print_node(struct ctl *c, const Ltpb__StatusReply *r)
 {
-	uint64_t made = 0, held = 0;
+	uint64_t made = 0, held = 0, forked = 0;
 	size_t i;
 
 	for (i = 0; i < r->n_lane; i++) {
+		forked += r->lane[i]->forked;
 		made += r->lane[i]->made;
 		held += r->lane[i]->receipted;
 	}
@@ -90,6 +93,16 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 		printf(T("THE CLOCK OF THIS MACHINE IS WRONG by %lld s; set it\n",
 			   "ĐỒNG HỒ MÁY NÀY SAI %lld giây; hãy chỉnh lại\n"),
 		    (long long)(r->clock_offset_ms / 1000));
+	if (forked != 0)
+		printf(
+		    T("ONLY ON THIS MACHINE: %llu change-sets in whose place the hub holds others "
+		      "(a copied machine, or one restored from an old copy); tell the province, "
+		      "and save their records again ('ltctl list', delivery forked)\n",
+			"CHỈ CÓ Ở MÁY NÀY: %llu gói mà đầu mối giữ gói khác cùng số (máy bị sao "
+			"chép hoặc khôi phục từ bản cũ); hãy báo cho tỉnh và lưu lại các bản ghi "
+			"đó "
+			"(xem cột đường gửi của 'ltctl list')\n"),
+		    (unsigned long long)forked);
 	print_lanes(r);
 }
 
@@ -103,6 +116,26 @@ unit_node_behind(const Ltpb__NodeStatus *n, uint64_t within_s)
 		return false;
 	return n->held < n->announced || n->fresh_age_ms < 0 ||
 	       (uint64_t)n->fresh_age_ms > within_s * 1000;
+}
+
+/* A second branch means a copied machine or a stolen key: somebody must look. */
+static void
+print_branches(const Ltpb__NodeStatus *s)
+{
+	if (!s->foreign && s->forks == 0)
+		return;
+	printf(T("ALARM: %s ", "BÁO ĐỘNG: %s "), s->unit);
+	ctl_say_text(stdout, s->label[0] != '\0' ? s->label : s->unit_name);
+	printf("%s", T(": two machines sign with its key, or one was restored from an old copy",
+			 ": hai máy cùng ký bằng một khóa, hoặc máy được khôi phục từ bản cũ"));
+	if (s->foreign)
+		printf("; %s", T("it has change-sets in whose place the hub holds others",
+				   "máy có gói mà đầu mối giữ gói khác cùng số"));
+	if (s->forks != 0)
+		printf(T("; %llu change-sets of a second branch are kept as evidence",
+			   "; %llu gói của nhánh thứ hai được giữ làm chứng cứ"),
+		    (unsigned long long)s->forks);
+	(void)fputc('\n', stdout);
 }
 
 void
@@ -135,6 +168,8 @@ ctl_print_nodes(struct ctl *c, size_t n, Ltpb__NodeStatus *const *node)
 		ctl_cell(&t, "%lld s", (long long)(s->clock_offset_ms / 1000));
 	}
 	ctl_table_print(&t);
+	for (i = 0; i < n; i++)
+		print_branches(node[i]);
 }
 
 static void
@@ -158,6 +193,12 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 		    T("ALARM: %llu invitations were used a second time; see 'ltctl enrol list'\n",
 			"BÁO ĐỘNG: %llu thư mời bị dùng lần nữa; xem 'ltctl enrol list'\n"),
 		    (unsigned long long)r->invitation_alarms);
+	if (r->forks != 0)
+		printf(T("ALARM: %llu change-sets of second branches are kept as evidence; see "
+			 "'ltctl nodes'\n",
+			   "BÁO ĐỘNG: %llu gói của nhánh thứ hai được giữ làm chứng cứ; xem 'ltctl "
+			   "nodes'\n"),
+		    (unsigned long long)r->forks);
 	ctl_print_nodes(c, nodes->n_node, nodes->node);
 }
 
@@ -170,11 +211,11 @@ lanes_json(const Ltpb__StatusReply *r)
 	size_t i;
 
 	for (i = 0; i < r->n_lane; i++)
-		json_array_append_new(
-		    a, json_pack("{s:s,s:I,s:I,s:I}", "lane", ctl_lane((int)r->lane[i]->lane),
-			   "made", (json_int_t)r->lane[i]->made, "receipted",
-			   (json_int_t)r->lane[i]->receipted, "refused",
-			   (json_int_t)r->lane[i]->refused));
+		json_array_append_new(a,
+		    json_pack("{s:s,s:I,s:I,s:I,s:I}", "lane", ctl_lane((int)r->lane[i]->lane),
+			"made", (json_int_t)r->lane[i]->made, "receipted",
+			(json_int_t)r->lane[i]->receipted, "refused",
+			(json_int_t)r->lane[i]->refused, "forked", (json_int_t)r->lane[i]->forked));
 	return a;
 }
 
@@ -212,6 +253,7 @@ print_json(
 		json_object_set_new(o, "sessions", json_integer((json_int_t)r->sessions));
 		json_object_set_new(
 		    o, "invitation_alarms", json_integer((json_int_t)r->invitation_alarms));
+		json_object_set_new(o, "forks", json_integer((json_int_t)r->forks));
 		json_object_set_new(o, "nodes", json_integer((json_int_t)nodes->n_node));
 		json_object_set_new(o, "nodes_behind", json_integer((json_int_t)late));
 	}

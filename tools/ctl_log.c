@@ -55,6 +55,7 @@ note_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	f->seq = head->seq;
 	f->hash = head->hash;
 	f->judged = head->judged;
+	f->forked_from = f->forked_to = 0;
 	f->time_ms = LT_STAMP_MS(head->effective != 0 ? head->effective : head->stamp);
 	f->author = ctl_hex(&log->c->arena, author.b, LT_ID_LEN);
 	return LT_OK;
@@ -94,6 +95,8 @@ take_status(struct ctl_log *log, const Ltpb__FeedStatus *s)
 	memcpy(f->hash.b, s->head->hash.data, LT_HASH_LEN);
 	f->seq = s->head->seq;
 	f->judged = s->judged;
+	f->forked_from = s->forked_from;
+	f->forked_to = s->forked_to;
 	f->time_ms = s->time_ms;
 	f->author = lt_arena_dup(&log->c->arena, s->author, strlen(s->author));
 	if (f->author == NULL)

@@ -17,6 +17,8 @@ struct ctl_feed {
 	uint64_t seq; /* head */
 	struct lt_hash hash; /* of the head */
 	uint64_t judged;
+	uint64_t forked_from,
+	    forked_to; /* of a node: a branch that the hub does not hold; 0: none */
 	int64_t time_ms;
 	const char *author; /* label for people; in the command's arena */
 };

@@ -380,6 +380,79 @@ def check_proof():
     assert not all(f["good"] for f in lines(run(*n, "verify", "all", "--offline", "--json", code=1)))
 
 
+def put_copied(directory, number):
+    """A record that names its maker's directory."""
+    run("-C", directory, "put", "dossier", f"H41.65-261122-{number:04d}", *NEW)
+
+
+NEW = ("procedure_code=1.012784", "procedure_name=Đăng ký khai sinh", "field_area=ho_tich", "authority_level=xa",
+       "submit_channel=truc_tuyen_toan_trinh", "applicant_name=Vi Văn Mẫu", "applicant_id_no=099170000016",
+       "received_at=2026-11-20T02:00:00.000Z", "due_date=2026-11-25", "status=tiep_nhan")
+
+
+def check_copied():
+    """A machine copied with its keys: both wrote under one number. Whoever looks is told, in words and for programs."""
+    n, k, h = ["-C", "node"], ["-C", "copy"], ["-C", "hub"]
+    vi = {**ENV, "LIENTHONG_LANG": "vi"}
+    assert all(x["forked"] == 0 for x in json.loads(run(*n, "status", "--json"))["lanes"])
+    assert all(f["forked_from"] == f["forked_to"] == 0 for f in lines(run(*n, "feeds", "--json")))
+    assert json.loads(run(*h, "status", "--json"))["forks"] == 0
+    stop("node")
+    shutil.copytree(f"{WORK}/node", f"{WORK}/copy", ignore=shutil.ignore_patterns("*.sock", "sock"))
+    start("lt-node", "node")
+    until("the node serves", *n, "feeds")
+    put_copied("node", 1)
+    until("the original's is receipted", *n, "status")
+    stop("node")
+    stop("hub")
+    start("lt-node", "copy")
+    until("the copy serves", *k, "feeds")
+    put_copied("copy", 2)
+    start("lt-hub", "hub")
+    end = time.monotonic() + WAIT_S
+    while json.loads(run(*k, "get", "dossier", "H41.65-261122-0002", "--json"))["delivery"] != "forked":
+        assert time.monotonic() < end, "the copy is not told"
+        time.sleep(0.1)
+    until("the original's branch is here", *k, "get", "dossier", "H41.65-261122-0001")
+    status = subprocess.run([f"{BIN}/ltctl", *k, "status", "--json"], capture_output=True, cwd=WORK, env=ENV).stdout
+    assert sum(x["forked"] for x in json.loads(status)["lanes"]) == 1
+    for env, words in ((ENV, "ONLY ON THIS MACHINE: 1 "), (vi, "CHỈ CÓ Ở MÁY NÀY: 1 ")):
+        text = subprocess.run([f"{BIN}/ltctl", *k, "status"], capture_output=True, text=True, cwd=WORK, env=env).stdout
+        assert words in text, text
+    branch = [f for f in lines(run(*k, "feeds", "--json")) if f["forked_from"]]
+    assert len(branch) == 1 and branch[0]["forked_to"] == branch[0]["forked_from"] == branch[0]["seq"], branch
+    at = branch[0]["seq"]
+    assert f"only on this machine: change-sets {at} to {at} of feed {branch[0]['feed']}" in run(*k, "feeds")
+    assert f"chỉ có ở máy này: gói {at} đến {at} của dòng {branch[0]['feed']}" in run(*k, "feeds", env=vi)
+    told = lines(run(*k, "history", "dossier", "H41.65-261122-0002", "--json"))
+    assert [e["forked"] for e in told if "kind" in e] == [True], told
+    told = lines(run(*k, "history", "dossier", "H41.65-261122-0001", "--json"))
+    assert [e["forked"] for e in told if "kind" in e] == [False], told
+    assert "ONLY ON THIS MACHINE" in run(*k, "history", "dossier", "H41.65-261122-0002")
+    assert "CHỈ CÓ Ở MÁY NÀY" in run(*k, "history", "dossier", "H41.65-261122-0002", env=vi)
+    assert "ONLY ON THIS MACHINE" not in run(*k, "history", "dossier", "H41.65-261122-0001")
+    end = time.monotonic() + WAIT_S
+    while True:  # until the copy has announced the branch that it has now
+        nodes = [x for x in lines(run(*h, "nodes", "--json")) if x["unit"] == "16906"]
+        assert len(nodes) == 1 and nodes[0]["forks"] == 0, nodes
+        if not nodes[0]["foreign"]:
+            break
+        assert time.monotonic() < end, nodes
+        time.sleep(0.1)
+    # Saved again as it stands: nothing but the branch was wrong with it, and the hub gets it.
+    put_copied("copy", 2)
+    until("what was only there is at the hub", *h, "get", "dossier", "H41.65-261122-0002", "--unit", "16906")
+    until("all is receipted", *k, "status")
+    assert json.loads(run(*k, "get", "dossier", "H41.65-261122-0002", "--json"))["delivery"] == "receipted"
+    told = lines(run(*k, "history", "dossier", "H41.65-261122-0002", "--json"))
+    assert [e["forked"] for e in told if "kind" in e] == [True, False], told
+    stop("copy")
+    start("lt-node", "node")
+    until("the node serves", *n, "feeds")
+    until("its copy's work comes down", *n, "get", "dossier", "H41.65-261122-0002")
+    until("all is receipted", *n, "status")
+
+
 def damage(path, text):
     """Every occurrence of a text in a store, one bit of it."""
     needle = text if isinstance(text, bytes) else text.encode()
@@ -406,7 +479,7 @@ def check_words():
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
     for step in (check_init, check_enrol, check_department, check_grant, check_records, check_languages, check_import,
-                 check_query, check_proof, check_words):
+                 check_query, check_copied, check_proof, check_words):
         print(step.__name__, flush=True)
         step()
 except BaseException:

@@ -397,6 +397,68 @@ tables(void **state)
 	lt_buf_fini(&b);
 }
 
+/* stdout of ctl_print_nodes(), in b. */
+static void
+print_nodes(size_t n, Ltpb__NodeStatus *const *node, struct lt_buf *b)
+{
+	struct ctl c = { 0 };
+	int keep = dup(1);
+
+	lt_arena_init(&c.arena, 1 << 20);
+	(void)fflush(stdout);
+	assert_non_null(freopen("nodes.out", "w", stdout));
+	ctl_print_nodes(&c, n, node);
+	(void)fflush(stdout);
+	(void)dup2(keep, 1);
+	(void)close(keep);
+	lt_arena_fini(&c.arena);
+	lt_buf_clear(b);
+	assert_int_equal(lt_file_read("nodes.out", 16384, b, NULL), LT_OK);
+	lt_buf_u8(b, 0);
+}
+
+/* A second branch of a node's feed is an alarm in words, of that node alone. */
+static void
+second_branches(void **state)
+{
+	Ltpb__NodeStatus good = LTPB__NODE_STATUS__INIT, copied = LTPB__NODE_STATUS__INIT,
+			 both = LTPB__NODE_STATUS__INIT;
+	Ltpb__NodeStatus *nodes[] = { &good, &copied, &both };
+	bool was = ctl_vietnamese;
+	struct lt_buf b = { 0 };
+
+	(void)state;
+	good.unit = (char *)"11111";
+	copied.unit = (char *)"22222";
+	copied.label = (char *)"M\033y";
+	copied.foreign = true;
+	both.unit = (char *)"33333";
+	both.unit_name = (char *)"Bản";
+	both.foreign = true;
+	both.forks = 7;
+	ctl_vietnamese = false;
+	print_nodes(1, nodes, &b);
+	assert_null(strstr((const char *)b.data, "ALARM"));
+	print_nodes(3, nodes, &b);
+	assert_null(strstr((const char *)b.data, "ALARM: 11111"));
+	assert_non_null(strstr((const char *)b.data,
+	    "ALARM: 22222 M\\x1by: two machines sign with its key, or one was restored from an old "
+	    "copy; it has change-sets in whose place the hub holds others\n"));
+	assert_non_null(strstr((const char *)b.data, "ALARM: 33333 Bản: "));
+	assert_non_null(strstr((const char *)b.data,
+	    "others; 7 change-sets of a second branch are kept as evidence\n"));
+	both.foreign = false;
+	ctl_vietnamese = true;
+	print_nodes(3, nodes, &b);
+	assert_non_null(strstr((const char *)b.data,
+	    "BÁO ĐỘNG: 33333 Bản: hai máy cùng ký bằng một khóa, hoặc máy được khôi phục từ bản "
+	    "cũ; 7 gói của nhánh thứ hai được giữ làm chứng cứ\n"));
+	assert_non_null(
+	    strstr((const char *)b.data, "máy có gói mà đầu mối giữ gói khác cùng số\n"));
+	ctl_vietnamese = was;
+	lt_buf_fini(&b);
+}
+
 int
 main(void)
 {
@@ -409,6 +471,7 @@ main(void)
 		cmocka_unit_test(assignments),
 		cmocka_unit_test(filters),
 		cmocka_unit_test(tables),
+		cmocka_unit_test(second_branches),
 	};
 	char dir[] = "/tmp/lt-ctl-XXXXXX";
 
