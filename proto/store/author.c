@@ -336,6 +336,7 @@ struct target {
 	    aside; /* something of it is of a branch that nobody else has; else the next two are empty */
 	struct lt_buf base; /* the row without that */
 	struct lt_shown base_shown;
+	bool again; /* say also what stands there already */
 };
 
 static int
@@ -508,7 +509,8 @@ wanted_change(struct authoring *w, const struct target *t, const struct lt_field
 	Ltpb__FieldSet *copy;
 
 	*out = NULL;
-	if (s != NULL && !s->conflict && !s->withheld && lt_value_eq(s->value, fs->value))
+	if ((!t->again || f->rule.policy == LT_POLICY_SET) && s != NULL && !s->conflict &&
+	    !s->withheld && lt_value_eq(s->value, fs->value))
 		return LT_OK;
 	copy = lt_arena_alloc(w->arena, sizeof(*copy));
 	if (copy == NULL)
@@ -793,6 +795,30 @@ draft_fields(struct authoring *w, struct lt_write *wr, const struct target *t, s
 	return rc == LT_OK && wr->rc == LT_OK ? draft_clears(w, wr, t, d) : rc;
 }
 
+static bool
+says_nothing(const struct lt_draft *d)
+{
+	return d->nset + d->npersonal + d->ncleared == 0;
+}
+
+/* What was only here stands at the hub, too, in the same words. What the person named is said once more all the same: only a
+ * change that the hub takes makes it true that what was saved here got there. Not what was carried over: of that others may be
+ * the only ones to write it. */
+static int
+draft_again(struct authoring *w, const struct lt_write *wr, struct lt_write *whole,
+    struct target *t, struct lt_draft *d)
+{
+	struct lt_write named = *wr;
+	int rc;
+
+	t->again = true;
+	rc = draft_fields(w, &named, t, d);
+	t->again = false;
+	whole->rc = named.rc;
+	whole->violation = named.violation;
+	return rc;
+}
+
 /* From the wanted state to a draft; nothing to do leaves wr->unchanged or an error in wr->rc. */
 static int
 draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
@@ -821,12 +847,13 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 		rc = carry_aside(w, &whole, t);
 	if (rc == LT_OK && !wr->is_delete)
 		rc = draft_fields(w, &whole, t, d);
+	if (rc == LT_OK && whole.rc == LT_OK && t->aside && !wr->is_delete && says_nothing(d))
+		rc = draft_again(w, wr, &whole, t, d);
 	wr->rc = whole.rc;
 	wr->violation = whole.violation;
 	if (rc != LT_OK || wr->rc != LT_OK)
 		return rc;
-	if (!wr->is_delete && t->shown.exists && !t->shown.incomplete &&
-	    d->nset + d->npersonal + d->ncleared == 0) {
+	if (!wr->is_delete && t->shown.exists && !t->shown.incomplete && says_nothing(d)) {
 		wr->unchanged = true;
 		return LT_OK;
 	}

@@ -338,6 +338,42 @@ test_longer_branch(void **state)
 	end(&f, &n, &copy);
 }
 
+/* Both changed one record to the same. What the copy has there is its own until it is saved again, and that is no "unchanged". */
+static void
+test_same_words(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	struct lt_dot dot = { 0 };
+	struct expect e;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &n);
+	assert_int_equal(fed_put_dossier(&n, 2, "dang_xu_ly", NULL), LT_OK);
+	fed_hub_start(&f);
+	wait_node(&f, &n, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the original's");
+	fed_node_stop(&n);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 2, "dang_xu_ly", NULL), LT_OK);
+	/* One more, or the two branches could be the same bytes. */
+	assert_int_equal(fed_put_dossier(&copy, 80, NULL, NULL), LT_OK);
+	fed_hub_start(&f);
+	wait_node(&f, &copy, 80, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
+	wait_node(&f, &copy, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_FORKED, "this, too");
+	assert_int_equal(fed_put_dossier(&copy, 2, "dang_xu_ly", &dot), LT_OK);
+	assert_int_equal(dot.seq, 1); /* a change, in a new epoch */
+	e = (struct expect){ &f, &copy, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED };
+	fed_wait(node_has, &e, WAIT_MS, "receipted");
+	fed_wait(hub_shows, &e, WAIT_MS, "at the hub");
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+/* ---- two at once ---- */
+
 struct race {
 	struct fed_node *n, *copy, *late;
 };
@@ -384,6 +420,11 @@ test_both_live(void **state)
 	wait_node(&f, late, 72, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "goes on");
 	assert_int_equal(fed_put_dossier(late, number, "dang_xu_ly", NULL), LT_OK);
 	wait_hub(&f, number, "dang_xu_ly", "what was only here, with its edit");
+	/* An edit made before the other's came down may have named what the hub does not have; one made after does not. */
+	assert_int_equal(fed_put_dossier(late, 72, "da_giai_quyet", NULL), LT_OK);
+	wait_node(
+	    &f, late, 72, "da_giai_quyet", LTPB__DELIVERY__DELIVERY_RECEIPTED, "a later edit");
+	wait_hub(&f, 72, "da_giai_quyet", "at the hub");
 	wait_node(&f, late, number == 70 ? 71 : 70, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
 	    "the other's comes down");
 	end(&f, &n, &copy);
@@ -396,6 +437,7 @@ main(void)
 		cmocka_unit_test(test_restored),
 		cmocka_unit_test(test_divergent),
 		cmocka_unit_test(test_longer_branch),
+		cmocka_unit_test(test_same_words),
 		cmocka_unit_test(test_both_live),
 	};
 
