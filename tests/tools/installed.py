@@ -15,10 +15,11 @@ import time
 
 BUILD, CMAKE = os.path.abspath(sys.argv[1]), sys.argv[2]
 WAIT_S = 60
-WANTED = """bin/lt-gen bin/ltctl sbin/lt-hub sbin/lt-node share/doc/lienthong/CHANGELOG.md share/doc/lienthong/FORMAT.md
+WANTED = """bin/lt-bench bin/lt-gen bin/ltctl sbin/lt-hub sbin/lt-node
+share/doc/lienthong/CHANGELOG.md share/doc/lienthong/FORMAT.md
 share/doc/lienthong/README.md share/lienthong/catalogue.json share/lienthong/directives.jsonl
 share/lienthong/import/README.md share/lienthong/import/ho_ngheo.json share/lienthong/succession.csv
-share/lienthong/units.csv share/man/man1/lt-gen.1 share/man/man1/ltctl.1 share/man/man8/lt-hub.8
+share/lienthong/units.csv share/man/man1/lt-bench.1 share/man/man1/lt-gen.1 share/man/man1/ltctl.1 share/man/man8/lt-hub.8
 share/man/man8/lt-node.8""".split()
 procs = []
 
@@ -87,6 +88,11 @@ def hub_and_node(root):
     procs.clear()
 
 
+def bench(root):
+    out = run(root, "lt-bench", "--quick", "--only", "visible", "--dir", WORK)
+    assert "commit at the node to visible at the hub, p99" in out, out
+
+
 def nothing_of_the_sources(root):
     """Without its own data it must say so, not read another tree's."""
     data = f"{root}/share/lienthong"
@@ -101,7 +107,9 @@ def nothing_of_the_sources(root):
 
 WORK = os.path.realpath(tempfile.mkdtemp(prefix="lt-installed-"))
 try:
-    hub_and_node(install(f"{WORK}/any where"))
+    root = install(f"{WORK}/any where")
+    hub_and_node(root)
+    bench(root)
     nothing_of_the_sources(install("/opt/lienthong", f"{WORK}/staged"))
     assert not os.path.exists(f"{WORK}/staged{WORK}")
 except BaseException:

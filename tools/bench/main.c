@@ -160,16 +160,6 @@ guard(pid_t worker, const sigset_t *set, const char *dir)
 }
 
 static bool
-share_file(const char *name, char out[BENCH_PATH])
-{
-	(void)snprintf(out, BENCH_PATH, "%s/%s", LT_SOURCE_DATA, name);
-	if (access(out, R_OK) == 0)
-		return true;
-	(void)snprintf(out, BENCH_PATH, "%s/%s", LT_SHARE_DIR, name);
-	return access(out, R_OK) == 0;
-}
-
-static bool
 own_folder(char out[BENCH_PATH])
 {
 	ssize_t n = readlink("/proc/self/exe", out, BENCH_PATH - 1);
@@ -182,6 +172,17 @@ own_folder(char out[BENCH_PATH])
 	if (slash != NULL)
 		*slash = '\0';
 	return slash != NULL;
+}
+
+/* In the build folder the data of the sources, else what was installed with this program, wherever the tree stands now. */
+static bool
+share_file(const char *bin, const char *name, char out[BENCH_PATH])
+{
+	if (strcmp(bin, LT_BUILD_BIN) == 0)
+		(void)snprintf(out, BENCH_PATH, "%s/%s", LT_SOURCE_DATA, name);
+	else
+		(void)snprintf(out, BENCH_PATH, "%.400s/%s/%s", bin, LT_SHARE_FROM_BIN, name);
+	return access(out, R_OK) == 0;
 }
 
 /* 3,321 connections have two ends here. */
@@ -272,8 +273,8 @@ run(struct bench *b, const struct arguments *a)
 	sigset_t set, before;
 	pid_t worker;
 
-	if (!share_file("catalogue.json", catalogue) || !share_file("units.csv", units) ||
-	    !own_folder(bin)) {
+	if (!own_folder(bin) || !share_file(bin, "catalogue.json", catalogue) ||
+	    !share_file(bin, "units.csv", units)) {
 		(void)fprintf(stderr, "lt-bench: catalogue.json and units.csv are not found\n");
 		return 3;
 	}
