@@ -314,6 +314,9 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 	if (e == NULL)
 		return LT_E_NOMEM;
 	e->h = h;
+	e->door = DOOR_MAX;
+	e->door_ms = lt_mono_ms(lt_hub_clock(h));
+	e->refused_ms = e->door_ms - REFUSALS_EACH_MS;
 	pthread_mutex_init(&e->answer_mx, NULL);
 	pthread_mutex_init(&e->change_mx, NULL);
 	pthread_mutex_init(&e->mx, NULL);
@@ -327,9 +330,6 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 	}
 	if (rc == LT_OK)
 		rc = lt_alarms_open(h, &e->alarms);
-	e->door = DOOR_MAX;
-	e->door_ms = lt_mono_ms(lt_hub_clock(h));
-	e->refused_ms = e->door_ms - REFUSALS_EACH_MS;
 	if (rc != LT_OK) {
 		lt_enrol_close(e);
 		return lt_err_set(
@@ -346,11 +346,11 @@ lt_enrol_close(struct lt_enrol *e)
 
 	if (e == NULL)
 		return;
-	lt_alarms_close(e->alarms);
-	for (i = 0; i < e->ninvitation; i++)
+	for (i = 0; e->invitation != NULL && i < e->ninvitation; i++)
 		free(e->invitation[i].grant.data);
-	for (i = 0; i < e->nasker; i++)
+	for (i = 0; e->asker != NULL && i < e->nasker; i++)
 		free(e->asker[i].grant.data);
+	lt_alarms_close(e->alarms);
 	pthread_mutex_destroy(&e->answer_mx);
 	pthread_mutex_destroy(&e->change_mx);
 	pthread_mutex_destroy(&e->mx);

@@ -807,8 +807,10 @@ golden_bytes(const json_t *o, const char *name, struct lt_buf *out)
 	const char *hex = json_string_value(json_object_get(o, name));
 	uint8_t bytes[1024];
 
-	if (hex == NULL || strlen(hex) > 2 * sizeof(bytes))
+	if (hex == NULL || strlen(hex) > 2 * sizeof(bytes)) {
 		fail_msg("golden.json: %s", name);
+		return;
+	}
 	assert_int_equal(lt_unhex(bytes, strlen(hex) / 2, hex), LT_OK);
 	lt_buf_clear(out);
 	lt_buf_put(out, bytes, strlen(hex) / 2);
@@ -825,6 +827,39 @@ assert_row(struct hubfx *h, struct lt_slice key, const struct lt_buf *want)
 	assert_int_equal(v.len, want->len);
 	assert_memory_equal(v.data, want->data, v.len);
 	lt_kv_abort(txn);
+}
+
+/* An alarm is written as the second implementation writes it, and read again. */
+static void
+golden_alarm(struct hubfx *h, const json_t *g)
+{
+	struct lt_alarm what = {
+		.role = DEPARTMENT, .org = "so_tu_phap", .address = "198.51.100.7"
+	};
+	Ltpb__InvitationAlarm *a;
+	struct lt_buf b, key;
+
+	lt_buf_init(&b, 4096);
+	lt_buf_init(&key, 4096);
+	golden_bytes(g, "token_hash", &b);
+	memcpy(what.token.b, b.data, LT_HASH_LEN);
+	golden_bytes(g, "principal", &b);
+	memcpy(what.by.b, b.data, LT_ID_LEN);
+	h->now_ms = HUB_NOW_MS;
+	lt_alarm_raise(lt_enrol_alarms(h->f.enrol), &what);
+	golden_bytes(g, "alarm_key", &key);
+	golden_bytes(g, "alarm", &b);
+	assert_row(h, lt_buf_slice(&key), &b);
+	hubfx_restart(h);
+	a = one_alarm(h);
+	assert_int_equal(a->times, 1);
+	assert_int_equal(a->first_ms, HUB_NOW_MS);
+	assert_int_equal(a->last_ms, HUB_NOW_MS);
+	assert_string_equal(a->org, "so_tu_phap");
+	assert_string_equal(a->address, "198.51.100.7");
+	assert_memory_equal(a->principal.data, what.by.b, LT_ID_LEN);
+	lt_buf_fini(&b);
+	lt_buf_fini(&key);
 }
 
 /* Rows of the second implementation are read, and what the hub then writes in their place is its bytes again. */
@@ -899,6 +934,7 @@ test_golden_rows(void **state)
 	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
 	assert_int_equal(n, 1);
 	assert_grant(list[0]->grant, "read", "all", "all", "all");
+	golden_alarm(&h, g);
 	lt_buf_fini(&b);
 	lt_buf_fini(&token);
 	json_decref(file);

@@ -182,7 +182,11 @@ def enrolment():
             "asker_active": u8(2) + u8(2) + who + framed(grant),
             "reason": "máy này không có trong danh sách", "asker_rejected":
             u8(2) + u8(5) + who + framed(grant) + framed8("máy này không có trong danh sách"),
-            "asker_version_1": u8(1) + u8(1) + who}
+            "asker_version_1": u8(1) + u8(1) + who,
+            # Another machine came with it once more, at 2026-11-22T00:00:00Z.
+            "alarm_key": b"a" + H("lt1.token", token),
+            "alarm": u8(1) + 2 * u64(1795305600000) + u64(1) + u8(3) + framed8("") + framed8("so_tu_phap") + principal +
+            framed8("198.51.100.7")}
 
 
 def digest():
