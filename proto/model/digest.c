@@ -43,7 +43,7 @@ lt_digest_bucket(const struct lt_record_id *id)
 	hash_begin(&st, "lt1.bucket", sizeof(h));
 	hash_id(&st, id);
 	(void)crypto_generichash_final(&st, h, sizeof(h));
-	return h[0];
+	return h[0] % LT_DIGEST_BUCKETS;
 }
 
 /* The row is hashed once and the hash expanded: hashing the row for every 64 bytes of the contribution

@@ -11,7 +11,9 @@
 #define LT_DIGEST_LANES 1024
 #define LT_DIGEST_BYTES 2048 /* lanes as stored: little-endian u16 */
 #define LT_DIGEST_SHORT 16
-#define LT_DIGEST_BUCKETS 256
+/* A batch at the hub touches nearly every bucket of nearly every unit, and each is a page: with 256 they were half of what
+ * was written. */
+#define LT_DIGEST_BUCKETS 16
 
 /* Which record: collection, unit and key, NUL-terminated, borrowed. */
 struct lt_record_id {

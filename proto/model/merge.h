@@ -9,7 +9,7 @@
 #include "proto/model/change.h"
 #include "proto/model/rules.h"
 
-/* Rises whenever the same feeds would give other rows or shown values: derived tables are rebuilt. */
+/* Rises whenever the same feeds would give other rows, shown values or digests: derived tables are rebuilt. */
 #define LT_MERGE_VERSION 1
 
 /* One judged change as merge sees it. */

@@ -279,7 +279,7 @@ visible_row(struct lt_projection *p, struct lt_touched *t, struct lt_buf *visibl
 static int
 flush_shown(struct lt_projection *p, struct lt_touched *t)
 {
-	struct lt_show s = { p->o.log, t->col, &t->unit, t->key };
+	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
 	struct lt_buf visible = { 0 };
 	Ltpb__Record *r = NULL;
 	bool exists = false;

@@ -109,6 +109,8 @@ struct lt_show {
 	const struct lt_collection *col;
 	const struct lt_unit *unit;
 	const char *key;
+	const struct lt_mark *mark; /* of the batch: where its changes stand */
+	size_t nmark;
 };
 int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
     Ltpb__Record **out, bool *exists);

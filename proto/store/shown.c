@@ -7,6 +7,27 @@
 /* A stored Record stays within what one message may carry and the wire walker takes. */
 #define SHOWN_BYTES_MAX LT_RECORD_MAX
 #define SHOWN_ITEMS_MAX (LT_REPEATED_MAX / 2)
+#define MARKS_TRIED 8
+
+/* What is shown comes most often from the batch's last changes to the record; the others are looked up. */
+static int
+position_of(const struct lt_show *s, const struct lt_dot *dot, uint64_t *position)
+{
+	size_t i, least = s->nmark > MARKS_TRIED ? s->nmark - MARKS_TRIED : 0;
+
+	for (i = s->nmark; i > least; i--) {
+		const struct lt_mark *m = &s->mark[i - 1];
+
+		if (lt_dot_cmp(&m->dot, dot) != 0)
+			continue;
+		/* It left that name; another change-set may have it now. */
+		if (m->what == LT_MARK_HISTORY_DEL || m->what == LT_MARK_OVERLAY_DEL)
+			break;
+		*position = m->position;
+		return LT_OK;
+	}
+	return lt_feed_log_find(s->log, s->unit, &dot->feed, dot->seq, position);
+}
 
 static int
 opening(void *ctx, const struct lt_dot *dot, const char *field, struct lt_arena *arena,
@@ -14,7 +35,7 @@ opening(void *ctx, const struct lt_dot *dot, const char *field, struct lt_arena 
 {
 	const struct lt_show *s = ctx;
 	uint64_t position;
-	int rc = lt_feed_log_find(s->log, s->unit, &dot->feed, dot->seq, &position);
+	int rc = position_of(s, dot, &position);
 
 	if (rc != LT_OK)
 		return rc;

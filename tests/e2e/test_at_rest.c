@@ -839,7 +839,7 @@ choose(const struct rest *t, const struct home *h, unsigned table, struct lt_kv_
 		lt_buf_fini(&framed);
 		lt_buf_put(key, "dossier", strlen("dossier") + 1);
 		lt_buf_put(key, unit, strlen(unit) + 1);
-		lt_buf_u8(key, hash.b[0]);
+		lt_buf_u8(key, hash.b[0] % 16);
 	} else if (table == LT_T_REQUEST && !h->at_hub) {
 		lt_buf_put(key, t->request_id, sizeof(t->request_id));
 	} else {

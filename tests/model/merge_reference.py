@@ -328,7 +328,7 @@ def digest_line(ident, row):
     where = b"".join(framed(i.encode()) for i in ident)
     key = H(b"lt1.lthash", where + row)
     stream = b"".join(chacha20_block(key, i) for i in range(32))
-    return "D %d %s" % (H(b"lt1.bucket", where)[0], H(b"lt1.lthash", stream, 16).hex())
+    return "D %d %s" % (H(b"lt1.bucket", where)[0] % 16, H(b"lt1.lthash", stream, 16).hex())
 
 
 # ---- random histories -----------------------------------------------------------------------------

@@ -336,7 +336,7 @@ class State:
 def contribution(collection, unit, key, row):
     place = framed(collection.encode()) + framed(unit.encode()) + framed(key.encode())
     stream = Cipher(algorithms.ChaCha20(H("lt1.lthash", place + row), bytes(16)), mode=None).encryptor()
-    return H("lt1.bucket", place)[0], stream.update(bytes(2048))
+    return H("lt1.bucket", place)[0] % 16, stream.update(bytes(2048))
 
 
 def lane_sum(parts):

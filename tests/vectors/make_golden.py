@@ -196,7 +196,7 @@ def digest():
     key_stream = Cipher(algorithms.ChaCha20(H("lt1.lthash", place + row), bytes(16)), mode=None).encryptor()
     lanes = key_stream.update(bytes(2048))
     return {"collection": collection.decode(), "unit": unit.decode(), "key": key.decode(),
-            "row": row, "bucket": H("lt1.bucket", place)[0], "contribution": lanes,
+            "row": row, "bucket": H("lt1.bucket", place)[0] % 16, "contribution": lanes,
             "short": H16("lt1.lthash", lanes), "revision": H16("lt1.value", row)}
 
 
