@@ -193,18 +193,24 @@ static int
 add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judgement *j, uint32_t i,
     bool by_hub)
 {
-	const struct lt_change *c = &cs->change[i];
+	struct lt_change change;
+	const struct lt_change *c = &change;
 	struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, i },
 		.stamp = lt_judgement_stamp(j, cs->stamp),
 		.hash8 = lt_load_u64(cs->hash.b),
 		.by_hub = by_hub,
 		.change = c };
 	Ltpb__ReasonCode reason;
+	int rc = lt_change_skim(cs->change_raw[i], &b->arena, &change);
 
+	if (rc != LT_OK)
+		return rc;
 	if (lt_judgement_refuses(j, i, &reason) || lt_judgement_holds(j, i))
 		return lt_projection_note(b->proj, &cs->unit, &mc, b->cursor.position);
-	if (strcmp(c->collection, "_verdict") == 0)
-		return add_settled(b, &cs->unit, c);
+	if (strcmp(c->collection, "_verdict") == 0) {
+		rc = lt_change_decode(cs->change_raw[i], &cs->feed, &b->arena, &change, NULL);
+		return rc == LT_OK ? add_settled(b, &cs->unit, c) : rc;
+	}
 	if (c->collection[0] == '_')
 		b->acts = true;
 	return add_or_report(b, &cs->unit, &mc, b->cursor.position);
@@ -220,11 +226,10 @@ add_entry(struct batch *b, uint64_t position)
 	uint32_t i;
 	int rc;
 
-	lt_arena_fini(&b->arena);
-	lt_arena_init(&b->arena, LT_HUB_ARENA);
+	lt_arena_clear(&b->arena);
 	rc = lt_feed_log_read(b->log, position, &e);
 	if (rc == LT_OK)
-		rc = lt_changeset_parse(e.changeset, &b->arena, &cs, NULL);
+		rc = lt_changeset_open(e.changeset, &b->arena, &cs);
 	if (rc == LT_OK)
 		rc = lt_feed_log_judgement(b->log, position, &b->arena, &j);
 	if (rc != LT_OK) {

@@ -294,6 +294,9 @@ lt_read_varint(struct lt_reader *r)
 	unsigned shift = 0;
 	uint8_t c;
 
+	/* Most are tags and short lengths. */
+	if (r->err == LT_OK && r->p != r->end && *r->p < 0x80)
+		return *r->p++;
 	do {
 		c = lt_read_u8(r);
 		if (r->err != LT_OK || shift > 63 || (shift == 63 && c > 1)) {

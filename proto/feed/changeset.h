@@ -60,6 +60,9 @@ struct lt_changeset {
  * LT_E_TOOBIG, LT_E_INVALID, LT_E_BADHASH (changes_root), LT_E_NOMEM. */
 int lt_changeset_parse(
     struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out, struct lt_err *err);
+/* A ChangeSet without openings that this machine parsed before and keeps: its header and where its changes lie. Nothing is hashed
+ * but the header, and change is NULL: lt_change_skim() or lt_change_decode() of change_raw. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
+int lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out);
 int lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32])
     __attribute__((warn_unused_result));
 /* Every leaf accounted for and every personal_root met. A withheld leaf counts as accounted for: who needs the

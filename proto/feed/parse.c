@@ -73,28 +73,37 @@ scan(struct parse *p)
 	return LT_OK;
 }
 
-/* Cut the changes out and meet the header's root with them, before anything of them is decoded. */
+/* Cut the changes out. */
 static int
 gather_changes(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
 	struct lt_wire_field f;
-	struct lt_merkle tree;
 	struct lt_reader r;
-	struct lt_hash h;
 	size_t n = 0;
 
 	cs->change_raw = lt_arena_alloc(p->arena, cs->nchange * sizeof(*cs->change_raw));
-	cs->change = lt_arena_alloc(p->arena, cs->nchange * sizeof(*cs->change));
-	if (cs->change_raw == NULL || cs->change == NULL)
+	if (cs->change_raw == NULL)
 		return out_of_memory(p);
-	lt_merkle_init(&tree);
 	lt_reader_init(&r, cs->raw);
-	while (lt_wire_next(&r, &f)) {
-		if (f.number != CS_CHANGE)
-			continue;
-		cs->change_raw[n++] = f.bytes;
-		lt_h1(LT_TAG_CHANGE, f.bytes, &h);
+	while (lt_wire_next(&r, &f))
+		if (f.number == CS_CHANGE)
+			cs->change_raw[n++] = f.bytes;
+	return LT_OK;
+}
+
+/* Meet the header's root with them, before anything of them is decoded. */
+static int
+check_root(struct parse *p)
+{
+	const struct lt_changeset *cs = p->cs;
+	struct lt_merkle tree;
+	struct lt_hash h;
+	size_t i;
+
+	lt_merkle_init(&tree);
+	for (i = 0; i < cs->nchange; i++) {
+		lt_h1(LT_TAG_CHANGE, cs->change_raw[i], &h);
 		lt_merkle_add(&tree, &h);
 	}
 	lt_merkle_end(&tree, &h);
@@ -112,6 +121,9 @@ decode_changes(struct parse *p)
 	size_t i;
 	int rc;
 
+	cs->change = lt_arena_alloc(p->arena, cs->nchange * sizeof(*cs->change));
+	if (cs->change == NULL)
+		return out_of_memory(p);
 	why.text[0] = '\0'; /* not all of it: this is the hot path */
 	for (i = 0; i < cs->nchange; i++) {
 		rc = lt_change_decode(cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], &why);
@@ -426,9 +438,24 @@ lt_changeset_parse(
 	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
 		LT_OK ||
 	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
-	    (rc = gather_changes(&p)) != LT_OK || (rc = decode_changes(&p)) != LT_OK)
+	    (rc = gather_changes(&p)) != LT_OK || (rc = check_root(&p)) != LT_OK ||
+	    (rc = decode_changes(&p)) != LT_OK)
 		return rc;
 	return out->has_openings ? parse_openings(&p) : LT_OK;
+}
+
+int
+lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out)
+{
+	struct parse p = { .cs = out, .arena = arena };
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	out->raw = bytes;
+	rc = scan(&p);
+	if (rc == LT_OK)
+		rc = parse_header(&p);
+	return rc == LT_OK ? gather_changes(&p) : rc;
 }
 
 int

@@ -11,6 +11,7 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
 
 struct wire_field {
 	uint32_t number;
+	uint64_t value; /* of WIRE_VARINT */
 	struct lt_slice bytes; /* of WIRE_LEN; empty otherwise */
 	bool is_len;
 };
@@ -30,7 +31,7 @@ wire_next(struct lt_reader *r, struct wire_field *f)
 	f->is_len = (tag & 7) == WIRE_LEN;
 	switch (tag & 7) {
 	case WIRE_VARINT:
-		(void)lt_read_varint(r);
+		f->value = lt_read_varint(r);
 		break;
 	case WIRE_FIXED64:
 		(void)lt_read_bytes(r, 8);
@@ -350,6 +351,161 @@ lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_ar
 	if (rc != LT_OK)
 		return lt_err_set(err, rc, "the change needs more memory than its size allows");
 	rc = gather_sets(&c, pb, err);
+	if (rc == LT_OK)
+		*out = c;
+	return rc;
+}
+
+/* ---- what was decoded before ---- */
+
+enum {
+	CHANGE_COLLECTION = 1,
+	CHANGE_KEY,
+	CHANGE_KIND,
+	CHANGE_SET,
+	CHANGE_CLEARED,
+	CHANGE_CONTEXT,
+	CHANGE_PERSONAL,
+	CHANGE_ROOT
+};
+enum { FIELD_SET_NAME = 1 };
+
+/* How many of each list there are. */
+static int
+skim_count(struct lt_change *c)
+{
+	struct lt_reader r;
+	struct wire_field f;
+
+	lt_reader_init(&r, c->raw);
+	while (wire_next(&r, &f)) {
+		if (!f.is_len)
+			continue;
+		c->nset += f.number == CHANGE_SET;
+		c->ncleared += f.number == CHANGE_CLEARED;
+		c->ncontext += f.number == CHANGE_CONTEXT;
+		c->npersonal += f.number == CHANGE_PERSONAL;
+	}
+	return r.err != LT_OK || c->nset + c->ncleared + c->npersonal > LT_FIELDS_MAX ||
+		       c->ncontext > LT_CONTEXT_MAX
+		   ? LT_E_CORRUPT
+		   : LT_OK;
+}
+
+static int
+skim_room(struct lt_change *c, struct lt_arena *arena, Ltpb__FieldSet **fs)
+{
+	c->set = lt_arena_alloc(arena, c->nset * sizeof(*c->set));
+	c->cleared = lt_arena_alloc(arena, c->ncleared * sizeof(*c->cleared));
+	c->personal = lt_arena_alloc(arena, c->npersonal * sizeof(*c->personal));
+	c->context = lt_arena_alloc(arena, c->ncontext * sizeof(*c->context));
+	*fs = lt_arena_alloc(arena, c->nset * sizeof(**fs));
+	return c->set == NULL || c->cleared == NULL || c->personal == NULL || c->context == NULL ||
+		       *fs == NULL
+		   ? LT_E_NOMEM
+		   : LT_OK;
+}
+
+static int
+skim_text(struct lt_slice bytes, size_t max, struct lt_arena *arena, char **out)
+{
+	if (bytes.len > max || (bytes.len != 0 && memchr(bytes.data, 0, bytes.len) != NULL))
+		return LT_E_CORRUPT;
+	*out = lt_arena_dup(arena, bytes.data, bytes.len);
+	return *out == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+static int
+skim_set(
+    struct lt_slice bytes, struct lt_arena *arena, Ltpb__FieldSet *fs, struct lt_field_set *out)
+{
+	struct lt_reader r;
+	struct wire_field f;
+	int rc = LT_E_CORRUPT;
+
+	ltpb__field_set__init(fs);
+	out->pb = fs;
+	out->raw = bytes;
+	lt_reader_init(&r, bytes);
+	while (rc == LT_E_CORRUPT && wire_next(&r, &f))
+		if (f.number == FIELD_SET_NAME && f.is_len)
+			rc = skim_text(f.bytes, LT_NAME_MAX, arena, &fs->name);
+	return rc;
+}
+
+static int
+skim_context(struct lt_slice bytes, struct lt_context *out)
+{
+	Ltpb__ContextEntry *e = ltpb__context_entry__unpack(NULL, bytes.len, bytes.data);
+	int rc = e == NULL || e->feed.len != LT_FEED_LEN || e->seq == 0 ? LT_E_CORRUPT : LT_OK;
+
+	if (rc == LT_OK) {
+		memcpy(out->feed.b, e->feed.data, LT_FEED_LEN);
+		out->seq = e->seq;
+		out->hash8 = e->hash8;
+	}
+	if (e != NULL)
+		ltpb__context_entry__free_unpacked(e, NULL);
+	return rc;
+}
+
+/* Where the next of each list goes. */
+struct skim {
+	struct lt_change *c;
+	struct lt_arena *arena;
+	Ltpb__FieldSet *fs;
+	size_t set, cleared, context, personal;
+};
+
+static int
+skim_field(struct skim *s, const struct wire_field *f)
+{
+	struct lt_change *c = s->c;
+
+	switch (f->number) {
+	case CHANGE_COLLECTION:
+		return skim_text(
+		    f->bytes, LT_NAME_MAX, s->arena, (char **)(uintptr_t)&c->collection);
+	case CHANGE_KEY:
+		return skim_text(f->bytes, LT_KEY_MAX, s->arena, (char **)(uintptr_t)&c->key);
+	case CHANGE_SET:
+		s->set++;
+		return skim_set(f->bytes, s->arena, &s->fs[s->set - 1], &c->set[s->set - 1]);
+	case CHANGE_CLEARED:
+		return skim_text(f->bytes, LT_NAME_MAX, s->arena, &c->cleared[s->cleared++]);
+	case CHANGE_CONTEXT:
+		return skim_context(f->bytes, &c->context[s->context++]);
+	case CHANGE_PERSONAL:
+		return skim_text(f->bytes, LT_NAME_MAX, s->arena, &c->personal[s->personal++]);
+	case CHANGE_ROOT:
+		if (f->bytes.len == LT_HASH_LEN)
+			memcpy(c->personal_root.b, f->bytes.data, LT_HASH_LEN);
+		return f->bytes.len == LT_HASH_LEN ? LT_OK : LT_E_CORRUPT;
+	default:
+		return LT_OK;
+	}
+}
+
+int
+lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *out)
+{
+	struct lt_change c = { .raw = raw };
+	struct skim s = { .c = &c, .arena = arena };
+	struct lt_reader r;
+	struct wire_field f;
+	int rc = skim_count(&c);
+
+	if (rc == LT_OK)
+		rc = skim_room(&c, arena, &s.fs);
+	lt_reader_init(&r, raw);
+	while (rc == LT_OK && wire_next(&r, &f)) {
+		if (f.number == CHANGE_KIND && !f.is_len)
+			c.is_delete = f.value == LTPB__CHANGE_KIND__CHANGE_KIND_DELETE;
+		else if (f.is_len)
+			rc = skim_field(&s, &f);
+	}
+	if (rc == LT_OK && (c.collection == NULL || c.key == NULL))
+		rc = LT_E_CORRUPT;
 	if (rc == LT_OK)
 		*out = c;
 	return rc;

@@ -48,6 +48,9 @@ struct lt_change {
  * LT_E_INVALID, LT_E_TOOBIG: err says which field and rule. LT_E_NOMEM: arena cap. */
 int lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
     struct lt_change *out, struct lt_err *err);
+/* A change that this machine decoded before and keeps: what merge and the reader of names need, nothing is checked but what
+ * memory hangs on. The field sets have their name and no value. As above. LT_E_CORRUPT, LT_E_NOMEM. */
+int lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *out);
 /* The same checks for the bytes of one opening. *out in the arena, raw borrowed. */
 int lt_field_set_decode(
     struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out, struct lt_err *err);

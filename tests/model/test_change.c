@@ -102,15 +102,57 @@ packed(const Ltpb__Change *c)
 	return lt_slice(p, n);
 }
 
+/* Reading again what was decoded once finds the same. */
+static void
+same_skimmed(const struct lt_change *c)
+{
+	struct lt_arena arena;
+	struct lt_change s;
+	size_t i;
+
+	lt_arena_init(&arena, lt_arena_cap_for(c->raw.len));
+	assert_int_equal(lt_change_skim(c->raw, &arena, &s), LT_OK);
+	assert_string_equal(s.collection, c->collection);
+	assert_string_equal(s.key, c->key);
+	assert_int_equal(s.is_delete, c->is_delete);
+	assert_int_equal(s.nset, c->nset);
+	assert_int_equal(s.ncleared, c->ncleared);
+	assert_int_equal(s.npersonal, c->npersonal);
+	assert_int_equal(s.ncontext, c->ncontext);
+	for (i = 0; i < c->nset; i++) {
+		assert_string_equal(s.set[i].pb->name, c->set[i].pb->name);
+		assert_ptr_equal(s.set[i].raw.data, c->set[i].raw.data);
+		assert_int_equal(s.set[i].raw.len, c->set[i].raw.len);
+	}
+	for (i = 0; i < c->ncleared; i++)
+		assert_string_equal(s.cleared[i], c->cleared[i]);
+	for (i = 0; i < c->npersonal; i++)
+		assert_string_equal(s.personal[i], c->personal[i]);
+	for (i = 0; i < c->ncontext; i++) {
+		assert_memory_equal(s.context[i].feed.b, c->context[i].feed.b, LT_FEED_LEN);
+		assert_int_equal(s.context[i].seq, c->context[i].seq);
+		assert_int_equal(s.context[i].hash8, c->context[i].hash8);
+	}
+	assert_memory_equal(s.personal_root.b, c->personal_root.b, LT_HASH_LEN);
+	assert_ptr_equal(s.raw.data, c->raw.data);
+	lt_arena_fini(&arena);
+}
+
 static int
 decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_err *err)
 {
 	struct lt_arena arena;
 	struct lt_change out;
-	int rc;
+	int rc, again;
 
 	lt_arena_init(&arena, lt_arena_cap_for(raw.len));
 	rc = lt_change_decode(raw, own, &arena, &out, err);
+	if (rc == LT_OK) {
+		same_skimmed(&out);
+	} else {
+		again = lt_change_skim(raw, &arena, &out);
+		assert_true(again == LT_OK || again == LT_E_CORRUPT || again == LT_E_NOMEM);
+	}
 	lt_arena_fini(&arena);
 	return rc;
 }
@@ -130,6 +172,7 @@ test_whole(void **state)
 	raw = packed(&f.change);
 	lt_arena_init(&arena, lt_arena_cap_for(raw.len));
 	assert_int_equal(lt_change_decode(raw, NULL, &arena, &c, NULL), LT_OK);
+	same_skimmed(&c);
 	assert_string_equal(c.collection, "dossier");
 	assert_string_equal(c.key, f.key);
 	assert_false(c.is_delete);
