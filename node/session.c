@@ -197,46 +197,60 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 	pthread_mutex_unlock(&s->mx);
 }
 
-/* Heads as messages, the newest epochs first, as the hub measures freshness by the first it is told; memory lives in the
- * arena. */
-static size_t
-pack_heads(
-    const struct lt_own_feeds *o, const char *unit, struct lt_arena *arena, Ltpb__FeedHead ***out)
+/* In the arena with all that it points to; NULL. */
+static Ltpb__FeedHead *
+pack_head(const struct lt_feed_id *feed, const struct lt_head *head, const char *unit,
+    struct lt_arena *arena)
+{
+	Ltpb__FeedHead *v = lt_arena_alloc(arena, sizeof(*v));
+
+	if (v == NULL)
+		return NULL;
+	ltpb__feed_head__init(v);
+	v->unit = (char *)unit;
+	v->feed.data = lt_arena_dup(arena, feed->b, LT_FEED_LEN);
+	v->feed.len = LT_FEED_LEN;
+	v->seq = head->seq;
+	v->hash.data = lt_arena_dup(arena, head->hash.b, LT_HASH_LEN);
+	v->hash.len = LT_HASH_LEN;
+	return v->feed.data == NULL || v->hash.data == NULL ? NULL : v;
+}
+
+/* Heads as messages, the newest epochs first. */
+static int
+pack_heads(const struct lt_own_feeds *o, const char *unit, struct lt_arena *arena, size_t *n,
+    Ltpb__FeedHead ***out)
 {
 	Ltpb__FeedHead **v = lt_arena_alloc(arena, (o->n + 1) * sizeof(*v));
 	size_t i;
 
 	if (v == NULL)
-		return 0;
+		return LT_E_NOMEM;
 	for (i = 0; i < o->n; i++) {
 		size_t from = o->n - 1 - i;
 
-		v[i] = lt_arena_alloc(arena, sizeof(**v));
+		v[i] = pack_head(&o->feed[from].feed, &o->head[from], unit, arena);
 		if (v[i] == NULL)
-			return i;
-		ltpb__feed_head__init(v[i]);
-		v[i]->unit = (char *)unit;
-		v[i]->feed.data = (uint8_t *)o->feed[from].feed.b;
-		v[i]->feed.len = LT_FEED_LEN;
-		v[i]->seq = o->head[from].seq;
-		v[i]->hash.data = (uint8_t *)o->head[from].hash.b;
-		v[i]->hash.len = LT_HASH_LEN;
+			return LT_E_NOMEM;
 	}
+	*n = o->n;
 	*out = v;
-	return o->n;
+	return LT_OK;
 }
 
-static size_t
-own_heads(struct lt_session *s, struct lt_arena *arena, Ltpb__FeedHead ***out)
+/* All of them or an error: to the hub, what is not named is not there, and it would call the rest fresh. */
+static int
+own_heads(struct lt_session *s, struct lt_arena *arena, size_t *n, Ltpb__FeedHead ***out)
 {
 	struct lt_own_feeds o = { 0 };
 	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_read(lt_node_kv(s->node), &txn);
 
-	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
-		(void)own_feeds(s, txn, false, 0, NULL, &o);
-		lt_kv_abort(txn);
-	}
-	return pack_heads(&o, lt_node_identity(s->node)->unit.s, arena, out);
+	if (rc != LT_OK)
+		return rc;
+	rc = own_feeds(s, txn, false, 0, NULL, &o);
+	lt_kv_abort(txn);
+	return rc == LT_OK ? pack_heads(&o, lt_node_identity(s->node)->unit.s, arena, n, out) : rc;
 }
 
 static int
@@ -254,10 +268,9 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 	r->instance.len = sizeof(s->instance);
 	r->clock_ms = lt_wall_ms(lt_node_clock(s->node));
 	r->version = (char *)LT_VERSION;
-	r->n_head = own_heads(s, arena, &r->head);
 	out->method = "Hello";
 	out->message = &r->base;
-	return LT_OK;
+	return own_heads(s, arena, &r->n_head, &r->head);
 }
 
 /* ---- announce ---- */
@@ -279,10 +292,9 @@ ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_req
 		return LT_E_NOMEM;
 	ltpb__announce_request__init(r);
 	r->clock_ms = lt_wall_ms(lt_node_clock(s->node));
-	r->n_head = own_heads(s, arena, &r->head);
 	out->method = "Announce";
 	out->message = &r->base;
-	return LT_OK;
+	return own_heads(s, arena, &r->n_head, &r->head);
 }
 
 /* ---- push ---- */
