@@ -322,7 +322,9 @@ take_push(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply
 		if (seq == 0)
 			c->ev.ok = false; /* not believed: push again later */
 		else if (lt_feed_id_cmp(&feed, &c->feed) == 0)
-			c->ev.seq = seq; /* the hub may have taken less than was sent */
+			/* The hub may have taken less than was sent. A receipt that found no room on the disk comes
+			 * again when the last change-set is offered again. */
+			c->ev.seq = rc == LT_OK ? seq : seq - 1;
 		if (rc != LT_OK)
 			lt_session_say(s, "a receipt is not kept",
 			    err.text[0] != '\0' ? err.text : lt_strerror(rc));

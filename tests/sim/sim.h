@@ -1,0 +1,322 @@
+/* tests/sim/sim.h - a province in one thread: a hub and 20 nodes, the real code of both over stores in memory, with virtual
+ * time, network, disks and randomness. One 64-bit seed is a whole run.
+ *
+ * world.c makes machines and lets them crash, net.c carries messages between session and hub, work.c is people, fault.c
+ * what goes wrong, check.c what must hold, sim.c the order of it all.
+ */
+#ifndef LT_TESTS_SIM_H
+#define LT_TESTS_SIM_H
+
+#include "hub/sync_answer.h"
+#include "node/session.h"
+#include "proto/store/kv.h"
+
+#define SIM_NODES 20
+#define SIM_LATE 4 /* of these, not enrolled when a run begins */
+#define SIM_UNITS 8
+#define SIM_PROVINCE "40"
+/* 2026-11-22T00:00:00Z, by `date -u -d 2026-11-22 +%s` */
+#define SIM_START_MS INT64_C(1795305600000)
+/* After the last fault everything has converged within so much virtual time: twice the longest back-off, and room. */
+#define SIM_CONVERGE_MS INT64_C(900000)
+#define SIM_KEYS 12 /* record keys of a unit and collection, so that clerks meet */
+#define SIM_HUB 0
+
+/* clang-format off */
+#define SIM_FAULTS(X) \
+	X(CUT, "cut") X(HALF_UP, "half-open-up") X(HALF_DOWN, "half-open-down") X(DELAY, "delay") \
+	X(DUPLICATE, "duplicate") X(LOST_REPLY, "lost-reply") X(REORDER, "reorder") X(FLAP, "flap") \
+	X(HUB_DOWN, "hub-down") X(CRASH_STORE, "crash-at-store-call") X(CRASH_STEP, "crash-at-step") \
+	X(RESTART, "restart") X(CLOCK_FORWARD, "clock-forward") X(CLOCK_BACK, "clock-back") \
+	X(CLOCK_1970, "clock-1970") X(SLOW_DISK, "slow-disk") X(DISK_FULL, "disk-full") \
+	X(EXHAUSTED, "exhausted") X(LOST_NOTIFY, "lost-notify") X(FORGED, "forged")
+/* clang-format on */
+
+#define SIM_FAULT_ENUM(name, text) SIM_F_##name,
+enum sim_fault { SIM_FAULTS(SIM_FAULT_ENUM) SIM_F_COUNT };
+#undef SIM_FAULT_ENUM
+extern const char *const sim_fault_name[];
+
+/* ---- randomness (rng.c): xoshiro256**, begun by splitmix64 ---- */
+
+struct sim_rng {
+	uint64_t s[4];
+};
+void sim_rng_seed(struct sim_rng *r, uint64_t seed);
+uint64_t sim_rng_next(struct sim_rng *r);
+uint64_t sim_rng_below(struct sim_rng *r, uint64_t n); /* 0 to n - 1 */
+int64_t sim_rng_between(struct sim_rng *r, int64_t from, int64_t to); /* both included */
+bool sim_rng_chance(struct sim_rng *r, unsigned per_mille);
+void sim_rng_fill(struct sim_rng *r, void *buf, size_t len);
+
+/* ---- events (queue.c): by time, then by the order in which they were made ---- */
+
+enum sim_event_kind {
+	SIM_EV_TIMER, /* of a node's step function */
+	SIM_EV_SYNC, /* an event for a node's step function */
+	SIM_EV_UP, /* a message to the hub */
+	SIM_EV_DOWN, /* a message to a node */
+	SIM_EV_NODE_STEP, /* its writer's turn */
+	SIM_EV_HUB_STEP,
+	SIM_EV_PUMP, /* the hub's streams look for news */
+	SIM_EV_DEADLINE, /* of a call */
+	SIM_EV_IDLE, /* one side of a line has heard nothing for too long */
+	SIM_EV_START, /* a machine is switched on */
+	SIM_EV_WORK, /* somebody does something */
+	SIM_EV_FAULT,
+	SIM_EV_FAULT_END,
+	SIM_EV_HEAL,
+	SIM_EV_LOOK, /* has it converged? */
+};
+
+/* What travels on a line. */
+enum sim_message_kind {
+	SIM_M_DIAL,
+	SIM_M_CLOSE,
+	SIM_M_CALL,
+	SIM_M_CANCEL,
+	SIM_M_CREDIT,
+	SIM_M_DIALED,
+	SIM_M_REFUSED,
+	SIM_M_ITEM, /* of a stream */
+	SIM_M_REPLY, /* and the call's end */
+	SIM_M_END,
+};
+
+struct sim_message {
+	enum sim_message_kind kind;
+	uint64_t line, call;
+	const ProtobufCServiceDescriptor *service;
+	const char *method;
+	struct lt_buf bytes;
+	struct lt_status status; /* END */
+};
+
+struct sim_event {
+	int64_t at;
+	uint64_t tie;
+	enum sim_event_kind kind;
+	int machine;
+	uint64_t life; /* of the machine's process that it concerns; 0: any */
+	uint64_t a, b;
+	struct sim_message *message; /* owned */
+	struct lt_sync_event sync;
+	struct lt_sync_feed *feeds; /* owned; of sync */
+};
+
+struct sim_queue {
+	struct sim_event **heap;
+	size_t n, cap;
+	uint64_t tie;
+};
+/* ev is copied, what it owns is taken. */
+void sim_queue_push(struct sim_queue *q, const struct sim_event *ev);
+struct sim_event *sim_queue_pop(struct sim_queue *q); /* NULL: empty */
+void sim_event_free(struct sim_event *ev);
+void sim_queue_clear(struct sim_queue *q);
+
+/* ---- machines ---- */
+
+struct sim_call {
+	bool open, pull;
+	uint64_t id, line;
+	struct lt_session_call c;
+	const ProtobufCServiceDescriptor *service;
+	const char *method;
+};
+#define SIM_CALLS 16
+
+/* A line, as both ends see it. */
+struct sim_line {
+	uint64_t id;
+	int node;
+	uint64_t node_life, hub_life;
+	bool node_open, hub_open;
+	bool up_dead, down_dead;
+	int64_t latency_ms;
+	int64_t up_at, down_at; /* of the last message: none overtakes it, save by a fault */
+};
+
+/* A pull that the hub serves. */
+struct sim_stream {
+	uint64_t line, call;
+	struct lt_pull_plan *plan;
+	int credit;
+};
+
+/* What a clerk was told is saved. */
+struct sim_saved {
+	struct lt_dot dot;
+	struct lt_hash hash;
+	char collection[16], key[LT_KEY_MAX + 1];
+	uint64_t token;
+};
+
+/* A write whose answer never came: its program asks again with the same request id. */
+struct sim_unsure {
+	bool used;
+	uint8_t request_id[16];
+	uint64_t what; /* seed of its content */
+	uint64_t token;
+};
+
+struct sim;
+
+struct sim_machine {
+	struct sim *sim;
+	int no;
+	bool up;
+	bool dead; /* crashed inside what it does now: nothing of it leaves the machine */
+	uint64_t life;
+	struct lt_clock clock;
+	int64_t wall_offset_ms;
+	int64_t disk_full_until, disk_slow_until;
+	bool disk_was_full; /* counted */
+	bool exhausted;
+	uint64_t crash_in; /* store calls until it crashes, 0: it does not */
+	bool crash_after_commit; /* the commit that it crashes at counts */
+	int64_t down_for_ms; /* after that crash */
+	uint64_t store_calls;
+	struct lt_kv *kv, *derived; /* the disk: outlives the process; derived: hub only */
+	struct lt_identity id;
+	bool step_due;
+	int64_t blocked_until; /* nodes: no line to be had (flapping) */
+	int64_t flap_until;
+
+	/* node */
+	struct lt_unit unit;
+	bool enrolled; /* has been told to join */
+	struct lt_node *node;
+	struct lt_session *session;
+	struct lt_sync sync;
+	struct sim_line *line;
+	bool dialing;
+	uint64_t timer_no;
+	bool pull_broke;
+	struct sim_call call[SIM_CALLS];
+	size_t nsaved, saved_cap;
+	struct sim_saved *saved;
+	struct sim_unsure unsure;
+	bool forged_at; /* its line carried a forgery: sessions may have given a feed up */
+
+	/* check.c */
+	struct sim_watch *watch;
+};
+
+struct sim_options {
+	uint64_t seed;
+	unsigned nodes; /* that somebody works at */
+	unsigned writes; /* in all */
+	unsigned late; /* nodes that join during the run */
+	int64_t fault_ms; /* faults and work go on for so long */
+	unsigned faults; /* in all */
+	uint32_t weight[SIM_F_COUNT]; /* of each kind among the faults; 0: none in this run */
+	unsigned per_mille[SIM_F_COUNT]; /* of messages: those kinds that strike messages */
+	int64_t latency_ms;
+	int64_t disk_ms;
+	unsigned check_every; /* steps between deep checks */
+	bool second_catalogue;
+	bool verbose;
+};
+
+struct sim_ledger; /* check.c */
+
+struct sim {
+	struct sim_options o;
+	struct sim_rng rng; /* of the world: faults, people, network */
+	struct sim_rng machine_rng; /* what the programs get from the system */
+	struct sim_queue queue;
+	int64_t now;
+	uint64_t steps;
+	uint64_t trace; /* hash of everything that happened */
+	struct sim_machine m[1 + SIM_NODES];
+	struct lt_hub *hub;
+	struct lt_enrol *enrol;
+	struct lt_fresh *fresh;
+	struct lt_service service;
+	bool pump_due;
+	uint64_t news_seen;
+	uint64_t next_id; /* of lines and calls */
+	size_t nline, line_cap;
+	struct sim_line **line; /* all that ever were */
+	size_t nstream;
+	struct sim_stream stream[4 * SIM_NODES];
+	struct lt_sign_key root;
+	uint64_t next_token;
+	uint64_t count[SIM_F_COUNT];
+	uint64_t saved, received, pulled, crashes, hub_writes, reads, refused_writes;
+	bool healed;
+	int64_t healed_at, converged_at;
+	unsigned work_left, faults_left;
+	uint64_t catalogue_version;
+	struct sim_ledger *ledger;
+	bool failed;
+	char why[1024];
+	char waits_for[512]; /* why it has not converged yet */
+};
+
+/* The first failure counts; the run ends. */
+void sim_fail(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *s, uint64_t a, uint64_t b);
+void sim_say(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sim_at(
+    struct sim *s, int64_t in_ms, enum sim_event_kind kind, int machine, uint64_t a, uint64_t b);
+
+/* world.c */
+/* The province before a run: hub with catalogue and units, nodes enrolled and caught up. Always the same. */
+bool sim_world_make(struct sim *s);
+void sim_world_free(struct sim *s);
+void sim_start(struct sim *s, int machine); /* switch on */
+void sim_stop(struct sim *s, int machine); /* in good order */
+void sim_crash(struct sim *s, int machine, int64_t down_ms);
+/* After anything that ran on a machine: take the consequences of a crash inside it. */
+void sim_after(struct sim *s, int machine);
+void sim_node_turn(struct sim *s, int machine);
+void sim_hub_turn(struct sim *s);
+void sim_step_due(struct sim *s, int machine);
+bool sim_publish(struct sim *s, uint64_t version);
+
+/* net.c */
+void sim_sync_event(struct sim *s, int node, const struct lt_sync_event *ev);
+void sim_post_sync(struct sim *s, int node, int64_t in_ms, const struct lt_sync_event *ev,
+    const struct lt_sync_feed *feeds);
+void sim_arrive_up(struct sim *s, struct sim_message *msg);
+void sim_arrive_down(struct sim *s, int node, struct sim_message *msg);
+void sim_deadline(struct sim *s, int node, uint64_t call, uint64_t line);
+void sim_idle(struct sim *s, uint64_t line, bool hub_side);
+void sim_pump(struct sim *s);
+void sim_news(struct sim *s);
+void sim_pull_check(struct sim *s, int node);
+void sim_line_cut(struct sim *s, struct sim_line *l, bool told);
+void sim_line_half(struct sim *s, struct sim_line *l, bool up);
+/* The process of a machine is gone: what its lines and calls become. silent: nobody tells the other side. */
+void sim_lines_lost(struct sim *s, int machine, bool silent);
+
+/* work.c */
+void sim_work(struct sim *s);
+void sim_work_retry(struct sim *s, int node);
+void sim_late_join(struct sim *s);
+
+/* fault.c */
+void sim_options_from(struct sim_options *o, uint64_t seed);
+void sim_options_print(const struct sim_options *o);
+void sim_fault_strike(struct sim *s);
+void sim_fault_end(struct sim *s, int machine, enum sim_fault kind);
+void sim_heal(struct sim *s);
+int sim_store_call(void *ctx, uint64_t ordinal); /* lt_kv_fault_fn; ctx is the machine */
+
+/* check.c */
+void sim_check_open(struct sim *s);
+void sim_check_close(struct sim *s);
+void sim_check_step(struct sim *s, int machine); /* cheap; after every event */
+void sim_check_deep(struct sim *s);
+void sim_check_receipt(struct sim *s, const Ltpb__Receipt *r);
+void sim_check_saved(struct sim *s, int node, const struct sim_saved *saved);
+bool sim_converged(struct sim *s);
+void sim_check_end(struct sim *s);
+
+/* sim.c */
+bool sim_world_step(struct sim *s); /* one event; false: none is left */
+bool sim_run(struct sim *s); /* from a world that was made; false: failed */
+
+#endif

@@ -1,0 +1,14 @@
+# The simulator: hub and nodes in one thread, over stores in memory and virtual time (sim/sim.h).
+file(GLOB LT_SIM_SRCS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/sim/*.c)
+add_executable(lt-sim ${LT_SIM_SRCS})
+target_compile_definitions(lt-sim PRIVATE SIM_DATA="${CMAKE_CURRENT_SOURCE_DIR}/sim")
+target_link_libraries(lt-sim PRIVATE lt_hub lt_node lt_build)
+
+# A thousand provinces, in which each kind of fault strikes a thousand times; under a sanitizer fewer.
+if(LT_SANITIZE)
+  add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..60 -j 2)
+else()
+  add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..1000 -j 2 --each-fault 1000)
+endif()
+add_test(NAME sim.repeat COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/repeat.sh $<TARGET_FILE:lt-sim>)
+set_tests_properties(sim.seeds sim.repeat PROPERTIES TIMEOUT 900 LABELS sim)
