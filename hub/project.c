@@ -4,6 +4,7 @@
  * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew. */
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/store/projection.h"
 
 #include <errno.h>
@@ -270,6 +271,25 @@ fill_batch(struct batch *b, uint64_t last)
 	return rc;
 }
 
+/* A planted bug: see proto/base/simbug.h. */
+static int
+cursor_apart(struct batch *b, uint64_t last)
+{
+	struct cursor c = { .position = last, .catalogue_version = lt_catalogue_version(b->cat) };
+	struct lt_kv_txn *txn;
+	int rc = entry_hash(b->log, last, &c.hash);
+
+	if (rc == LT_OK)
+		rc = lt_kv_begin_write(b->h->derived, &txn);
+	if (rc != LT_OK)
+		return rc;
+	rc = write_cursor(b->h, txn, &c);
+	if (rc == LT_OK)
+		return lt_kv_commit(txn);
+	lt_kv_abort(txn);
+	return rc;
+}
+
 /* Take in what there is; *more: the log has more than this batch took. */
 static int
 project_batch(struct lt_hub *h, struct cursor *cursor, bool *more, bool *acts)
@@ -285,6 +305,8 @@ project_batch(struct lt_hub *h, struct cursor *cursor, bool *more, bool *acts)
 	b.reg = lt_hub_registry(h);
 	lt_arena_init(&b.arena, LT_HUB_ARENA);
 	rc = lt_feed_log_last(b.log, &last);
+	if (rc == LT_OK && last > cursor->position && LT_SIM_BUG(CURSOR_APART))
+		rc = cursor_apart(&b, last);
 	if (rc == LT_OK && last > cursor->position) {
 		rc = lt_kv_begin_write(h->derived, &b.derived);
 		if (rc == LT_OK) {
@@ -359,7 +381,7 @@ after_acts(struct lt_hub *h, struct cursor *cursor, bool *clear_due)
 	is = lt_hub_catalogue(h);
 	/* Other policies or indexes: rows made before may not be what this catalogue makes of the same feeds. */
 	if (rc == LT_OK && lt_catalogue_version(was) != 0 &&
-	    lt_catalogue_version(is) != lt_catalogue_version(was)) {
+	    lt_catalogue_version(is) != lt_catalogue_version(was) && !LT_SIM_BUG(ROWS_OF_OLD)) {
 		lt_info("catalogue version %llu: the derived tables are built anew",
 		    (unsigned long long)lt_catalogue_version(is));
 		begin_rebuild(h);

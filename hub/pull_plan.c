@@ -1,5 +1,6 @@
 #include "hub/pull_plan.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/store/feed_log.h"
 
 #include <stdlib.h>
@@ -53,7 +54,7 @@ lt_pull_news_read(struct lt_hub *h, uint64_t *seen, struct lt_pull_news *out)
 {
 	struct lt_kv_txn *txn;
 	struct lt_entry e;
-	uint64_t last = 0, from = *seen;
+	uint64_t last = 0, from = *seen + LT_SIM_BUG(NEWS_SKIPPED);
 	int rc = lt_kv_begin_read(lt_hub_log(h), &txn);
 
 	out->all = false;
@@ -319,7 +320,7 @@ take_positions(struct lt_pull_plan *plan, const Ltpb__PullRequest *req)
 			rc = LT_E_NOMEM;
 			break;
 		}
-		p->next = f->seq + 1;
+		p->next = f->seq + 1 + LT_SIM_BUG(NEXT_SKIPPED);
 		if (f->seq == 0 || f->seq > head.seq)
 			continue;
 		rc = lt_feed_log_hash(txn, &unit, &feed, f->seq, &h);

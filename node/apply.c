@@ -4,6 +4,7 @@
  * hub's verdict names them: a verdict that runs ahead of the feed it judges waits in table local. */
 #include "node/node_impl.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/base/wire.h"
 #include "proto/store/admit.h"
 
@@ -52,7 +53,7 @@ lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_ca
 
 	lt_node_province(n, &ap.province);
 	rc = open_projection(&ap, cat);
-	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
+	for (i = 0; rc == LT_OK && i < cs->nchange && !LT_SIM_BUG(OVERLAY_FORGOTTEN); i++) {
 		struct lt_merge_change mc = { .dot = { cs->feed, cs->seq, (uint32_t)i },
 			.stamp = cs->stamp,
 			.hash8 = hash8(&cs->hash),
@@ -264,7 +265,7 @@ judge_read(struct applying *ap, const struct lt_entry *e, uint64_t judged, const
 	if (rc != LT_OK)
 		return rc;
 	if (cs.seq <= judged)
-		return settle_dots(ap, &cs, position, v, &j);
+		return LT_SIM_BUG(SETTLING_IGNORED) ? LT_OK : settle_dots(ap, &cs, position, v, &j);
 	stamp = lt_judgement_stamp(&j, cs.stamp);
 	rc = lt_feed_log_judge(ap->txn, &cs.unit, &cs.feed, cs.seq, position, stamp, &j);
 	if (rc == LT_OK)
@@ -438,6 +439,8 @@ apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice b
 			 "%llu: two machines sign with one key, or one was restored from an old "
 			 "copy; report this to the province",
 		    (unsigned long long)v->to);
+	if (branch != OURS && LT_SIM_BUG(EARLY_VERDICT))
+		return LT_OK;
 	waiting_name(name, sizeof(name), unit, &feed);
 	len = strlen(name);
 	(void)snprintf(
@@ -496,6 +499,8 @@ chain_answer(struct applying *ap, const struct lt_changeset *cs)
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp);
+	if (rc == LT_E_GAP && LT_SIM_BUG(PAST_GAP))
+		rc = LT_OK;
 	if (rc == LT_E_EXISTS) {
 		rc = lt_feed_log_hash(ap->txn, &cs->unit, &cs->feed, cs->seq, &have);
 		if (rc == LT_OK)

@@ -1,6 +1,7 @@
 #include "node/node_impl.h"
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
@@ -345,9 +346,18 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 		return rc;
 	rc = lt_author_write(txn, txn, &author, j->cat, &j->n->identity->unit, j->writes, j->count,
 	    j->arena, after_append, j, j->err);
-	if (rc == LT_OK && j->request_id != NULL)
+	if (rc == LT_OK && j->request_id != NULL && !LT_SIM_BUG(REQUEST_APART))
 		rc = lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0]);
 	return rc;
+}
+
+/* A planted bug: see proto/base/simbug.h. */
+static int
+remember_apart(struct lt_kv_txn *txn, void *ctx)
+{
+	struct write_job *j = ctx;
+
+	return lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0]);
 }
 
 /* Under the lock all the time: who takes the function away may free its context as soon as that returns. */
@@ -382,6 +392,8 @@ lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const ui
 		goto out;
 	}
 	rc = lt_writer_run(n->writer, run_write, &j);
+	if (LT_SIM_BUG(REQUEST_APART) && rc == LT_OK && request_id != NULL && !j.again)
+		rc = lt_writer_run(n->writer, remember_apart, &j);
 	LT_FAILPOINT("node.before_saved");
 	if (rc == LT_OK)
 		tell_moved(n, &j);
@@ -414,7 +426,9 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	struct lt_id author = lt_feed_author(&j->cs.feed);
 	int rc;
 
-	rc = lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
+	rc = LT_SIM_BUG(UNSIGNED_AT_NODE)
+		 ? LT_OK
+		 : lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
 	if (rc == LT_OK && !lt_id_eq(&author, &j->n->author.id) &&
 	    !lt_registry_is_hub(reg, &author)) {
 		const struct lt_principal *p = lt_registry_find(reg, &author);
@@ -656,7 +670,7 @@ lt_node_receipt(struct lt_node *n, struct lt_slice receipt, struct lt_feed_id *f
 	if (rc == LT_OK) {
 		*seq = body->seq;
 		lt_key_feed(&key, &unit, feed);
-		lt_buf_u64(&key, body->seq);
+		lt_buf_u64(&key, body->seq + LT_SIM_BUG(RECEIPT_FOR_MORE));
 		j.receipt_key = lt_buf_slice(&key);
 		LT_FAILPOINT("node.before_receipt_stored");
 		rc = key.err != LT_OK ? key.err : lt_writer_run(n->writer, run_receipt, &j);

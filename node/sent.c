@@ -1,4 +1,5 @@
 #include "node/sent.h"
+#include "proto/base/simbug.h"
 
 /* The feed's own place, else a new one, else that of a feed with nothing under way: what it remembers is only held. */
 static struct lt_sent_feed *
@@ -52,8 +53,11 @@ lt_sent_drop(struct lt_sent *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->n; i++)
+	for (i = 0; i < s->n; i++) {
+		if (LT_SIM_BUG(RESUME_AT_SENDER) && s->feed[i].held < s->feed[i].to)
+			s->feed[i].held = s->feed[i].to;
 		s->feed[i].to = 0;
+	}
 }
 
 bool

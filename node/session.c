@@ -1,6 +1,7 @@
 #include "node/session.h"
 #include "node/own_feeds.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/store/feed_log.h"
@@ -159,8 +160,11 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 					"its tail is fetched and a new epoch begun",
 				    (unsigned long long)f->held, (unsigned long long)f->head);
 		}
+		while (LT_SIM_BUG(RESUME_AT_SENDER) && f->held < f->head &&
+		       lt_session_sent(s, &f->feed, f->held + 1))
+			f->held++;
 		/* A receipt got lost on its way: offered once more, what the hub holds is receipted anew. */
-		if (f->usable && f->held > 0 &&
+		if (f->usable && f->held > 0 && !LT_SIM_BUG(RECEIPT_NOT_ASKED) &&
 		    lt_node_receipted(txn, &id->unit, &f->feed, &receipted) == LT_OK &&
 		    receipted < f->held)
 			f->held--;
@@ -334,6 +338,8 @@ take_push(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply
 		if (r->need[i]->feed.len == LT_FEED_LEN &&
 		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
 			c->ev.seq = r->need[i]->seq;
+	if (LT_SIM_BUG(PUSH_BELIEVED))
+		c->ev.seq = c->to_seq;
 	say_contact(s);
 }
 

@@ -1,6 +1,7 @@
 #include "proto/store/admit.h"
 
 #include "proto/base/clock.h"
+#include "proto/base/simbug.h"
 
 /* The author's key, if the author may speak at all. */
 static int
@@ -207,7 +208,8 @@ lt_admit_contexts(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct l
 	/* Held dots are found here and nowhere else; an earlier answer is taken anew. */
 	j->nheld = 0;
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
-		if (cs->change[i].ncontext == 0 || lt_judgement_refuses(j, (uint32_t)i, NULL))
+		if (cs->change[i].ncontext == 0 || lt_judgement_refuses(j, (uint32_t)i, NULL) ||
+		    LT_SIM_BUG(CONTEXT_UNCHECKED))
 			continue;
 		rc = lt_admit_context(txn, &cs->unit, &cs->change[i], &answer, &missing);
 		if (rc == LT_OK && answer == LT_CONTEXT_WRONG)
@@ -233,7 +235,7 @@ lt_admit_clamp(const struct lt_changeset *cs, int64_t arrival_ms, uint64_t last_
 		floor = last_effective;
 	if (floor > ceiling)
 		floor = ceiling;
-	if (cs->stamp >= floor && cs->stamp <= ceiling)
+	if ((cs->stamp >= floor && cs->stamp <= ceiling) || LT_SIM_BUG(CLAMP_LEFT_OUT))
 		return;
 	j->clamped = true;
 	j->floor = floor;

@@ -1,4 +1,5 @@
 #include "proto/store/author.h"
+#include "proto/base/simbug.h"
 #include "proto/model/value.h"
 
 #include <assert.h>
@@ -206,6 +207,8 @@ next_stamp(struct authoring *w, const struct lt_head *head, uint64_t *stamp, uin
 		return rc;
 	if (last < head->stamp)
 		last = head->stamp;
+	if (LT_SIM_BUG(STAMP_FROM_CLOCK))
+		last = 0;
 	/* A clock that says a time before this program was built, or before the hub's last word, is wrong. */
 	if (wall < LT_BUILD_FLOOR_MS)
 		wall = LT_BUILD_FLOOR_MS;
@@ -923,7 +926,7 @@ write_one(struct authoring *w, struct lt_write *wr)
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged && outgrows(&t, d, size))
 		wr->rc = LT_E_TOOBIG;
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
-		rc = gather(w, t.col->lane, wr, d, size);
+		rc = gather(w, LT_SIM_BUG(WRONG_LANE) ? LT_LANE_NORMAL : t.col->lane, wr, d, size);
 	lt_buf_fini(&t.row);
 	lt_buf_fini(&t.base);
 	return rc;

@@ -2,6 +2,7 @@
 
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -32,6 +33,16 @@ struct lt_writer {
 	bool stepping; /* manual: a step is under way */
 };
 
+static void
+answer(const struct job *jobs, size_t n, int rc)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (jobs[i].done != NULL)
+			jobs[i].done(jobs[i].ctx, rc);
+}
+
 /* One transaction over the jobs. *bad: a job failed (its code is returned), the batch is undone. */
 static int
 try_batch(struct lt_writer *w, const struct job *jobs, size_t n, bool *bad, bool *committing)
@@ -47,12 +58,17 @@ try_batch(struct lt_writer *w, const struct job *jobs, size_t n, bool *bad, bool
 	for (i = 0; i < n; i++) {
 		rc = jobs[i].run(txn, jobs[i].ctx);
 		if (rc != LT_OK) {
-			lt_kv_abort(txn);
+			if (LT_SIM_BUG(BATCH_NOT_UNDONE))
+				(void)lt_kv_commit(txn);
+			else
+				lt_kv_abort(txn);
 			*bad = true;
 			return rc;
 		}
 	}
 	LT_FAILPOINT("writer.before_commit");
+	if (LT_SIM_BUG(ACK_BEFORE_COMMIT))
+		answer(jobs, n, LT_OK);
 	*committing = true;
 	rc = lt_kv_commit(txn);
 	if (rc == LT_OK)
@@ -73,13 +89,10 @@ fail_for_good(struct lt_writer *w, int rc)
 }
 
 static void
-finish(struct lt_writer *w, const struct job *jobs, size_t n, int rc)
+finish(struct lt_writer *w, const struct job *jobs, size_t n, int rc, bool committing)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (jobs[i].done != NULL)
-			jobs[i].done(jobs[i].ctx, rc);
+	if (!LT_SIM_BUG(ACK_BEFORE_COMMIT) || !committing)
+		answer(jobs, n, rc);
 	if (rc == LT_OK && w->o.committed != NULL)
 		w->o.committed(w->o.committed_ctx, n);
 }
@@ -93,7 +106,7 @@ run_batch(struct lt_writer *w, const struct job *jobs, size_t n)
 	int rc;
 
 	if (w->failed != LT_OK) {
-		finish(w, jobs, n, w->failed);
+		finish(w, jobs, n, w->failed, false);
 		return;
 	}
 	rc = try_batch(w, jobs, n, &bad, &committing);
@@ -104,7 +117,7 @@ run_batch(struct lt_writer *w, const struct job *jobs, size_t n)
 	}
 	if (rc != LT_OK && rc != LT_E_NOSPACE && committing)
 		fail_for_good(w, rc);
-	finish(w, jobs, n, rc);
+	finish(w, jobs, n, rc, committing);
 }
 
 /* Take what waits, at most batch_max. 0: stopping and nothing left; manual: nothing waits. */

@@ -1,0 +1,11 @@
+# The same simulator over the same programs with bugs planted in them (proto/base/simbug.h): each must be found.
+set(LT_SIM_BUG_C proto/store/writer.c proto/store/author.c proto/store/admit.c proto/store/feed_log.c
+  proto/store/projection_flush.c hub/intake.c hub/verdict.c hub/project.c hub/pull_plan.c node/session.c
+  node/sent.c node/node.c node/apply.c node/rebuild.c)
+list(TRANSFORM LT_SIM_BUG_C PREPEND ${CMAKE_SOURCE_DIR}/)
+add_executable(lt-sim-bugs ${LT_SIM_SRCS} ${LT_SIM_BUG_C})
+target_compile_definitions(lt-sim-bugs PRIVATE LT_SIM_BUGS=1 SIM_DATA="${CMAKE_CURRENT_SOURCE_DIR}/sim")
+target_link_libraries(lt-sim-bugs PRIVATE lt_hub lt_node lt_build)
+add_test(NAME sim.bugs COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/sim/bugs.py $<TARGET_FILE:lt-sim-bugs>
+  ${CMAKE_SOURCE_DIR}/proto/base/simbug.h)
+set_tests_properties(sim.bugs PROPERTIES TIMEOUT 900 LABELS sim)
