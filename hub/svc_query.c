@@ -1,6 +1,7 @@
 /* hub/svc_query.c - Query: what departments and operators ask. Every answer says how fresh it is. */
 #include "hub/service_impl.h"
 #include "proto/service/reading.h"
+#include "proto/store/prove.h"
 
 #include <string.h>
 
@@ -279,9 +280,31 @@ out:
 	end(&x);
 }
 
+static void
+prove(Ltpb__Query_Service *service, const Ltpb__ProveRequest *req, Ltpb__ProveReply_Closure closure,
+    void *data)
+{
+	Ltpb__ProveReply r = LTPB__PROVE_REPLY__INIT;
+	struct lt_prove with = { 0 };
+	struct asking_query x;
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
+
+	with.q = &x.r.q;
+	with.id = lt_hub_identity(x.a.s->hub);
+	with.certificate = with.id->certificate;
+	if (rc == LT_OK)
+		rc = lt_query_prove(&with, req, &r, &x.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&x.a, rc, "PROOF", x.err.text);
+	end(&x);
+}
+
 const Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT,
 	.get = get,
 	.list = list,
 	.aggregate = aggregate,
 	.history = history,
-	.freshness = freshness_of };
+	.freshness = freshness_of,
+	.prove = prove };

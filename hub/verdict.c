@@ -237,6 +237,7 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 			rc = verdict_new(d, &f->feed, &v);
 		if (rc != LT_OK)
 			break;
+		v->settling = true;
 		if (v->from == 0 || seq < v->from)
 			v->from = seq;
 		if (seq > v->to)

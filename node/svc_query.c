@@ -5,6 +5,7 @@
 #include "proto/service/call.h"
 #include "proto/service/feeds.h"
 #include "proto/service/reading.h"
+#include "proto/store/prove.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -366,9 +367,37 @@ freshness(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 	lt_node_call_end(&c);
 }
 
+static void
+prove(Ltpb__Query_Service *service, const Ltpb__ProveRequest *req, Ltpb__ProveReply_Closure closure,
+    void *data)
+{
+	Ltpb__ProveReply r = LTPB__PROVE_REPLY__INIT;
+	Ltpb__ProveRequest own = *req;
+	struct lt_prove with = { 0 };
+	struct node_query x;
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
+
+	with.q = &x.r.q;
+	with.id = lt_node_identity(x.c.s->node);
+	if (own.unit[0] == '\0')
+		own.unit = (char *)with.id->unit.s;
+	if (rc == LT_OK) {
+		rc = lt_local_get(x.txn, "hub_certificate", &with.certificate);
+		rc = rc == LT_E_NOTFOUND ? LT_OK : rc;
+	}
+	if (rc == LT_OK)
+		rc = lt_query_prove(&with, &own, &r, &x.c.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "PROOF");
+	end(&x);
+}
+
 const Ltpb__Query_Service lt_node_query_service = { .base = LTPB__QUERY__BASE_INIT,
 	.get = get,
 	.list = list,
 	.aggregate = aggregate,
 	.history = history,
-	.freshness = freshness };
+	.freshness = freshness,
+	.prove = prove };

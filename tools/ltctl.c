@@ -53,6 +53,12 @@ const struct ctl_command ctl_commands[] = {
 	{ "verify-receipt", cmd_verify_receipt, "FILE [--root HEX] [--json]",
 	    "verify saved receipts without any connection",
 	    "kiểm tra biên nhận đã lưu, không cần mạng" },
+	{ "prove", cmd_prove, "COLLECTION KEY -o FILE [--unit CODE] [--offline] [--json]",
+	    "a record's history with its proof, into one file",
+	    "lịch sử một bản ghi kèm chứng cứ, ghi ra một tệp" },
+	{ "verify-proof", cmd_verify_proof, "FILE [--root KEY] [--json]",
+	    "verify such a file with the root key alone, without any connection",
+	    "kiểm tra tệp đó chỉ bằng khóa gốc, không cần mạng" },
 	{ "put", cmd_put,
 	    "COLLECTION [KEY] FIELD=VALUE... [--clear FIELD]... [--if-revision HEX|none] [--unit "
 	    "CODE] [--actor ID] "

@@ -214,9 +214,13 @@ step "A receipt: the hub's signature that it holds what was sent; verified offli
 until_ok 60 "the last change-set is receipted" ltctl -C "$work/node-17254" status
 run ltctl -C "$work/node-17254" receipts --save "$work/receipt" | tail -n 4
 run ltctl -C "$work/node-17254" verify all
+step "One record's history with its proof in one file, for whoever has the root key"
+run ltctl -C "$work/dept" prove dossier "$key" --unit 17254 -o "$work/proof" | tee "$work/proof.txt"
+root=$(grep -o '[0-9a-f]\{64\}' "$work/proof.txt") || fail "prove does not name the root key"
 stop_all
 echo "(everything is stopped now)"
 run ltctl -C "$work/node-17254" verify-receipt "$work/receipt"
+run ltctl -C /nonexistent verify-proof "$work/proof" --root "$root"
 run ltctl -C "$work/hub" verify all --offline | tail -n 4
 
 printf '\nquickstart: every step held, in %d s after the build.\n' $((SECONDS - began))

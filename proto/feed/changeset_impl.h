@@ -19,6 +19,10 @@ struct lt_wire_field {
 /* False at the end, or with r->err set. */
 bool lt_wire_next(struct lt_reader *r, struct lt_wire_field *f);
 
+/* A header alone: what it says in *cs (the rest of it empty, hash set), how many changes, and their root. */
+int lt_header_read(struct lt_slice header, struct lt_arena *arena, struct lt_changeset *cs,
+    uint32_t *change_count, struct lt_hash *changes_root, struct lt_err *err);
+
 /* A length-delimited field: bytes it takes, and the field itself. Numbers up to 15. */
 size_t lt_field_size(size_t len);
 void lt_field_put(struct lt_buf *out, uint32_t number, struct lt_slice bytes);

@@ -42,6 +42,14 @@ void lt_merkle_init(struct lt_merkle *m);
 void lt_merkle_add(struct lt_merkle *m, const struct lt_hash *leaf);
 void lt_merkle_end(const struct lt_merkle *m, struct lt_hash *out);
 
+/* The audit path of leaf `index` of n (FORMAT.md 11.3): the hashes beside its way up, lowest first. */
+#define LT_MERKLE_PATH_MAX 32
+void lt_merkle_path(const struct lt_hash *leaf, size_t n, size_t index,
+    struct lt_hash path[LT_MERKLE_PATH_MAX], size_t *len);
+/* The root to which a leaf leads by a path. LT_E_INVALID: not so long a path, or no such leaf, in a tree of n. */
+int lt_merkle_path_root(const struct lt_hash *leaf, size_t n, size_t index,
+    const struct lt_hash *path, size_t len, struct lt_hash *out);
+
 void lt_federation_id(const uint8_t root_key[32], const uint8_t salt[16], struct lt_fed *out);
 
 struct lt_sign_key {

@@ -188,7 +188,7 @@ check_header(struct parse *p, const Ltpb__Header *h)
 		return invalid(p, "prev_hash is not 32 bytes");
 	if (h->seq == 1 && memcmp(h->prev_hash.data, zeros, LT_HASH_LEN) != 0)
 		return invalid(p, "prev_hash at seq 1 is not zero");
-	if (h->change_count == 0 || h->change_count != p->cs->nchange)
+	if (h->change_count == 0 || h->change_count > LT_CHANGES_MAX)
 		return invalid(p, "the number of changes is not that of the header");
 	if (h->changes_root.len != LT_HASH_LEN)
 		return invalid(p, "changes_root is not 32 bytes");
@@ -215,6 +215,7 @@ fill_header(struct parse *p, const Ltpb__Header *h)
 	cs->key_no = h->key_no;
 	cs->nearlier = h->n_earlier;
 	cs->earlier = h->earlier;
+	p->change_count = h->change_count;
 	memcpy(p->changes_root.b, h->changes_root.data, LT_HASH_LEN);
 }
 
@@ -236,6 +237,32 @@ parse_header(struct parse *p)
 	fill_header(p, h);
 	lt_h1(LT_TAG_CHANGESET, p->cs->header, &p->cs->hash);
 	return check_earlier(p, h);
+}
+
+/* As many changes as the header says. */
+static int
+check_count(const struct parse *p)
+{
+	return p->change_count == p->cs->nchange
+		   ? LT_OK
+		   : invalid(p, "the number of changes is not that of the header");
+}
+
+int
+lt_header_read(struct lt_slice header, struct lt_arena *arena, struct lt_changeset *cs,
+    uint32_t *change_count, struct lt_hash *changes_root, struct lt_err *err)
+{
+	struct parse p = { .cs = cs, .arena = arena, .err = err };
+	int rc;
+
+	memset(cs, 0, sizeof(*cs));
+	cs->header = header;
+	rc = parse_header(&p);
+	if (rc == LT_OK) {
+		*change_count = p.change_count;
+		*changes_root = p.changes_root;
+	}
+	return rc;
 }
 
 static size_t
@@ -438,8 +465,8 @@ lt_changeset_parse(
 	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
 		LT_OK ||
 	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
-	    (rc = gather_changes(&p)) != LT_OK || (rc = check_root(&p)) != LT_OK ||
-	    (rc = decode_changes(&p)) != LT_OK)
+	    (rc = check_count(&p)) != LT_OK || (rc = gather_changes(&p)) != LT_OK ||
+	    (rc = check_root(&p)) != LT_OK || (rc = decode_changes(&p)) != LT_OK)
 		return rc;
 	return out->has_openings ? parse_openings(&p) : LT_OK;
 }
@@ -455,6 +482,8 @@ lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_chang
 	rc = scan(&p);
 	if (rc == LT_OK)
 		rc = parse_header(&p);
+	if (rc == LT_OK)
+		rc = check_count(&p);
 	return rc == LT_OK ? gather_changes(&p) : rc;
 }
 

@@ -19,6 +19,7 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Query/Aggregate", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
 	{ "/lienthong.v1.Query/History", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
 	{ "/lienthong.v1.Query/Freshness", false, true, 10 * S, MIN, LT_VERB_READ },
+	{ "/lienthong.v1.Query/Prove", false, true, 30 * S, 5 * MIN, LT_VERB_READ },
 	{ "/lienthong.v1.Admin/Status", false, true, 10 * S, MIN, LT_VERB_INSPECT },
 	{ "/lienthong.v1.Admin/ListNodes", false, true, 10 * S, MIN, LT_VERB_INSPECT },
 	{ "/lienthong.v1.Admin/ListFeeds", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT },

@@ -266,8 +266,8 @@ lt_feed_log_find(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct
 }
 
 /* The header is field 1, and lt_changeset_strip() writes it first. */
-static int
-header_of(struct lt_slice changeset, struct lt_slice *header)
+int
+lt_entry_header(struct lt_slice changeset, struct lt_slice *header)
 {
 	struct lt_reader r;
 	uint64_t len;
@@ -301,7 +301,7 @@ lt_feed_log_hash(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct
 			rc = LT_E_CORRUPT;
 	}
 	if (rc == LT_OK)
-		rc = header_of(e.changeset, &header);
+		rc = lt_entry_header(e.changeset, &header);
 	if (rc == LT_OK)
 		lt_h1(LT_TAG_CHANGESET, header, hash);
 	return rc;

@@ -25,6 +25,9 @@ int lt_log_key_feed_read(struct lt_reader *r, struct lt_unit *unit, struct lt_fe
 int lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, const struct lt_head *head);
 
+/* The header bytes of a stored change-set. LT_E_CORRUPT. */
+int lt_entry_header(struct lt_slice changeset, struct lt_slice *header);
+
 /* Rows of the table opening for a change-set just appended. */
 int lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position);
 

@@ -2,6 +2,7 @@
  * fields and feeds beyond one's own. Expected values are written by hand from the rules (proto/store/access.h). */
 #include "tests/lib/peer.h"
 #include "proto/base/file.h"
+#include "proto/feed/proof.h"
 #include "proto/rpc/health.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/query.h"
@@ -223,6 +224,17 @@ req_history(struct world *w, enum who who)
 }
 
 static const ProtobufCMessage *
+req_prove(struct world *w, enum who who)
+{
+	NEW(Ltpb__ProveRequest, ltpb__prove_request__init);
+	(void)who;
+	r->collection = (char *)"dossier";
+	r->unit = (char *)"17254";
+	r->key = (char *)DOSSIER;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
 req_freshness(struct world *w, enum who who)
 {
 	NEW(Ltpb__FreshnessRequest, ltpb__freshness_request__init);
@@ -338,6 +350,7 @@ static const struct {
 	{ "/lienthong.v1.Query/List", req_list, { U, U, D, D, O, O, O, O } },
 	{ "/lienthong.v1.Query/Aggregate", req_aggregate, { U, U, D, D, O, O, O, O } },
 	{ "/lienthong.v1.Query/History", req_history, { U, U, D, D, O, O, O, O } },
+	{ "/lienthong.v1.Query/Prove", req_prove, { U, U, D, D, O, O, O, O } },
 	{ "/lienthong.v1.Query/Freshness", req_freshness, { U, U, D, D, O, O, O, O } },
 	{ "/lienthong.v1.Admin/Status", req_status, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/ListNodes", req_nodes, { U, U, D, D, D, D, O, O } },
@@ -425,6 +438,23 @@ draft_household(struct lt_arena *a, struct lt_draft *d, const char *key)
 	d->personal[d->npersonal++] = fed_field(a, "income_per_head_vnd", LT_TYPE_INT, "900000");
 }
 
+/* Verdicts are written behind the answers; a proof needs that on the dossier. */
+static bool
+dossier_judged(void *ctx)
+{
+	struct world *w = ctx;
+	char name[160], hex[2 * LT_FEED_LEN + 1];
+	struct lt_kv_txn *txn;
+	uint64_t seq = 0;
+
+	lt_hex(hex, w->feed[NODE].id.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "verdicted/17254/%s", hex);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(w->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, name, &seq), LT_OK);
+	lt_kv_abort(txn);
+	return seq >= 1;
+}
+
 static void
 world_open(struct world *w)
 {
@@ -473,6 +503,7 @@ world_open(struct world *w)
 	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
 	lt_kv_abort(txn);
 	assert_int_equal(lt_hub_wait_projected(w->f.hub, last, 20000), LT_OK);
+	fed_wait(dossier_judged, w, 20000, "the verdict on the dossier");
 }
 
 static void
@@ -761,6 +792,49 @@ test_history_is_masked(void **state)
 		assert_null(memmem(bytes, n, secret[i], strlen(secret[i])));
 	free(bytes);
 	protobuf_c_message_free_unpacked(m, NULL);
+	world_close(&w);
+}
+
+/* The same of a proof: it holds, and what is not for the asker's eyes is not in it. */
+static void
+test_proof_is_masked(void **state)
+{
+	Ltpb__ProveRequest r = LTPB__PROVE_REQUEST__INIT;
+	static const char *const secret[] = { "Vi Văn Mẫu", "099170000016", "cb01" };
+	const Ltpb__ProveReply *reply;
+	struct lt_proof proof;
+	struct lt_arena arena;
+	ProtobufCMessage *m;
+	struct lt_status st;
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_open(&w);
+	r.collection = (char *)"dossier";
+	r.unit = (char *)"17254";
+	r.key = (char *)DOSSIER;
+	assert_int_equal(
+	    fed_ask(&w.who[JUSTICE], &ltpb__query__descriptor, "Prove", &r.base, &m, &st),
+	    LT_STATUS_OK);
+	reply = (const Ltpb__ProveReply *)m;
+	assert_int_equal(reply->changes, 1);
+	for (i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
+		assert_null(
+		    memmem(reply->proof.data, reply->proof.len, secret[i], strlen(secret[i])));
+	lt_arena_init(&arena, LT_PROOF_ARENA);
+	assert_int_equal(lt_proof_check(lt_slice(reply->proof.data, reply->proof.len), w.f.root.pk,
+			     &arena, &proof, NULL),
+	    LT_OK);
+	assert_true(proof.nwithheld >= 2);
+	lt_arena_fini(&arena);
+	protobuf_c_message_free_unpacked(m, NULL);
+	/* Out of sight is not there. */
+	r.collection = (char *)"household_poverty";
+	r.key = (char *)"17254/" HOUSEHOLD;
+	assert_int_equal(
+	    fed_ask(&w.who[OTHER_NODE], &ltpb__query__descriptor, "Prove", &r.base, &m, &st),
+	    LT_STATUS_PERMISSION_DENIED);
 	world_close(&w);
 }
 
@@ -1484,6 +1558,7 @@ main(void)
 		cmocka_unit_test(test_no_more),
 		cmocka_unit_test(test_personal_fields),
 		cmocka_unit_test(test_history_is_masked),
+		cmocka_unit_test(test_proof_is_masked),
 		cmocka_unit_test(test_using_a_masked_field),
 		cmocka_unit_test(test_collections),
 		cmocka_unit_test(test_grants),
