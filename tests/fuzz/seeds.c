@@ -12,6 +12,8 @@
 #include "tests/fuzz/lib/sample.h"
 #include "tests/fuzz/lib/seed.h"
 
+#include "lienthong/v1/record.pb-c.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -414,6 +416,87 @@ calls(void)
 	fuzz_seed("rpc_client", "goaway", lt_slice(goaway, sizeof(goaway)));
 }
 
+static void
+query_seed(const char *name, uint8_t method, const ProtobufCMessage *m)
+{
+	const uint8_t head[2] = { method, 0 };
+	struct lt_buf b = { 0 };
+
+	FUZZ_MUST(lt_wire_pack(m, 65536, &b) == LT_OK);
+	seed2("query", name, lt_slice(head, 2), lt_buf_slice(&b));
+	lt_buf_fini(&b);
+}
+
+/* Over the collection of tests/store/query_model.c. */
+static void
+questions(void)
+{
+	Ltpb__ListRequest list = LTPB__LIST_REQUEST__INIT;
+	Ltpb__AggregateRequest sum = LTPB__AGGREGATE_REQUEST__INIT;
+	Ltpb__GetRequest get = LTPB__GET_REQUEST__INIT;
+	Ltpb__HistoryRequest history = LTPB__HISTORY_REQUEST__INIT;
+	Ltpb__Filter f[3] = { LTPB__FILTER__INIT, LTPB__FILTER__INIT, LTPB__FILTER__INIT },
+		     *filters[3];
+	Ltpb__Value v[3] = { LTPB__VALUE__INIT, LTPB__VALUE__INIT, LTPB__VALUE__INIT }, *values[3];
+	static char item[] = "item", t[] = "t", n[] = "n", s[] = "s", unit[] = "17254",
+		    by_unit[] = "_unit", m[] = "m", a[] = "a", key[] = "a/1";
+	char *groups[2] = { by_unit, t }, *sums[2] = { n, m }, *units[1] = { unit };
+	size_t i;
+
+	list.collection = sum.collection = get.collection = history.collection = item;
+	query_seed("list", 0, &list.base);
+	f[0].field = t;
+	f[1].field = n;
+	f[2].field = s;
+	v[0].v_case = v[2].v_case = LTPB__VALUE__V_TEXT;
+	v[0].text = v[2].text = a;
+	v[1].v_case = LTPB__VALUE__V_INTEGER;
+	v[1].integer = 2;
+	for (i = 0; i < 3; i++) {
+		filters[i] = &f[i];
+		values[i] = &v[i];
+		f[i].op =
+		    i == 1 ? LTPB__FILTER_OP__FILTER_OP_LE : LTPB__FILTER_OP__FILTER_OP_PREFIX;
+		f[i].value = &values[i];
+		f[i].n_value = 1;
+	}
+	list.filter = sum.filter = filters;
+	list.n_filter = sum.n_filter = 1;
+	list.order_by = n;
+	list.descending = true;
+	list.unit = units;
+	query_seed("list_filter", 0, &list.base);
+	list.n_unit = 1;
+	list.n_filter = 3;
+	query_seed("list_filters", 0, &list.base);
+	sum.group_by = groups;
+	sum.n_group_by = 2;
+	sum.sum = sums;
+	sum.n_sum = 2;
+	query_seed("aggregate", 1, &sum.base);
+	get.unit = history.unit = unit;
+	get.key = history.key = key;
+	query_seed("get", 2, &get.base);
+	query_seed("history", 3, &history.base);
+}
+
+/* Kinds of fuzz_store.c: each store read, and a machine opened over it. */
+static void
+stores(void)
+{
+	static const uint8_t kind[6] = { 0, 1, 2, 64, 65, 66 };
+	uint8_t b[8] = { 0, 3, 0, 0, 0, 1, 0, 9 };
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < 6; i++) {
+		b[0] = kind[i];
+		b[2] = (uint8_t)(7 + i); /* record, shown, index, history, digest, overlay */
+		(void)snprintf(name, sizeof(name), "kind%zu", i);
+		fuzz_seed("store", name, lt_slice(b, i < 3 ? 1 : 8));
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -439,6 +522,8 @@ main(int argc, char **argv)
 	config();
 	line_and_frames();
 	calls();
+	questions();
+	stores();
 	json_decref(golden);
 	lt_buf_fini(&b);
 	return 0;

@@ -32,6 +32,26 @@ endforeach()
 foreach(name rpc_server rpc_client)
   lt_fuzz_target(${name} ${fuzz}/lib/net.c)
 endforeach()
+# Over hubs and nodes without threads, in memory, with a catalogue of one collection.
+set(small ${CMAKE_BINARY_DIR}/fuzz-data/catalogue.json)
+add_custom_command(OUTPUT ${small}
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/fuzz-data
+  COMMAND ${LT_PYTHON} ${fuzz}/small_catalogue.py ${CMAKE_SOURCE_DIR}/proto/data/catalogue.json ${small}
+  DEPENDS ${fuzz}/small_catalogue.py ${CMAKE_SOURCE_DIR}/proto/data/catalogue.json VERBATIM)
+add_custom_target(lt_fuzz_data DEPENDS ${small})
+set(lib ${CMAKE_CURRENT_SOURCE_DIR}/lib)
+add_library(lt_test_fuzz_world STATIC ${fuzz}/lib/world.c ${lib}/federation.c ${lib}/peer.c ${lib}/random.c ${lib}/memfed.c)
+target_link_libraries(lt_test_fuzz_world PUBLIC lt_test_fuzz lt_hub PkgConfig::CMOCKA PRIVATE lt_build)
+target_compile_definitions(lt_test_fuzz_world PRIVATE LT_PROTO_DATA="${CMAKE_BINARY_DIR}/fuzz-data")
+add_dependencies(lt_test_fuzz_world lt_fuzz_data)
+foreach(name store)
+  lt_fuzz_target(${name})
+  target_link_libraries(fuzz_${name} PRIVATE lt_test_fuzz_world)
+endforeach()
+
+lt_fuzz_target(query ${CMAKE_CURRENT_SOURCE_DIR}/store/query_model.c ${CMAKE_CURRENT_SOURCE_DIR}/store/world.c)
+target_link_libraries(fuzz_query PRIVATE PkgConfig::CMOCKA)
+target_compile_definitions(fuzz_query PRIVATE LT_PROTO_DATA="${CMAKE_SOURCE_DIR}/proto/data")
 
 # Must be found: tools/fuzz.sh --self-test.
 if(LT_FUZZ)

@@ -78,5 +78,7 @@ const ProtobufCMessageDescriptor *const *fuzz_messages(size_t *n);
  * is no message is mutated as bytes. Returns the new size. */
 size_t fuzz_pb_mutate(const ProtobufCMessageDescriptor *d, uint8_t *data, size_t size,
     size_t max_size, struct fuzz_rng *rng);
+/* Texts that a target's messages hold: used instead of the common ones from now on. Borrowed. */
+void fuzz_pb_words(const char *const *words, size_t n);
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define ROUNDS_MAX 100000 /* of callbacks in one run: beyond, something turns in a circle */
+#define PIECES_MAX 1024 /* reads and writes in pieces in one run, then whole ones */
 
 struct nng_aio {
 	void (*cb)(void *);
@@ -48,6 +49,7 @@ static nng_stream *streams;
 static nng_stream_listener *listener;
 static nng_stream_dialer *dialer;
 static unsigned nlisteners, ndialers;
+static unsigned rounds;
 
 /* ---- nng: operations ---- */
 
@@ -270,7 +272,7 @@ try_read(nng_stream *s)
 	if (a == NULL || (e->in.len == 0 && !e->eof))
 		return false;
 	n = e->in.len < a->iov.iov_len ? e->in.len : a->iov.iov_len;
-	if (e->piece != 0 && n > e->piece)
+	if (e->piece != 0 && n > e->piece && rounds < PIECES_MAX)
 		n = e->piece;
 	s->rx = NULL;
 	if (n != 0) {
@@ -292,7 +294,7 @@ try_write(nng_stream *s)
 	if (a == NULL || e->stalled)
 		return false;
 	n = a->iov.iov_len;
-	if (e->piece != 0 && n > e->piece)
+	if (e->piece != 0 && n > e->piece && rounds < PIECES_MAX)
 		n = e->piece;
 	s->tx = NULL;
 	lt_buf_put(&e->out, a->iov.iov_buf, n);
@@ -582,8 +584,6 @@ run_streams(void)
 void
 fuzz_net_run(void)
 {
-	unsigned rounds;
-
 	for (rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		if (run_done())
 			continue;

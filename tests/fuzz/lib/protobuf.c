@@ -175,6 +175,16 @@ interesting(struct fuzz_rng *rng)
 	}
 }
 
+static const char *const *words;
+static size_t nwords;
+
+void
+fuzz_pb_words(const char *const *w, size_t n)
+{
+	words = w;
+	nwords = n;
+}
+
 /* Values that our fields hold, so that checks of form are passed now and then. */
 static void
 put_content(struct lt_buf *out, const ProtobufCFieldDescriptor *f, struct fuzz_rng *rng)
@@ -196,6 +206,8 @@ put_content(struct lt_buf *out, const ProtobufCFieldDescriptor *f, struct fuzz_r
 			b.data[16] = (uint8_t)(1 + fuzz_below(rng, 3));
 	} else if (f->type == PROTOBUF_C_TYPE_STRING) {
 		t = text[fuzz_below(rng, sizeof(text) / sizeof(text[0]))];
+		if (nwords != 0 && fuzz_below(rng, 16) != 0)
+			t = words[fuzz_below(rng, nwords)];
 		lt_buf_str(&b, t);
 	}
 	lt_buf_varint(out, b.len);
@@ -278,7 +290,7 @@ mutate_part(const ProtobufCMessageDescriptor *d, const struct part *p, size_t ma
 	lt_buf_varint(out, p->number << 3 | 2);
 	if (m != NULL && depth < DEPTH_MAX && fuzz_below(rng, 16) != 0) {
 		mutate_level(m, p->content, max, rng, depth + 1, &b);
-	} else if (m == NULL && f != NULL && fuzz_below(rng, 4) == 0) {
+	} else if (m == NULL && f != NULL && fuzz_below(rng, nwords != 0 ? 2 : 4) == 0) {
 		put_content(out, f, rng);
 		return;
 	} else {
