@@ -590,6 +590,10 @@ dial_cb(void *arg)
 		nng_stream_free(s);
 		lt_conn_die(c, LT_E_DENIED, "the socket belongs to somebody else");
 	} else {
+		/* Held back for the other side's acknowledgement, the last piece within a credit window would
+		 * wait its 40 ms, once a window. */
+		if (!c->local)
+			(void)nng_stream_set_bool(s, NNG_OPT_TCP_NODELAY, true);
 		lt_conn_start(c, s, NULL);
 	}
 	pthread_mutex_unlock(&c->mx);

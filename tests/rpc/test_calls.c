@@ -13,6 +13,7 @@
 #include "lienthong/v1/sync.pb-c.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
 #include <sys/socket.h>
@@ -981,6 +982,36 @@ driven_clock(void **state)
 	fx_stop(&fx);
 }
 
+/* Both ends of a TCP connection send at once what they have: none waits for an acknowledgement of what went before. */
+static void
+no_delay(void **state)
+{
+	struct fx fx;
+	struct lt_conn *c;
+	unsigned ends = 0;
+	int fd;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	c = fx_dial(&fx, true);
+	for (fd = 0; fd < 1024; fd++) {
+		struct sockaddr_storage peer;
+		socklen_t len = sizeof(peer);
+		int value = -1;
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0 ||
+		    peer.ss_family != AF_INET)
+			continue;
+		len = sizeof(value);
+		assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
+		assert_int_not_equal(value, 0);
+		ends++;
+	}
+	assert_int_equal(ends, 2);
+	lt_conn_close(c);
+	fx_stop(&fx);
+}
+
 int
 main(void)
 {
@@ -1002,6 +1033,7 @@ main(void)
 		cmocka_unit_test(dial_fails),
 		cmocka_unit_test(dial_late),
 		cmocka_unit_test(sockets),
+		cmocka_unit_test(no_delay),
 		cmocka_unit_test(method_table),
 		cmocka_unit_test(cut_by_key),
 		cmocka_unit_test(stop_finishes_calls),
