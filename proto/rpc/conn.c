@@ -225,6 +225,21 @@ lt_conn_kick(struct lt_conn *c)
 		lt_conn_due(c, c->tx_progress_ms + LT_CONN_STALL_MS);
 }
 
+static bool
+all_sent(const struct lt_conn *c)
+{
+	return !c->tx_busy && c->mux.queued == 0 && !lt_mux_has_frame(&c->mux);
+}
+
+void
+lt_conn_finish(struct lt_conn *c, const char *why)
+{
+	if (c->phase != LT_CONN_OPEN || all_sent(c))
+		lt_conn_die(c, LT_E_CLOSED, why);
+	else
+		c->finishing = true;
+}
+
 static void
 tx_cb(void *arg)
 {
@@ -253,6 +268,8 @@ tx_cb(void *arg)
 	lt_conn_kick(c);
 	if (!c->tx_busy)
 		lt_buf_fini(&c->txbuf); /* an idle connection keeps no memory */
+	if (c->finishing && all_sent(c))
+		lt_conn_die(c, LT_E_CLOSED, "stopping");
 out:
 	pthread_mutex_unlock(&c->mx);
 }

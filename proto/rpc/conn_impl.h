@@ -111,6 +111,7 @@ struct lt_conn {
 	    frame_by_ms; /* a part of a frame is there and the rest is due; INT64_MAX: no part */
 	int64_t open_by_ms, last_rx_ms, tx_progress_ms, armed_ms;
 	bool pinged;
+	bool finishing; /* dies as soon as all that was queued is written */
 	struct lt_task task;
 	struct lt_timer timer;
 	struct lt_chore reap;
@@ -130,6 +131,9 @@ void lt_conn_start(struct lt_conn *c, nng_stream *stream, struct lt_line *line);
 int lt_conn_dial(struct lt_conn *c, const char *url, struct lt_line *line);
 /* Under the lock; idempotent. why is copied. */
 void lt_conn_die(struct lt_conn *c, int rc, const char *why);
+/* The same once everything queued is written, answers that wait for credit included; at once if it is not open. Whoever
+ * asks sets a limit to how long that may take. Under the lock; idempotent. */
+void lt_conn_finish(struct lt_conn *c, const char *why);
 /* Send what there is to send. Under the lock. */
 void lt_conn_kick(struct lt_conn *c);
 /* Have tick run by then (clock of the connection). Under the lock. */

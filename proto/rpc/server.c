@@ -14,6 +14,7 @@
 #define HANDSHAKES_MAX 256
 #define CALLS_MAX 1024
 #define STOP_GRACE_MS 1000
+#define FINISH_MS 500 /* for answers on their way to a peer that reads slowly */
 #define CLOSE_GRACE_MS 5000
 
 int
@@ -220,6 +221,13 @@ say_goaway(struct lt_conn *c, const void *arg)
 }
 
 static void
+finish_one(struct lt_conn *c, const void *arg)
+{
+	(void)arg;
+	lt_conn_finish(c, "stopping");
+}
+
+static void
 close_one(struct lt_conn *c, const void *arg)
 {
 	(void)arg;
@@ -281,7 +289,10 @@ lt_server_stop(struct lt_server *s, uint32_t wait_ms)
 	each_conn(s, say_goaway, NULL);
 	/* A stream may wait for news for ever, and whoever reads it can pick it up again. */
 	(void)calls_wait(s, wait_ms, false);
-	each_conn(s, close_one, NULL);
+	/* A call is over when its answer is queued; it has been given when that is written. */
+	each_conn(s, finish_one, NULL);
+	if (!conns_wait(s, FINISH_MS))
+		each_conn(s, close_one, NULL);
 	if (!conns_wait(s, CLOSE_GRACE_MS) || !calls_wait(s, STOP_GRACE_MS, true))
 		lt_warn("%u calls have still no answer at the stop", (unsigned)s->ncalls);
 	lt_server_unref(s);

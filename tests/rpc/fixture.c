@@ -192,8 +192,12 @@ void
 fx_answer_all(struct fx *fx)
 {
 	Lttest__EchoReply reply = LTTEST__ECHO_REPLY__INIT;
+	uint8_t *data = calloc(1, fx->answer_len + 1);
 	unsigned i;
 
+	assert_non_null(data);
+	reply.data.data = data;
+	reply.data.len = fx->answer_len;
 	pthread_mutex_lock(&fx->mx);
 	for (i = 0; i < fx->nheld; i++) {
 		reply.number = i;
@@ -201,6 +205,7 @@ fx_answer_all(struct fx *fx)
 	}
 	fx->nheld = 0;
 	pthread_mutex_unlock(&fx->mx);
+	free(data);
 }
 
 static int

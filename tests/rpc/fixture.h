@@ -31,6 +31,7 @@ struct fx {
 	bool stopping;
 	struct lt_call *held[FX_HELD_MAX];
 	Lttest__EchoReply_Closure held_closure[FX_HELD_MAX];
+	size_t answer_len; /* bytes in the answer of a call that was held */
 	unsigned nheld;
 };
 

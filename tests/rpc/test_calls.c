@@ -815,7 +815,8 @@ not_alive(void *arg)
 	return !lt_conn_alive(arg);
 }
 
-/* Stopping: no new call is taken, the one under way is answered, then the connection goes. */
+/* Stopping: no new call is taken, the one under way is answered, then the connection goes. The answer is larger than the
+ * credit a caller gives at once: it has not been written when the call is over. */
 static void
 stop_finishes_calls(void **state)
 {
@@ -838,11 +839,13 @@ stop_finishes_calls(void **state)
 	assert_int_equal(pthread_create(&t, NULL, stop_thread, s), 0);
 	fx_until(not_alive, c, "the client has heard of the stop");
 	fx_until(not_alive, idle, "the idle client has heard of the stop");
+	fx.answer_len = 900000;
 	assert_int_equal(say(c, NULL, 0, 0, NULL, &st), LT_STATUS_UNAVAILABLE);
 	assert_int_equal(h.ends, 0);
 	fx_answer_all(&fx);
 	fx_until(has_ended, &h, "the call is answered");
 	assert_int_equal(h.status.code, LT_STATUS_OK);
+	assert_int_equal(h.bytes, 900000);
 	pthread_join(t, NULL);
 	lt_conn_close(c);
 	lt_conn_close(idle);
