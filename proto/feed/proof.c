@@ -161,7 +161,7 @@ read_form(struct check *k, struct lt_slice bytes)
 		return rc;
 	k->m = m = (const Ltpb__Proof *)msg;
 	if (m->version != LT_PROOF_VERSION)
-		return fault(k, LT_PROOF_NEWER, NULL);
+		return fault(k, m->version == 0 ? LT_PROOF_FORM : LT_PROOF_NEWER, NULL);
 	for (i = 0; i < m->n_record; i++)
 		known = known && part_known(m->record[i]);
 	for (i = 0; i < m->n_verdict; i++)

@@ -8,3 +8,4 @@ add_test(NAME feed.golden_vectors
   COMMAND ${LT_PYTHON} ${CMAKE_SOURCE_DIR}/tests/vectors/make_golden.py --check)
 set_tests_properties(feed.golden_vectors PROPERTIES TIMEOUT 60 LABELS feed)
 lt_test(feed damage SOURCES feed/sample.c)
+lt_test(feed proof TIMEOUT 120 LIBS PkgConfig::JANSSON SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)

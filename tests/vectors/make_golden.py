@@ -20,6 +20,7 @@ from golden_base import (H, H16, Key, checksum, feed_id, framed, framed8, p_byte
                          run, seal, tagged, u8, u32, u64)
 import golden_hub
 import golden_line
+import golden_proof
 import golden_store
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -228,6 +229,7 @@ def golden():
         "hub": golden_hub.hub(),
         "digest": digest(),
         "knock": knock(),
+        "proof": golden_proof.proof(),
     }
 
 
