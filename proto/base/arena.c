@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLOCK_BYTES_FIRST ((size_t)1024) /* a value or two is all that many need */
 #define BLOCK_BYTES ((size_t)16 * 1024)
 #define BLOCK_BYTES_MAX ((size_t)1024 * 1024)
 
@@ -86,7 +87,7 @@ block_size(const struct lt_arena *a, size_t n)
 	size_t size = a->used / 4 / BLOCK_BYTES * BLOCK_BYTES;
 
 	if (size < BLOCK_BYTES)
-		size = BLOCK_BYTES;
+		size = a->used == 0 ? BLOCK_BYTES_FIRST : BLOCK_BYTES;
 	if (size > BLOCK_BYTES_MAX)
 		size = BLOCK_BYTES_MAX;
 	return n > size || size > a->cap - a->used ? n : size;

@@ -94,7 +94,7 @@ text_put(struct text *t, enum line which, const void *data, size_t len)
 	t->p[t->len++] = '\n';
 }
 
-/* As for every stored value (FORMAT.md 9.2), with the file as the table: a key with one digit changed would
+/* FORMAT.md 9.1. A key with one digit changed would
  * be a key too, and the hub would refuse it without anybody knowing why. */
 static void
 sum_of(const char *p, size_t len, uint8_t sum[SUM_LEN])

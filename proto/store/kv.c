@@ -7,22 +7,18 @@
 #include <sodium.h>
 #include <string.h>
 
-#define VALUE_TAG "lt1.value"
-
 void
 lt_kv_table_init(struct lt_kv_table *t, const char *name)
 {
-	size_t len = strlen(name), tag_len = sizeof(VALUE_TAG) - 1;
+	size_t len = strlen(name);
 
 	assert(len >= 1);
 	assert(len <= LT_KV_NAME_MAX);
 	memset(t, 0, sizeof(*t));
 	memcpy(t->name, name, len);
-	t->prefix[0] = (uint8_t)tag_len;
-	memcpy(t->prefix + 1, VALUE_TAG, tag_len);
-	lt_store_u32(t->prefix + 1 + tag_len, (uint32_t)len);
-	memcpy(t->prefix + 1 + tag_len + 4, name, len);
-	t->prefix_len = 1 + tag_len + 4 + len;
+	lt_store_u32(t->prefix, (uint32_t)len);
+	memcpy(t->prefix + 4, name, len);
+	t->prefix_len = 4 + len;
 }
 
 void
@@ -49,26 +45,24 @@ lt_kv_fini(struct lt_kv *kv)
 	lt_buf_fini(&kv->scratch);
 }
 
-/* The hottest hash of the project: prefix and key in one piece, no allocation, the value in place. */
+/* The hottest hash of the project: the place in one piece, the value where it lies. It is to find damage, not forgery; a
+ * cryptographic hash of 700 bytes took five times as long. */
 void
 lt_kv_sum(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice value,
     uint8_t sum[LT_KV_SUM_LEN])
 {
-	uint8_t head[LT_KV_PREFIX_MAX + 4 + LT_KV_KEY_MAX];
-	uint8_t hash[crypto_generichash_BYTES];
-	crypto_generichash_state st;
+	static const uint8_t tag[crypto_shorthash_KEYBYTES] = "lt1.value";
+	uint8_t head[LT_KV_PREFIX_MAX + 4 + LT_KV_KEY_MAX], place[crypto_shorthash_KEYBYTES];
 
+	_Static_assert(crypto_shorthash_BYTES == LT_KV_SUM_LEN, "all of it is stored");
 	assert(key.len <= LT_KV_KEY_MAX);
 	memcpy(head, t->prefix, t->prefix_len);
 	lt_store_u32(head + t->prefix_len, (uint32_t)key.len);
 	if (key.len != 0)
 		memcpy(head + t->prefix_len + 4, key.data, key.len);
-	(void)crypto_generichash_init(&st, NULL, 0, sizeof(hash));
-	(void)crypto_generichash_update(&st, head, t->prefix_len + 4 + key.len);
-	if (value.len != 0)
-		(void)crypto_generichash_update(&st, value.data, value.len);
-	(void)crypto_generichash_final(&st, hash, sizeof(hash));
-	memcpy(sum, hash, LT_KV_SUM_LEN);
+	(void)crypto_shorthash(place, head, t->prefix_len + 4 + key.len, tag);
+	memcpy(place + LT_KV_SUM_LEN, place, LT_KV_SUM_LEN);
+	(void)crypto_shorthash(sum, value.len == 0 ? head : value.data, value.len, place);
 }
 
 /* Whoever reads it gets a code; the name of the place is for the one who repairs. Keys hold no personal data. */

@@ -13,13 +13,13 @@
 #define LT_KV_SUM_LEN 8
 #define LT_KV_NAME_MAX 63
 #define LT_KV_INCARNATION_LEN 16
-/* u8 length of tag || "lt1.value" || framed(table name) */
-#define LT_KV_PREFIX_MAX (1 + 9 + 4 + LT_KV_NAME_MAX)
+/* framed(table name) */
+#define LT_KV_PREFIX_MAX (4 + LT_KV_NAME_MAX)
 
 struct lt_kv_table {
 	char name[LT_KV_NAME_MAX + 1];
-	uint8_t prefix
-	    [LT_KV_PREFIX_MAX]; /* what the checksum of every value of the table begins with */
+	uint8_t
+	    prefix[LT_KV_PREFIX_MAX]; /* what the place of every value of the table begins with */
 	size_t prefix_len;
 };
 

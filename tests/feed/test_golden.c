@@ -463,14 +463,15 @@ checksum_of_stored_values(void **state)
 	{
 		struct lt_slice m = hex_in(v, "value"), stored = hex_in(v, "stored");
 		struct lt_buf b = { 0 };
-		struct lt_hash h;
+		uint8_t place[16], sum[8];
 
 		lt_buf_framed(&b, lt_slice_str(json_string_value(in(v, "table"))));
 		lt_buf_framed(&b, hex_in(v, "key"));
-		lt_buf_put_slice(&b, m);
-		lt_h1("lt1.value", lt_buf_slice(&b), &h);
+		crypto_shorthash(place, b.data, b.len, (const uint8_t *)"lt1.value\0\0\0\0\0\0");
+		memcpy(place + 8, place, 8);
+		crypto_shorthash(sum, m.data, m.len, place);
 		assert_int_equal(stored.len, m.len + 8);
-		assert_memory_equal(stored.data + m.len, h.b, 8);
+		assert_memory_equal(stored.data + m.len, sum, 8);
 		lt_buf_fini(&b);
 	}
 }

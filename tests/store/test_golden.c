@@ -419,15 +419,16 @@ sealed_is(MDB_txn *txn, const char *key, struct lt_slice want)
 {
 	struct lt_buf m = { 0 };
 	struct lt_slice got = raw(txn, "meta", key);
-	struct lt_hash h;
+	uint8_t place[16], sum[8];
 
 	lt_buf_framed(&m, lt_slice_str("meta"));
 	lt_buf_framed(&m, lt_slice_str(key));
-	lt_buf_put(&m, want.data, want.len);
-	lt_h1("lt1.value", lt_buf_slice(&m), &h);
+	crypto_shorthash(place, m.data, m.len, (const uint8_t *)"lt1.value\0\0\0\0\0\0");
+	memcpy(place + 8, place, 8);
+	crypto_shorthash(sum, want.data, want.len, place);
 	assert_int_equal(got.len, want.len + 8);
 	golden_same(key, want, lt_slice(got.data, want.len));
-	golden_same("checksum", lt_slice(h.b, 8), lt_slice(got.data + want.len, 8));
+	golden_same("checksum", lt_slice(sum, 8), lt_slice(got.data + want.len, 8));
 	lt_buf_fini(&m);
 }
 

@@ -154,7 +154,7 @@ def identity(federation, root_key, salt, principal, node, line_secret, token):
              ("addresses", b"tcp://hub.example:7117 tcp://[2001:db8::7]:7117"),
              ("certificate", b"")]
     text = "LTID1\n" + "".join("%s=%s\n" % (n, b.hex()) for n, b in lines)
-    return text + "sum=%s\n" % checksum("identity", b"", text.encode()).hex()
+    return text + "sum=%s\n" % H("lt1.value", framed(b"identity") + framed(b"") + text.encode())[:8].hex()
 
 
 def stored_values():
