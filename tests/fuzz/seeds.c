@@ -11,6 +11,7 @@
 #include "tests/fuzz/lib/fuzz.h"
 #include "tests/fuzz/lib/sample.h"
 #include "tests/fuzz/lib/seed.h"
+#include "tests/fuzz/lib/world.h"
 
 #include "lienthong/v1/record.pb-c.h"
 
@@ -497,6 +498,132 @@ stores(void)
 	}
 }
 
+/* What a hub and a node really said: requests of the node, items of its pull, and small messages by hand. */
+static void
+sync_seed(const char *name, uint8_t kind, const struct lt_slice *message, size_t n)
+{
+	struct lt_buf b = { 0 };
+	size_t i;
+
+	lt_buf_u8(&b, kind);
+	for (i = 0; i < n; i++) {
+		lt_buf_u16(&b, (uint16_t)message[i].len);
+		lt_buf_put_slice(&b, message[i]);
+	}
+	fuzz_seed("sync", name, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+}
+
+static void
+sync_message(const char *name, uint8_t kind, const ProtobufCMessage *m)
+{
+	struct lt_buf b = { 0 };
+	struct lt_slice s;
+
+	FUZZ_MUST(lt_wire_pack(m, 60000, &b) == LT_OK);
+	s = lt_buf_slice(&b);
+	sync_seed(name, kind, &s, 1);
+	lt_buf_fini(&b);
+}
+
+struct pulled {
+	unsigned n;
+};
+
+static void
+on_pulled(void *ctx, const ProtobufCMessage *m)
+{
+	struct pulled *p = ctx;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "pull%u", p->n++);
+	if (protobuf_c_message_get_packed_size(m) < 4096)
+		sync_message(name, 8, m);
+}
+
+static void
+on_reply(void *ctx, const ProtobufCMessage *m)
+{
+	sync_message(ctx, m->descriptor == &ltpb__hello_reply__descriptor ? 5 : 6, m);
+}
+
+static int
+push_own(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_kv_txn *txn = ctx;
+	struct lt_id author = lt_feed_author(feed);
+	Ltpb__PushRequest r = LTPB__PUSH_REQUEST__INIT;
+	ProtobufCBinaryData d;
+	struct lt_buf cs = { 0 };
+	struct lt_entry e;
+	struct lt_err err = { "" };
+	uint64_t position, seq;
+	char name[32];
+
+	if (!lt_id_eq(&author, &fuzz_node_identity()->principal))
+		return LT_OK;
+	for (seq = 1; seq <= head->seq; seq++) {
+		FUZZ_MUST(lt_feed_log_find(txn, unit, feed, seq, &position) == LT_OK);
+		FUZZ_MUST(lt_feed_log_read(txn, position, &e) == LT_OK);
+		FUZZ_MUST(lt_feed_log_compose(txn, &e, NULL, NULL, &cs, &err) == LT_OK);
+		d.data = cs.data;
+		d.len = cs.len;
+		r.change_set = &d;
+		r.n_change_set = 1;
+		(void)snprintf(name, sizeof(name), "push%d_%d", (int)lt_feed_lane(feed), (int)seq);
+		sync_message(name, 2, &r.base);
+		lt_buf_fini(&cs);
+		memset(&cs, 0, sizeof(cs));
+	}
+	return LT_OK;
+}
+
+static void
+replication(void)
+{
+	static char hello_name[] = "hello_reply", announce_name[] = "announce_reply";
+	Ltpb__HelloRequest hello = LTPB__HELLO_REQUEST__INIT;
+	Ltpb__AnnounceRequest announce = LTPB__ANNOUNCE_REQUEST__INIT;
+	Ltpb__PullRequest pull = LTPB__PULL_REQUEST__INIT;
+	Ltpb__JoinRequest join;
+	Ltpb__JoinReply joined = LTPB__JOIN_REPLY__INIT;
+	Ltpb__PushReply pushed = LTPB__PUSH_REPLY__INIT;
+	uint8_t proof[LT_SIG_LEN], instance[16] = { 1 };
+	struct pulled p = { 0 };
+	struct lt_peer line;
+	struct lt_kv_txn *txn;
+	struct lt_kv *kv;
+
+	fuzz_world();
+	line = fuzz_node_line();
+	FUZZ_MUST(
+	    fuzz_hub_open(fuzz_world_store(FUZZ_HUB_LOG), fuzz_world_store(FUZZ_HUB_DERIVED)));
+	hello.principal.data = (uint8_t *)(uintptr_t)fuzz_node_identity()->principal.b;
+	hello.principal.len = LT_ID_LEN;
+	hello.instance.data = instance;
+	hello.instance.len = sizeof(instance);
+	sync_message("hello", 0, &hello.base);
+	sync_message("announce", 1, &announce.base);
+	sync_message("pull", 3, &pull.base);
+	fed_join_request(fuzz_node_identity(), proof, &join);
+	sync_message("join", 4, &join.base);
+	(void)memfed_ask(
+	    fuzz_hub(), &line, "/lienthong.v1.Sync/Hello", &hello.base, on_reply, hello_name);
+	(void)memfed_ask(fuzz_hub(), &line, "/lienthong.v1.Sync/Announce", &announce.base, on_reply,
+	    announce_name);
+	(void)memfed_ask(fuzz_hub(), &line, "/lienthong.v1.Sync/Pull", &pull.base, on_pulled, &p);
+	joined.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	sync_message("join_reply", 9, &joined.base);
+	sync_message("push_reply", 7, &pushed.base);
+	fuzz_hub_close();
+	kv = fuzz_world_store(FUZZ_NODE);
+	FUZZ_MUST(lt_kv_begin_read(kv, &txn) == LT_OK);
+	FUZZ_MUST(lt_feed_log_each(txn, NULL, push_own, txn) == LT_OK);
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -524,6 +651,7 @@ main(int argc, char **argv)
 	calls();
 	questions();
 	stores();
+	replication();
 	json_decref(golden);
 	lt_buf_fini(&b);
 	return 0;

@@ -44,7 +44,7 @@ add_library(lt_test_fuzz_world STATIC ${fuzz}/lib/world.c ${lib}/federation.c ${
 target_link_libraries(lt_test_fuzz_world PUBLIC lt_test_fuzz lt_hub PkgConfig::CMOCKA PRIVATE lt_build)
 target_compile_definitions(lt_test_fuzz_world PRIVATE LT_PROTO_DATA="${CMAKE_BINARY_DIR}/fuzz-data")
 add_dependencies(lt_test_fuzz_world lt_fuzz_data)
-foreach(name store)
+foreach(name store sync)
   lt_fuzz_target(${name})
   target_link_libraries(fuzz_${name} PRIVATE lt_test_fuzz_world)
 endforeach()
@@ -64,7 +64,7 @@ endif()
 
 # Writes first inputs; see its head.
 add_executable(fuzz_seeds ${fuzz}/seeds.c)
-target_link_libraries(fuzz_seeds PRIVATE lt_test_fuzz lt_build)
+target_link_libraries(fuzz_seeds PRIVATE lt_test_fuzz_world lt_build)
 if(LT_FUZZ)
   add_dependencies(lt_fuzz fuzz_seeds)
 endif()

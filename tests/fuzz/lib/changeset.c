@@ -121,20 +121,18 @@ fix_header(Ltpb__ChangeSet *cs, Ltpb__Header *h)
 }
 
 static void
-sign(Ltpb__ChangeSet *cs)
+sign(const struct lt_sign_key *key, Ltpb__ChangeSet *cs)
 {
-	struct lt_sign_key key;
 	uint8_t sig[LT_SIG_LEN];
 
-	fuzz_sign_key(&key);
-	lt_sign(&key, LT_TAG_CHANGESET, lt_slice(cs->header.data, cs->header.len), sig);
+	lt_sign(key, LT_TAG_CHANGESET, lt_slice(cs->header.data, cs->header.len), sig);
 	free(cs->signature.data);
 	cs->signature.data = fuzz_copy(lt_slice(sig, sizeof(sig)));
 	cs->signature.len = sizeof(sig);
 }
 
 size_t
-fuzz_changeset_fix(uint8_t *data, size_t size, size_t max_size)
+fuzz_changeset_fix_with(const struct lt_sign_key *key, uint8_t *data, size_t size, size_t max_size)
 {
 	ProtobufCBinaryData whole = { size, data };
 	Ltpb__ChangeSet *cs = loose(&ltpb__change_set__descriptor, &whole);
@@ -150,10 +148,19 @@ fuzz_changeset_fix(uint8_t *data, size_t size, size_t max_size)
 		fix_header(cs, h);
 		protobuf_c_message_free_unpacked(&h->base, NULL);
 	}
-	sign(cs);
+	sign(key, cs);
 	n = protobuf_c_message_get_packed_size(&cs->base);
 	if (n <= max_size)
 		size = protobuf_c_message_pack(&cs->base, data);
 	protobuf_c_message_free_unpacked(&cs->base, NULL);
 	return size;
+}
+
+size_t
+fuzz_changeset_fix(uint8_t *data, size_t size, size_t max_size)
+{
+	struct lt_sign_key key;
+
+	fuzz_sign_key(&key);
+	return fuzz_changeset_fix_with(&key, data, size, max_size);
 }

@@ -10,5 +10,8 @@ void fuzz_sign_key(struct lt_sign_key *k);
 /* Bytes of a ChangeSet in place: roots of personal fields, count and root of the changes, and the signature made right, as far
  * as it can be read. Returns the new size; as it was when it does not fit or is no message. */
 size_t fuzz_changeset_fix(uint8_t *data, size_t size, size_t max_size);
+/* The same, signed with another key. */
+size_t fuzz_changeset_fix_with(
+    const struct lt_sign_key *key, uint8_t *data, size_t size, size_t max_size);
 
 #endif
