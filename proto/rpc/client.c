@@ -2,6 +2,7 @@
 #include "proto/rpc/conn_impl.h"
 #include "proto/rpc/head.h"
 #include "proto/rpc/status_impl.h"
+#include "proto/rpc/zstd.h"
 
 #include "lienthong/v1/rpc.pb-c.h"
 
@@ -15,6 +16,7 @@
 struct waiting {
 	struct waiting *next;
 	struct lt_buf bytes;
+	bool zstd; /* compressed */
 };
 
 struct lt_client_call {
@@ -99,17 +101,26 @@ call_give_up(struct lt_client_call *call, const struct lt_status *status)
 
 /* Tell one message. Without the lock. */
 static int
-tell_item(struct lt_client_call *call, const struct lt_buf *bytes, struct lt_err *err)
+tell_item(struct lt_client_call *call, const struct waiting *w, struct lt_err *err)
 {
+	struct lt_slice bytes = lt_buf_slice(&w->bytes);
+	struct lt_buf plain = { 0 };
 	struct lt_arena arena;
 	ProtobufCMessage *m = NULL;
-	int rc;
+	int rc = w->zstd ? lt_zstd_unpack(bytes, LT_MESSAGE_MAX, &plain) : LT_OK;
 
-	lt_arena_init(&arena, lt_arena_cap_for(bytes->len));
-	rc = lt_wire_unpack(call->output, lt_buf_slice(bytes), LT_MESSAGE_MAX, &arena, &m, err);
+	if (rc != LT_OK) {
+		lt_buf_fini(&plain);
+		return lt_err_set(err, rc, "compressed, but not as it should be");
+	}
+	if (w->zstd)
+		bytes = lt_buf_slice(&plain);
+	lt_arena_init(&arena, lt_arena_cap_for(bytes.len));
+	rc = lt_wire_unpack(call->output, bytes, LT_MESSAGE_MAX, &arena, &m, err);
 	if (rc == LT_OK)
 		call->ops.item(call->ctx, m);
 	lt_arena_fini(&arena);
+	lt_buf_fini(&plain);
 	return rc;
 }
 
@@ -154,7 +165,7 @@ tell_waiting(struct lt_client_call *call)
 		if (call->first == NULL)
 			call->last = NULL;
 		pthread_mutex_unlock(&c->mx);
-		rc = tell_item(call, &w->bytes, &err);
+		rc = tell_item(call, w, &err);
 		pthread_mutex_lock(&c->mx);
 		if (call->mc != NULL)
 			lt_mux_consumed(&c->mux, call->mc, w->bytes.len);
@@ -204,6 +215,7 @@ on_message(struct lt_conn *c, struct lt_mux_event *ev)
 		return;
 	}
 	w->bytes = ev->message;
+	w->zstd = ev->zstd;
 	if (call->last != NULL)
 		call->last->next = w;
 	else
@@ -247,9 +259,8 @@ on_bad(struct lt_mux_event *ev)
 	struct lt_status st;
 
 	lt_status_set(&st, LT_STATUS_INTERNAL, "MALFORMED_ANSWER", "%s",
-	    ev->rc == LT_E_TOOBIG        ? "the answer is larger than a message may be"
-	    : ev->rc == LT_E_UNSUPPORTED ? "the answer is compressed"
-					 : "too many answers at once");
+	    ev->rc == LT_E_TOOBIG ? "the answer is larger than a message may be"
+				  : "too many answers at once");
 	call_give_up(ev->call->user, &st);
 }
 
@@ -567,10 +578,11 @@ head_valid(const struct lt_call_head *h)
 	return true;
 }
 
+/* *zstd: the other side takes compressed requests. */
 static int
 pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
     const ProtobufCMethodDescriptor *md, const struct lt_call_head *with, uint32_t timeout_ms,
-    struct lt_buf *out)
+    struct lt_buf *out, bool *zstd)
 {
 	Ltpb__RequestHead head = LTPB__REQUEST_HEAD__INIT;
 	Ltpb__Metadata pair[LT_METADATA_MAX], *pairs[LT_METADATA_MAX];
@@ -580,6 +592,7 @@ pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
 
 	pthread_mutex_lock(&c->mx);
 	number = ++c->cl.requests;
+	*zstd = (c->mux.encodings & LT_ENCODING_ZSTD) != 0;
 	pthread_mutex_unlock(&c->mx);
 	(void)snprintf(name, sizeof(name), "/%s/%s", service->name, md->name);
 	(void)snprintf(id, sizeof(id), "%s-%llu", c->cl.id_prefix, (unsigned long long)number);
@@ -596,12 +609,14 @@ pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
 	head.metadata = pairs;
 	head.n_metadata = i;
 	head.timeout_ms = timeout_ms;
+	head.accept_encoding = c->local ? 0 : LT_ENCODING_ZSTD;
 	return lt_wire_pack(&head.base, LT_FRAME_PAYLOAD_MAX, out);
 }
 
 /* Open the call and queue its request. Under conn->mx. */
 static int
-call_open(struct lt_conn *c, struct lt_client_call *call, struct lt_slice head, struct lt_buf *body)
+call_open(struct lt_conn *c, struct lt_client_call *call, struct lt_slice head, struct lt_buf *body,
+    uint8_t flags)
 {
 	if (c->dead || c->cl.goaway)
 		return LT_E_CLOSED;
@@ -612,7 +627,7 @@ call_open(struct lt_conn *c, struct lt_client_call *call, struct lt_slice head, 
 	call->mc = lt_mux_open(&c->mux, head, call);
 	if (call->mc == NULL)
 		return c->mux.nlocal >= LT_MUX_LOCAL_MAX ? LT_E_UNAVAILABLE : LT_E_NOMEM;
-	if (lt_mux_send(&c->mux, call->mc, body, true) != LT_OK) {
+	if (lt_mux_send_as(&c->mux, call->mc, body, flags) != LT_OK) {
 		lt_mux_cancel(&c->mux, call->mc);
 		return LT_E_NOMEM;
 	}
@@ -657,19 +672,23 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 	const ProtobufCMethodDescriptor *md = method_of(service, method);
 	struct lt_client_call *call = NULL;
 	struct lt_buf head = { 0 }, body = { 0 };
+	uint8_t flags = LT_DATA_NO_MORE;
+	bool zstd = false;
 	int rc;
 
 	if (md == NULL || request->descriptor != md->input || (with != NULL && !head_valid(with)))
 		return LT_E_USAGE;
-	rc = pack_head(c, service, md, with, timeout_ms, &head);
+	rc = pack_head(c, service, md, with, timeout_ms, &head, &zstd);
 	if (rc == LT_OK)
 		rc = lt_wire_pack(request, LT_MESSAGE_MAX, &body);
+	if (rc == LT_OK && zstd && lt_zstd_pack(&body))
+		flags |= LT_DATA_ZSTD;
 	if (rc == LT_OK && (call = call_new(c, md, timeout_ms, ops, ctx)) == NULL)
 		rc = LT_E_NOMEM;
 	if (rc != LT_OK)
 		goto out;
 	pthread_mutex_lock(&c->mx);
-	rc = call_open(c, call, lt_buf_slice(&head), &body);
+	rc = call_open(c, call, lt_buf_slice(&head), &body, flags);
 	if (rc == LT_OK) {
 		if (id != NULL)
 			*id = call->mc->id;

@@ -19,12 +19,16 @@ enum lt_frame_type {
 	LT_FRAME_PONG = 7,
 	LT_FRAME_GOAWAY = 8,
 	LT_FRAME_IGNORED_MIN = 16, /* from here on unknown types are skipped */
+	LT_FRAME_ENCODINGS = 16, /* an older program skips it, as it should */
 };
 
 /* Flags of DATA. */
 #define LT_DATA_LAST_PIECE 1
 #define LT_DATA_NO_MORE 2
 #define LT_DATA_ZSTD 4
+
+/* Bits of ENCODINGS and of RequestHead.accept_encoding. */
+#define LT_ENCODING_ZSTD 1u
 
 struct lt_frame {
 	uint8_t type;

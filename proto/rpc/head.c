@@ -1,5 +1,6 @@
 #include "proto/rpc/head.h"
 #include "proto/base/limits.h"
+#include "proto/rpc/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ lt_head_take(struct lt_head *h, const Ltpb__RequestHead *m, struct lt_status *st
 		at = stpcpy(at, m->metadata[i]->value) + 1;
 	}
 	h->nmetadata = m->n_metadata;
+	h->zstd = (m->accept_encoding & LT_ENCODING_ZSTD) != 0;
 	(void)snprintf(h->request_id, sizeof(h->request_id), "%s", m->request_id);
 	return LT_OK;
 }

@@ -13,6 +13,7 @@ struct lt_head {
 	char request_id[LT_REQUEST_ID_MAX + 1]; /* "" if none */
 	char *metadata; /* "key\0value\0" one behind the other; owned */
 	size_t nmetadata;
+	bool zstd; /* the caller takes compressed answers */
 };
 
 /* At most LT_REQUEST_ID_MAX bytes of visible ASCII: it stands in logs between other words. "" is none, and valid. */

@@ -8,7 +8,7 @@ struct lt_mux_msg {
 	struct lt_mux_msg *next;
 	uint8_t *data; /* owned */
 	size_t len, off;
-	bool no_more;
+	uint8_t flags; /* LT_DATA_NO_MORE, LT_DATA_ZSTD */
 };
 
 void
@@ -228,6 +228,15 @@ lt_mux_ping(struct lt_mux *m, uint64_t value)
 }
 
 void
+lt_mux_tell_encodings(struct lt_mux *m, uint32_t encodings)
+{
+	uint8_t p[4];
+
+	lt_store_u32(p, encodings);
+	control(m, LT_FRAME_ENCODINGS, 0, lt_slice(p, sizeof(p)));
+}
+
+void
 lt_mux_goaway(struct lt_mux *m, struct lt_slice text)
 {
 	uint8_t p[4 + 256];
@@ -267,6 +276,12 @@ lt_mux_open(struct lt_mux *m, struct lt_slice head, void *user)
 int
 lt_mux_send(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, bool no_more)
 {
+	return lt_mux_send_as(m, c, message, no_more ? LT_DATA_NO_MORE : 0);
+}
+
+int
+lt_mux_send_as(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, uint8_t flags)
+{
 	struct lt_mux_msg *msg = NULL;
 
 	assert(!c->tx_done && !c->ending && message->len <= LT_MESSAGE_MAX);
@@ -277,8 +292,8 @@ lt_mux_send(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, boo
 		return LT_E_NOMEM;
 	}
 	msg->data = lt_buf_take(message, &msg->len);
-	msg->no_more = no_more;
-	c->tx_done = no_more;
+	msg->flags = flags;
+	c->tx_done = (flags & LT_DATA_NO_MORE) != 0;
 	if (c->tx_last != NULL)
 		c->tx_last->next = msg;
 	else
@@ -344,20 +359,22 @@ take_piece(struct lt_mux *m, struct lt_mux_call *c, uint8_t *out)
 {
 	struct lt_mux_msg *msg = c->tx_first;
 	size_t n = msg->len - msg->off, len;
-	uint8_t flags = 0;
+	uint8_t flags = msg->flags & LT_DATA_ZSTD;
+	bool last;
 
 	if (n > LT_FRAME_PAYLOAD_MAX)
 		n = LT_FRAME_PAYLOAD_MAX;
 	if (n > c->tx_credit)
 		n = c->tx_credit;
-	if (msg->off + n == msg->len)
-		flags = LT_DATA_LAST_PIECE | (msg->no_more ? LT_DATA_NO_MORE : 0);
+	last = msg->off + n == msg->len;
+	if (last)
+		flags = LT_DATA_LAST_PIECE | msg->flags;
 	len = lt_frame_build(out, LT_FRAME_DATA, flags, c->id, lt_slice(msg->data + msg->off, n));
 	msg->off += n;
 	c->tx_credit -= n;
 	c->tx_bytes -= n;
 	m->queued -= n;
-	if (flags != 0) {
+	if (last) {
 		c->tx_first = msg->next;
 		if (c->tx_first == NULL)
 			c->tx_last = NULL;
@@ -469,7 +486,7 @@ on_data(struct lt_mux *m, struct lt_mux_call *c, const struct lt_frame *f, struc
     const char **why)
 {
 	bool last = (f->flags & LT_DATA_LAST_PIECE) != 0,
-	     no_more = (f->flags & LT_DATA_NO_MORE) != 0;
+	     no_more = (f->flags & LT_DATA_NO_MORE) != 0, zstd = (f->flags & LT_DATA_ZSTD) != 0;
 
 	if (f->payload.len > c->rx_credit) {
 		*why = "more data than credit";
@@ -485,12 +502,18 @@ on_data(struct lt_mux *m, struct lt_mux_call *c, const struct lt_frame *f, struc
 	if (c->user == NULL)
 		return LT_OK; /* ended here already; the peer will learn of it */
 	ev->call = c;
-	ev->rc = (f->flags & LT_DATA_ZSTD) != 0 ? LT_E_UNSUPPORTED : store_piece(m, c, f->payload);
+	if (c->rx.len != 0 && zstd != c->rx_zstd && f->payload.len != 0) {
+		*why = "a message is half compressed";
+		return LT_E_INVALID;
+	}
+	c->rx_zstd = c->rx.len != 0 ? c->rx_zstd : zstd;
+	ev->rc = store_piece(m, c, f->payload);
 	if (ev->rc != LT_OK) {
 		ev->type = LT_MUX_BAD;
 	} else if (last) {
 		ev->type = LT_MUX_MESSAGE;
 		ev->message = c->rx;
+		ev->zstd = c->rx_zstd;
 		memset(&c->rx, 0, sizeof(c->rx));
 		c->waiting++;
 	} else {
@@ -597,6 +620,10 @@ lt_mux_frame(struct lt_mux *m, struct lt_slice frame, struct lt_mux_event *ev, c
 		ev->type = LT_MUX_GOAWAY;
 		ev->id = lt_load_u32(f.payload.data);
 		ev->bytes = lt_slice(f.payload.data + 4, f.payload.len - 4);
+		return LT_OK;
+	case LT_FRAME_ENCODINGS:
+		if (f.id == 0 && f.payload.len >= 4)
+			m->encodings = lt_load_u32(f.payload.data);
 		return LT_OK;
 	default:
 		return LT_OK; /* 16 and above: from a newer program */

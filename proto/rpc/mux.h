@@ -40,6 +40,7 @@ struct lt_mux_call {
 	size_t owed; /* bytes received and not granted anew */
 	size_t waiting; /* whole messages the owner has not consumed */
 	size_t held; /* bytes of rx and of those */
+	bool rx_zstd; /* rx is compressed */
 	bool rx_done; /* the peer sends no more messages */
 
 	/* sending */
@@ -66,6 +67,7 @@ struct lt_mux {
 	struct lt_buf control;
 	size_t control_off;
 	size_t held, queued;
+	uint32_t encodings; /* LT_ENCODING_: what the peer has said it takes */
 	bool starved; /* a stream waits for `queued` to fall */
 	int err; /* sticky: the control queue overran, or no memory */
 };
@@ -76,8 +78,8 @@ enum lt_mux_event_type {
 	LT_MUX_REFUSED, /* id: over LT_MUX_CALLS_MAX. The owner answers with lt_mux_refuse() */
 	LT_MUX_MESSAGE, /* call, message (now the owner's; lt_mux_consumed() when done with) */
 	LT_MUX_EMPTY, /* call: the peer sends no more and has sent no message with this frame */
-	LT_MUX_BAD, /* call, rc: LT_E_TOOBIG message over its limit, LT_E_NOMEM too much held,
-	                  * LT_E_UNSUPPORTED compressed. The owner ends or cancels the call */
+	LT_MUX_BAD, /* call, rc: LT_E_TOOBIG message over its limit, LT_E_NOMEM too much held.
+	                  * The owner ends or cancels the call */
 	LT_MUX_WRITABLE, /* call may send again */
 	LT_MUX_END, /* user, bytes: Status; the call is gone. rc LT_E_INVALID: inside a message */
 	LT_MUX_CANCEL, /* user; the call is gone */
@@ -93,6 +95,7 @@ struct lt_mux_event {
 	int rc;
 	struct lt_slice bytes; /* borrowed from the frame */
 	struct lt_buf message; /* owned by the receiver of the event */
+	bool zstd; /* message is compressed (lt_zstd_unpack) */
 };
 
 void lt_mux_init(struct lt_mux *m, bool initiator);
@@ -107,6 +110,8 @@ int lt_mux_frame(
 struct lt_mux_call *lt_mux_open(struct lt_mux *m, struct lt_slice head, void *user);
 /* Queue a message, at most LT_MESSAGE_MAX; its memory is taken, also on failure. no_more: the last one. */
 int lt_mux_send(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, bool no_more);
+/* The same with LT_DATA_NO_MORE, LT_DATA_ZSTD (the message is a zstd frame), both or none. */
+int lt_mux_send_as(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, uint8_t flags);
 /* May a stream queue one more? If not, a WRITABLE event or lt_mux_take() tells when. */
 bool lt_mux_writable(struct lt_mux *m, struct lt_mux_call *c);
 /* A message of len bytes has been dealt with; gives the peer credit. */
@@ -117,6 +122,8 @@ void lt_mux_end(struct lt_mux *m, struct lt_mux_call *c, struct lt_slice status,
 void lt_mux_cancel(struct lt_mux *m, struct lt_mux_call *c);
 void lt_mux_refuse(struct lt_mux *m, uint32_t id, struct lt_slice status);
 void lt_mux_ping(struct lt_mux *m, uint64_t value);
+/* Tell the peer which encodings are taken here. */
+void lt_mux_tell_encodings(struct lt_mux *m, uint32_t encodings);
 void lt_mux_goaway(struct lt_mux *m, struct lt_slice text);
 
 bool lt_mux_has_frame(const struct lt_mux *m);

@@ -3,6 +3,7 @@
 #include "proto/base/log.h"
 #include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
+#include "proto/rpc/zstd.h"
 
 #include "lienthong/v1/rpc.pb-c.h"
 
@@ -133,17 +134,47 @@ lt_call_set_exhausted(struct lt_status *st, const char *what)
 
 /* ---- on a worker ---- */
 
+/* The request out of its bytes, in the call's arena. */
+static ProtobufCMessage *
+unpack_body(struct lt_call *call, struct lt_buf *body, struct lt_status *st)
+{
+	const ProtobufCMethodDescriptor *md = &call->service->descriptor->methods[call->index];
+	ProtobufCMessage *req = NULL;
+	struct lt_buf plain = { 0 };
+	struct lt_err err = { "" };
+	int rc = LT_OK;
+
+	if (call->zstd) {
+		rc = lt_zstd_unpack(lt_buf_slice(body), LT_MESSAGE_MAX, &plain);
+		lt_buf_fini(body);
+		*body = plain;
+	}
+	if (rc == LT_E_TOOBIG)
+		lt_status_set(st, LT_STATUS_INVALID_ARGUMENT, "TOO_LARGE",
+		    "the request is larger than a message may be");
+	else if (rc == LT_E_NOMEM)
+		lt_status_set(st, LT_STATUS_RESOURCE_EXHAUSTED, "MEMORY", "out of memory");
+	else if (rc != LT_OK)
+		lt_status_set(st, LT_STATUS_INVALID_ARGUMENT, "COMPRESSED",
+		    "the compressed request is not a whole zstd frame with its size");
+	if (rc != LT_OK)
+		return NULL;
+	lt_arena_init(&call->arena, lt_arena_cap_for(body->len));
+	if (lt_wire_unpack(
+		md->input, lt_buf_slice(body), LT_MESSAGE_MAX, &call->arena, &req, &err) != LT_OK)
+		lt_status_set(
+		    st, LT_STATUS_INVALID_ARGUMENT, "MALFORMED", "malformed request: %s", err.text);
+	return req;
+}
+
 static void
 dispatch(struct lt_call *call)
 {
 	const struct lt_server *s = call->server;
 	struct lt_conn *c = call->conn;
 	struct lt_buf body;
-	const ProtobufCMethodDescriptor *md = &call->service->descriptor->methods[call->index];
-	ProtobufCMessage *req = NULL;
+	ProtobufCMessage *req;
 	struct lt_status st = { 0 };
-	struct lt_err err = { "" };
-	int rc;
 
 	if (lt_call_left_ms(call) <= 0) {
 		lt_call_failf(call, LT_STATUS_DEADLINE_EXCEEDED, "DEADLINE",
@@ -160,17 +191,14 @@ dispatch(struct lt_call *call)
 	body = call->body;
 	memset(&call->body, 0, sizeof(call->body));
 	pthread_mutex_unlock(&c->mx);
-	lt_arena_init(&call->arena, lt_arena_cap_for(body.len));
-	rc = lt_wire_unpack(
-	    md->input, lt_buf_slice(&body), LT_MESSAGE_MAX, &call->arena, &req, &err);
+	req = unpack_body(call, &body, &st);
 	lt_buf_fini(&body);
 	pthread_mutex_lock(&c->mx);
 	if (call->mc != NULL)
 		lt_mux_consumed(&c->mux, call->mc, call->body_len);
 	pthread_mutex_unlock(&c->mx);
-	if (rc != LT_OK) {
-		lt_call_failf(call, LT_STATUS_INVALID_ARGUMENT, "MALFORMED",
-		    "malformed request: %s", err.text);
+	if (req == NULL) {
+		lt_call_fail(call, &st);
 		return;
 	}
 	call->service->invoke(call->service, call->index, req, lt_call_reply, call);
@@ -312,6 +340,7 @@ on_message(struct lt_conn *c, struct lt_mux_event *ev)
 	(void)c;
 	call->body = ev->message;
 	call->body_len = ev->message.len;
+	call->zstd = ev->zstd;
 	call->have_body = true;
 	lt_call_push(call);
 }
@@ -331,10 +360,6 @@ on_bad(struct lt_mux_event *ev)
 	case LT_E_TOOBIG:
 		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "TOO_LARGE",
 		    "the request is larger than a message may be");
-		break;
-	case LT_E_UNSUPPORTED:
-		lt_status_set(&st, LT_STATUS_INVALID_ARGUMENT, "COMPRESSED",
-		    "compressed messages are not taken here");
 		break;
 	default:
 		lt_call_set_exhausted(

@@ -29,6 +29,9 @@ sv_opened(struct lt_conn *c)
 	struct lt_server *s = c->sv.server;
 
 	s->nopen++;
+	/* What goes from one process to another on this machine has no line to spare. */
+	if (!c->local)
+		lt_mux_tell_encodings(&c->mux, LT_ENCODING_ZSTD);
 	lt_server_handshake_done(c);
 	if (c->local)
 		c->sv.admitted = true;

@@ -71,6 +71,7 @@ struct lt_call {
 	struct lt_buf body;
 	size_t body_len;
 	bool have_body;
+	bool zstd; /* body is compressed */
 	bool dispatched;
 	bool finished; /* the handler has said its end */
 	bool ready_due;

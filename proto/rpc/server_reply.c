@@ -1,6 +1,7 @@
 /* What a handler does with its call: answer, fail, stream. */
 #include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
+#include "proto/rpc/zstd.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -50,9 +51,23 @@ lt_call_cancelled(const struct lt_call *c)
 
 /* ---- the one end ---- */
 
-/* The handler's one end. message NULL: status alone. Takes the handler's reference, or leaves it to `closed`. */
+/* Bytes of a message, as the caller takes them. Without the lock. */
+static int
+pack_message(
+    const struct lt_call *call, const ProtobufCMessage *m, struct lt_buf *bytes, uint8_t *flags)
+{
+	int rc = lt_wire_pack(m, LT_MESSAGE_MAX, bytes);
+
+	if (rc == LT_OK && call->head.zstd && lt_zstd_pack(bytes))
+		*flags |= LT_DATA_ZSTD;
+	return rc;
+}
+
+/* The handler's one end. message NULL: status alone; flags: of the message. Takes the handler's reference, or leaves it
+ * to `closed`. */
 static void
-call_finish(struct lt_call *call, struct lt_buf *message, const struct lt_status *status)
+call_finish(
+    struct lt_call *call, struct lt_buf *message, uint8_t flags, const struct lt_status *status)
 {
 	struct lt_conn *c = call->conn;
 	struct lt_status full;
@@ -69,7 +84,7 @@ call_finish(struct lt_call *call, struct lt_buf *message, const struct lt_status
 		message = NULL;
 	}
 	if (call->mc != NULL && message != NULL &&
-	    lt_mux_send(&c->mux, call->mc, message, true) != LT_OK)
+	    lt_mux_send_as(&c->mux, call->mc, message, flags) != LT_OK)
 		lt_conn_die(c, LT_E_NOMEM, "out of memory");
 	/* The connection's reference ends in lt_call_end(); the handler's, which the analyser does not count, holds the call. */
 	lt_call_end(call, status, false);
@@ -87,11 +102,12 @@ lt_call_reply(const ProtobufCMessage *reply, void *closure_data)
 	struct lt_call *call = closure_data;
 	struct lt_buf bytes = { 0 };
 	struct lt_status st;
-	int rc = reply == NULL ? LT_E_INVALID : lt_wire_pack(reply, LT_MESSAGE_MAX, &bytes);
+	uint8_t flags = LT_DATA_NO_MORE;
+	int rc = reply == NULL ? LT_E_INVALID : pack_message(call, reply, &bytes, &flags);
 
 	if (rc == LT_OK) {
 		memset(&st, 0, sizeof(st));
-		call_finish(call, &bytes, &st);
+		call_finish(call, &bytes, flags, &st);
 	} else if (rc == LT_E_TOOBIG) {
 		lt_call_failf(call, LT_STATUS_RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE",
 		    "the answer is larger than a message may be");
@@ -113,7 +129,7 @@ lt_call_fail(struct lt_call *c, const struct lt_status *status)
 		    &st, LT_STATUS_INTERNAL, "NO_ANSWER", "the method failed without saying why");
 		status = &st;
 	}
-	call_finish(c, NULL, status);
+	call_finish(c, NULL, 0, status);
 }
 
 void
@@ -163,6 +179,7 @@ lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
 {
 	struct lt_conn *conn = c->conn;
 	struct lt_buf bytes = { 0 };
+	uint8_t flags = 0;
 	int rc = LT_OK;
 
 	pthread_mutex_lock(&conn->mx);
@@ -172,13 +189,13 @@ lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
 		rc = LT_E_BUSY;
 	pthread_mutex_unlock(&conn->mx);
 	if (rc == LT_OK)
-		rc = lt_wire_pack(item, LT_MESSAGE_MAX, &bytes);
+		rc = pack_message(c, item, &bytes, &flags);
 	if (rc == LT_OK) {
 		pthread_mutex_lock(&conn->mx);
 		if (c->mc == NULL || c->finished)
 			rc = LT_E_CLOSED;
 		else
-			rc = lt_mux_send(&conn->mux, c->mc, &bytes, false);
+			rc = lt_mux_send_as(&conn->mux, c->mc, &bytes, flags);
 		lt_conn_kick(conn);
 		pthread_mutex_unlock(&conn->mx);
 	}
@@ -190,7 +207,7 @@ void
 lt_call_stream_end(struct lt_call *c, const struct lt_status *status)
 {
 	assert(c->stream != NULL);
-	call_finish(c, NULL, status);
+	call_finish(c, NULL, 0, status);
 }
 
 void

@@ -109,7 +109,7 @@ static const struct words by_reason[] = {
 	{ "MALFORMED", ANY, false,
 	    "yêu cầu sai định dạng; hãy dùng chương trình cùng phiên bản với nơi trả lời" },
 	{ "COMPRESSED", ANY, false,
-	    "nơi này không nhận dữ liệu nén; hãy dùng chương trình cùng phiên bản" },
+	    "dữ liệu nén bị hỏng hoặc sai định dạng; hãy dùng chương trình cùng phiên bản" },
 	{ "NO_SUCH_METHOD", ANY, false,
 	    "việc này không hỏi ở đây; hãy hỏi đúng nơi (xã hay đầu mối), hoặc nâng phiên bản" },
 	{ "NO_SUCH_SERVICE", ANY, false, "không có dịch vụ này; hãy xem lại tên" },

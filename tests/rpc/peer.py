@@ -140,6 +140,8 @@ class Line:
             frame = self.rx.open(frame)
             self.rx.counted()
         kind, flags, zero, call = struct.unpack(">BBHI", frame[:8])
+        if kind >= 16:  # from a newer program: skipped
+            return self.next()
         assert zero == 0
         return kind, flags, call, frame[8:]
 

@@ -19,6 +19,7 @@ target_link_libraries(lt_test_echo PUBLIC PkgConfig::PROTOBUFC)
 add_library(lt_test_rpc STATIC rpc/fixture.c)
 target_link_libraries(lt_test_rpc PUBLIC lt_test_echo lt_rpc PkgConfig::CMOCKA PRIVATE lt_build)
 lt_test(rpc head LIBS lt_test_rpc TIMEOUT 120)
+lt_test(rpc zstd LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc hostile LIBS lt_test_rpc TIMEOUT 120)
 

@@ -1,0 +1,24 @@
+/* proto/rpc/zstd.h - a message to and from one zstd frame (FORMAT.md 6.4). Any thread; contexts are kept for the next
+ * one, at most LT_ZSTD_KEPT of each kind in a process, however many connections there are.
+ *
+ * Memory: a context to compress takes at most about 1.5 MiB, one to decompress 160 KiB, and what is being decompressed
+ * its own length, at most `max`: it is decompressed where it is consumed, never where it waits.
+ */
+#ifndef LT_RPC_ZSTD_H
+#define LT_RPC_ZSTD_H
+
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+
+#define LT_ZSTD_MIN 1024 /* bytes; what is not longer goes as it is */
+#define LT_ZSTD_KEPT 8
+
+/* Put a zstd frame in the place of *message. False, and *message as it was: too short, does not shrink by a 16th, or no
+ * memory. */
+bool lt_zstd_pack(struct lt_buf *message);
+/* Fill *out, which is empty, with what the frame holds. Nothing is taken on trust: before memory is taken the bytes must
+ * be one whole frame, with its content size, at most max, and long enough to be able to hold it.
+ * LT_E_INVALID: they are not, or do not hold what they say. LT_E_TOOBIG: over max. LT_E_NOMEM. */
+int lt_zstd_unpack(struct lt_slice frame, size_t max, struct lt_buf *out);
+
+#endif
