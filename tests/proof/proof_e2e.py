@@ -166,12 +166,43 @@ def check_department(root):
     assert masked == withheld, (masked, withheld)
 
 
+def check_two_nodes(root):
+    """A second machine of the commune goes on with the record: its change names the first one's."""
+    run("-C", "hub", "enrol", "invite", "--unit", UNIT, "--auto-approve", "--out", "inv2")
+    run("-C", "node2", "node", "init", "@inv2", "--label", "Máy số 2")
+    start("lt-node", "node2")
+    until("the record comes down", "-C", "node2", "get", C, KEY)
+    run("-C", "node2", "put", C, KEY, "members=9")
+    for directory in ("hub", "node2", "node"):
+        data = proof(directory, f"{directory}.proof", changes=4)
+        told = same(f"{directory}.proof", root)["changes"]
+        assert [c["label"] for c in told] == ["Máy số 1"] * 3 + ["Máy số 2"] and told[3]["state"] == "accepted", told
+        print(f"4 changes of 2 machines, from {directory}: {len(data)} bytes")
+    stop("node2")
+
+
+def check_hub_record(root):
+    """What the hub wrote needs no verdict."""
+    for directory in ("hub", "node", "dept"):
+        run("-C", directory, "prove", "_unit", UNIT, "-o", "unit.proof")
+        told = same("unit.proof", root)["changes"]
+        assert len(told) == 1 and told[0]["by_hub"] and told[0]["state"] == "accepted"
+
+
 def check_stopped(root):
-    stop("node")
+    """Without the hub, what it has not judged is left out; out of stores that nobody runs, the same comes."""
     stop("hub")
+    run("-C", "node", "put", C, KEY, "members=10")
+    run("-C", "node", "put", C, "16906/HN00600", *HOUSE)
+    said = json.loads(run("-C", "node", "prove", C, KEY, "-o", "later.proof", "--json"))
+    assert (said["changes"], said["unjudged"]) == (4, 1), said
+    run("-C", "node", "prove", C, "16906/HN00600", "-o", "x", code=3)
+    assert same("later.proof", root)["changes"] == same("node.proof", root)["changes"]
+    stop("node")
     for directory in ("node", "hub"):
         before = same(f"{directory}.proof", root)
-        proof(directory, "offline.proof", "--offline")
+        said = json.loads(run("-C", directory, "prove", C, KEY, "--unit", UNIT, "-o", "offline.proof", "--offline", "--json"))
+        assert said["changes"] == 4, said
         assert same("offline.proof", root)["changes"] == before["changes"]
     run("-C", "dept", "prove", C, KEY, "--unit", UNIT, "-o", "x", "--offline", code=2)
 
@@ -205,9 +236,12 @@ try:
     check_made(ROOT)
     check_department(ROOT)
     check_commands(ROOT)
+    shutil.copy(f"{WORK}/node.proof", f"{WORK}/three.proof")
+    check_two_nodes(ROOT)
+    check_hub_record(ROOT)
     check_stopped(ROOT)
     begun = time.monotonic()
-    flips = flip_all("node.proof", ROOT)
+    flips = flip_all("three.proof", ROOT)
     print(f"{flips} of them with the second implementation, each refused, {time.monotonic() - begun:.1f} s")
 except BaseException:
     for log_name in os.listdir(WORK):
