@@ -1,3 +1,4 @@
+#include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/rpc/conn_impl.h"
 #include "proto/rpc/head.h"
@@ -27,6 +28,8 @@ struct lt_client_call {
 	struct lt_call_ops ops;
 	void *ctx;
 	int64_t deadline_ms;
+	const char *service, *method; /* of the descriptors */
+	char request_id[LT_REQUEST_ID_MAX + 1];
 
 	/* Guarded by conn->mx. */
 	struct lt_mux_call *mc; /* NULL: over */
@@ -177,6 +180,19 @@ tell_waiting(struct lt_client_call *call)
 	}
 }
 
+/* The words that the other side's log has of this call. Never the message: it may hold data. */
+static void
+log_end(const struct lt_client_call *call, const struct lt_status *st)
+{
+	if (st->code == LT_STATUS_OK || st->code == LT_STATUS_CANCELLED)
+		lt_debug("call /%s/%s to %s: %s, request %s", call->service, call->method,
+		    call->conn->peer.address, lt_status_name((int)st->code), call->request_id);
+	else
+		lt_info("call /%s/%s to %s failed: %s %s, request %s", call->service, call->method,
+		    call->conn->peer.address, lt_status_name((int)st->code), st->reason,
+		    call->request_id);
+}
+
 static void
 call_task(void *arg)
 {
@@ -193,6 +209,7 @@ call_task(void *arg)
 	pthread_mutex_unlock(&c->mx);
 	if (!tell)
 		return;
+	log_end(call, &st);
 	call->ops.end(call->ctx, &st);
 	pthread_mutex_lock(&c->mx);
 	if (--c->cl.ncalls == 0 && c->cl.gone)
@@ -578,15 +595,15 @@ head_valid(const struct lt_call_head *h)
 	return true;
 }
 
-/* *zstd: the other side takes compressed requests. */
+/* *zstd: the other side takes compressed requests. id: LT_REQUEST_ID_MAX + 1 bytes, gets the request's. */
 static int
 pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
     const ProtobufCMethodDescriptor *md, const struct lt_call_head *with, uint32_t timeout_ms,
-    struct lt_buf *out, bool *zstd)
+    struct lt_buf *out, bool *zstd, char *id)
 {
 	Ltpb__RequestHead head = LTPB__REQUEST_HEAD__INIT;
 	Ltpb__Metadata pair[LT_METADATA_MAX], *pairs[LT_METADATA_MAX];
-	char name[256], id[LT_REQUEST_ID_MAX + 1];
+	char name[256];
 	size_t i;
 	uint64_t number;
 
@@ -595,11 +612,13 @@ pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
 	*zstd = (c->mux.encodings & LT_ENCODING_ZSTD) != 0;
 	pthread_mutex_unlock(&c->mx);
 	(void)snprintf(name, sizeof(name), "/%s/%s", service->name, md->name);
-	(void)snprintf(id, sizeof(id), "%s-%llu", c->cl.id_prefix, (unsigned long long)number);
+	if (with != NULL && with->request_id != NULL && with->request_id[0] != '\0')
+		(void)snprintf(id, LT_REQUEST_ID_MAX + 1, "%s", with->request_id);
+	else
+		(void)snprintf(id, LT_REQUEST_ID_MAX + 1, "%s-%llu", c->cl.id_prefix,
+		    (unsigned long long)number);
 	head.method = name;
 	head.request_id = id;
-	if (with != NULL && with->request_id != NULL && with->request_id[0] != '\0')
-		head.request_id = (char *)with->request_id;
 	for (i = 0; with != NULL && i < with->nmetadata; i++) {
 		ltpb__metadata__init(&pair[i]);
 		pair[i].key = (char *)with->metadata[i].key;
@@ -647,6 +666,7 @@ call_new(struct lt_conn *c, const ProtobufCMethodDescriptor *md, uint32_t timeou
 	call->refs = 1;
 	call->conn = c;
 	call->output = md->output;
+	call->method = md->name;
 	call->ops = *ops;
 	call->ctx = ctx;
 	call->task.fn = call_task;
@@ -673,12 +693,13 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 	struct lt_client_call *call = NULL;
 	struct lt_buf head = { 0 }, body = { 0 };
 	uint8_t flags = LT_DATA_NO_MORE;
+	char request_id[LT_REQUEST_ID_MAX + 1];
 	bool zstd = false;
 	int rc;
 
 	if (md == NULL || request->descriptor != md->input || (with != NULL && !head_valid(with)))
 		return LT_E_USAGE;
-	rc = pack_head(c, service, md, with, timeout_ms, &head, &zstd);
+	rc = pack_head(c, service, md, with, timeout_ms, &head, &zstd, request_id);
 	if (rc == LT_OK)
 		rc = lt_wire_pack(request, LT_MESSAGE_MAX, &body);
 	if (rc == LT_OK && zstd && lt_zstd_pack(&body))
@@ -687,6 +708,8 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 		rc = LT_E_NOMEM;
 	if (rc != LT_OK)
 		goto out;
+	call->service = service->name;
+	(void)snprintf(call->request_id, sizeof(call->request_id), "%s", request_id);
 	pthread_mutex_lock(&c->mx);
 	rc = call_open(c, call, lt_buf_slice(&head), &body, flags);
 	if (rc == LT_OK) {

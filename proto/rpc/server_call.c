@@ -67,18 +67,20 @@ lt_call_over(struct lt_call *call)
 	lt_call_unref(call);
 }
 
-/* One line a failed call, up to a number in a second; the rest is counted. Never the message: it may hold data. */
+/* One line a call: debug, and of those that fail up to a number in a second; the rest is counted. Never the message: it may hold data. */
 static void
-log_failed(
-    const struct lt_conn *c, const char *method, const char *id, const struct lt_status *status)
+log_end(const struct lt_conn *c, const char *method, const char *id, const struct lt_status *status)
 {
 	struct lt_server *s = c->sv.server;
 	int64_t now = lt_conn_now(c), until = s->failures_until_ms;
 	char more[48] = "";
 	unsigned kept;
 
-	if (status->code == LT_STATUS_OK || status->code == LT_STATUS_CANCELLED)
+	if (status->code == LT_STATUS_OK || status->code == LT_STATUS_CANCELLED) {
+		lt_debug("call %.100s of %s: %s, request %s", method, c->peer.address,
+		    lt_status_name((int)status->code), id[0] != '\0' ? id : "-");
 		return;
+	}
 	if (now >= until &&
 	    atomic_compare_exchange_strong(&s->failures_until_ms, &until, now + 1000))
 		s->failures_told = 0;
@@ -100,7 +102,7 @@ lt_call_end(struct lt_call *call, const struct lt_status *status, bool drop)
 
 	if (call->mc == NULL)
 		return;
-	log_failed(call->conn, call->method->name, call->head.request_id, status);
+	log_end(call->conn, call->method->name, call->head.request_id, status);
 	if (lt_status_pack(status, &bytes) != LT_OK)
 		lt_buf_clear(&bytes); /* an empty Status is OK; never say that for a failure */
 	if (bytes.len == 0 && status->code != LT_STATUS_OK)
@@ -289,7 +291,7 @@ log_refused(const struct lt_conn *c, const Ltpb__RequestHead *head, const struct
 {
 	bool named = head != NULL && lt_request_id_valid(head->request_id);
 
-	log_failed(c, head != NULL ? head->method : "-", named ? head->request_id : "", st);
+	log_end(c, head != NULL ? head->method : "-", named ? head->request_id : "", st);
 }
 
 static void
