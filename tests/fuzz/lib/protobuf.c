@@ -2,6 +2,7 @@
 #include "tests/fuzz/lib/rpc.h"
 
 #include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/proof.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/rpc.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
@@ -81,6 +82,7 @@ fuzz_messages(size_t *n)
 		add_message(&ltpb__status__descriptor);
 		for (i = 0; i < sizeof(services) / sizeof(services[0]); i++)
 			add_service(services[i]);
+		add_message(&ltpb__proof__descriptor);
 	}
 	*n = nmessages;
 	return messages;
