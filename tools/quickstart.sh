@@ -215,6 +215,7 @@ until_ok 60 "the last change-set is receipted" ltctl -C "$work/node-17254" statu
 run ltctl -C "$work/node-17254" receipts --save "$work/receipt" | tail -n 4
 run ltctl -C "$work/node-17254" verify all
 step "One record's history with its proof in one file, for whoever has the root key"
+until_ok 20 "the hub's verdict on it" ltctl -C "$work/dept" prove dossier "$key" --unit 17254 -o "$work/proof"
 run ltctl -C "$work/dept" prove dossier "$key" --unit 17254 -o "$work/proof" | tee "$work/proof.txt"
 root=$(grep -o '[0-9a-f]\{64\}' "$work/proof.txt") || fail "prove does not name the root key"
 stop_all

@@ -262,8 +262,10 @@ take_verdict(struct proving *p, const Ltpb__Verdict *v, const struct lt_dot *dot
 		looked = true;
 		if (rc != LT_OK || !ours || !judge(it, v))
 			continue;
+		/* They rise: the range of the first holds those of the others. */
+		if (!used)
+			rc = need_range(p, &feed, it->dot.seq, v->to);
 		used = true;
-		rc = need_range(p, &feed, it->dot.seq, v->to);
 	}
 	return rc == LT_OK && used ? item_add(&p->verdict, dot, position) : rc;
 }
@@ -753,8 +755,8 @@ put_receipt(struct proving *p, const struct item *it, uint64_t *last)
 		rc = receipt_fits(p, it, seq, bytes, &fits);
 	if (rc != LT_OK || !fits)
 		return rc;
-	rc = need_range(p, &it->dot.feed, it->dot.seq, seq);
 	if (seq != *last) {
+		rc = need_range(p, &it->dot.feed, it->dot.seq, seq);
 		r->data = (uint8_t *)bytes.data;
 		r->len = bytes.len;
 		p->proof.n_receipt++;
