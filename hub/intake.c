@@ -307,10 +307,8 @@ static int
 wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *came)
 {
 	struct lt_held_dot *dots;
-	size_t n = 0, i = 0;
-	int rc = LT_SIM_BUG(WAKE_LOST) ? LT_OK
-				       : lt_held_take(txn, &came->unit, &came->feed, came->seq,
-					     &in->arena, &dots, &n);
+	size_t n, i = 0;
+	int rc = lt_held_take(txn, &came->unit, &came->feed, came->seq, &in->arena, &dots, &n);
 
 	while (rc == LT_OK && i < n)
 		rc = wake_entry(in, txn, dots, n, &i);
@@ -437,7 +435,7 @@ take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_changeset_verify_chain(&it->cs, head.seq, &head.hash, head.stamp);
-	if (rc == LT_OK || (rc == LT_E_GAP && LT_SIM_BUG(PAST_GAP)))
+	if (rc == LT_OK)
 		return append_new(in, txn, it, &head);
 	if (rc == LT_E_GAP) {
 		it->outcome = MISSING;

@@ -265,7 +265,7 @@ judge_read(struct applying *ap, const struct lt_entry *e, uint64_t judged, const
 	if (rc != LT_OK)
 		return rc;
 	if (cs.seq <= judged)
-		return LT_SIM_BUG(SETTLING_IGNORED) ? LT_OK : settle_dots(ap, &cs, position, v, &j);
+		return settle_dots(ap, &cs, position, v, &j);
 	stamp = lt_judgement_stamp(&j, cs.stamp);
 	rc = lt_feed_log_judge(ap->txn, &cs.unit, &cs.feed, cs.seq, position, stamp, &j);
 	if (rc == LT_OK)

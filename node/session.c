@@ -165,6 +165,7 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 			f->held++;
 		/* A receipt got lost on its way: offered once more, what the hub holds is receipted anew. */
 		if (f->usable && f->held > 0 && !LT_SIM_BUG(RECEIPT_NOT_ASKED) &&
+		    !LT_SIM_BUG(RESUME_AT_SENDER) &&
 		    lt_node_receipted(txn, &id->unit, &f->feed, &receipted) == LT_OK &&
 		    receipted < f->held)
 			f->held--;
@@ -338,8 +339,6 @@ take_push(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply
 		if (r->need[i]->feed.len == LT_FEED_LEN &&
 		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
 			c->ev.seq = r->need[i]->seq;
-	if (LT_SIM_BUG(PUSH_BELIEVED))
-		c->ev.seq = c->to_seq;
 	say_contact(s);
 }
 
@@ -449,7 +448,7 @@ applied(void *ctx, int rc, const char *why)
 	pthread_mutex_lock(&s->mx);
 	if (rc == LT_OK)
 		s->pull_taken++;
-	broke = rc != LT_OK && !s->pull_failed;
+	broke = rc != LT_OK && !s->pull_failed && !LT_SIM_BUG(PAST_GAP);
 	if (broke) {
 		s->pull_failed = true;
 		(void)snprintf(s->error, sizeof(s->error),

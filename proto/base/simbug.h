@@ -8,18 +8,15 @@
 /* clang-format off */
 #define LT_SIM_BUG_LIST(X) \
 	X(ACK_BEFORE_COMMIT, "the writer answers before its batch is durable") \
-	X(BATCH_NOT_UNDONE, "what a failed batch wrote stays, and its jobs run again") \
 	X(RESUME_AT_SENDER, "a node goes on from what it sent, not from what the hub holds") \
 	X(UNSIGNED_AT_NODE, "a node checks no signature") \
 	X(UNSIGNED_AT_HUB, "the hub checks no signature") \
-	X(PAST_GAP, "a change-set is appended though one before it is missing") \
+	X(PAST_GAP, "a pull goes on behind a change-set that was not taken") \
 	X(OVERLAY_FORGOTTEN, "an own change does not show before its verdict") \
 	X(VERDICT_FORGOTTEN, "what came alone in a push gets a receipt and no verdict") \
 	X(OWED_FORGOTTEN, "verdicts owed before a restart are not written") \
 	X(CURSOR_APART, "the projector's cursor is written before its rows, in another transaction") \
-	X(CONTEXT_UNCHECKED, "a change counts before what its author had seen is here") \
 	X(CLAMP_LEFT_OUT, "a stamp from the future counts as it is") \
-	X(WAKE_LOST, "a held change is not looked at when what it waits for comes") \
 	X(REQUEST_APART, "a request id is remembered in a transaction after its write") \
 	X(WRONG_LANE, "an urgent collection goes in the normal lane") \
 	X(RECEIPT_NOT_ASKED, "a receipt that got lost is not asked for again") \
@@ -30,10 +27,8 @@
 	X(NEXT_SKIPPED, "a pull goes on one after the next") \
 	X(ROWS_OF_OLD, "the hub's rows stay as an earlier catalogue made them") \
 	X(ROWS_OF_OLD_NODE, "a node's rows stay as an earlier catalogue made them") \
-	X(SETTLING_IGNORED, "a node does not learn what became of a held change") \
 	X(DIGEST_STALE, "a record's old row stays in its digest") \
-	X(RECEIPT_FOR_MORE, "a receipt is kept for one change-set more than it names") \
-	X(PUSH_BELIEVED, "an answered push counts as taken whole")
+	X(RECEIPT_FOR_MORE, "a receipt is kept for one change-set more than it names")
 /* clang-format on */
 
 #ifdef LT_SIM_BUGS

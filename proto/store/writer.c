@@ -58,10 +58,7 @@ try_batch(struct lt_writer *w, const struct job *jobs, size_t n, bool *bad, bool
 	for (i = 0; i < n; i++) {
 		rc = jobs[i].run(txn, jobs[i].ctx);
 		if (rc != LT_OK) {
-			if (LT_SIM_BUG(BATCH_NOT_UNDONE))
-				(void)lt_kv_commit(txn);
-			else
-				lt_kv_abort(txn);
+			lt_kv_abort(txn);
 			*bad = true;
 			return rc;
 		}

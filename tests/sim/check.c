@@ -157,7 +157,7 @@ check_author(struct sim *s, struct sim_machine *m, const struct lt_changeset *cs
 }
 
 static void
-check_entry(struct sim *s, struct sim_machine *m, const struct lt_entry *e)
+check_entry(struct sim *s, struct sim_machine *m, struct lt_kv_txn *txn, const struct lt_entry *e)
 {
 	struct sim_watch *w = m->watch;
 	struct lt_err err = { "" };
@@ -197,6 +197,8 @@ check_entry(struct sim *s, struct sim_machine *m, const struct lt_entry *e)
 	if (!may_hold(s, m, &cs.unit))
 		sim_fail(s, "machine %d holds a feed of unit %s", m->no, cs.unit.s);
 	check_author(s, m, &cs);
+	if (m->no == SIM_HUB)
+		sim_check_judged(s, txn, e, &cs);
 	sim_trace(s, lt_load_u64(cs.hash.b), (uint64_t)m->no);
 	lt_arena_fini(&arena);
 }
@@ -241,7 +243,7 @@ sim_check_step(struct sim *s, int machine)
 			    (unsigned long long)m->watch->last + 1);
 			break;
 		}
-		check_entry(s, m, &e);
+		check_entry(s, m, txn, &e);
 		m->watch->last++;
 	}
 	lt_kv_abort(txn);
@@ -414,6 +416,8 @@ of_node(const struct pair *p, struct lt_slice key)
 	struct lt_unit unit = { "" };
 	size_t left, n;
 
+	if (p->m->no == SIM_HUB)
+		return true;
 	if (at == NULL)
 		return false;
 	left = (size_t)(key.data + key.len - ++at);
@@ -732,6 +736,10 @@ check_replay(struct sim *s)
 		compare_table(&p, LT_T_RECORD, "records (worked out anew)");
 		if (!s->failed)
 			compare_table(&p, LT_T_DIGEST, "digests (worked out anew)");
+		if (!s->failed)
+			compare_table(&p, LT_T_SHOWN, "shown values (worked out anew)");
+		if (!s->failed)
+			compare_table(&p, LT_T_INDEX, "index entries (worked out anew)");
 		lt_kv_abort(p.derived);
 	}
 	lt_kv_abort(p.node);

@@ -1,4 +1,5 @@
 /* One run: events in their order, checks after each, and the end. */
+#include "tests/sim/bugs.h"
 #include "tests/sim/sim.h"
 
 #include <stdarg.h>
@@ -209,6 +210,7 @@ sim_run(struct sim *s)
 	s->steps = 0;
 	memset(s->count, 0, sizeof(s->count));
 	s->received = s->pulled = 0;
+	sim_bug_arm();
 	plan(s);
 	while (!s->failed && s->converged_at == 0 && sim_world_step(s))
 		;

@@ -9,6 +9,7 @@
 
 #include "hub/sync_answer.h"
 #include "node/session.h"
+#include "proto/store/feed_log.h"
 #include "proto/store/kv.h"
 
 #define SIM_NODES 20
@@ -314,6 +315,12 @@ void sim_check_receipt(struct sim *s, const Ltpb__Receipt *r);
 void sim_check_saved(struct sim *s, int node, const struct sim_saved *saved);
 bool sim_converged(struct sim *s);
 void sim_check_end(struct sim *s);
+
+/* judged.c: what the hub decided about an entry of its log; what a clerk sees of what was saved */
+void sim_check_judged(
+    struct sim *s, struct lt_kv_txn *txn, const struct lt_entry *e, const struct lt_changeset *cs);
+void sim_check_shown(struct sim *s, int node, const struct sim_saved *saved);
+bool sim_is_made(struct sim *s, int node, uint64_t token);
 
 /* sim.c */
 bool sim_world_step(struct sim *s); /* one event; false: none is left */

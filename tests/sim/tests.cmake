@@ -12,3 +12,5 @@ else()
 endif()
 add_test(NAME sim.repeat COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/repeat.sh $<TARGET_FILE:lt-sim>)
 set_tests_properties(sim.seeds sim.repeat PROPERTIES TIMEOUT 900 LABELS sim)
+
+include(${CMAKE_CURRENT_SOURCE_DIR}/sim/bugs.cmake)

@@ -147,17 +147,23 @@ write_one(struct sim *s, struct sim_machine *m, const struct sim_unsure *u)
 	struct lt_err err = { "" };
 	struct lt_arena arena;
 	struct draft d;
-	bool again = false;
+	bool again = false, made = m->unsure.used && sim_is_made(s, m->no, u->token);
 	int rc;
 
 	lt_arena_init(&arena, (size_t)16 << 20);
 	draft_make(&d, u->what, u->token, false);
 	rc = lt_node_write(m->node, &d.w, 1, u->request_id, &again, &arena, &err);
 	sim_trace(s, (uint64_t)(int64_t)rc, (uint64_t)(int64_t)d.w.rc);
+	if (!m->dead && rc == LT_OK && d.w.rc == LT_OK && made && !again)
+		sim_fail(s, "node %d takes write t%llu, asked for again, for a new one", m->no,
+		    (unsigned long long)u->token);
 	m->unsure = *u;
 	m->unsure.used = m->dead;
-	if (!m->dead && rc == LT_OK && d.w.rc == LT_OK && !d.w.unchanged)
+	if (!m->dead && rc == LT_OK && d.w.rc == LT_OK && !d.w.unchanged) {
 		note_saved(s, m, &d.w, u->token);
+		if (!again)
+			sim_check_shown(s, m->no, &m->saved[m->nsaved - 1]);
+	}
 	if (!m->dead && (rc != LT_OK || d.w.rc != LT_OK))
 		s->refused_writes++;
 	if (!m->dead && rc == LT_OK && d.w.rc != LT_OK && d.w.rc != LT_E_NOTFOUND &&
