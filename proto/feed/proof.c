@@ -919,7 +919,7 @@ read_receipt(struct check *k, struct lt_slice bytes, Ltpb__ReceiptBody **out)
 	if (rc != LT_OK)
 		return fault_of(k, rc, LT_PROOF_FORM, &why);
 	b = (Ltpb__ReceiptBody *)body;
-	if (b->hub.len != LT_ID_LEN || b->key_no == 0)
+	if (b == NULL || b->hub.len != LT_ID_LEN || b->key_no == 0)
 		return fault(k, LT_PROOF_RECEIPT, NULL);
 	memcpy(hub.b, b->hub.data, LT_ID_LEN);
 	h = find_hub(k, &hub, b->key_no);
@@ -971,8 +971,8 @@ check_receipts(struct check *k)
 		Ltpb__ReceiptBody *b = NULL;
 
 		rc = read_receipt(k, lt_slice(k->m->receipt[i].data, k->m->receipt[i].len), &b);
-		if (rc != LT_OK)
-			return rc;
+		if (rc != LT_OK || b == NULL)
+			return rc != LT_OK ? rc : fault(k, LT_PROOF_RECEIPT, NULL);
 		c = before == NULL ? -1 : memcmp(before->feed.data, b->feed.data, LT_FEED_LEN);
 		if (c > 0 || (c == 0 && before->seq >= b->seq))
 			return fault(k, LT_PROOF_ORDER, "receipt");
