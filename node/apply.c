@@ -165,7 +165,7 @@ note_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, 
 	return or_report(&mc, position, lt_projection_note(ap->proj, &cs->unit, &mc, position));
 }
 
-/* Into its place by index: a judgement names dots in rising order. The room is there. */
+/* Into its place by index: a judgement names dots in rising order. The caller has room for one more of each held dot. */
 static void
 refuse_in_order(struct lt_judgement *j, Ltpb__RefusedDot *dot)
 {
@@ -229,11 +229,12 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 		if (names_dot(v->n_settled, v->settled, cs->seq, index)) {
 			rc = count_dot(ap, cs, position, index, stamp, true);
 		} else if (lt_judgement_refuses(now, index, &reason)) {
-			size_t k;
+			size_t k = 0;
 
-			for (k = 0; k < now->nrefused; k++)
-				if (now->refused[k]->index == index)
-					refuse_in_order(&kept, now->refused[k]);
+			/* Once, however often the verdict names it. */
+			while (now->refused[k]->index != index)
+				k++;
+			refuse_in_order(&kept, now->refused[k]);
 			rc = quarantine(ap, position, index, reason);
 			if (rc == LT_OK)
 				rc = count_dot(ap, cs, position, index, stamp, false);

@@ -186,10 +186,14 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 	if (lt_node_saw_hub_time(s->node, r->hub_time_ms) != LT_OK ||
 	    lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
 		return;
-	c->ev.ok = own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK;
-	if (c->ev.ok)
-		weigh_held(s, txn, &o, r->n_held, r->held);
+	/* Not read is not weighed: a store that cannot be read now ends no epoch. */
+	if (own_feeds(s, txn, true, r->n_held, r->held, &o) != LT_OK) {
+		lt_kv_abort(txn);
+		return;
+	}
+	weigh_held(s, txn, &o, r->n_held, r->held);
 	lt_kv_abort(txn);
+	c->ev.ok = true;
 	for (i = 0; i < o.n; i++)
 		if (!o.feed[i].usable && lt_node_new_epoch(s->node, &o.feed[i].feed) != LT_OK)
 			c->ev.ok = false;
@@ -337,7 +341,8 @@ take_push(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply
 	}
 	for (i = 0; i < r->n_need; i++)
 		if (r->need[i]->feed.len == LT_FEED_LEN &&
-		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0)
+		    memcmp(r->need[i]->feed.data, c->feed.b, LT_FEED_LEN) == 0 &&
+		    r->need[i]->seq < c->from_seq) /* what is missing stands before what was sent */
 			c->ev.seq = r->need[i]->seq;
 	say_contact(s);
 }

@@ -1,5 +1,6 @@
 /* What a hub makes of change-sets that no honest node of ours would send, or that come in an awkward order; and what a
  * node makes of the hub's verdicts when they run ahead of what they judge. No line: bytes are handed over directly. */
+#include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/model/value.h"
 #include "proto/store/feed_log.h"
@@ -569,6 +570,134 @@ test_settled_as_refused(void **state)
 	teardown(&f, &p, &a);
 }
 
+struct find_feed {
+	struct lt_id by;
+	struct lt_feed_id feed;
+	struct lt_head head;
+};
+
+static int
+find_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct find_feed *f = ctx;
+	struct lt_id author = lt_feed_author(feed);
+
+	(void)unit;
+	if (lt_id_eq(&author, &f->by)) {
+		f->feed = *feed;
+		f->head = *head;
+	}
+	return LT_OK;
+}
+
+/* A verdict that settles change 0 of change-set 1 of the pen's feed as refused, n times, signed as the hub's next word. */
+static struct lt_slice
+seal_verdict(
+    struct fed *f, const struct pen *p, struct lt_node *n, size_t times, struct lt_arena *a)
+{
+	struct find_feed hub = { .by = f->hub_id->principal };
+	char hex[2 * LT_FEED_LEN + 1], key[120];
+	Ltpb__Verdict v = LTPB__VERDICT__INIT;
+	Ltpb__RefusedDot dot = LTPB__REFUSED_DOT__INIT;
+	Ltpb__Value value = LTPB__VALUE__INIT;
+	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT, *set[1] = { &fs };
+	struct lt_draft d = { .collection = "_verdict", .key = key, .nset = 1, .set = set };
+	struct lt_seal s = { .ndraft = 1, .draft = &d, .catalogue_version = 1 };
+	struct lt_kv_txn *txn;
+	struct lt_hash hash;
+	struct lt_buf packed, out;
+	struct lt_slice bytes;
+	size_t i;
+
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(txn, &p->n.id->unit, find_feed, &hub), LT_OK);
+	lt_kv_abort(txn);
+	lt_hex(hex, p->feed.b, LT_FEED_LEN);
+	(void)snprintf(key, sizeof(key), "%s/1", hex);
+	dot.seq = 1;
+	dot.reason = LTPB__REASON_CODE__REASON_BAD_CONTEXT;
+	v.feed.data = (uint8_t *)(uintptr_t)p->feed.b;
+	v.feed.len = LT_FEED_LEN;
+	v.from = v.to = 1;
+	v.to_hash.data = (uint8_t *)(uintptr_t)p->hash.b;
+	v.to_hash.len = LT_HASH_LEN;
+	v.n_refused = times;
+	v.refused = lt_arena_alloc(a, times * sizeof(*v.refused));
+	for (i = 0; i < times; i++)
+		v.refused[i] = &dot;
+	lt_buf_init(&packed, LT_VALUE_MAX);
+	assert_int_equal(lt_wire_pack(&v.base, LT_VALUE_MAX, &packed), LT_OK);
+	value.v_case = LTPB__VALUE__V_BYTES;
+	value.bytes.data = packed.data;
+	value.bytes.len = packed.len;
+	fs.name = (char *)"verdict";
+	fs.value = &value;
+	s.federation = f->hub_id->federation;
+	s.unit = p->n.id->unit;
+	s.feed = hub.feed;
+	s.seq = hub.head.seq + 1;
+	s.prev = hub.head.hash;
+	s.stamp = hub.head.stamp + 1;
+	s.key_no = f->hub_id->key_no;
+	s.key = &f->hub_id->sign;
+	lt_buf_init(&out, LT_MESSAGE_MAX);
+	assert_int_equal(lt_changeset_seal(&s, &out, &hash, NULL), LT_OK);
+	bytes = lt_slice(lt_arena_dup(a, out.data, out.len), out.len);
+	lt_buf_fini(&out);
+	lt_buf_fini(&packed);
+	return bytes;
+}
+
+static bool
+one_verdict(void *ctx)
+{
+	struct find_feed hub = { .by = ((struct fed *)ctx)->hub_id->principal };
+	struct lt_unit unit;
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_unit_set(&unit, lt_slice_str(UNIT)), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(((struct fed *)ctx)->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(txn, &unit, find_feed, &hub), LT_OK);
+	lt_kv_abort(txn);
+	return hub.head.seq != 0;
+}
+
+/* A hub that has gone wrong names one held dot four thousand times: it is refused once, and no memory but its own is
+ * written to. */
+static void
+test_settled_many_times(void **state)
+{
+	struct fed f;
+	struct pen p;
+	struct fed_node n;
+	struct lt_arena a;
+	struct lt_slice b;
+	struct lt_context seen = { .seq = 1 };
+	struct lt_kv_txn *txn;
+	uint64_t quarantined = 0;
+
+	(void)state;
+	setup(&f, &p, &a);
+	seen.feed = p.feed; /* never comes */
+	new_epoch(&p, 8);
+	b = seal(&p, &a, 1, 1, "dang_xu_ly", &seen);
+	assert_int_equal(push(&f, &p, &b, 1).rc, LT_OK);
+	fed_wait(one_verdict, &f, 20000, "the verdict that holds is written");
+	join(&f, &n);
+	open_node(&f, &n);
+	assert_int_equal(carry(&f, n.node, "_", &f.hub_id->principal, true), LT_OK);
+	assert_int_equal(carry(&f, n.node, UNIT, &f.hub_id->principal, false), LT_OK);
+	assert_int_equal(apply(n.node, seal_verdict(&f, &p, n.node, 4000, &a)), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n.node), &txn), LT_OK);
+	assert_int_equal(lt_kv_count(txn, LT_T_QUARANTINE, &quarantined), LT_OK);
+	assert_int_equal(quarantined, 1);
+	lt_kv_abort(txn);
+	close_node(&n);
+	fed_node_teardown(&n);
+	teardown(&f, &p, &a);
+}
+
 /* A change-set by a catalogue that is not here yet waits; one of another commune is not for this machine. */
 static void
 test_what_may_come(void **state)
@@ -604,6 +733,7 @@ main(void)
 		cmocka_unit_test(test_held_settled),
 		cmocka_unit_test(test_verdicts_ahead),
 		cmocka_unit_test(test_settled_as_refused),
+		cmocka_unit_test(test_settled_many_times),
 		cmocka_unit_test(test_what_may_come),
 	};
 
