@@ -108,6 +108,8 @@ static const struct words by_reason[] = {
 	{ "TOO_LARGE", ANY, false, "yêu cầu quá lớn; hãy chia nhỏ rồi gửi lại" },
 	{ "MALFORMED", ANY, false,
 	    "yêu cầu sai định dạng; hãy dùng chương trình cùng phiên bản với nơi trả lời" },
+	{ "PROOF", ANY, false,
+	    "chưa lập được bản chứng minh; hãy thử lại, nếu vẫn vậy thì báo người phụ trách" },
 	{ "COMPRESSED", ANY, false,
 	    "dữ liệu nén bị hỏng hoặc sai định dạng; hãy dùng chương trình cùng phiên bản" },
 	{ "NO_SUCH_METHOD", ANY, false,
