@@ -121,15 +121,17 @@ quarantine(struct applying *ap, uint64_t position, uint32_t change, Ltpb__Reason
 	    ap->txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
 }
 
-/* A change that no row can take must not stand in the way of all that follows, as at the hub: the log line names it. */
+/* A change that no row can take must not stand in the way of all that follows, as at the hub: the log line names it. One of a
+ * collection that the catalogue here has no more, or not yet, stands in the history: a catalogue that has it works it out. */
 static int
-or_report(const struct lt_merge_change *mc, uint64_t position, int rc)
+or_report(struct applying *ap, const struct lt_unit *unit, const struct lt_merge_change *mc,
+    uint64_t position, int rc)
 {
-	if (rc != LT_E_TOOBIG && rc != LT_E_INVALID)
+	if (rc != LT_E_TOOBIG && rc != LT_E_INVALID && rc != LT_E_UNKNOWN)
 		return rc;
 	lt_error("change %u of log position %llu (%s) is not merged: %s", mc->dot.index,
 	    (unsigned long long)position, mc->change->collection, lt_strerror(rc));
-	return LT_OK;
+	return rc == LT_E_UNKNOWN ? lt_projection_note(ap->proj, unit, mc, position) : LT_OK;
 }
 
 /* Let one judged dot count, or take it out. */
@@ -145,9 +147,9 @@ count_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position,
 	struct lt_id author = lt_feed_author(&cs->feed);
 
 	if (lt_id_eq(&author, &ap->n->author.id))
-		return or_report(&mc, position,
+		return or_report(ap, &cs->unit, &mc, position,
 		    lt_projection_settle(ap->proj, &cs->unit, &mc, position, accepted));
-	return or_report(&mc, position,
+	return or_report(ap, &cs->unit, &mc, position,
 	    accepted ? lt_projection_add(ap->proj, &cs->unit, &mc, position)
 		     : lt_projection_note(ap->proj, &cs->unit, &mc, position));
 }
@@ -162,7 +164,8 @@ note_dot(struct applying *ap, const struct lt_changeset *cs, uint64_t position, 
 		.hash8 = hash8(&cs->hash),
 		.change = &cs->change[i] };
 
-	return or_report(&mc, position, lt_projection_note(ap->proj, &cs->unit, &mc, position));
+	return or_report(
+	    ap, &cs->unit, &mc, position, lt_projection_note(ap->proj, &cs->unit, &mc, position));
 }
 
 /* Into its place by index: a judgement names dots in rising order. The caller has room for one more of each held dot. */
@@ -487,7 +490,8 @@ apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i,
 	}
 	if (concerns_reload(c->collection))
 		ap->n->stale = true;
-	return or_report(&mc, position, lt_projection_add(ap->proj, &cs->unit, &mc, position));
+	return or_report(
+	    ap, &cs->unit, &mc, position, lt_projection_add(ap->proj, &cs->unit, &mc, position));
 }
 
 static int
@@ -543,8 +547,10 @@ dots_aside(
 			.hash8 = hash8(&cs.hash),
 			.change = &cs.change[i] };
 
-		rc = or_report(
-		    &mc, position, lt_projection_set_aside(ap->proj, unit, &mc, position));
+		rc = lt_projection_set_aside(ap->proj, unit, &mc, position);
+		if (rc == LT_E_UNKNOWN)
+			rc = LT_OK; /* it went aside, and nothing showed it */
+		rc = or_report(ap, unit, &mc, position, rc);
 	}
 	lt_arena_fini(&arena);
 	return rc;

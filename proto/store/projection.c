@@ -299,18 +299,31 @@ lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
 	return rc;
 }
 
+/* *known false: of a collection that is not in the catalogue. Where its changes stand is kept all the same, so that no change
+ * counts as pending for ever, and that a catalogue which has the collection finds what became of them. */
+static int
+touch_or_marks(struct lt_projection *p, const struct lt_unit *unit, const struct lt_change *c,
+    struct lt_touched **out, bool *known)
+{
+	int rc = touch_known(p, c->collection, unit, c->key, out);
+
+	*known = rc != LT_E_UNKNOWN;
+	return *known ? rc : touch(p, c->collection, unit, c->key, out);
+}
+
 int
 lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position)
 {
 	struct lt_dot aside = mc->dot;
 	struct lt_touched *t;
+	bool known;
 	int rc;
 
 	assert(p->o.overlay);
 	aside.feed = lt_feed_aside(&mc->dot.feed);
-	rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
-	if (rc == LT_OK)
+	rc = touch_or_marks(p, unit, mc->change, &t, &known);
+	if (rc == LT_OK && known)
 		rc = lt_touched_load(p, t);
 	if (rc == LT_OK)
 		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY_DEL);
@@ -320,7 +333,7 @@ lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
 		rc = mark_add(p, t, &aside, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
 		rc = mark_add(p, t, &aside, position, LT_MARK_OVERLAY_ADD);
-	return rc;
+	return rc == LT_OK && !known ? LT_E_UNKNOWN : rc;
 }
 
 int
@@ -328,19 +341,20 @@ lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position, bool accepted)
 {
 	struct lt_touched *t;
+	bool known;
 	int rc;
 
 	assert(p->o.overlay);
-	rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
-	if (rc == LT_OK)
+	rc = touch_or_marks(p, unit, mc->change, &t, &known);
+	if (rc == LT_OK && known)
 		rc = lt_touched_load(p, t);
-	if (rc == LT_OK && accepted)
+	if (rc == LT_OK && known && accepted)
 		rc = apply(p, t, mc);
 	if (rc == LT_OK)
 		rc = mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY);
 	if (rc == LT_OK)
 		rc = mark_add(p, t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
-	return rc;
+	return rc == LT_OK && !known ? LT_E_UNKNOWN : rc;
 }
 
 int

@@ -47,7 +47,8 @@ int lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
 /* Node: an own change not judged yet: history and overlay entry, shown through the overlay. */
 int lt_projection_add_overlay(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position);
-/* Node: the verdict came. accepted: goes into the judged row (mc with its effective stamp); else it is only taken out. */
+/* Node: the verdict came. accepted: goes into the judged row (mc with its effective stamp); else it is only taken out. With
+ * LT_E_UNKNOWN it no longer waits all the same, and is in the history; so for the next. */
 int lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position, bool accepted);
 /* Node: a change not judged yet of a branch that was set aside (lt_feed_log_set_aside()). It stays in history and overlay under
