@@ -384,6 +384,25 @@ take_head(struct lt_kv_txn *log, const struct lt_id *node, const struct lt_unit 
 	return true;
 }
 
+/* What came while the heads were weighed is not lost; in this process only, for a store may have been put back. */
+static void
+keep_held(struct announced *a, const struct node *x)
+{
+	const struct announced *was = NULL;
+	size_t i;
+
+	for (i = 0; i < x->nfeed && was == NULL; i++)
+		if (lt_feed_id_cmp(&x->feed[i].feed, &a->feed) == 0)
+			was = &x->feed[i];
+	if (was == NULL || !was->told || was->held <= a->held || a->foreign)
+		return;
+	a->held = was->held;
+	if (was->head == a->head && !lt_hash_eq(&was->hash, &a->hash))
+		a->foreign = true;
+	if (a->foreign && a->held >= a->head)
+		a->held = a->head - 1;
+}
+
 void
 lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
     size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms)
@@ -404,6 +423,8 @@ lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt
 	pthread_mutex_lock(&f->mx);
 	x = find_or_add(f, node, unit);
 	if (x != NULL) {
+		for (i = 0; i < k; i++)
+			keep_held(&feed[i], x);
 		memcpy(x->feed, feed, sizeof(feed));
 		x->nfeed = k;
 		x->more = !all;

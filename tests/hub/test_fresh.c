@@ -630,6 +630,38 @@ test_no_answer_without(void **state)
 	hubfx_close(&h);
 }
 
+/* What the hub took in while the heads were looked up counts. */
+static void
+test_held_meanwhile(void **state)
+{
+	const uint64_t some[1] = { 3 }, more[1] = { 5 };
+	struct lt_fresh_node n;
+	struct lt_feed_id feed;
+	struct fed_peer p;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	feed = feed_of(&p, LT_LANE_URGENT, 1);
+	announce(&h, &p, some, 1, h.now_ms);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_int_equal(n.held[1], 0);
+	/* The log that the next announcement looks into does not have them. */
+	held(&h, &feed, 3);
+	announce(&h, &p, some, 1, h.now_ms);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_int_equal(n.announced[1], 3);
+	assert_int_equal(n.held[1], 3);
+	assert_false(n.foreign);
+	held(&h, &feed, 4);
+	announce(&h, &p, more, 1, h.now_ms);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_int_equal(n.announced[1], 5);
+	assert_int_equal(n.held[1], 4);
+	hubfx_close(&h);
+}
+
 int
 main(void)
 {
@@ -641,6 +673,7 @@ main(void)
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_another_branch),
 		cmocka_unit_test(test_another_sends),
+		cmocka_unit_test(test_held_meanwhile),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_forks_are_told),
 		cmocka_unit_test(test_no_answer_without),
