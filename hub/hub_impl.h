@@ -64,9 +64,12 @@ void lt_verdicts_note(
 /* A dot held before is decided, inside the intake's transaction. reason 0: accepted. */
 int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
-/* After a commit: write what is owed, as one more job of the writer. false: nothing is owed, a job is on its way, or none
- * could be made (see lt_verdicts_failed()). */
+/* After a commit: write what is owed, as one more job of the writer. A feed of which that cannot be done is set aside, and
+ * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
+ * be made (see lt_verdicts_failed()). */
 bool lt_verdicts_kick(struct lt_verdicts *v);
+/* The same for who has waited LT_HUB_RETRY_MS himself. */
+bool lt_verdicts_retry(struct lt_verdicts *v);
 /* Writing failed, or could not be begun: kick again after LT_HUB_RETRY_MS, also when nothing is committed (the projector
  * does). */
 bool lt_verdicts_failed(struct lt_verdicts *v);

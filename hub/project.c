@@ -438,7 +438,7 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 	stop = h->stopping;
 	pthread_mutex_unlock(&h->mx);
 	if (!stop && (late || retry_ms > 0) && lt_verdicts_failed(h->verdicts))
-		(void)lt_verdicts_kick(h->verdicts);
+		(void)lt_verdicts_retry(h->verdicts);
 	return stop;
 }
 

@@ -14,7 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIRTY_MAX 8192 /* feeds: 3 lanes and more of every node of the country */
+/* Feeds that owe at once: the 3,321 nodes of the whole country in 3 lanes are 9,963, and many have come back with a new
+ * feed. What does not fit is found by a scan of the log. */
+#define OWED_MAX 16384
+#define OWED_SLOTS 32768 /* a power of 2, at most half full */
+#define ASIDE_MS INT64_C(3600000) /* a feed whose rows cannot be read is tried again as often */
 #define VERDICT_RANGE_MAX 4096 /* change-sets one verdict covers */
 #define VERDICT_LIST_MAX 1500 /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
 #define UNIT_WRITES_MAX 64
@@ -22,18 +26,93 @@
 struct dirty {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
+	int rc; /* within a job: why this feed's verdicts cannot be written, LT_OK: nothing known */
+};
+
+/* Feeds in the order in which they came, none twice. */
+struct feed_set {
+	size_t n;
+	struct dirty *feed; /* OWED_MAX */
+	uint16_t *slot; /* OWED_SLOTS: 0 free, else a place in feed, counted from 1 */
 };
 
 struct lt_verdicts {
 	struct lt_hub *h;
 	pthread_mutex_t mx; /* guards what follows */
-	size_t n;
-	struct dirty *feed; /* DIRTY_MAX */
-	bool pending; /* a job is queued or runs */
+	struct feed_set owed;
+	struct feed_set aside; /* their own rows are damaged; noted no more until aside_ms */
+	int64_t aside_ms; /* on the monotonic clock */
+	bool scan_owed; /* feeds were noted for which there was no room */
+	bool pending; /* a job is queued or runs, or a scan */
 	bool failed; /* the last one: what is owed waits for its time */
 	int said; /* why it failed last, as logged; LT_OK: nothing to say */
-	int64_t retry_ms; /* manual: not before, on the monotonic clock */
+	int64_t retry_ms; /* not before, on the monotonic clock */
 };
+
+/* ---- sets of feeds ---- */
+
+static int
+set_init(struct feed_set *s)
+{
+	s->feed = malloc(OWED_MAX * sizeof(*s->feed));
+	s->slot = calloc(OWED_SLOTS, sizeof(*s->slot));
+	return s->feed == NULL || s->slot == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+static void
+set_fini(struct feed_set *s)
+{
+	free(s->feed);
+	free(s->slot);
+}
+
+static void
+set_clear(struct feed_set *s)
+{
+	if (s->n != 0)
+		memset(s->slot, 0, OWED_SLOTS * sizeof(*s->slot));
+	s->n = 0;
+}
+
+/* The feed's slot, or the free one where it would stand. */
+static uint16_t *
+set_slot(const struct feed_set *s, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+	const char *c;
+	size_t i;
+
+	for (i = 0; i < LT_FEED_LEN; i++)
+		h = (h ^ feed->b[i]) * 16777619u;
+	for (c = unit->s; *c != '\0'; c++)
+		h = (h ^ (uint8_t)*c) * 16777619u;
+	h ^= h >> 16;
+	for (;; h++) {
+		uint16_t *at = &s->slot[h % OWED_SLOTS];
+		const struct dirty *d = *at != 0 ? &s->feed[*at - 1] : NULL;
+
+		if (d == NULL ||
+		    (lt_feed_id_cmp(&d->feed, feed) == 0 && lt_unit_eq(&d->unit, unit)))
+			return at;
+	}
+}
+
+/* LT_E_EXISTS: it is in there; LT_E_TOOBIG: full. */
+static int
+set_add(struct feed_set *s, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	uint16_t *at = set_slot(s, unit, feed);
+
+	if (*at != 0)
+		return LT_E_EXISTS;
+	if (s->n == OWED_MAX)
+		return LT_E_TOOBIG;
+	s->feed[s->n] = (struct dirty){ .unit = *unit, .feed = *feed };
+	*at = (uint16_t)++s->n;
+	return LT_OK;
+}
+
+/* ---- what is owed ---- */
 
 static void
 local_name(
@@ -56,21 +135,26 @@ lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit, const stru
 	return lt_local_put_u64(txn, full, (uint64_t)reason);
 }
 
+/* With the mutex held. */
+static void
+note_locked(struct lt_verdicts *v, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	if (*set_slot(&v->aside, unit, feed) != 0)
+		return;
+	if (set_add(&v->owed, unit, feed) != LT_E_TOOBIG)
+		return;
+	if (!v->scan_owed)
+		lt_warn(
+		    "more than %d feeds wait for verdicts: the log will be scanned for the rest",
+		    OWED_MAX);
+	v->scan_owed = true;
+}
+
 void
 lt_verdicts_note(struct lt_verdicts *v, const struct lt_unit *unit, const struct lt_feed_id *feed)
 {
-	size_t i;
-
 	pthread_mutex_lock(&v->mx);
-	for (i = 0; i < v->n; i++)
-		if (lt_feed_id_cmp(&v->feed[i].feed, feed) == 0 &&
-		    lt_unit_eq(&v->feed[i].unit, unit))
-			break;
-	if (i == v->n && v->n < DIRTY_MAX) {
-		v->feed[v->n].unit = *unit;
-		v->feed[v->n].feed = *feed;
-		v->n++;
-	}
+	note_locked(v, unit, feed);
 	pthread_mutex_unlock(&v->mx);
 }
 
@@ -232,16 +316,18 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 		name[k.len] = '\0';
 		if (read_tail(name + plen, &seq, &index) != LT_OK)
 			return LT_E_CORRUPT;
+		/* Rows come in the order of seq. Who reads a settling verdict judges all of its range again. */
+		if (v != NULL && seq - v->from >= VERDICT_RANGE_MAX)
+			break;
 		rc = lt_kv_del(d->txn, LT_T_LOCAL, lt_slice_str(name));
 		if (rc == LT_OK && v == NULL)
 			rc = verdict_new(d, &f->feed, &v);
 		if (rc != LT_OK)
 			break;
 		v->settling = true;
-		if (v->from == 0 || seq < v->from)
+		if (v->from == 0)
 			v->from = seq;
-		if (seq > v->to)
-			v->to = seq;
+		v->to = seq;
 		if (reason == 0) {
 			v->settled[v->n_settled] = lt_arena_alloc(d->arena, sizeof(Ltpb__HeldDot));
 			if (v->settled[v->n_settled] == NULL)
@@ -357,9 +443,31 @@ write_owed(struct drafting *d, const struct dirty *f)
 struct verdict_job {
 	struct lt_verdicts *v;
 	size_t n;
+	size_t nowed; /* the first of feed; those behind it were set aside before */
 	struct dirty *feed;
 };
 
+/* Of the machine, the store or its moment; anything else lies in what is stored of the one feed. */
+static bool
+concerns_all(int rc)
+{
+	switch (rc) {
+	case LT_E_NOSPACE:
+	case LT_E_IO:
+	case LT_E_NOMEM:
+	case LT_E_BUSY:
+	case LT_E_CLOSED:
+	case LT_E_TIMEOUT:
+	case LT_E_CANCELLED:
+	case LT_E_UNAVAILABLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A feed that fails may have written half of what it owes: the job fails, and leaves that feed out when it runs again. The
+ * others are looked at all the same, so that one more run is enough. */
 static int
 run_verdicts(struct lt_kv_txn *txn, void *ctx)
 {
@@ -367,15 +475,22 @@ run_verdicts(struct lt_kv_txn *txn, void *ctx)
 	struct drafting d = { .h = j->v->h, .txn = txn };
 	struct lt_arena arena;
 	size_t i;
-	int rc = LT_OK;
+	int rc, first = LT_OK;
 
 	d.arena = &arena;
-	for (i = 0; i < j->n && rc == LT_OK; i++) {
+	for (i = 0; i < j->n; i++) {
+		if (j->feed[i].rc != LT_OK)
+			continue;
 		lt_arena_init(&arena, LT_HUB_ARENA);
 		rc = write_owed(&d, &j->feed[i]);
 		lt_arena_fini(&arena);
+		if (concerns_all(rc))
+			return rc;
+		j->feed[i].rc = rc;
+		if (first == LT_OK)
+			first = rc;
 	}
-	return rc;
+	return first;
 }
 
 /* With the mutex held. Said once, not every second. */
@@ -391,22 +506,66 @@ note_failed(struct lt_verdicts *v, int rc)
 	v->said = rc;
 }
 
-/* What a failed job would have written is owed again; not tried at once, or a full disk would be written to in a circle. */
+/* With the mutex held. The other feeds' verdicts go on. */
+static void
+set_aside(struct lt_verdicts *v, const struct dirty *f, bool known)
+{
+	char hex[2 * LT_FEED_LEN + 1];
+	int rc = set_add(&v->aside, &f->unit, &f->feed);
+
+	if (rc == LT_E_TOOBIG)
+		lt_warn(
+		    "more than %d feeds without verdicts: some wait for the next start", OWED_MAX);
+	if (rc == LT_OK && v->aside.n == 1) /* one time for all: the first one's */
+		v->aside_ms = lt_mono_ms(v->h->clock) + ASIDE_MS;
+	if (known || rc == LT_E_EXISTS)
+		return;
+	lt_hex(hex, f->feed.b, LT_FEED_LEN);
+	lt_error(
+	    "no verdicts for feed %s of unit \"%s\": %s; it is set aside and tried again every "
+	    "hour",
+	    hex, f->unit.s, lt_strerror(f->rc));
+}
+
+/* With the mutex held. What the job would have written is owed again. true: a feed was left out, the next job is another. */
+static bool
+sort_out(struct verdict_job *j, int rc)
+{
+	struct lt_verdicts *v = j->v;
+	bool fewer = false;
+	size_t i;
+
+	for (i = 0; i < j->n; i++) {
+		const struct dirty *f = &j->feed[i];
+
+		fewer |= f->rc != LT_OK;
+		if (f->rc != LT_OK)
+			set_aside(v, f, i >= j->nowed);
+		else if (rc != LT_OK)
+			note_locked(v, &f->unit, &f->feed);
+		else if (i >= j->nowed)
+			lt_info(
+			    "a feed of unit \"%s\" that was set aside has its verdicts", f->unit.s);
+	}
+	return fewer;
+}
+
+/* Not tried at once, or a full disk would be written to in a circle; but without the feeds that failed it goes on at once. */
 static void
 job_done(void *ctx, int rc)
 {
 	struct verdict_job *j = ctx;
 	struct lt_verdicts *v = j->v;
-	size_t i;
+	bool fewer, wait;
 
-	for (i = 0; rc != LT_OK && i < j->n; i++)
-		lt_verdicts_note(v, &j->feed[i].unit, &j->feed[i].feed);
 	pthread_mutex_lock(&v->mx);
 	v->pending = false;
-	if (rc != LT_OK) {
+	fewer = sort_out(j, rc);
+	wait = rc != LT_OK && (!fewer || concerns_all(rc));
+	if (wait) {
 		note_failed(v, rc);
 	} else {
-		if (v->said != LT_OK)
+		if (rc == LT_OK && v->said != LT_OK)
 			lt_info("verdicts are written again");
 		v->failed = false;
 		v->said = LT_OK;
@@ -414,8 +573,10 @@ job_done(void *ctx, int rc)
 	pthread_mutex_unlock(&v->mx);
 	free(j->feed);
 	free(j);
-	if (rc != LT_OK)
+	if (wait)
 		lt_projector_kick(v->h); /* its clock runs from now on */
+	else if (rc != LT_OK)
+		(void)lt_verdicts_kick(v);
 }
 
 bool
@@ -429,57 +590,7 @@ lt_verdicts_failed(struct lt_verdicts *v)
 	return failed;
 }
 
-bool
-lt_verdicts_step(struct lt_verdicts *v)
-{
-	return lt_verdicts_failed(v) && lt_mono_ms(v->h->clock) >= v->retry_ms &&
-	       lt_verdicts_kick(v);
-}
-
-/* With the mutex held: all that is owed, as a job. */
-static struct verdict_job *
-job_new(struct lt_verdicts *v)
-{
-	struct verdict_job *j = calloc(1, sizeof(*j));
-
-	if (j != NULL)
-		j->feed = malloc(v->n * sizeof(*j->feed));
-	if (j == NULL || j->feed == NULL) {
-		free(j);
-		return NULL;
-	}
-	j->v = v;
-	j->n = v->n;
-	memcpy(j->feed, v->feed, v->n * sizeof(*j->feed));
-	v->n = 0;
-	v->pending = true;
-	return j;
-}
-
-bool
-lt_verdicts_kick(struct lt_verdicts *v)
-{
-	struct verdict_job *j;
-	bool wanted;
-	int rc;
-
-	pthread_mutex_lock(&v->mx);
-	wanted = !v->pending && v->n != 0;
-	j = wanted ? job_new(v) : NULL;
-	if (wanted && j == NULL)
-		note_failed(v, LT_E_NOMEM);
-	pthread_mutex_unlock(&v->mx);
-	if (wanted && j == NULL)
-		lt_projector_kick(v->h);
-	if (j == NULL)
-		return false;
-	rc = lt_writer_submit(v->h->writer, run_verdicts, job_done, j);
-	if (rc != LT_OK)
-		job_done(j, rc);
-	return rc == LT_OK;
-}
-
-/* ---- life ---- */
+/* ---- finding what is owed ---- */
 
 struct scan {
 	struct lt_verdicts *v;
@@ -524,9 +635,10 @@ scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	rc = lt_local_get_u64(s->txn, name, &covered);
 	if (rc == LT_OK)
 		rc = owes_settled(s->txn, unit, feed, &owes);
-	if (rc == LT_OK && (covered < head->judged || owes))
+	if ((rc == LT_OK && (covered < head->judged || owes)) ||
+	    (rc != LT_OK && !concerns_all(rc))) /* the job sets it aside */
 		lt_verdicts_note(s->v, unit, feed);
-	return rc;
+	return concerns_all(rc) ? rc : LT_OK;
 }
 
 /* Dots decided before a stop whose verdict was not written yet: `settled/unit/feed/seq/index`. */
@@ -561,26 +673,145 @@ scan_settled(struct lt_verdicts *v, struct lt_kv_txn *txn)
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* Every feed that owes. */
+static int
+scan_log(struct lt_verdicts *v)
+{
+	struct scan s = { .v = v };
+	int rc = lt_kv_begin_read(v->h->log, &s.txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_feed_log_each(s.txn, NULL, scan_feed, &s);
+	if (rc == LT_OK)
+		rc = scan_settled(v, s.txn);
+	lt_kv_abort(s.txn);
+	return rc;
+}
+
+/* ---- the job ---- */
+
+/* With the mutex held. */
+static bool
+aside_due(const struct lt_verdicts *v)
+{
+	return v->aside.n != 0 && lt_mono_ms(v->h->clock) >= v->aside_ms;
+}
+
+/* With the mutex held: all that is owed, as a job. Those set aside go with it when it is time; noted while it runs, they
+ * are owed again. */
+static struct verdict_job *
+job_new(struct lt_verdicts *v)
+{
+	struct verdict_job *j = calloc(1, sizeof(*j));
+	size_t naside = aside_due(v) ? v->aside.n : 0;
+
+	if (j != NULL)
+		j->feed = malloc((v->owed.n + naside) * sizeof(*j->feed));
+	if (j == NULL || j->feed == NULL) {
+		free(j);
+		return NULL;
+	}
+	j->v = v;
+	j->nowed = v->owed.n;
+	j->n = v->owed.n + naside;
+	memcpy(j->feed, v->owed.feed, j->nowed * sizeof(*j->feed));
+	set_clear(&v->owed);
+	if (naside != 0) {
+		memcpy(j->feed + j->nowed, v->aside.feed, naside * sizeof(*j->feed));
+		set_clear(&v->aside);
+	}
+	v->pending = true;
+	return j;
+}
+
+/* With the mutex held, which is let go meanwhile: feeds for which there was no room, when there is room again. */
+static int
+scan_when_owed(struct lt_verdicts *v)
+{
+	int rc;
+
+	if (v->pending || !v->scan_owed || v->owed.n != 0)
+		return LT_OK;
+	v->scan_owed = false;
+	v->pending = true;
+	pthread_mutex_unlock(&v->mx);
+	rc = scan_log(v);
+	pthread_mutex_lock(&v->mx);
+	v->pending = false;
+	if (rc != LT_OK) {
+		v->scan_owed = true;
+		note_failed(v, rc);
+	}
+	return rc;
+}
+
+static bool
+kick(struct lt_verdicts *v, bool now)
+{
+	struct verdict_job *j;
+	bool due, wanted = false, failed = false;
+	int rc;
+
+	pthread_mutex_lock(&v->mx);
+	due = now || !v->failed || lt_mono_ms(v->h->clock) >= v->retry_ms;
+	if (due) {
+		failed = scan_when_owed(v) != LT_OK;
+		wanted = !v->pending && (v->owed.n != 0 || aside_due(v));
+	}
+	if (due && !failed && !wanted && !v->pending)
+		v->failed = false; /* nothing is left of what failed */
+	j = wanted ? job_new(v) : NULL;
+	if (wanted && j == NULL) {
+		failed = true;
+		note_failed(v, LT_E_NOMEM);
+	}
+	pthread_mutex_unlock(&v->mx);
+	if (failed)
+		lt_projector_kick(v->h);
+	if (j == NULL)
+		return false;
+	rc = lt_writer_submit(v->h->writer, run_verdicts, job_done, j);
+	if (rc != LT_OK)
+		job_done(j, rc);
+	return rc == LT_OK;
+}
+
+bool
+lt_verdicts_kick(struct lt_verdicts *v)
+{
+	return kick(v, false);
+}
+
+bool
+lt_verdicts_retry(struct lt_verdicts *v)
+{
+	return kick(v, true);
+}
+
+bool
+lt_verdicts_step(struct lt_verdicts *v)
+{
+	return lt_verdicts_failed(v) && lt_verdicts_kick(v);
+}
+
+/* ---- life ---- */
+
 int
 lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out)
 {
 	struct lt_verdicts *v = calloc(1, sizeof(*v));
-	struct scan s = { .v = v };
 	int rc;
 
 	if (v == NULL)
 		return LT_E_NOMEM;
 	v->h = h;
-	v->feed = malloc(DIRTY_MAX * sizeof(*v->feed));
 	pthread_mutex_init(&v->mx, NULL);
-	rc = v->feed == NULL ? LT_E_NOMEM : lt_kv_begin_read(h->log, &s.txn);
-	if (rc == LT_OK) {
-		if (!LT_SIM_BUG(OWED_FORGOTTEN))
-			rc = lt_feed_log_each(s.txn, NULL, scan_feed, &s);
-		if (rc == LT_OK && !LT_SIM_BUG(OWED_FORGOTTEN))
-			rc = scan_settled(v, s.txn);
-		lt_kv_abort(s.txn);
-	}
+	rc = set_init(&v->owed);
+	if (rc == LT_OK)
+		rc = set_init(&v->aside);
+	if (rc == LT_OK && !LT_SIM_BUG(OWED_FORGOTTEN))
+		rc = scan_log(v);
 	if (rc != LT_OK) {
 		lt_verdicts_close(v);
 		return rc;
@@ -595,6 +826,7 @@ lt_verdicts_close(struct lt_verdicts *v)
 	if (v == NULL)
 		return;
 	pthread_mutex_destroy(&v->mx);
-	free(v->feed);
+	set_fini(&v->owed);
+	set_fini(&v->aside);
 	free(v);
 }

@@ -1,5 +1,6 @@
 /* Intake's answers, verdicts that are owed, and a projector whose cursor is damaged: the same rows again from the log. */
 #include "tests/hub/hub_fixture.h"
+#include "hub/hub_impl.h"
 #include "proto/base/wire.h"
 #include "proto/store/feed_log.h"
 
@@ -129,6 +130,8 @@ struct verdict_sum {
 	uint64_t judged; /* change-sets covered by ranges without settled ones */
 	unsigned settled, refused, held;
 	unsigned clamped;
+	unsigned settling; /* verdicts with settled ones */
+	uint64_t widest; /* of those: the most that one spans */
 };
 
 struct scan {
@@ -171,7 +174,11 @@ sum_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 				s->v->refused += (unsigned)v->n_refused;
 				s->v->held += (unsigned)v->n_held;
 				s->v->clamped += (unsigned)v->n_clamp;
-				if (v->n_settled == 0) {
+				if (v->n_settled != 0) {
+					s->v->settling++;
+					if (v->to - v->from + 1 > s->v->widest)
+						s->v->widest = v->to - v->from + 1;
+				} else {
 					/* Ranges follow each other without gap or overlap. */
 					assert_int_equal(v->from, s->v->judged + 1);
 					s->v->judged = v->to;
@@ -241,6 +248,7 @@ test_verdicts_cover(void **state)
 
 struct owe {
 	const struct fed_feed *w;
+	unsigned seq;
 };
 
 static int
@@ -250,7 +258,8 @@ write_settled(struct lt_kv_txn *txn, void *ctx)
 	char name[200], hex[2 * LT_FEED_LEN + 1];
 
 	lt_hex(hex, o->w->id.b, LT_FEED_LEN);
-	(void)snprintf(name, sizeof(name), "settled/%s/%s/%016x/%08x", o->w->unit.s, hex, 1, 0);
+	(void)snprintf(
+	    name, sizeof(name), "settled/%s/%s/%016x/%08x", o->w->unit.s, hex, o->seq, 0);
 	return lt_local_put_u64(txn, name, 0);
 }
 
@@ -274,6 +283,7 @@ test_settled_is_owed_over_a_restart(void **state)
 	u = (struct until){ &h, &w, 1, 0 };
 	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the verdict");
 	o.w = &w;
+	o.seq = 1;
 	assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), write_settled, &o), LT_OK);
 	hubfx_restart(&h);
 	u.settled = 1;
@@ -328,20 +338,27 @@ disk_is_full(void *ctx, const struct lt_intake_result *r)
 }
 
 static void
-take_then_fail(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, struct push *push,
-    unsigned number)
+take_as_then_fail(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, struct push *push,
+    unsigned number, const char *status)
 {
 	struct lt_slice bytes;
 	struct lt_buf b;
 
 	lt_buf_init(&b, 0);
-	seal(h, w, number, NULL, &b);
+	seal(h, w, number, status, &b);
 	bytes = lt_buf_slice(&b);
 	push->b->taken = false;
 	lt_hub_intake(h->f.hub, &p->id.principal, &bytes, 1, disk_is_full, push);
 	while (!push->b->taken)
 		(void)lt_hub_step(h->f.hub);
 	lt_buf_fini(&b);
+}
+
+static void
+take_then_fail(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, struct push *push,
+    unsigned number)
+{
+	take_as_then_fail(h, p, w, push, number, NULL);
 }
 
 static bool
@@ -477,11 +494,213 @@ test_manual_retries_by_its_clock(void **state)
 	/* Done: no more turns. */
 	h.now_ms += 5000;
 	assert_false(lt_hub_step(h.f.hub));
+	/* What others commit meanwhile does not bring it forward. */
+	take_then_fail(&h, &p, &w, &push, 2);
+	step_all(&h);
+	b.from = push.from = 0;
+	take_then_fail(&h, &p, &w, &push, 3);
+	h.now_ms += 999;
+	take_then_fail(&h, &p, &w, &push, 4);
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 1);
+	h.now_ms += 1;
+	take_then_fail(&h, &p, &w, &push, 5);
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 5);
 	lt_hub_close(h.f.hub);
 	fed_hub_start(&h.f);
 	hubfx_close(&h);
 }
 
+/* The first judgement that is stored, all bits flipped; twice: as before. */
+static void
+spoil_judgements(struct hubfx *h)
+{
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	uint8_t key[64], value[256];
+	size_t n;
+
+	assert_int_equal(lt_kv_begin_write(lt_hub_log(h->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_JUDGEMENT, &c), LT_OK);
+	assert_int_equal(lt_kv_seek(c, lt_slice(NULL, 0), &k, &v), LT_OK);
+	assert_true(k.len <= sizeof(key) && v.len <= sizeof(value));
+	memcpy(key, k.data, k.len);
+	memcpy(value, v.data, v.len);
+	k.data = key;
+	v.data = value;
+	lt_kv_cursor_close(c);
+	for (n = 0; n < v.len; n++)
+		value[n] ^= 0xff;
+	assert_int_equal(lt_kv_put(txn, LT_T_JUDGEMENT, k, v), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* One feed's row cannot be read: the others have their verdicts, it has its own when the row is mended. */
+static void
+test_one_feed_is_damaged(void **state)
+{
+	struct broken b = { 0 };
+	struct push push = { &b, 0 };
+	struct verdict_sum v;
+	struct fed_feed wa, wb;
+	struct fed_peer pa, pb;
+	struct hubfx h;
+	uint64_t before;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &pa, HUB_UNIT);
+	hubfx_node(&h, &pb, "16906");
+	fed_feed_init(&wa, &pa, HUB_UNIT, LT_LANE_NORMAL, 1);
+	fed_feed_init(&wb, &pb, "16906", LT_LANE_NORMAL, 1);
+	fed_hub_stop(&h.f);
+	open_manual(&h);
+	step_all(&h);
+	take_as_then_fail(&h, &pa, &wa, &push, 1, "xong_roi"); /* refused: a judgement is stored */
+	spoil_judgements(&h);
+	step_all(&h);
+	take_then_fail(&h, &pb, &wb, &push, 2);
+	step_all(&h);
+	sum_verdicts(&h, &wb, &v);
+	assert_int_equal(v.judged, 1);
+	sum_verdicts(&h, &wa, &v);
+	assert_int_equal(v.judged, 0);
+	/* Both in one job, the damaged one first. */
+	take_then_fail(&h, &pa, &wa, &push, 3);
+	take_then_fail(&h, &pb, &wb, &push, 4);
+	step_all(&h);
+	sum_verdicts(&h, &wb, &v);
+	assert_int_equal(v.judged, 2);
+	/* It costs nothing until its hour has passed. */
+	assert_false(lt_verdicts_failed(h.f.hub->verdicts));
+	h.now_ms += 3600000 - 1;
+	take_then_fail(&h, &pb, &wb, &push, 5);
+	step_all(&h);
+	sum_verdicts(&h, &wa, &v);
+	assert_int_equal(v.judged, 0);
+	/* Tried again, in vain; then mended. */
+	h.now_ms += 1;
+	take_then_fail(&h, &pb, &wb, &push, 6);
+	step_all(&h);
+	spoil_judgements(&h);
+	before = lt_hub_log_position(h.f.hub);
+	take_then_fail(&h, &pa, &wa, &push, 7);
+	step_all(&h);
+	assert_int_equal(lt_hub_log_position(h.f.hub), before + 1);
+	h.now_ms += 3600000;
+	take_then_fail(&h, &pb, &wb, &push, 8);
+	step_all(&h);
+	sum_verdicts(&h, &wb, &v);
+	assert_int_equal(v.judged, 5);
+	sum_verdicts(&h, &wa, &v);
+	assert_int_equal(v.judged, 3);
+	assert_int_equal(v.refused, 1);
+	lt_hub_close(h.f.hub);
+	fed_hub_start(&h.f);
+	hubfx_close(&h);
+}
+
+/* More feeds owe than there is room for: what found none is found again. */
+static void
+test_more_owe_than_fit(void **state)
+{
+	struct broken b = { 0 };
+	struct push push = { &b, 0 };
+	struct lt_feed_id feed = { { 0 } };
+	struct lt_unit unit = { HUB_UNIT };
+	struct verdict_sum v;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct hubfx h;
+	unsigned i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	fed_hub_stop(&h.f);
+	open_manual(&h);
+	step_all(&h);
+	for (i = 0; i < 16384; i++) { /* feeds that are not here owe nothing */
+		feed.b[0] = (uint8_t)i;
+		feed.b[1] = (uint8_t)(i >> 8);
+		lt_verdicts_note(h.f.hub->verdicts, &unit, &feed);
+		lt_verdicts_note(h.f.hub->verdicts, &unit, &feed);
+	}
+	take_then_fail(&h, &p, &w, &push, 1);
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 1);
+	take_then_fail(&h, &p, &w, &push, 2);
+	step_all(&h);
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.judged, 2);
+	lt_hub_close(h.f.hub);
+	fed_hub_start(&h.f);
+	hubfx_close(&h);
+}
+
+/* A node judges again all that a settling verdict spans, in one transaction: 4,096 at most. */
+static void
+test_settling_is_bounded(void **state)
+{
+	static struct lt_buf set[LT_PUSH_MAX];
+	static const unsigned settled[] = { 1, 4096, 4097, 4100 };
+	struct verdict_sum v;
+	struct answer r;
+	struct fed_feed w;
+	struct fed_peer p;
+	struct until u;
+	struct owe o = { &w, 0 };
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	while (w.seq < 65 * LT_PUSH_MAX) {
+		for (i = 0; i < LT_PUSH_MAX; i++) {
+			lt_buf_init(&set[i], 0);
+			seal(&h, &w, 1, w.seq == 0 ? NULL : "dang_xu_ly", &set[i]);
+		}
+		hubfx_intake(&h, &p.id.principal, set, LT_PUSH_MAX, &r);
+		assert_int_equal(r.rc, LT_OK);
+		for (i = 0; i < LT_PUSH_MAX; i++)
+			lt_buf_fini(&set[i]);
+	}
+	u = (struct until){ &h, &w, w.seq, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS * 5, "verdicts on all");
+	/* 1 and 4,096 are one verdict's; then 1 and 4,097 are two's. */
+	for (i = 0; i < 2; i++) {
+		o.seq = settled[i];
+		assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), write_settled, &o), LT_OK);
+	}
+	hubfx_restart(&h);
+	u.settled = 2;
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the first two");
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.settling, 1);
+	assert_int_equal(v.widest, 4096);
+	for (i = 0; i < 4; i++) {
+		if (settled[i] == 4096)
+			continue;
+		o.seq = settled[i];
+		assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), write_settled, &o), LT_OK);
+	}
+	hubfx_restart(&h);
+	u.settled = 5;
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the others");
+	sum_verdicts(&h, &w, &v);
+	assert_int_equal(v.settled, 5);
+	assert_int_equal(v.settling, 3);
+	assert_int_equal(v.widest, 4096);
+	hubfx_close(&h);
+}
 /* ---- the projector ---- */
 
 static void
@@ -639,6 +858,9 @@ main(void)
 		cmocka_unit_test(test_settled_is_owed_over_a_restart),
 		cmocka_unit_test(test_verdict_after_full_disk),
 		cmocka_unit_test(test_manual_retries_by_its_clock),
+		cmocka_unit_test(test_one_feed_is_damaged),
+		cmocka_unit_test(test_more_owe_than_fit),
+		cmocka_unit_test(test_settling_is_bounded),
 		cmocka_unit_test(test_damaged_cursor),
 	};
 
