@@ -14,6 +14,7 @@
 #define ASKERS_MAX 4096
 #define ENROL_ARENA ((size_t)8 * 1024 * 1024)
 #define ROW_VERSION 2
+#define REGISTRY_MS 30000 /* to wait for tables that show who is in */
 /* Strangers let in while invitations are out: so many at once, and one more in each of these times. A province whose
  * communes all join in one hour is far below. */
 #define DOOR_MAX 128
@@ -304,6 +305,84 @@ load_all(struct lt_enrol *e, struct lt_kv_txn *txn)
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+static struct asker *
+find_line_key(struct lt_enrol *e, const uint8_t line_key[32])
+{
+	size_t i;
+
+	for (i = 0; i < e->nasker; i++)
+		if (memcmp(e->asker[i].line_key, line_key, 32) == 0)
+			return &e->asker[i];
+	return NULL;
+}
+
+static struct asker *
+find_principal(struct lt_enrol *e, const struct lt_id *id)
+{
+	size_t i;
+
+	for (i = 0; i < e->nasker; i++)
+		if (lt_id_eq(&e->asker[i].principal, id))
+			return &e->asker[i];
+	return NULL;
+}
+
+/* ---- who is in already ---- */
+
+/* The registry is written before the list: after a power cut in between, one is in who still stands here as waiting. */
+static bool
+in_registry(struct lt_enrol *e, const struct asker *a)
+{
+	struct lt_registry *reg = lt_hub_registry(e->h);
+	const struct lt_principal *who = lt_registry_find(reg, &a->principal);
+	bool is = who != NULL && who->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
+		  lt_registry_by_line_key(reg, a->line_key) == who;
+
+	lt_registry_unref(reg);
+	return is;
+}
+
+/* What was answered, on disk, then in the list. */
+static int
+set_answer(struct lt_enrol *e, struct asker *now, Ltpb__PrincipalState state, const char *reason)
+{
+	struct asker *a;
+	int rc;
+
+	now->state = state;
+	(void)snprintf(now->reason, sizeof(now->reason), "%s", reason);
+	rc = save(e, NULL, NULL, now);
+	if (rc != LT_OK)
+		return rc;
+	pthread_mutex_lock(&e->mx);
+	a = find_principal(e, &now->principal);
+	if (a != NULL) {
+		a->state = state;
+		memcpy(a->reason, now->reason, sizeof(a->reason));
+	}
+	pthread_mutex_unlock(&e->mx);
+	return LT_OK;
+}
+
+/* At the start, nobody else has the list yet. */
+static int
+catch_up(struct lt_enrol *e)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < e->nasker; i++) {
+		struct asker now = e->asker[i];
+
+		if (now.state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING &&
+		    in_registry(e, &now))
+			rc = set_answer(e, &now, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "");
+	}
+	return rc;
+}
+
+/* ---- life ---- */
+
 int
 lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 {
@@ -328,6 +407,8 @@ lt_enrol_open(struct lt_hub *h, struct lt_enrol **out, struct lt_err *err)
 		rc = load_all(e, txn);
 		lt_kv_abort(txn);
 	}
+	if (rc == LT_OK)
+		rc = catch_up(e);
 	if (rc == LT_OK)
 		rc = lt_alarms_open(h, &e->alarms);
 	if (rc != LT_OK) {
@@ -360,28 +441,6 @@ lt_enrol_close(struct lt_enrol *e)
 }
 
 /* ---- who may come in ---- */
-
-static struct asker *
-find_line_key(struct lt_enrol *e, const uint8_t line_key[32])
-{
-	size_t i;
-
-	for (i = 0; i < e->nasker; i++)
-		if (memcmp(e->asker[i].line_key, line_key, 32) == 0)
-			return &e->asker[i];
-	return NULL;
-}
-
-static struct asker *
-find_principal(struct lt_enrol *e, const struct lt_id *id)
-{
-	size_t i;
-
-	for (i = 0; i < e->nasker; i++)
-		if (lt_id_eq(&e->asker[i].principal, id))
-			return &e->asker[i];
-	return NULL;
-}
 
 bool
 lt_enrol_is_pending(struct lt_enrol *e, const uint8_t line_key[32])
@@ -882,6 +941,23 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 	return rc;
 }
 
+/* Is one in whom the list calls waiting? The registry in memory may be behind the log. */
+static int
+check_reject(struct lt_enrol *e, struct asker *now, struct lt_err *err)
+{
+	int rc = lt_hub_wait_projected(e->h, lt_hub_log_position(e->h), REGISTRY_MS);
+
+	if (rc != LT_OK)
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "the hub's tables do not show yet who is in; try again later");
+	if (!in_registry(e, now))
+		return LT_OK;
+	rc = set_answer(e, now, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "");
+	return rc != LT_OK ? rc
+			   : lt_err_set(err, LT_E_CONFLICT,
+				 "this enrolment has been approved already; revoke it instead");
+}
+
 static int
 answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
     const char *reason, struct lt_err *err)
@@ -902,20 +978,9 @@ answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__Principal
 		return lt_err_set(err, LT_E_CONFLICT, "this enrolment has been answered already");
 	if (state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 		rc = enter_registry(e, &now, err);
-	now.state = state;
-	(void)snprintf(now.reason, sizeof(now.reason), "%s", reason);
-	if (rc == LT_OK)
-		rc = save(e, NULL, NULL, &now);
-	if (rc != LT_OK)
-		return rc;
-	pthread_mutex_lock(&e->mx);
-	a = find_principal(e, principal);
-	if (a != NULL) {
-		a->state = state;
-		memcpy(a->reason, now.reason, sizeof(a->reason));
-	}
-	pthread_mutex_unlock(&e->mx);
-	return LT_OK;
+	else
+		rc = check_reject(e, &now, err);
+	return rc == LT_OK ? set_answer(e, &now, state, reason) : rc;
 }
 
 /* Approved and rejected at the same moment must not both go through. */

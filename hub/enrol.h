@@ -43,7 +43,8 @@ int lt_enrol_find(struct lt_enrol *e, const struct lt_id *principal, struct lt_a
 /* Becomes a principal with the grant of its invitation; visible in the registry when this returns. LT_E_NOTFOUND; done before: LT_OK. */
 int lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err);
 /* reason: for who asked, kept and shown in the list; "" for none. LT_E_INVALID: over LT_ENROL_REASON_MAX bytes in NFC, or with
- * control characters. The first refusal's reason stays. */
+ * control characters. The first refusal's reason stays. LT_E_CONFLICT: approved already, also if a power cut kept that out of the list;
+ * LT_E_UNAVAILABLE: the tables do not show yet who is in. */
 int lt_enrol_reject(
     struct lt_enrol *e, const struct lt_id *principal, const char *reason, struct lt_err *err);
 /* What was said when this line key was refused; "" when nothing was. No disk. */

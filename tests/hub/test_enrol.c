@@ -392,6 +392,124 @@ test_answers(void **state)
 	hubfx_close(&h);
 }
 
+struct row {
+	struct lt_slice key, value;
+};
+
+static int
+put_row(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct row *r = ctx;
+
+	return lt_kv_put(txn, LT_T_ENROL, r->key, r->value);
+}
+
+static void
+plant(struct hubfx *h, struct lt_slice key, const struct lt_buf *value)
+{
+	struct row r = { .key = key, .value = lt_buf_slice(value) };
+
+	assert_int_equal(value->err, LT_OK);
+	assert_int_equal(lt_writer_run(lt_hub_writer(h->f.hub), put_row, &r), LT_OK);
+}
+
+struct kept_row {
+	uint8_t key[1 + LT_ID_LEN];
+	struct lt_buf value;
+};
+
+static void
+keep_row(struct hubfx *h, const struct fed_peer *p, struct kept_row *k)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+
+	k->key[0] = 'p';
+	memcpy(k->key + 1, p->id.principal.b, LT_ID_LEN);
+	lt_buf_init(&k->value, 0);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, LT_T_ENROL, lt_slice(k->key, sizeof(k->key)), &v), LT_OK);
+	lt_buf_put(&k->value, v.data, v.len);
+	lt_kv_abort(txn);
+}
+
+static Ltpb__PrincipalState
+listed(struct hubfx *h, const struct fed_peer *p)
+{
+	Ltpb__Enrolment *m;
+
+	assert_int_equal(lt_enrol_find(h->f.enrol, &p->id.principal, &h->arena, &m), LT_OK);
+	return m->state;
+}
+
+/* The registry's acts of an approval, without its row in this list: another list of the same hub approves, and the row is
+ * put back as it was. */
+static void
+approve_elsewhere(struct hubfx *h, const struct fed_peer *p)
+{
+	struct lt_err err = { "" };
+	struct lt_enrol *twin;
+	struct kept_row row;
+
+	keep_row(h, p, &row);
+	assert_int_equal(lt_enrol_open(h->f.hub, &twin, &err), LT_OK);
+	assert_int_equal(lt_enrol_approve(twin, &p->id.principal, &err), LT_OK);
+	lt_enrol_close(twin);
+	plant(h, lt_slice(row.key, sizeof(row.key)), &row.value);
+	lt_buf_fini(&row.value);
+}
+
+/* The power went between the registry's acts and the list's row: who is in is in, whatever the row says. */
+static void
+test_answer_cut_in_two(void **state)
+{
+	struct fed_peer in, late, waits;
+	struct lt_err err = { "" };
+	struct kept_row row, other;
+	Ltpb__PrincipalState st;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &in, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &late, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &waits, LTPB__ROLE__ROLE_NODE, "16906", false);
+	assert_int_equal(hubfx_join(&h, &in, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &late, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &waits, &st), LT_OK);
+	keep_row(&h, &in, &row);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &in.id.principal, &err), LT_OK);
+	plant(&h, lt_slice(row.key, sizeof(row.key)), &row.value);
+	hubfx_restart(&h);
+	/* Found at the start, and kept. */
+	assert_int_equal(listed(&h, &in), ACTIVE);
+	assert_false(lt_enrol_is_pending(h.f.enrol, in.id.line_pk));
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &in.id.principal, "", &err), LT_E_CONFLICT);
+	assert_true(is_active(&h, &in));
+	keep_row(&h, &in, &other);
+	assert_false(other.value.len == row.value.len &&
+		     memcmp(other.value.data, row.value.data, row.value.len) == 0);
+	lt_buf_fini(&other.value);
+	lt_buf_fini(&row.value);
+	/* Found when the answer is given: the list was read before the acts. */
+	approve_elsewhere(&h, &late);
+	assert_int_equal(listed(&h, &late), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING);
+	err.text[0] = '\0';
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &late.id.principal, "no", &err), LT_E_CONFLICT);
+	assert_non_null(strstr(err.text, "approved already"));
+	assert_true(is_active(&h, &late));
+	assert_int_equal(listed(&h, &late), ACTIVE);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &late.id.principal, &err), LT_OK);
+	/* Who is not in waits, and may be refused. */
+	assert_int_equal(listed(&h, &waits), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &waits.id.principal, "no", &err), LT_OK);
+	assert_int_equal(listed(&h, &waits), REJECTED);
+	hubfx_restart(&h);
+	assert_int_equal(listed(&h, &late), ACTIVE);
+	assert_int_equal(listed(&h, &waits), REJECTED);
+	hubfx_close(&h);
+}
+
 /* What was open is open, what was spent is spent, who asked waits. */
 static void
 test_restart(void **state)
@@ -633,27 +751,6 @@ test_grant_is_kept(void **state)
 }
 
 /* ---- rows as they were ---- */
-
-struct row {
-	struct lt_slice key, value;
-};
-
-static int
-put_row(struct lt_kv_txn *txn, void *ctx)
-{
-	const struct row *r = ctx;
-
-	return lt_kv_put(txn, LT_T_ENROL, r->key, r->value);
-}
-
-static void
-plant(struct hubfx *h, struct lt_slice key, const struct lt_buf *value)
-{
-	struct row r = { .key = key, .value = lt_buf_slice(value) };
-
-	assert_int_equal(value->err, LT_OK);
-	assert_int_equal(lt_writer_run(lt_hub_writer(h->f.hub), put_row, &r), LT_OK);
-}
 
 /* FORMAT.md 9.7, version 1 of an invitation without its version byte. */
 static void
@@ -958,6 +1055,7 @@ main(void)
 		cmocka_unit_test(test_alarms_kept),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_answer_cut_in_two),
 		cmocka_unit_test(test_restart),
 	};
 
