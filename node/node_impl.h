@@ -28,6 +28,7 @@ struct lt_node {
 	bool
 	    rows_unknown; /* just opened: rows without a note are not known to be of this catalogue */
 	bool rebuilding, rebuild_queued, rebuild_more;
+	bool rebuild_careful; /* the last step met something damaged */
 	size_t rebuild_records;
 
 	pthread_mutex_t

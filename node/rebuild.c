@@ -43,7 +43,8 @@ run_step(struct lt_kv_txn *txn, void *ctx)
 		.ctx = reg,
 		.records = n->rebuild_records != 0 ? n->rebuild_records : STEP_RECORDS,
 		.clock = n->clock,
-		.ms = STEP_MS };
+		.ms = STEP_MS,
+		.careful = n->rebuild_careful };
 	bool building = false;
 	int rc = lt_node_check_rows(n, txn, cat, &building);
 
@@ -78,13 +79,20 @@ lt_node_rows_for(struct lt_node *n, struct lt_kv_txn *txn, struct lt_catalogue *
 	return rc;
 }
 
-/* A step that failed is tried again after the next commit: whatever stood in the way (a full disk) stood in its way too. */
+/* A step that failed is tried again after the next commit: whatever stood in the way (a full disk) stood in its way too. Not so
+ * what is damaged: at once, with care. */
 static void
 step_done(void *ctx, int rc)
 {
 	struct lt_node *n = ctx;
+	bool careful = n->rebuild_careful;
 
 	n->rebuild_queued = false;
+	n->rebuild_careful = lt_rebuild_wants_care(rc);
+	if (n->rebuild_careful && !careful) {
+		lt_node_rebuild_on(n);
+		return;
+	}
 	if (rc != LT_OK) {
 		lt_error("records are not worked out anew for now: %s", lt_strerror(rc));
 		return;

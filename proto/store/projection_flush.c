@@ -111,6 +111,8 @@ digest_write(struct lt_projection *p, struct lt_slice group, uint8_t bucket, uin
 		lt_digest_load(stored, v.data);
 		lt_digest_join(lanes, stored);
 	}
+	if (p->trial)
+		return LT_OK;
 	lt_digest_store(value, lanes);
 	/* An empty bucket has no row, whatever was in it before. */
 	if (memcmp(value, empty, sizeof(value)) == 0)
@@ -141,7 +143,8 @@ flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
 	size_t i;
 	int rc = LT_OK;
 
-	p->lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*p->lanes));
+	if (p->lanes == NULL)
+		p->lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*p->lanes));
 	if (p->lanes == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < n;) {
@@ -254,7 +257,7 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 		rc = lt_index_keys(s, r, arena, &new_keys, &nnew);
 	if (rc == LT_OK)
 		rc = diff_keys(p, old_keys, nold, new_keys, nnew);
-	if (rc == LT_OK && !same)
+	if (rc == LT_OK && !same && !p->trial)
 		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(packed))
 			       : del_quiet(p->o.derived, LT_T_SHOWN, rk);
 	return rc;
@@ -306,12 +309,12 @@ flush_record(struct lt_projection *p, struct lt_touched *t)
 
 	if (t->col != NULL) {
 		rc = flush_shown(p, t);
-		if (rc == LT_OK && t->row_changed)
+		if (rc == LT_OK && t->row_changed && !p->trial)
 			rc = t->row.len != 0 ? lt_kv_put(p->o.derived, LT_T_RECORD, rk, t->row)
 					     : del_quiet(p->o.derived, LT_T_RECORD, rk);
 	}
 	/* After the shown value, which reads the overlay as it was and adds the marks itself. */
-	return rc == LT_OK ? flush_marks(p, t) : rc;
+	return rc == LT_OK && !p->trial ? flush_marks(p, t) : rc;
 }
 
 struct sorted_op {
@@ -363,12 +366,28 @@ flush(struct lt_projection *p, struct lt_touched **list, lt_touched_fn *touched,
 	rc = flush_digests(p, list, n);
 	for (i = 0; rc == LT_OK && i < n; i++)
 		rc = flush_record(p, list[i]);
-	if (rc == LT_OK)
+	if (rc == LT_OK && !p->trial)
 		rc = flush_index(p);
 	for (i = 0; rc == LT_OK && touched != NULL && i < n; i++) {
 		if (list[i]->changed)
 			touched(ctx, list[i]->collection, list[i]->unit.s, list[i]->key);
 	}
+	return rc;
+}
+
+int
+lt_projection_try(struct lt_projection *p)
+{
+	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
+	int rc = list == NULL ? LT_E_NOMEM : LT_OK;
+
+	p->trial = true;
+	if (rc == LT_OK)
+		rc = flush(p, list, NULL, NULL);
+	p->trial = false;
+	p->nop = 0;
+	lt_buf_clear(&p->op_keys);
+	free(list);
 	return rc;
 }
 

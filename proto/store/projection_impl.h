@@ -68,6 +68,7 @@ struct lt_projection {
 	struct lt_buf packed, key;
 	lt_digest_lanes *lanes; /* owned; LT_DIGEST_BUCKETS of them */
 	bool bucket_used[LT_DIGEST_BUCKETS]; /* something is in the lanes */
+	bool trial; /* all is worked out, nothing is written */
 };
 
 /* A put or a delete in the table index. */
@@ -114,6 +115,10 @@ struct lt_show {
 };
 int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
     Ltpb__Record **out, bool *exists);
+
+/* Work out all that a flush of the batch would write, and write nothing: what it finds damaged leaves the transaction as it was.
+ * The batch may be flushed afterwards. */
+int lt_projection_try(struct lt_projection *p);
 
 /* The index keys of a record, sorted, without repeats. r NULL: none. In the arena. */
 int lt_index_keys(const struct lt_show *s, const Ltpb__Record *r, struct lt_arena *arena,

@@ -129,14 +129,15 @@ static int
 next_record(struct lt_kv_cursor *c, struct mark *at)
 {
 	uint8_t key[LT_RK_MAX + 1];
-	struct lt_slice k, v;
+	struct lt_slice k = { NULL, 0 }, v;
 	size_t len = at->done_len;
 	int rc;
 
 	memcpy(key, at->done, len);
 	key[len] = 1;
 	rc = lt_kv_seek(c, lt_slice(key, len == 0 ? 0 : len + 1), &k, &v);
-	if (rc != LT_OK)
+	/* A damaged entry still names its record, which then fails by itself. */
+	if (rc != LT_OK && (rc != LT_E_CORRUPT || k.len == 0))
 		return rc;
 	if (k.len <= 1 + LT_DOT_KEY || k.len - 1 - LT_DOT_KEY > sizeof(at->done))
 		return LT_E_CORRUPT;
@@ -163,8 +164,8 @@ rebuild_record(struct step *s)
 				 (const char *)key.data, s->o->by_hub, s->o->ctx);
 }
 
-static bool
-only_this_record(int rc)
+bool
+lt_rebuild_wants_care(int rc)
 {
 	return rc == LT_E_CORRUPT || rc == LT_E_TOOBIG || rc == LT_E_INVALID;
 }
@@ -203,7 +204,7 @@ gather(struct step *s, struct lt_kv_cursor *c, size_t max, bool *failed)
 		/* Nothing of it is in the batch: refused before its collection came, or the collection has gone. */
 		if (rc == LT_E_UNKNOWN)
 			rc = LT_OK;
-		*failed = only_this_record(rc);
+		*failed = lt_rebuild_wants_care(rc);
 		if (rc != LT_OK)
 			break;
 	}
@@ -230,6 +231,10 @@ run_batch(struct step *s, size_t max, bool *failed)
 	if (rc == LT_OK)
 		rc = gather(s, c, max, failed);
 	lt_kv_cursor_close(c);
+	if (rc == LT_OK && s->o->careful) {
+		rc = lt_projection_try(s->proj);
+		*failed = lt_rebuild_wants_care(rc);
+	}
 	if (rc == LT_OK)
 		rc = lt_projection_flush(s->proj, NULL, NULL);
 	else
@@ -238,12 +243,45 @@ run_batch(struct step *s, size_t max, bool *failed)
 	return rc;
 }
 
+/* Those of a batch, or, when one of them is damaged, those before it; when it is the first, nothing but its name in the log. */
+static int
+batch_or_report(struct step *s, size_t max)
+{
+	struct mark from = s->at;
+	bool failed = false;
+	int rc = run_batch(s, max, &failed);
+
+	if (!failed)
+		return rc;
+	if (s->n == 0 || max == 1) {
+		report(&s->at, rc);
+		return LT_OK; /* the step is over this one */
+	}
+	s->at = from;
+	return run_batch(s, s->n, &failed);
+}
+
+static int
+careful_batches(struct step *s)
+{
+	const struct lt_rebuild_options *o = s->o;
+	size_t i;
+	int rc = LT_OK;
+
+	s->more = true;
+	for (i = 0; rc == LT_OK && s->more && i < o->records; i++) {
+		if (i != 0 && o->clock != NULL && lt_mono_ms(o->clock) >= s->until)
+			break;
+		rc = batch_or_report(s, 1);
+	}
+	return rc;
+}
+
 int
 lt_rebuild_step(const struct lt_rebuild_options *o, bool *more)
 {
 	struct step s = { .o = o };
 	struct mark from;
-	bool failed = false;
 	int rc = mark_read(o->txn, &from);
 
 	*more = false;
@@ -252,17 +290,7 @@ lt_rebuild_step(const struct lt_rebuild_options *o, bool *more)
 	if (o->clock != NULL)
 		s.until = lt_mono_ms(o->clock) + o->ms;
 	s.at = from;
-	rc = run_batch(&s, o->records, &failed);
-	if (failed && s.n == 0) {
-		report(&s.at, rc);
-		rc = LT_OK; /* the step is over this one */
-	} else if (failed) {
-		/* Those before it, which the batch held too. */
-		size_t before = s.n;
-
-		s.at = from;
-		rc = run_batch(&s, before, &failed);
-	}
+	rc = o->careful ? careful_batches(&s) : batch_or_report(&s, o->records);
 	if (rc == LT_OK)
 		rc = mark_write(o->txn, from.catalogue_version, s.more,
 		    lt_slice(s.at.done, s.more ? s.at.done_len : 0));

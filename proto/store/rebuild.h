@@ -28,15 +28,21 @@ struct lt_rebuild_options {
 	size_t records; /* at most, 1 or more */
 	const struct lt_clock *clock; /* NULL: as many records as there may be */
 	int64_t ms; /* no record is begun after so long */
+	bool
+	    careful; /* each record by itself, and nothing of it is written before all of it was found sound */
 };
 
 /* The next records. *more false: all are done, and the index may be used again. A record that cannot be worked out (its
- * collection is gone, its history is damaged) stays as it was, a line of the log names it. Other errors: give the
- * transaction up and try again later. */
+ * collection is gone, its history is damaged) stays as it was, a line of the log names it. Errors: give the transaction up and
+ * try again later; after LT_E_CORRUPT, LT_E_TOOBIG and LT_E_INVALID with `careful`, as what the batch was to replace is damaged
+ * and half of the batch may be written. */
 int lt_rebuild_step(const struct lt_rebuild_options *o, bool *more);
 
-/* One record now, whether its turn has come or not: before somebody looks at its row with the new catalogue. records, clock and
- * ms are not used. Of a collection or key that can have no record: LT_OK. */
+/* Is it an error that a careful step goes past? */
+bool lt_rebuild_wants_care(int rc);
+
+/* One record now, whether its turn has come or not: before somebody looks at its row with the new catalogue. records, clock,
+ * ms and careful are not used. Of a collection or key that can have no record: LT_OK. */
 int lt_rebuild_record(const struct lt_rebuild_options *o, const char *collection,
     const struct lt_unit *unit, const char *key);
 
