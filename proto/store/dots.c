@@ -74,12 +74,18 @@ dot_read(struct lt_slice tail, struct lt_slice value, struct lt_dot_at *out)
 	return LT_OK;
 }
 
+static bool
+begins_with(struct lt_slice k, const struct lt_buf *with)
+{
+	return k.len >= with->len && memcmp(k.data, with->data, with->len) == 0;
+}
+
 /* fn sees each entry of rk in key order; anything but LT_OK stops and is returned. */
 static int
 dots_walk(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, lt_history_fn *fn, void *ctx)
 {
 	struct lt_kv_cursor *c;
-	struct lt_slice k, v;
+	struct lt_slice k = { NULL, 0 }, v;
 	struct lt_dot_at at;
 	struct lt_buf from = { 0 };
 	int rc, stop = LT_OK;
@@ -93,7 +99,7 @@ dots_walk(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, lt_history_
 	}
 	for (rc = lt_kv_seek(c, lt_buf_slice(&from), &k, &v); rc == LT_OK;
 	     rc = lt_kv_next(c, &k, &v)) {
-		if (k.len < from.len || memcmp(k.data, from.data, from.len) != 0)
+		if (!begins_with(k, &from))
 			break;
 		stop = dot_read(lt_slice(k.data + from.len, k.len - from.len), v, &at);
 		if (stop == LT_OK)
@@ -101,6 +107,9 @@ dots_walk(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, lt_history_
 		if (stop != LT_OK)
 			break;
 	}
+	/* What is damaged is the next record's. */
+	if (rc == LT_E_CORRUPT && k.len != 0 && !begins_with(k, &from))
+		rc = LT_E_NOTFOUND;
 	lt_kv_cursor_close(c);
 	lt_buf_fini(&from);
 	return stop != LT_OK ? stop : rc == LT_E_NOTFOUND ? LT_OK : rc;

@@ -379,6 +379,27 @@ rk_of(size_t record, uint8_t rk[LT_KV_KEY_MAX])
 	return lt_slice(rk, sizeof(head) + strlen(key));
 }
 
+/* The first entry of a record in the history. */
+static struct lt_slice
+entry_of(struct node *n, size_t record, uint8_t key[LT_KV_KEY_MAX])
+{
+	size_t len = rk_of(record, key).len;
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+
+	key[len] = 0;
+	ok(lt_kv_begin_read(n->env.kv, &txn));
+	ok(lt_kv_cursor_open(txn, LT_T_HISTORY, &c));
+	ok(lt_kv_seek(c, lt_slice(key, len + 1), &k, &v));
+	assert_true(k.len > len + 1 && memcmp(k.data, key, len + 1) == 0);
+	memcpy(key, k.data, k.len);
+	len = k.len;
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return lt_slice(key, len);
+}
+
 /* What is stored, damaged or not. */
 static void
 stored(struct node *n, unsigned table, size_t record, struct lt_buf *out)
@@ -440,7 +461,7 @@ one_damaged(unsigned table, size_t record, size_t records)
 	fill(&n, &h, 7);
 	fill(&first, &h1, 7);
 	fill(&ref, &h2, 7);
-	at = rk_of(record, rk);
+	at = table == LT_T_HISTORY ? entry_of(&n, record, rk) : rk_of(record, rk);
 	rc = lt_kv_test_flip(n.env.kv, table, at, 3, NULL);
 	assert_true(rc == LT_OK || rc == LT_E_NOTFOUND);
 	if (rc == LT_OK) {
@@ -474,11 +495,11 @@ one_damaged(unsigned table, size_t record, size_t records)
 static void
 damaged(void **state)
 {
-	static const unsigned tables[] = { LT_T_RECORD, LT_T_SHOWN };
+	static const unsigned tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_HISTORY };
 	size_t t, i, records;
 
 	(void)state;
-	for (t = 0; t < 2; t++) {
+	for (t = 0; t < 3; t++) {
 		unsigned hits = 0;
 
 		for (i = 0; i < RECORDS; i++)
