@@ -156,6 +156,24 @@ check_author(struct sim *s, struct sim_machine *m, const struct lt_changeset *cs
 		    m->no, (unsigned long long)cs->seq, cs->unit.s);
 }
 
+/* Each collection goes in its lane. */
+static void
+check_lane(struct sim *s, const struct sim_machine *m, const struct lt_changeset *cs)
+{
+	size_t i;
+
+	for (i = 0; i < cs->nchange; i++) {
+		const char *c = cs->change[i].collection;
+		enum lt_lane lane = strcmp(c, "alert") == 0   ? LT_LANE_URGENT
+				    : strcmp(c, "paper") == 0 ? LT_LANE_BULK
+							      : LT_LANE_NORMAL;
+
+		if (c[0] != '_' && lt_feed_lane(&cs->feed) != lane)
+			sim_fail(s, "machine %d holds a change of %s in lane %d", m->no, c,
+			    (int)lt_feed_lane(&cs->feed));
+	}
+}
+
 static void
 check_entry(struct sim *s, struct sim_machine *m, struct lt_kv_txn *txn, const struct lt_entry *e)
 {
@@ -197,6 +215,7 @@ check_entry(struct sim *s, struct sim_machine *m, struct lt_kv_txn *txn, const s
 	if (!may_hold(s, m, &cs.unit))
 		sim_fail(s, "machine %d holds a feed of unit %s", m->no, cs.unit.s);
 	check_author(s, m, &cs);
+	check_lane(s, m, &cs);
 	if (m->no == SIM_HUB)
 		sim_check_judged(s, txn, e, &cs);
 	sim_trace(s, lt_load_u64(cs.hash.b), (uint64_t)m->no);

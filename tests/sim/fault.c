@@ -17,12 +17,13 @@ static const struct {
 	enum sim_fault kind;
 	unsigned most;
 } of_messages[] = {
-	{ SIM_F_DELAY, 8 },
+	{ SIM_F_DELAY, 12 },
 	{ SIM_F_DUPLICATE, 60 },
-	{ SIM_F_LOST_REPLY, 40 },
+	{ SIM_F_LOST_REPLY, 100 },
 	{ SIM_F_REORDER, 100 },
 	{ SIM_F_LOST_NOTIFY, 300 },
-	{ SIM_F_FORGED, 60 },
+	{ SIM_F_FORGED, 80 },
+	{ SIM_F_LOSS, 90 },
 };
 
 static bool
@@ -47,7 +48,7 @@ sim_options_from(struct sim_options *o, uint64_t seed)
 	o->seed = seed;
 	o->nodes = (unsigned)sim_rng_between(&r, 2, 10);
 	o->writes = (unsigned)sim_rng_between(&r, 15, 50);
-	o->faults = (unsigned)sim_rng_between(&r, 10, 60);
+	o->faults = (unsigned)sim_rng_between(&r, 15, 75);
 	if (sim_rng_chance(&r, 20)) { /* a long one */
 		o->nodes = SIM_NODES - SIM_LATE;
 		o->writes = (unsigned)sim_rng_between(&r, 200, 400);
@@ -62,7 +63,8 @@ sim_options_from(struct sim_options *o, uint64_t seed)
 	for (i = 0; i < SIM_F_COUNT; i++)
 		if (!strikes_messages((enum sim_fault)i) && sim_rng_chance(&r, 700))
 			o->weight[i] = (uint32_t)sim_rng_between(&r, 1, 6);
-	o->weight[SIM_F_HUB_DOWN] *= 2; /* is often down already when its turn comes */
+	o->weight[SIM_F_HUB_DOWN] *= 3; /* is often down already when its turn comes */
+	o->weight[SIM_F_DISK_FULL] *= 2; /* counts only where somebody writes */
 	for (i = 0; i < sizeof(of_messages) / sizeof(of_messages[0]); i++)
 		if (sim_rng_chance(&r, 500))
 			o->per_mille[of_messages[i].kind] =
@@ -313,8 +315,8 @@ sim_heal(struct sim *s)
 		m->disk_full_until = m->disk_slow_until = m->blocked_until = 0;
 		m->exhausted = false;
 	}
-	/* A feed is given up for the session when the hub calls a change-set of it damaged: on a real line nobody can do that
-	 * but by breaking the line. */
+	/* A feed is given up for the session when the hub calls a change-set of it damaged, and of an item that is lost at
+	 * the end of a feed nothing is known: on a real line both happen only by breaking the line. */
 	for (k = 0; k < s->nline; k++)
 		if (s->m[s->line[k]->node].forged_at && s->line[k]->node_open)
 			sim_line_cut(s, s->line[k], true);

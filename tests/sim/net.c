@@ -154,6 +154,11 @@ send(struct sim *s, struct sim_line *l, bool up, struct sim_message *m)
 		drop_message(m);
 		return;
 	}
+	if (m->kind == SIM_M_ITEM && strikes(s, SIM_F_LOSS)) {
+		s->m[l->node].forged_at = true;
+		drop_message(m);
+		return;
+	}
 	if (carries_changesets(m) && !s->healed && s->o.per_mille[SIM_F_FORGED] != 0 &&
 	    sim_rng_chance(&s->rng, s->o.per_mille[SIM_F_FORGED]))
 		forge(s, l, m);

@@ -30,7 +30,8 @@
 	X(HUB_DOWN, "hub-down") X(CRASH_STORE, "crash-at-store-call") X(CRASH_STEP, "crash-at-step") \
 	X(RESTART, "restart") X(CLOCK_FORWARD, "clock-forward") X(CLOCK_BACK, "clock-back") \
 	X(CLOCK_1970, "clock-1970") X(SLOW_DISK, "slow-disk") X(DISK_FULL, "disk-full") \
-	X(EXHAUSTED, "exhausted") X(LOST_NOTIFY, "lost-notify") X(FORGED, "forged")
+	X(EXHAUSTED, "exhausted") X(LOST_NOTIFY, "lost-notify") X(FORGED, "forged") \
+	X(LOSS, "loss")
 /* clang-format on */
 
 #define SIM_FAULT_ENUM(name, text) SIM_F_##name,
@@ -198,7 +199,8 @@ struct sim_machine {
 	size_t nsaved, saved_cap;
 	struct sim_saved *saved;
 	struct sim_unsure unsure;
-	bool forged_at; /* its line carried a forgery: sessions may have given a feed up */
+	bool
+	    forged_at; /* its line carried a forgery, or lost an item: a session may not see the end of a feed */
 
 	/* check.c */
 	struct sim_watch *watch;
