@@ -64,6 +64,35 @@ pull(struct fed_peer *p, const struct heard *have, struct heard *out)
 	assert_int_equal(out->caught_up, 1);
 }
 
+static int
+note_hub_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct hubfx *h = ctx;
+	struct lt_id author = lt_feed_author(feed);
+
+	(void)unit;
+	return lt_id_eq(&author, &h->f.hub_id->principal) && head->seq != 0 ? LT_E_CANCELLED
+									    : LT_OK;
+}
+
+/* The hub's verdict on what was pushed is a change-set of its own, and comes by itself. */
+static bool
+verdict_is_there(void *ctx)
+{
+	struct hubfx *h = ctx;
+	struct lt_unit unit;
+	struct lt_kv_txn *txn;
+	int rc;
+
+	assert_int_equal(lt_unit_set(&unit, lt_slice_str(HUB_UNIT)), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &txn), LT_OK);
+	rc = lt_feed_log_each(txn, &unit, note_hub_head, h);
+	lt_kv_abort(txn);
+	assert_true(rc == LT_OK || rc == LT_E_CANCELLED);
+	return rc == LT_E_CANCELLED;
+}
+
 /* Each head told is the hub's, and together they account for every change-set that came; named as positions, they bring
  * nothing more, and nothing is told again. */
 static void
@@ -90,6 +119,7 @@ heads_are_told_once(void **state)
 		fed_seal(&h.f, &feed, &d, 1, &cs[i]);
 	}
 	assert_int_equal(fed_push(&node, cs, 3, NULL, &st), LT_STATUS_OK);
+	fed_wait(verdict_is_there, &h, 20000, "the verdict is written");
 	hubfx_settle(&h);
 	pull(&node, NULL, &first);
 	assert_true(first.nhead >= 2); /* the node's own and the hub's in `_` at least */
