@@ -11,7 +11,7 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
 
 struct wire_field {
 	uint32_t number;
-	uint64_t value; /* of WIRE_VARINT */
+	uint64_t value; /* of WIRE_VARINT; 0 otherwise */
 	struct lt_slice bytes; /* of WIRE_LEN; empty otherwise */
 	bool is_len;
 };
@@ -27,6 +27,7 @@ wire_next(struct lt_reader *r, struct wire_field *f)
 		return false;
 	tag = lt_read_varint(r);
 	f->number = (uint32_t)(tag >> 3);
+	f->value = 0;
 	f->bytes = lt_slice(NULL, 0);
 	f->is_len = (tag & 7) == WIRE_LEN;
 	switch (tag & 7) {

@@ -65,8 +65,8 @@ lt_head_take(struct lt_head *h, const Ltpb__RequestHead *m, struct lt_status *st
 		return rc;
 	for (i = 0; i < m->n_metadata; i++)
 		size += strlen(m->metadata[i]->key) + strlen(m->metadata[i]->value) + 2;
-	h->metadata = size == 0 ? NULL : malloc(size);
-	if (size != 0 && h->metadata == NULL) {
+	h->metadata = m->n_metadata == 0 ? NULL : malloc(size);
+	if (m->n_metadata != 0 && h->metadata == NULL) {
 		lt_status_set(st, LT_STATUS_RESOURCE_EXHAUSTED, "MEMORY", "out of memory");
 		return LT_E_NOMEM;
 	}

@@ -177,7 +177,7 @@ report(const struct mark *at, int rc)
 	size_t i;
 
 	for (i = 0; i < at->done_len; i++)
-		rk[i] = at->done[i] == 0 ? ' ' : (char)at->done[i];
+		rk[i] = (char)(at->done[i] == 0 ? (uint8_t)' ' : at->done[i]);
 	rk[at->done_len] = '\0';
 	lt_error("record '%s' stays as the catalogue before made it: %s", rk, lt_strerror(rc));
 }

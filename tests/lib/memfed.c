@@ -229,7 +229,7 @@ answer(struct memfed *m, struct lt_asking *a, const char *method, const Protobuf
 	Ltpb__HelloReply hello = LTPB__HELLO_REPLY__INIT;
 	Ltpb__AnnounceReply announce = LTPB__ANNOUNCE_REPLY__INIT;
 	const ProtobufCMessage *out = NULL;
-	struct lt_status st;
+	struct lt_status st = { .code = LT_STATUS_UNIMPLEMENTED };
 
 	if (strcmp(method, "/lienthong.v1.Sync/Push") == 0)
 		return push(m, a, req, reply, ctx);

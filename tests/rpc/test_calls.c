@@ -998,7 +998,7 @@ no_delay(void **state)
 	fx_start(&fx, NULL);
 	c = fx_dial(&fx, true);
 	for (fd = 0; fd < 1024; fd++) {
-		struct sockaddr_storage peer;
+		struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 		socklen_t len = sizeof(peer);
 		int value = -1;
 

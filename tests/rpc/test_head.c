@@ -156,8 +156,8 @@ static void
 said(struct fx *fx, char *id, char *value)
 {
 	pthread_mutex_lock(&fx->mx);
-	(void)strcpy(id, fx->said_id);
-	(void)strcpy(value, fx->said_metadata);
+	memcpy(id, fx->said_id, strlen(fx->said_id) + 1);
+	memcpy(value, fx->said_metadata, strlen(fx->said_metadata) + 1);
 	pthread_mutex_unlock(&fx->mx);
 }
 

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -58,10 +59,11 @@ round_trip(void **state)
 	(void)state;
 	for (code = 0; code < 17; code++) {
 		lt_status_set(&a, (enum lt_status_code)code, "A_REASON", "lý do %d", code);
-		(void)strcpy(a.message_vi, code == 0 ? "" : "lời riêng");
+		(void)snprintf(
+		    a.message_vi, sizeof(a.message_vi), "%s", code == 0 ? "" : "lời riêng");
 		a.retry_delay_ms = (uint32_t)code * 1000;
-		(void)strcpy(a.field, "commune_code");
-		(void)strcpy(a.rule, "unit");
+		(void)snprintf(a.field, sizeof(a.field), "commune_code");
+		(void)snprintf(a.rule, sizeof(a.rule), "unit");
 		lt_buf_clear(&bytes);
 		assert_int_equal(lt_status_pack(&a, &bytes), LT_OK);
 		assert_int_equal(lt_status_unpack(lt_buf_slice(&bytes), &b), LT_OK);

@@ -156,7 +156,7 @@ small_state(struct fix *f)
 	golden_same("epoch", golden_bytes(local, "epoch"), lt_slice(feed.b + LT_ID_LEN + 1, 8));
 	w.dot = (struct lt_dot){ feed_in(r), golden_number(r, "seq"),
 		(uint32_t)golden_number(r, "index") };
-	(void)strcpy(w.key_out, golden_text(r, "key"));
+	(void)snprintf(w.key_out, sizeof(w.key_out), "%s", golden_text(r, "key"));
 	ok(lt_request_remember(f->txn, golden_bytes(r, "id").data, &f->unit, &w));
 }
 
@@ -326,6 +326,7 @@ key_is(struct fix *f, const json_t *parts, const char *want)
 	size_t i, n;
 
 	memset(field, 0, sizeof(field));
+	memset(fs, 0, sizeof(fs));
 	json_array_foreach(parts, i, part)
 	{
 		field[i].rule.name = names[i];

@@ -651,7 +651,7 @@ static void
 measure(void **state)
 {
 	const char *text = getenv("LT_MEASURE");
-	size_t count = text == NULL ? 0 : (size_t)atol(text), steps = 0;
+	size_t count = text == NULL ? 0 : (size_t)strtoul(text, NULL, 10), steps = 0;
 	int64_t start, longest = 0, t, all;
 	struct node n = { .cat = cat1 };
 	struct history h;
