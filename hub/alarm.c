@@ -25,16 +25,6 @@ struct lt_alarms {
 };
 
 static void
-copy_text(char *out, size_t cap, struct lt_slice s)
-{
-	size_t n = s.len < cap - 1 ? s.len : cap - 1;
-
-	if (n != 0)
-		memcpy(out, s.data, n);
-	out[n] = '\0';
-}
-
-static void
 put_row(struct lt_buf *b, const struct lt_alarm *a)
 {
 	lt_buf_u8(b, ROW_VERSION);
@@ -64,9 +54,9 @@ get_row(struct lt_slice k, struct lt_slice v, struct lt_alarm *a)
 	a->times = lt_read_u64(&r);
 	a->role = (Ltpb__Role)lt_read_u8(&r);
 	unit = lt_read_framed8(&r);
-	copy_text(a->org, sizeof(a->org), lt_read_framed8(&r));
+	lt_slice_to_text(a->org, sizeof(a->org), lt_read_framed8(&r));
 	by = lt_read_bytes(&r, LT_ID_LEN);
-	copy_text(a->address, sizeof(a->address), lt_read_framed8(&r));
+	lt_slice_to_text(a->address, sizeof(a->address), lt_read_framed8(&r));
 	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&a->unit, unit) != LT_OK))
 		return LT_E_CORRUPT;
 	memcpy(a->by.b, by.data, LT_ID_LEN);

@@ -73,16 +73,6 @@ struct lt_enrol {
 	int64_t door_ms; /* monotonic; up to when they are counted */
 };
 
-static void
-copy_text(char *out, size_t cap, struct lt_slice s)
-{
-	size_t n = s.len < cap - 1 ? s.len : cap - 1;
-
-	if (n != 0)
-		memcpy(out, s.data, n);
-	out[n] = '\0';
-}
-
 /* What somebody typed, fit for a record: in NFC, not cut within a character; else nothing. */
 static void
 copy_label(char *out, size_t cap, const char *text)
@@ -96,7 +86,7 @@ copy_label(char *out, size_t cap, const char *text)
 		n = nfc.len < cap - 1 ? nfc.len : cap - 1;
 		while (n > 0 && n < nfc.len && (nfc.data[n] & 0xc0) == 0x80)
 			n--;
-		copy_text(out, cap, lt_slice(nfc.data, n));
+		lt_slice_to_text(out, cap, lt_slice(nfc.data, n));
 	}
 	lt_buf_fini(&nfc);
 }
@@ -170,8 +160,8 @@ get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
 	i->expires_s = (int64_t)lt_read_u64(&r);
 	i->role = (Ltpb__Role)lt_read_u8(&r);
 	unit = lt_read_framed8(&r);
-	copy_text(i->org, sizeof(i->org), lt_read_framed8(&r));
-	copy_text(i->label, sizeof(i->label), lt_read_framed8(&r));
+	lt_slice_to_text(i->org, sizeof(i->org), lt_read_framed8(&r));
+	lt_slice_to_text(i->label, sizeof(i->label), lt_read_framed8(&r));
 	i->auto_approve = lt_read_u8(&r) != 0;
 	i->used = lt_read_u8(&r) != 0;
 	id = lt_read_bytes(&r, LT_ID_LEN);
@@ -216,11 +206,11 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 	a->state = (Ltpb__PrincipalState)lt_read_u8(&r);
 	a->role = (Ltpb__Role)lt_read_u8(&r);
 	unit = lt_read_framed8(&r);
-	copy_text(a->org, sizeof(a->org), lt_read_framed8(&r));
-	copy_text(a->label, sizeof(a->label), lt_read_framed8(&r));
+	lt_slice_to_text(a->org, sizeof(a->org), lt_read_framed8(&r));
+	lt_slice_to_text(a->label, sizeof(a->label), lt_read_framed8(&r));
 	sign = lt_read_bytes(&r, 32);
 	line = lt_read_bytes(&r, 32);
-	copy_text(a->address, sizeof(a->address), lt_read_framed8(&r));
+	lt_slice_to_text(a->address, sizeof(a->address), lt_read_framed8(&r));
 	a->asked_ms = (int64_t)lt_read_u64(&r);
 	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&a->unit, unit) != LT_OK))
 		return LT_E_CORRUPT;
@@ -229,7 +219,7 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 	rc = get_grant(&r, version, a->role, &a->grant);
 	if (rc != LT_OK || lt_reader_left(&r) == 0)
 		return rc;
-	copy_text(a->reason, sizeof(a->reason), lt_read_framed8(&r));
+	lt_slice_to_text(a->reason, sizeof(a->reason), lt_read_framed8(&r));
 	return r.err != LT_OK ? LT_E_CORRUPT : LT_OK;
 }
 
@@ -515,7 +505,7 @@ check_whom(
 		if (!known)
 			return lt_err_set(err, LT_E_INVALID,
 			    "the catalogue has no organisation '%.64s'", req->org);
-		copy_text(i->org, sizeof(i->org), lt_slice_str(req->org));
+		lt_slice_to_text(i->org, sizeof(i->org), lt_slice_str(req->org));
 		return LT_OK;
 	case LTPB__ROLE__ROLE_OPERATOR:
 		return LT_OK;
@@ -679,7 +669,7 @@ raise_alarm(struct lt_enrol *e, const struct invitation *inv, const char *addres
 	};
 
 	memcpy(alarm.org, inv->org, sizeof(alarm.org));
-	copy_text(alarm.address, sizeof(alarm.address), lt_slice_str(address));
+	lt_slice_to_text(alarm.address, sizeof(alarm.address), lt_slice_str(address));
 	lt_alarm_raise(e->alarms, &alarm);
 }
 
@@ -762,7 +752,7 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 		    inv->label[0] != '\0' ? inv->label : req->label);
 		memcpy(fresh.sign_key, req->sign_key.data, 32);
 		memcpy(fresh.line_key, line_key, 32);
-		copy_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
+		lt_slice_to_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
 		fresh.asked_ms = lt_wall_ms(lt_hub_clock(e->h));
 		rc = own_grant(lt_slice(inv->grant.data, inv->grant.len), &fresh.grant);
 		if (rc == LT_OK)
@@ -1016,7 +1006,7 @@ take_reason(const char *text, char out[LT_ENROL_REASON_MAX + 1], struct lt_err *
 	for (i = 0; good && i < nfc.len; i++)
 		good = nfc.data[i] >= 0x20 && nfc.data[i] != 0x7f;
 	if (good)
-		copy_text(out, LT_ENROL_REASON_MAX + 1, lt_buf_slice(&nfc));
+		lt_slice_to_text(out, LT_ENROL_REASON_MAX + 1, lt_buf_slice(&nfc));
 	lt_buf_fini(&nfc);
 	return good ? LT_OK
 		    : lt_err_set(err, LT_E_INVALID,

@@ -6,6 +6,7 @@
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
+#include "proto/feed/trust.h"
 #include "proto/store/admit.h"
 
 #include <stdio.h>
@@ -71,17 +72,6 @@ lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_ca
 }
 
 /* ---- verdicts ---- */
-
-static bool
-names_dot(size_t n, Ltpb__HeldDot *const *d, uint64_t seq, uint32_t index)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (d[i]->seq == seq && d[i]->index == index)
-			return true;
-	return false;
-}
 
 /* What a verdict says of one change-set. */
 static int
@@ -229,7 +219,7 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 
 		if (index >= cs->nchange)
 			return LT_E_CORRUPT;
-		if (names_dot(v->n_settled, v->settled, cs->seq, index)) {
+		if (lt_verdict_names(v->n_settled, v->settled, cs->seq, index)) {
 			rc = count_dot(ap, cs, position, index, stamp, true);
 		} else if (lt_judgement_refuses(now, index, &reason)) {
 			size_t k = 0;

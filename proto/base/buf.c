@@ -13,6 +13,16 @@ lt_slice_str(const char *s)
 	return lt_slice(s, s == NULL ? 0 : strlen(s));
 }
 
+void
+lt_slice_to_text(char *out, size_t cap, struct lt_slice s)
+{
+	size_t n = s.len < cap - 1 ? s.len : cap - 1;
+
+	if (n != 0)
+		memcpy(out, s.data, n);
+	out[n] = '\0';
+}
+
 int
 lt_slice_cmp(struct lt_slice a, struct lt_slice b)
 {

@@ -24,6 +24,8 @@ lt_slice(const void *data, size_t len)
 }
 
 struct lt_slice lt_slice_str(const char *s);
+/* As text that ends with a NUL, in cap bytes (1 at least) of out; cut to what fits, wherever that is. */
+void lt_slice_to_text(char *out, size_t cap, struct lt_slice s);
 /* Order by bytes, a shorter prefix first: <0, 0, >0. */
 int lt_slice_cmp(struct lt_slice a, struct lt_slice b);
 bool lt_slice_eq(struct lt_slice a, struct lt_slice b);

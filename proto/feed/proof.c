@@ -609,17 +609,6 @@ speaks_of(const struct ruling *r, const struct lt_changeset *cs)
 	       cs->seq <= r->v->to;
 }
 
-static bool
-names_dot(size_t n, Ltpb__HeldDot *const *d, uint64_t seq, uint32_t index)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (d[i]->seq == seq && d[i]->index == index)
-			return true;
-	return false;
-}
-
 static const Ltpb__RefusedDot *
 refusal(const Ltpb__Verdict *v, uint64_t seq, uint32_t index)
 {
@@ -654,7 +643,7 @@ take_ruling(struct lt_proof_part *part, const struct ruling *r)
 		if (no != NULL) {
 			pc->state = LT_PROOF_REFUSED;
 			pc->reason = no->reason;
-		} else if (names_dot(r->v->n_held, r->v->held, part->cs.seq, pc->index)) {
+		} else if (lt_verdict_names(r->v->n_held, r->v->held, part->cs.seq, pc->index)) {
 			pc->state = LT_PROOF_HELD;
 		}
 	}
@@ -694,7 +683,7 @@ settle(struct check *k, struct lt_proof_part *part, struct lt_proof_change *pc)
 		if (!r->settles || !speaks_of(r, &part->cs))
 			continue;
 		no = refusal(r->v, part->cs.seq, pc->index);
-		yes = names_dot(r->v->n_settled, r->v->settled, part->cs.seq, pc->index);
+		yes = lt_verdict_names(r->v->n_settled, r->v->settled, part->cs.seq, pc->index);
 		if (no == NULL && !yes)
 			continue;
 		if (!leads_to(k, &part->cs, r->v->to, r->v->to_hash.data))

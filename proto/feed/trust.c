@@ -384,3 +384,14 @@ lt_join_proof_verify(const uint8_t sign_key[32], const struct lt_fed *fed, const
 	return lt_sign_verify(sign_key, LT_TAG_JOIN,
 	    join_bytes(bytes, fed, token, principal, sign_key, line_key), sig);
 }
+
+bool
+lt_verdict_names(size_t n, Ltpb__HeldDot *const *dot, uint64_t seq, uint32_t index)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (dot[i]->seq == seq && dot[i]->index == index)
+			return true;
+	return false;
+}

@@ -45,4 +45,7 @@ int lt_join_proof_verify(const uint8_t sign_key[32], const struct lt_fed *fed,
     const uint8_t token[16], const struct lt_id *principal, const uint8_t line_key[32],
     struct lt_slice sig) __attribute__((warn_unused_result));
 
+/* Whether a list of a verdict or receipt (its held or settled dots) names this one. */
+bool lt_verdict_names(size_t n, Ltpb__HeldDot *const *dot, uint64_t seq, uint32_t index);
+
 #endif

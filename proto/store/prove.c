@@ -166,17 +166,6 @@ gather_record(struct proving *p)
 /* ---- verdicts ---- */
 
 static bool
-names_dot(size_t n, Ltpb__HeldDot *const *d, const struct lt_dot *dot)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (d[i]->seq == dot->seq && d[i]->index == dot->index)
-			return true;
-	return false;
-}
-
-static bool
 refuses(const Ltpb__Verdict *v, const struct lt_dot *dot)
 {
 	size_t i;
@@ -226,16 +215,18 @@ judge(struct item *it, const Ltpb__Verdict *v)
 {
 	if (v->settling || v->n_settled != 0) {
 		if (it->standing != HELD ||
-		    !(refuses(v, &it->dot) || names_dot(v->n_settled, v->settled, &it->dot)))
+		    !(refuses(v, &it->dot) ||
+			lt_verdict_names(v->n_settled, v->settled, it->dot.seq, it->dot.index)))
 			return false;
 		it->standing = refuses(v, &it->dot) ? REFUSED : ACCEPTED;
 		return true;
 	}
 	if (it->standing != UNJUDGED)
 		return false;
-	it->standing = refuses(v, &it->dot)                      ? REFUSED
-		       : names_dot(v->n_held, v->held, &it->dot) ? HELD
-								 : ACCEPTED;
+	it->standing = refuses(v, &it->dot) ? REFUSED
+		       : lt_verdict_names(v->n_held, v->held, it->dot.seq, it->dot.index)
+			   ? HELD
+			   : ACCEPTED;
 	return true;
 }
 

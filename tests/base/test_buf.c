@@ -290,10 +290,30 @@ hex_is_exact(void **state)
 	assert_int_equal(lt_unhex(out, 0, ""), LT_OK);
 }
 
+/* Room for the text and its end, for one byte less, and for the end alone. */
+static void
+slice_to_text(void **state)
+{
+	char out[5];
+
+	(void)state;
+	memset(out, 'x', sizeof(out));
+	lt_slice_to_text(out, 5, lt_slice("unit", 4));
+	assert_memory_equal(out, "unit", 5);
+	memset(out, 'x', sizeof(out));
+	lt_slice_to_text(out, 4, lt_slice("unit", 4));
+	assert_memory_equal(out, "uni\0x", 5);
+	lt_slice_to_text(out, 1, lt_slice("unit", 4));
+	assert_memory_equal(out, "\0ni\0x", 5);
+	lt_slice_to_text(out, 5, lt_slice(NULL, 0));
+	assert_memory_equal(out, "\0ni\0x", 5);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slice_to_text),
 		cmocka_unit_test(slices_order_by_bytes_shorter_first),
 		cmocka_unit_test(integers_are_big_endian),
 		cmocka_unit_test(varints_both_ways),
