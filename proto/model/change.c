@@ -479,9 +479,12 @@ skim_field(struct skim *s, const struct wire_field *f)
 	case CHANGE_PERSONAL:
 		return skim_text(f->bytes, LT_NAME_MAX, s->arena, &c->personal[s->personal++]);
 	case CHANGE_ROOT:
-		if (f->bytes.len == LT_HASH_LEN)
+		/* Written out though empty is what an author may do, and was admitted. */
+		if (f->bytes.len != (c->npersonal == 0 ? 0 : LT_HASH_LEN))
+			return LT_E_CORRUPT;
+		if (c->npersonal != 0)
 			memcpy(c->personal_root.b, f->bytes.data, LT_HASH_LEN);
-		return f->bytes.len == LT_HASH_LEN ? LT_OK : LT_E_CORRUPT;
+		return LT_OK;
 	default:
 		return LT_OK;
 	}

@@ -587,6 +587,28 @@ test_rules(void **state)
 	}
 }
 
+/* An empty personal_root may be written out, too: what is admitted must be readable for ever. */
+static void
+test_root_written_out(void **state)
+{
+	static const uint8_t empty_root[] = { 0x42, 0x00 }; /* field 8, no bytes */
+	struct lt_err err = { "" };
+	struct fixture f;
+	struct lt_slice bare;
+	uint8_t bytes[1024];
+
+	(void)state;
+	fixture_init(&f);
+	f.change.n_personal = 0;
+	f.change.personal_root.len = 0;
+	bare = packed(&f.change);
+	assert_true(bare.len + sizeof(empty_root) <= sizeof(bytes));
+	memcpy(bytes, bare.data, bare.len);
+	memcpy(bytes + bare.len, empty_root, sizeof(empty_root));
+	assert_int_equal(decode(lt_slice(bytes, bare.len + sizeof(empty_root)), NULL, &err), LT_OK);
+	free((void *)(uintptr_t)bare.data);
+}
+
 static void
 test_own_feed(void **state)
 {
@@ -795,6 +817,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_root_written_out),
 		cmocka_unit_test(test_own_feed),
 		cmocka_unit_test(test_field_count),
 		cmocka_unit_test(test_context_count),
