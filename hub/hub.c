@@ -158,7 +158,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	int rc;
 
 	if (h == NULL)
-		return LT_E_NOMEM;
+		return lt_err_set(err, LT_E_NOMEM, "no memory for the hub");
 	h->identity = o->identity;
 	h->clock = o->clock;
 	h->manual = o->manual;

@@ -57,7 +57,8 @@ load_hub(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
 	if (rc == LT_E_NOTFOUND)
 		return LT_OK;
 	if (rc != LT_OK)
-		return rc;
+		return lt_err_set(err, rc, "the hub's certificate in the store cannot be read: %s",
+		    lt_strerror(rc));
 	lt_arena_init(&arena, PARSE_ARENA);
 	rc = lt_certificate_verify(
 	    cert, n->identity->root_key, &n->identity->federation, &arena, &body, err);
@@ -73,16 +74,19 @@ load_hub(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
 }
 
 static int
-load_province(struct lt_node *n, struct lt_kv_txn *txn)
+load_province(struct lt_node *n, struct lt_kv_txn *txn, struct lt_err *err)
 {
 	struct lt_slice s;
 	struct lt_unit u;
 	int rc = lt_local_get(txn, "province", &s);
 
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	if (rc == LT_OK && lt_unit_set(&u, s) != LT_OK)
+		rc = LT_E_CORRUPT;
 	if (rc != LT_OK)
-		return rc == LT_E_NOTFOUND ? LT_OK : rc;
-	if (lt_unit_set(&u, s) != LT_OK)
-		return LT_E_CORRUPT;
+		return lt_err_set(err, rc, "the province's code in the store cannot be read: %s",
+		    lt_strerror(rc));
 	pthread_mutex_lock(&n->mx);
 	n->province = u;
 	pthread_mutex_unlock(&n->mx);
@@ -102,7 +106,7 @@ reload(struct lt_node *n, struct lt_err *err)
 		return lt_err_set(err, rc, "cannot read the store: %s", lt_strerror(rc));
 	rc = load_hub(n, txn, err);
 	if (rc == LT_OK)
-		rc = load_province(n, txn);
+		rc = load_province(n, txn, err);
 	if (rc == LT_OK)
 		rc = lt_registry_load(
 		    txn, n->hub_known ? &n->hub : NULL, n->hub_known ? 1 : 0, &reg, err);
@@ -211,7 +215,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	int rc;
 
 	if (n == NULL)
-		return LT_E_NOMEM;
+		return lt_err_set(err, LT_E_NOMEM, "no memory for the node");
 	n->identity = o->identity;
 	n->clock = o->clock;
 	pthread_mutex_init(&n->mx, NULL);
@@ -227,6 +231,9 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	if (rc == LT_OK)
 		rc = lt_writer_start(n->kv, &wo, &n->writer);
 	if (rc != LT_OK) {
+		if (err != NULL && err->text[0] == '\0')
+			(void)lt_err_set(
+			    err, rc, "the node's store cannot be opened: %s", lt_strerror(rc));
 		lt_node_close(n);
 		return rc;
 	}

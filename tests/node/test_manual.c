@@ -162,6 +162,7 @@ static void
 stop(struct machine *x)
 {
 	lt_session_free(x->session);
+	x->session = NULL;
 	lt_node_close(x->n.node);
 	x->n.node = NULL;
 }
@@ -402,6 +403,49 @@ a_disk_that_fails(void **state)
 	end(&s);
 }
 
+static void
+put_local(struct lt_kv *kv, const char *name, const char *value)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(kv, &txn), LT_OK);
+	assert_int_equal(lt_local_put(txn, name, lt_slice_str(value)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* A store that cannot be used says why: who reads it in a log has nothing else. */
+static void
+a_row_that_is_no_good(void **state)
+{
+	static const struct {
+		const char *name, *value, *says;
+	} row[] = { { "province", "not a unit", "province" },
+		{ "hub_certificate", "not a certificate", "ertificate" } };
+	static struct memfed_marks marks;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		static struct story s;
+		struct lt_node_options no = { .manual = true };
+		struct lt_node *n = NULL;
+		struct lt_err err = { "" };
+
+		marks.n = 0;
+		begin(&s, true, &marks);
+		stop(&s.a);
+		put_local(s.a.kv, row[i].name, row[i].value);
+		no.identity = s.a.n.id;
+		no.clock = &s.m.clock;
+		no.kv = s.a.kv;
+		assert_int_not_equal(lt_node_open(&no, &n, &err), LT_OK);
+		assert_null(n);
+		if (strstr(err.text, row[i].says) == NULL)
+			fail_msg("%s: \"%s\"", row[i].name, err.text);
+		end(&s);
+	}
+}
+
 int
 main(void)
 {
@@ -409,6 +453,7 @@ main(void)
 		cmocka_unit_test(with_and_without_a_thread),
 		cmocka_unit_test(one_step_at_a_time),
 		cmocka_unit_test(a_disk_that_fails),
+		cmocka_unit_test(a_row_that_is_no_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
