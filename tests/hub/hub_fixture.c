@@ -12,7 +12,7 @@ now(void *ctx)
 }
 
 void
-hubfx_open(struct hubfx *h)
+hubfx_found(struct hubfx *h)
 {
 	memset(h, 0, sizeof(*h));
 	h->now_ms = HUB_NOW_MS;
@@ -20,7 +20,21 @@ hubfx_open(struct hubfx *h)
 	h->clock.mono_ms = now;
 	h->clock.ctx = h;
 	lt_arena_init(&h->arena, (size_t)64 << 20);
-	fed_setup_at(&h->f, &h->clock);
+	fed_found(&h->f, &h->clock);
+}
+
+void
+hubfx_begin(struct hubfx *h)
+{
+	fed_hub_start(&h->f);
+	fed_publish(&h->f);
+}
+
+void
+hubfx_open(struct hubfx *h)
+{
+	hubfx_found(h);
+	hubfx_begin(h);
 }
 
 void

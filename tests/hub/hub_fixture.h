@@ -25,6 +25,9 @@ struct hubfx {
 };
 
 void hubfx_open(struct hubfx *h);
+/* The two parts of it: folder and keys, which may be replaced; the hub over them. */
+void hubfx_found(struct hubfx *h);
+void hubfx_begin(struct hubfx *h);
 void hubfx_close(struct hubfx *h);
 void hubfx_restart(struct hubfx *h);
 

@@ -2,6 +2,8 @@
 #include "hub_fixture.h"
 #include "tests/lib/golden.h"
 
+#include "hub/hub_impl.h"
+#include "proto/base/file.h"
 #include "proto/store/tables.h"
 
 #include <inttypes.h>
@@ -206,6 +208,132 @@ log_and_tables(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- a federation whose keys are known ---- */
+
+static void
+write_identity(struct hubfx *h)
+{
+	const json_t *g = golden("parties");
+	struct lt_err err = { "" };
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/identity", h->f.dir);
+	assert_int_equal(
+	    lt_file_write(path, lt_slice_str(golden_text(g, "identity_hub")), 0600, false, NULL),
+	    LT_OK);
+	lt_identity_free(h->f.hub_id);
+	if (lt_identity_load(h->f.dir, &h->f.hub_id, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	lt_sign_key_from_seed(golden_bytes(g, "root_seed").data, &h->f.root);
+}
+
+/* The node of the vectors, active. */
+static void
+known_node(struct hubfx *h, struct fed_peer *p)
+{
+	const json_t *g = golden("parties");
+	Ltpb__PrincipalState state;
+
+	fed_invite(&h->f, p, LTPB__ROLE__ROLE_NODE, golden_text(g, "unit"), true);
+	memcpy(p->id.principal.b, golden_bytes(g, "node_principal").data, LT_ID_LEN);
+	lt_sign_key_from_seed(golden_bytes(g, "node_seed").data, &p->id.sign);
+	memcpy(p->id.line_sk, golden_bytes(g, "node_line_secret").data, 32);
+	assert_int_equal(crypto_scalarmult_base(p->id.line_pk, p->id.line_sk), 0);
+	assert_int_equal(hubfx_join(h, p, &state), LT_OK);
+	assert_int_equal(state, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE);
+}
+
+static void
+push(struct hubfx *h, struct fed_peer *p, struct lt_slice bytes, struct answer *a)
+{
+	struct lt_buf b = { 0 };
+
+	lt_buf_put_slice(&b, bytes);
+	hubfx_intake(h, &p->id.principal, &b, 1, a);
+	lt_buf_fini(&b);
+}
+
+/* Rows of `local` whose names begin so, and no more of them. */
+static void
+local_is(struct lt_kv_txn *txn, const char *prefix, const json_t *rows)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	size_t n = 0, len = strlen(prefix);
+	int rc;
+
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_LOCAL, &c), LT_OK);
+	for (rc = lt_kv_seek(c, lt_slice_str(prefix), &k, &v);
+	     rc == LT_OK && k.len >= len && memcmp(k.data, prefix, len) == 0;
+	     rc = lt_kv_next(c, &k, &v)) {
+		const json_t *row = json_array_get(rows, n++);
+
+		assert_non_null(row);
+		golden_same("name in local", golden_bytes(row, "key"), k);
+		golden_same("value in local", golden_bytes(row, "value"), v);
+	}
+	assert_int_equal(n, json_array_size(rows));
+	lt_kv_cursor_close(c);
+}
+
+/* Two change-sets under one number: of the second one the signed bytes are kept, without what it opened. */
+static void
+evidence_of_a_fork(void **state)
+{
+	const json_t *g = golden_in(golden("parties"), "hub");
+	struct lt_kv_txn *txn;
+	struct fed_peer p;
+	struct answer a;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_found(&h);
+	write_identity(&h);
+	hubfx_begin(&h);
+	known_node(&h, &p);
+	push(&h, &p, golden_bytes(g, "first"), &a);
+	assert_int_equal(a.rc, LT_OK);
+	assert_int_equal(a.nfeed, 1);
+	assert_int_equal(a.feed[0].held, 1);
+	push(&h, &p, golden_bytes(g, "second"), &a);
+	assert_int_equal(a.rc, LT_E_FORK);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h.f.hub), &txn), LT_OK);
+	local_is(txn, "fork/", golden_in(g, "fork"));
+	lt_kv_abort(txn);
+	hubfx_close(&h);
+}
+
+/* Kept until a verdict has said it (its reading: hub.project). */
+static void
+settled_dots(void **state)
+{
+	static const uint8_t federation[32];
+	const struct lt_kv_options o = {
+		.kind = LT_KV_HUB_LOG, .federation = federation, .tables = lt_table_names
+	};
+	const json_t *g = golden_in(golden("parties"), "hub");
+	struct lt_kv_txn *txn;
+	struct lt_feed_id feed;
+	struct lt_unit unit;
+	struct lt_kv *kv;
+
+	(void)state;
+	memcpy(feed.b, golden_bytes(g, "feed").data, LT_FEED_LEN);
+	assert_int_equal(
+	    lt_unit_set(&unit, lt_slice_str(golden_text(golden("parties"), "unit"))), LT_OK);
+	assert_int_equal(lt_kv_open_mem(&o, &kv, NULL), LT_OK);
+	assert_int_equal(lt_kv_begin_write(kv, &txn), LT_OK);
+	assert_int_equal(
+	    lt_verdicts_settle(txn, &unit, &feed, 1, 0, LTPB__REASON_CODE__REASON_UNSPECIFIED),
+	    LT_OK);
+	assert_int_equal(lt_verdicts_settle(txn, &unit, &feed, UINT64_C(0x123456789abcdef0), 0x3ff,
+			     LTPB__REASON_CODE__REASON_AUTHORITY),
+	    LT_OK);
+	local_is(txn, "settled/", golden_in(g, "settled"));
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+}
+
 int
 main(void)
 {
@@ -213,6 +341,8 @@ main(void)
 		cmocka_unit_test(fresh),
 		cmocka_unit_test(alarm_row),
 		cmocka_unit_test(log_and_tables),
+		cmocka_unit_test(evidence_of_a_fork),
+		cmocka_unit_test(settled_dots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,15 @@
-"""FORMAT.md 6.3: frames, and what stands in those that open and end a call."""
+"""FORMAT.md 6: the first bytes of a line, frames, and what stands in those that open and end a call."""
+import os
+import sys
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from golden_base import p_bytes, p_text, p_varint, run, u8, u16, u32
 
-TYPES = {"REQUEST": 1, "DATA": 2, "END": 3, "CANCEL": 4, "CREDIT": 5, "PING": 6, "PONG": 7, "GOAWAY": 8}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "rpc"))
+import peer  # noqa: E402  (the second implementation of the handshake)
+
+TYPES = {"REQUEST": 1, "DATA": 2, "END": 3, "CANCEL": 4, "CREDIT": 5, "PING": 6, "PONG": 7, "GOAWAY": 8, "ENCODINGS": 16}
 
 
 def frame(name, flags, call, payload):
@@ -42,5 +50,46 @@ def frames():
             frame("PING", 0, 0, run(8, 0xf0)),
             frame("PONG", 0, 0, run(8, 0xf0)),
             frame("GOAWAY", 0, 0, u32(17) + "đang tắt".encode()),
+            frame("ENCODINGS", 0, 0, u32(1)),
         ],
+    }
+
+
+# 6.1
+
+def record(b):
+    return u16(len(b)) + b
+
+
+def handshake():
+    """Every byte of both directions up to the first frames; all secrets are fixed."""
+    federation, nonce = run(32, 0x40), run(16, 0x22)
+    secrets = {name: run(32, first) for name, first in
+               (("initiator", 0x11), ("acceptor", 0x31), ("initiator_ephemeral", 0x51), ("acceptor_ephemeral", 0x71))}
+    i, a, ie, ae = (X25519PrivateKey.from_private_bytes(b) for b in secrets.values())
+    remote = peer.public(a)
+    s = peer.Symmetric(peer.prologue(federation, nonce), remote)
+    first = peer.public(ie)
+    s.mix(first)
+    s.key(peer.dh(ie, remote))
+    first += s.seal(peer.public(i))
+    s.key(peer.dh(i, remote))
+    first += s.seal(b"")
+    second = peer.public(ae)
+    s.mix(second)
+    s.key(peer.dh(ae, peer.public(ie)))
+    s.key(peer.dh(ae, peer.public(i)))
+    second += s.seal(b"")
+    up, down = s.split()
+    ping, pong = frame("PING", 0, 0, run(8, 0xf0))["bytes"], frame("PONG", 0, 0, run(8, 0xf0))["bytes"]
+    encodings = frame("ENCODINGS", 0, 0, u32(1))["bytes"]
+    knock = peer.knock(remote, nonce, first)
+    return {
+        "federation": federation, "nonce": nonce, "secrets": secrets, "acceptor_public": remote,
+        "hello": b"LT1\n" + nonce, "knock": knock,
+        "first": record(knock + first), "second": record(second),
+        "ping": ping, "pong": pong, "encodings": encodings,
+        "sealed_ping": record(up.seal(ping)), "sealed_pong": record(down.seal(pong)),
+        "sealed_encodings": record(down.seal(encodings)),
+        "local": b"LTL1" + record(ping),
     }

@@ -8,7 +8,6 @@ protobuf wire format by hand. Keys and salts are fixed, so the output is always 
     make_golden.py --check    compare with it; exit 1 and say where when it differs
 """
 import base64
-import hashlib
 import json
 import os
 import sys
@@ -17,9 +16,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from nacl.bindings import crypto_scalarmult_base
 
 from golden_base import (H, H16, Key, checksum, feed_id, framed, framed8, p_bytes, p_fixed64, p_text, p_varint, root,
-                         run, seal, tagged, u8, u32, u64)
+                         run, seal, u8, u32, u64)
 import golden_hub
 import golden_line
+import golden_parties
 import golden_proof
 import golden_store
 
@@ -201,12 +201,6 @@ def digest():
             "short": H16("lt1.lthash", lanes), "revision": H16("lt1.value", row)}
 
 
-def knock():
-    line, nonce, message = run(32, 0x11), run(16, 0x22), run(96, 0x33)
-    k = hashlib.blake2b(nonce + message, digest_size=16, key=H("lt1.knock", line)).digest()
-    return {"line_public": line, "nonce": nonce, "message": message, "knock": k}
-
-
 def golden():
     key = Key(run(32, 0x20))
     hashes = [("lt1.change", b""), ("lt1.token", run(16, 0)), ("lt1.root-words", run(32, 5)),
@@ -226,9 +220,10 @@ def golden():
         "enrolment": enrolment(),
         "store": golden_store.store(),
         "line": golden_line.frames(),
+        "handshake": golden_line.handshake(),
         "hub": golden_hub.hub(),
+        "parties": golden_parties.parties(),
         "digest": digest(),
-        "knock": knock(),
         "proof": golden_proof.proof(),
     }
 
