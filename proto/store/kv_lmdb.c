@@ -64,7 +64,14 @@ struct env {
 struct env_txn {
 	struct lt_kv_txn base;
 	MDB_txn *mt;
+	/* One of each table that is used often, kept where it was last: the next key of a sorted batch lies mostly in the
+	 * page at hand, and need not be looked for from the root. NULL until used often. */
+	MDB_cursor *at[LT_KV_TABLES_MAX];
+	uint8_t used[LT_KV_TABLES_MAX];
 };
+
+/* A cursor costs memory and time to make: not for the few calls of a short transaction. */
+#define USED_OFTEN 16
 
 struct env_cursor {
 	struct lt_kv_cursor base;
@@ -212,6 +219,17 @@ env_begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
 	return LT_OK;
 }
 
+static void
+close_cursors(struct env_txn *t)
+{
+	unsigned i;
+
+	for (i = 0; i < t->base.kv->ntables; i++) {
+		if (t->at[i] != NULL)
+			mdb_cursor_close(t->at[i]);
+	}
+}
+
 static int
 env_commit(struct lt_kv_txn *txn)
 {
@@ -219,6 +237,7 @@ env_commit(struct lt_kv_txn *txn)
 	struct env *e = (struct env *)txn->kv;
 	int rc;
 
+	close_cursors(t);
 	rc = mdb_txn_commit(t->mt);
 	if (rc == 0 && txn->write)
 		stretch(e);
@@ -231,6 +250,7 @@ env_abort(struct lt_kv_txn *txn)
 {
 	struct env_txn *t = (struct env_txn *)txn;
 
+	close_cursors(t);
 	mdb_txn_abort(t->mt);
 	free(t);
 }
@@ -247,13 +267,31 @@ dbi_of(struct lt_kv_txn *txn, unsigned table)
 	return ((struct env *)txn->kv)->dbi[table];
 }
 
+/* The table's cursor, once it is used often; NULL: not yet, or no memory for it. */
+static MDB_cursor *
+often(struct lt_kv_txn *txn, unsigned table)
+{
+	struct env_txn *t = (struct env_txn *)txn;
+
+	if (t->at[table] != NULL)
+		return t->at[table];
+	if (t->used[table]++ < USED_OFTEN)
+		return NULL;
+	t->used[table] = 0;
+	if (mdb_cursor_open(t->mt, dbi_of(txn, table), &t->at[table]) != 0)
+		t->at[table] = NULL;
+	return t->at[table];
+}
+
 static int
 env_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored)
 {
+	MDB_cursor *c = often(txn, table);
 	MDB_val k = to_val(key), v;
 	int rc;
 
-	rc = mdb_get(mt_of(txn), dbi_of(txn, table), &k, &v);
+	rc = c != NULL ? mdb_cursor_get(c, &k, &v, MDB_SET)
+		       : mdb_get(mt_of(txn), dbi_of(txn, table), &k, &v);
 	if (rc == 0)
 		*stored = from_val(v);
 	return code_of(rc);
@@ -264,13 +302,15 @@ put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice 
     unsigned flags)
 {
 	MDB_val k = to_val(key), v = to_val(stored);
+	MDB_cursor *c = often(txn, table);
 	uint8_t copy[LT_KV_KEY_MAX];
 
 	/* The key may lie in a page that this very call moves. */
 	memcpy(copy, key.data, key.len);
 	k.mv_data = copy;
-	return write_code_of(
-	    (struct env *)txn->kv, mdb_put(mt_of(txn), dbi_of(txn, table), &k, &v, flags));
+	return write_code_of((struct env *)txn->kv,
+	    c != NULL ? mdb_cursor_put(c, &k, &v, flags)
+		      : mdb_put(mt_of(txn), dbi_of(txn, table), &k, &v, flags));
 }
 
 static int

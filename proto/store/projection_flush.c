@@ -4,17 +4,9 @@
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
 #include "proto/model/digest.h"
+#include "proto/store/sort.h"
 
 #include <stdlib.h>
-
-static int
-by_rk(const void *a, const void *b)
-{
-	const struct lt_touched *x = *(struct lt_touched *const *)a,
-				*y = *(struct lt_touched *const *)b;
-
-	return lt_slice_cmp(lt_slice(x->rk, x->rk_len), lt_slice(y->rk, y->rk_len));
-}
 
 /* collection, unit: the part of rk before the key. */
 static struct lt_slice
@@ -317,52 +309,67 @@ flush_record(struct lt_projection *p, struct lt_touched *t)
 	return rc == LT_OK && !p->trial ? flush_marks(p, t) : rc;
 }
 
-struct sorted_op {
-	struct lt_slice key;
-	bool put;
-};
-
-static int
-by_key(const void *a, const void *b)
-{
-	return lt_slice_cmp(((const struct sorted_op *)a)->key, ((const struct sorted_op *)b)->key);
-}
-
 static int
 flush_index(struct lt_projection *p)
 {
-	struct sorted_op *op;
+	struct lt_sorting *op;
 	size_t i;
 	int rc = LT_OK;
 
 	if (p->nop == 0)
 		return LT_OK;
-	op = calloc(p->nop, sizeof(*op));
+	op = malloc(p->nop * sizeof(*op));
 	if (op == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < p->nop; i++) {
 		op[i].key = lt_slice(p->op_keys.data + p->op[i].off, p->op[i].len);
-		op[i].put = p->op[i].put;
+		op[i].tag = i;
 	}
-	qsort(op, p->nop, sizeof(*op), by_key);
+	lt_sort(op, p->nop);
 	for (i = 0; rc == LT_OK && i < p->nop; i++)
-		rc = op[i].put ? lt_kv_put(p->o.derived, LT_T_INDEX, op[i].key, lt_slice(NULL, 0))
-			       : del_quiet(p->o.derived, LT_T_INDEX, op[i].key);
+		rc = p->op[op[i].tag].put
+			 ? lt_kv_put(p->o.derived, LT_T_INDEX, op[i].key, lt_slice(NULL, 0))
+			 : del_quiet(p->o.derived, LT_T_INDEX, op[i].key);
 	free(op);
 	return rc;
 }
 
+/* What the batch touched, in order of rk. */
 static int
-flush(struct lt_projection *p, struct lt_touched **list, lt_touched_fn *touched, void *ctx)
+list_make(const struct lt_projection *p, struct lt_touched ***out)
 {
+	struct lt_sorting *s = malloc((p->ntouched + 1) * sizeof(*s));
+	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
 	size_t i, n = 0;
-	int rc;
 
-	for (i = 0; i < p->nslot; i++) {
-		if (p->slot[i] != NULL)
-			list[n++] = p->slot[i];
+	if (s == NULL || list == NULL) {
+		free(s);
+		free(list);
+		return LT_E_NOMEM;
 	}
-	qsort(list, n, sizeof(struct lt_touched *), by_rk);
+	for (i = 0; i < p->nslot; i++) {
+		if (p->slot[i] == NULL)
+			continue;
+		s[n].key = lt_slice(p->slot[i]->rk, p->slot[i]->rk_len);
+		s[n++].tag = i;
+	}
+	lt_sort(s, n);
+	for (i = 0; i < n; i++)
+		list[i] = p->slot[s[i].tag];
+	free(s);
+	*out = list;
+	return LT_OK;
+}
+
+static int
+flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
+{
+	struct lt_touched **list;
+	size_t i, n = p->ntouched;
+	int rc = list_make(p, &list);
+
+	if (rc != LT_OK)
+		return rc;
 	rc = flush_digests(p, list, n);
 	for (i = 0; rc == LT_OK && i < n; i++)
 		rc = flush_record(p, list[i]);
@@ -372,34 +379,28 @@ flush(struct lt_projection *p, struct lt_touched **list, lt_touched_fn *touched,
 		if (list[i]->changed)
 			touched(ctx, list[i]->collection, list[i]->unit.s, list[i]->key);
 	}
+	free(list);
 	return rc;
 }
 
 int
 lt_projection_try(struct lt_projection *p)
 {
-	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
-	int rc = list == NULL ? LT_E_NOMEM : LT_OK;
+	int rc;
 
 	p->trial = true;
-	if (rc == LT_OK)
-		rc = flush(p, list, NULL, NULL);
+	rc = flush(p, NULL, NULL);
 	p->trial = false;
 	p->nop = 0;
 	lt_buf_clear(&p->op_keys);
-	free(list);
 	return rc;
 }
 
 int
 lt_projection_flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
 {
-	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
-	int rc = list == NULL ? LT_E_NOMEM : LT_OK;
+	int rc = flush(p, touched, ctx);
 
-	if (rc == LT_OK)
-		rc = flush(p, list, touched, ctx);
-	free(list);
 	lt_projection_abort(p);
 	return rc;
 }

@@ -10,6 +10,7 @@ add_dependencies(test_store_synclog lt_synclog)
 
 lt_test(store kv TIMEOUT 600)
 lt_test(store kv_image)
+lt_test(store sort)
 lt_test(store writer)
 lt_test(store writer_manual)
 
