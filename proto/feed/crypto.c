@@ -1,4 +1,5 @@
 #include "proto/feed/crypto.h"
+#include "proto/feed/hash_many.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -99,15 +100,23 @@ lt_merkle_end(const struct lt_merkle *m, struct lt_hash *out)
 	*out = h;
 }
 
+/* A complete subtree at once: in the tree over the roots of such pieces each stands where it stands in the whole. */
+#define PIECE 64
+
 void
 lt_merkle_root(const struct lt_hash *leaf, size_t n, struct lt_hash *out)
 {
+	struct lt_hash piece[PIECE];
 	struct lt_merkle m;
-	size_t i;
+	uint32_t size;
 
 	lt_merkle_init(&m);
-	for (i = 0; i < n; i++)
-		lt_merkle_add(&m, &leaf[i]);
+	for (; n != 0; n -= size, leaf += size) {
+		size = n < PIECE ? (uint32_t)n : PIECE;
+		memcpy(piece, leaf, size * sizeof(*leaf));
+		lt_merkle_many(piece, &(uint32_t){ size }, 1);
+		lt_merkle_add(&m, &piece[0]);
+	}
 	lt_merkle_end(&m, out);
 }
 

@@ -4,6 +4,7 @@
 
 #include "proto/base/wire.h"
 #include "proto/feed/changeset_impl.h"
+#include "proto/feed/hash_many.h"
 #include "proto/feed/leaf.h"
 
 #include <string.h>
@@ -92,22 +93,42 @@ gather_changes(struct parse *p)
 	return LT_OK;
 }
 
+#define LEAVES_AT_ONCE 64 /* a complete subtree of the changes' tree */
+
+static void
+hash_changes(const struct lt_slice *raw, size_t n, struct lt_hash leaf[LEAVES_AT_ONCE])
+{
+	static const char head[] = "\x0a" LT_TAG_CHANGE;
+	struct lt_hash_job job[LEAVES_AT_ONCE];
+	size_t i;
+
+	_Static_assert(sizeof(head) - 2 == 10, "the length of the tag");
+	for (i = 0; i < n; i++) {
+		job[i].head = lt_slice(head, sizeof(head) - 1);
+		job[i].body = raw[i];
+		job[i].out = leaf[i].b;
+	}
+	lt_hash_many(lt_slice(NULL, 0), LT_HASH_LEN, job, n);
+}
+
 /* Meet the header's root with them, before anything of them is decoded. */
 static int
 check_root(struct parse *p)
 {
 	const struct lt_changeset *cs = p->cs;
+	struct lt_hash leaf[LEAVES_AT_ONCE], root;
 	struct lt_merkle tree;
-	struct lt_hash h;
-	size_t i;
+	size_t i, n;
 
 	lt_merkle_init(&tree);
-	for (i = 0; i < cs->nchange; i++) {
-		lt_h1(LT_TAG_CHANGE, cs->change_raw[i], &h);
-		lt_merkle_add(&tree, &h);
+	for (i = 0; i < cs->nchange; i += n) {
+		n = cs->nchange - i < LEAVES_AT_ONCE ? cs->nchange - i : LEAVES_AT_ONCE;
+		hash_changes(cs->change_raw + i, n, leaf);
+		lt_merkle_many(leaf, &(uint32_t){ (uint32_t)n }, 1);
+		lt_merkle_add(&tree, &leaf[0]);
 	}
-	lt_merkle_end(&tree, &h);
-	if (!lt_hash_eq(&h, &p->changes_root))
+	lt_merkle_end(&tree, &root);
+	if (!lt_hash_eq(&root, &p->changes_root))
 		return lt_err_set(p->err, LT_E_BADHASH,
 		    "change-set: the changes are not those that the header names");
 	return LT_OK;
@@ -350,11 +371,6 @@ static int
 parse_opened(struct parse *p, const struct opened *o, struct lt_slice seed, uint32_t index,
     const char *name, struct lt_opening *out)
 {
-	const struct lt_changeset *cs = p->cs;
-	const struct lt_leaf_place place = { &cs->unit, &cs->feed, cs->seq, index,
-		cs->change[index].collection, cs->change[index].key, name };
-	int rc;
-
 	if (o->change != index || !lt_slice_eq(o->name, lt_slice_str(name)))
 		return invalid(p, "openings and personal fields do not go together");
 	if (!form_allowed(o, seed.len != 0))
@@ -367,15 +383,34 @@ parse_opened(struct parse *p, const struct opened *o, struct lt_slice seed, uint
 		return LT_OK;
 	}
 	out->field_set = o->field_set;
-	rc = decode_opened(p, out);
-	if (rc != LT_OK)
-		return rc;
-	if (seed.len != 0)
-		lt_leaf_salt(seed.data, index, name, out->salt);
-	else
+	if (seed.len == 0 && o->salt.data != NULL) /* it is there: form_allowed() */
 		memcpy(out->salt, o->salt.data, LT_SALT_LEN);
-	lt_leaf_hash(&place, out->salt, out->field_set, &out->leaf);
-	return LT_OK;
+	return decode_opened(p, out);
+}
+
+/* The leaf of every opening that is not withheld. */
+static void
+hash_openings(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct lt_leaf_job job[LEAVES_AT_ONCE];
+	size_t i, n = 0;
+
+	for (i = 0; i < cs->nopening; i++) {
+		struct lt_opening *o = &cs->opening[i];
+
+		if (!o->withheld)
+			job[n++] = (struct lt_leaf_job){ { &cs->unit, &cs->feed, cs->seq, o->change,
+							     cs->change[o->change].collection,
+							     cs->change[o->change].key, o->name },
+				o->field_set, o->salt, &o->leaf };
+		if (n != LEAVES_AT_ONCE && i + 1 != cs->nopening)
+			continue;
+		if (cs->seed.len != 0)
+			lt_leaf_salts(cs->seed.data, job, n);
+		lt_leaf_hashes(job, n);
+		n = 0;
+	}
 }
 
 static int
@@ -450,7 +485,10 @@ parse_openings(struct parse *p)
 		if (rc != LT_OK)
 			return rc;
 	}
-	return check_openings_size(p);
+	rc = check_openings_size(p);
+	if (rc == LT_OK)
+		hash_openings(p);
+	return rc;
 }
 
 int
@@ -496,30 +534,48 @@ lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32
 	return LT_OK;
 }
 
-int
-lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
+/* Changes from *i on, as many as fit, whose personal fields' trees are computed together. *at: the next opening. */
+static int
+verify_roots(const struct lt_changeset *cs, size_t *i, size_t *at, struct lt_err *err)
 {
-	struct lt_merkle tree;
-	struct lt_hash root;
-	size_t i, k, at = 0;
+	struct lt_hash leaf[LT_MERKLE_MANY_MAX];
+	uint32_t size[LT_MERKLE_MANY_MAX];
+	size_t change[LT_MERKLE_MANY_MAX], n = 0, leaves = 0, k;
 
-	for (i = 0; i < cs->nchange; i++) {
-		const struct lt_change *c = &cs->change[i];
+	_Static_assert(LT_MERKLE_MANY_MAX >= LT_FIELDS_MAX, "one change fits");
+	for (; *i < cs->nchange; ++*i) {
+		const struct lt_change *c = &cs->change[*i];
 
 		if (c->npersonal == 0)
 			continue;
-		if (!cs->has_openings)
+		if (c->npersonal > LT_MERKLE_MANY_MAX - leaves)
+			break;
+		for (k = 0; k < c->npersonal; k++)
+			leaf[leaves++] = cs->opening[(*at)++].leaf;
+		change[n] = *i;
+		size[n++] = (uint32_t)c->npersonal;
+	}
+	lt_merkle_many(leaf, size, n);
+	for (k = 0; k < n; k++)
+		if (!lt_hash_eq(&leaf[k], &cs->change[change[k]].personal_root))
+			return lt_err_set(err, LT_E_BADHASH,
+			    "change %zu: an opening is not what was signed", change[k]);
+	return LT_OK;
+}
+
+int
+lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
+{
+	size_t i, at = 0;
+	int rc = LT_OK;
+
+	for (i = 0; !cs->has_openings && i < cs->nchange; i++)
+		if (cs->change[i].npersonal != 0)
 			return lt_err_set(
 			    err, LT_E_NOTFOUND, "change %zu: the openings are missing", i);
-		lt_merkle_init(&tree);
-		for (k = 0; k < c->npersonal; k++)
-			lt_merkle_add(&tree, &cs->opening[at++].leaf);
-		lt_merkle_end(&tree, &root);
-		if (!lt_hash_eq(&root, &c->personal_root))
-			return lt_err_set(
-			    err, LT_E_BADHASH, "change %zu: an opening is not what was signed", i);
-	}
-	return LT_OK;
+	for (i = 0; cs->has_openings && i < cs->nchange && rc == LT_OK;)
+		rc = verify_roots(cs, &i, &at, err);
+	return rc;
 }
 
 int

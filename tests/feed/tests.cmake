@@ -1,4 +1,5 @@
 lt_test(feed crypto)
+lt_test(feed hash_many)
 lt_test(feed changeset SOURCES feed/sample.c)
 lt_test(feed trust SOURCES feed/sample.c)
 lt_test(feed identity)
