@@ -8,5 +8,8 @@
 
 extern const struct lt_method lt_methods[];
 extern const size_t lt_nmethods;
+/* The services whose methods these are. */
+extern const ProtobufCServiceDescriptor *const lt_services[];
+extern const size_t lt_nservices;
 
 #endif

@@ -14,6 +14,7 @@
 #include "tests/fuzz/lib/world.h"
 
 #include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/rpc.pb-c.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -624,6 +625,45 @@ replication(void)
 	lt_kv_close(kv);
 }
 
+/* See the head of fuzz_json.c. */
+static void
+json_texts(void)
+{
+	static const char *const kinds[] = { "{}",
+		"{\"int32\":-5,\"sint64\":\"-7\",\"wide\":1.5e3}",
+		"{\"uint64\":18446744073709551615,\"narrow\":\"NaN\",\"yes\":true,\"int32\":1.0}",
+		"{\"text\":\"Nguy\\u1ec5n\\n\\\"\",\"raw\":\"Zm9vYg==\",\"colour\":\"RED\",\"many_"
+		"colour\":[1,-1]}",
+		"{\"nest\":{\"one\":{\"leaf\":1},\"many\":[{},{\"leaf\":2}]},\"manyNest\":[{},{}]}",
+		"{\"manyText\":[\"a\",\"\"],\"manyRaw\":[\"-_8\",\"\"],\"manyYes\":[true,false],"
+		"\"manyWide\":[-0.0,\"-Infinity\",0.1],\"many_uint_64\":[1,\"2\",3e2]}",
+		"{\"oneText\":\"\\u0000#1\"}",
+		"{\"oneNest\":null,\"oneColour\":0,\"a__b\":4294967295}",
+		"{\"nest\":{\"one\":{\"one\":{\"one\":{\"one\":{\"one\":{\"one\":{}}}}}}}}" };
+	static const uint8_t head[2] = { 0, 0 };
+	struct lt_buf wire = { 0 };
+	uint8_t own[2] = { 0, 0 };
+	char name[16];
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		(void)snprintf(name, sizeof(name), "kinds%zu", i);
+		seed2("json", name, lt_slice(head, 2), lt_slice_str(kinds[i]));
+	}
+	own[1] = (uint8_t)(1 + message_number(&ltpb__list_request__descriptor));
+	seed2("json", "list", lt_slice(own, 2),
+	    lt_slice_str(
+		"{\"collection\":\"dossier\",\"unit\":[\"16906\"],\"filter\":[{\"field\":\"a\","
+		"\"op\":"
+		"\"FILTER_OP_IN\",\"value\":[{\"text\":\"x\"},{\"integer\":\"-5\"},{\"decimal\":{"
+		"\"unscaled\":\"125\",\"scale\":2}}]}],\"pageSize\":10,\"page_token\":\"AAEC\"}"));
+	wire = vector(json_object_get(golden, "line"), "request_head");
+	own[0] = 1;
+	own[1] = (uint8_t)(1 + message_number(&ltpb__request_head__descriptor));
+	seed2("json", "head", lt_slice(own, 2), lt_buf_slice(&wire));
+	lt_buf_fini(&wire);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -652,6 +692,7 @@ main(int argc, char **argv)
 	questions();
 	stores();
 	replication();
+	json_texts();
 	json_decref(golden);
 	lt_buf_fini(&b);
 	return 0;

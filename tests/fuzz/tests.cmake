@@ -28,6 +28,8 @@ endfunction()
 foreach(name ${LT_FUZZ_TARGETS})
   lt_fuzz_target(${name})
 endforeach()
+lt_fuzz_target(json)
+target_link_libraries(fuzz_json PRIVATE lt_test_kinds)
 # Without network and threads: net.c has the names of nng and of the pool, which then are not taken from the libraries.
 foreach(name rpc_server rpc_client)
   lt_fuzz_target(${name} ${fuzz}/lib/net.c)
