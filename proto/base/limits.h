@@ -27,6 +27,8 @@
 #define LT_METADATA_MAX 16 /* pairs in the head of a request */
 #define LT_METADATA_KEY_MAX 64
 #define LT_METADATA_VALUE_MAX 256
+#define LT_RESUME_TOKEN_MAX 128 /* bytes of a resume token (FORMAT.md 6.10) */
+#define LT_RESUME_POSITION_MAX 111 /* of the position in it: what version and code leave */
 #define LT_LOCALIZED_MAX 4 /* languages of a status that are looked at */
 
 #define LT_ID_LEN 16

@@ -16,7 +16,7 @@
 /* Messages of one call that wait for its callback; credit keeps them few. */
 struct waiting {
 	struct waiting *next;
-	struct lt_buf bytes;
+	struct lt_buf bytes, token;
 	bool zstd; /* compressed */
 };
 
@@ -26,6 +26,7 @@ struct lt_client_call {
 	struct lt_task task;
 	const ProtobufCMessageDescriptor *output;
 	struct lt_call_ops ops;
+	void (*token)(void *ctx, struct lt_slice token);
 	void *ctx;
 	int64_t deadline_ms;
 	const char *service, *method; /* of the descriptors */
@@ -47,6 +48,14 @@ struct lt_client_service {
 /* ---- calls ---- */
 
 static void
+waiting_free(struct waiting *w)
+{
+	lt_buf_fini(&w->bytes);
+	lt_buf_fini(&w->token);
+	free(w);
+}
+
+static void
 call_unref(struct lt_client_call *call)
 {
 	struct lt_conn *c = call->conn;
@@ -56,8 +65,7 @@ call_unref(struct lt_client_call *call)
 		return;
 	while ((w = call->first) != NULL) {
 		call->first = w->next;
-		lt_buf_fini(&w->bytes);
-		free(w);
+		waiting_free(w);
 	}
 	free(call);
 	lt_conn_unref(c);
@@ -120,6 +128,8 @@ tell_item(struct lt_client_call *call, const struct waiting *w, struct lt_err *e
 		bytes = lt_buf_slice(&plain);
 	lt_arena_init(&arena, lt_arena_cap_for(bytes.len));
 	rc = lt_wire_unpack(call->output, bytes, LT_MESSAGE_MAX, &arena, &m, err);
+	if (rc == LT_OK && call->token != NULL && w->token.len != 0)
+		call->token(call->ctx, lt_buf_slice(&w->token));
 	if (rc == LT_OK)
 		call->ops.item(call->ctx, m);
 	lt_arena_fini(&arena);
@@ -134,8 +144,7 @@ drop_waiting(struct lt_client_call *call)
 
 	while ((w = call->first) != NULL) {
 		call->first = w->next;
-		lt_buf_fini(&w->bytes);
-		free(w);
+		waiting_free(w);
 	}
 	call->last = NULL;
 }
@@ -171,9 +180,8 @@ tell_waiting(struct lt_client_call *call)
 		rc = tell_item(call, w, &err);
 		pthread_mutex_lock(&c->mx);
 		if (call->mc != NULL)
-			lt_mux_consumed(&c->mux, call->mc, w->bytes.len);
-		lt_buf_fini(&w->bytes);
-		free(w);
+			lt_mux_consumed(&c->mux, call->mc, w->bytes.len + w->token.len);
+		waiting_free(w);
 		if (rc != LT_OK)
 			bad_item(call, &err);
 		lt_conn_kick(c);
@@ -228,10 +236,12 @@ on_message(struct lt_conn *c, struct lt_mux_event *ev)
 
 	if (w == NULL) {
 		lt_buf_fini(&ev->message);
+		lt_buf_fini(&ev->token);
 		lt_conn_die(c, LT_E_NOMEM, "out of memory");
 		return;
 	}
 	w->bytes = ev->message;
+	w->token = ev->token;
 	w->zstd = ev->zstd;
 	if (call->last != NULL)
 		call->last->next = w;
@@ -586,7 +596,7 @@ head_valid(const struct lt_call_head *h)
 {
 	size_t i;
 
-	if (h->nmetadata > LT_METADATA_MAX ||
+	if (h->nmetadata > LT_METADATA_MAX || h->resume_token.len > LT_RESUME_TOKEN_MAX ||
 	    (h->request_id != NULL && !lt_request_id_valid(h->request_id)))
 		return false;
 	for (i = 0; i < h->nmetadata; i++)
@@ -628,6 +638,11 @@ pack_head(struct lt_conn *c, const ProtobufCServiceDescriptor *service,
 	head.metadata = pairs;
 	head.n_metadata = i;
 	head.timeout_ms = timeout_ms;
+	if (with != NULL) {
+		head.want_tokens = with->token != NULL;
+		head.resume_token.len = with->resume_token.len;
+		head.resume_token.data = (uint8_t *)with->resume_token.data;
+	}
 	head.accept_encoding = c->local ? 0 : LT_ENCODING_ZSTD;
 	return lt_wire_pack(&head.base, LT_FRAME_PAYLOAD_MAX, out);
 }
@@ -702,13 +717,14 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 	rc = pack_head(c, service, md, with, timeout_ms, &head, &zstd, request_id);
 	if (rc == LT_OK)
 		rc = lt_wire_pack(request, LT_MESSAGE_MAX, &body);
-	if (rc == LT_OK && zstd && lt_zstd_pack(&body, LT_ZSTD_SMALL))
+	if (rc == LT_OK && zstd && lt_zstd_pack(&body))
 		flags |= LT_DATA_ZSTD;
 	if (rc == LT_OK && (call = call_new(c, md, timeout_ms, ops, ctx)) == NULL)
 		rc = LT_E_NOMEM;
 	if (rc != LT_OK)
 		goto out;
 	call->service = service->name;
+	call->token = with != NULL ? with->token : NULL;
 	(void)snprintf(call->request_id, sizeof(call->request_id), "%s", request_id);
 	pthread_mutex_lock(&c->mx);
 	rc = call_open(c, call, lt_buf_slice(&head), &body, flags);

@@ -20,6 +20,7 @@ enum lt_frame_type {
 	LT_FRAME_GOAWAY = 8,
 	LT_FRAME_IGNORED_MIN = 16, /* from here on unknown types are skipped */
 	LT_FRAME_ENCODINGS = 16, /* an older program skips it, as it should */
+	LT_FRAME_TOKEN = 17, /* the resume token of the message that follows it in its call */
 };
 
 /* Flags of DATA. */

@@ -27,6 +27,13 @@ lt_metadata_valid(const char *key, const char *value)
 	       strlen(value) <= LT_METADATA_VALUE_MAX;
 }
 
+void
+lt_head_bad_token(struct lt_status *st)
+{
+	lt_status_set(st, LT_STATUS_INVALID_ARGUMENT, "RESUME_TOKEN",
+	    "the resume token was not given here, or not for this caller, method and request");
+}
+
 static int
 check(const Ltpb__RequestHead *m, struct lt_status *st)
 {
@@ -40,6 +47,10 @@ check(const Ltpb__RequestHead *m, struct lt_status *st)
 	if (m->n_metadata > LT_METADATA_MAX) {
 		lt_status_set(st, LT_STATUS_INVALID_ARGUMENT, "METADATA",
 		    "a request carries at most %d pairs of metadata", LT_METADATA_MAX);
+		return LT_E_TOOBIG;
+	}
+	if (m->resume_token.len > LT_RESUME_TOKEN_MAX) {
+		lt_head_bad_token(st);
 		return LT_E_TOOBIG;
 	}
 	for (i = 0; i < m->n_metadata; i++)
@@ -76,6 +87,10 @@ lt_head_take(struct lt_head *h, const Ltpb__RequestHead *m, struct lt_status *st
 		at = stpcpy(at, m->metadata[i]->value) + 1;
 	}
 	h->nmetadata = m->n_metadata;
+	h->want_tokens = m->want_tokens;
+	h->resume_len = m->resume_token.len;
+	if (h->resume_len != 0)
+		memcpy(h->resume_token, m->resume_token.data, h->resume_len);
 	h->zstd = (m->accept_encoding & LT_ENCODING_ZSTD) != 0;
 	(void)snprintf(h->request_id, sizeof(h->request_id), "%s", m->request_id);
 	return LT_OK;

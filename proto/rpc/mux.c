@@ -9,6 +9,8 @@ struct lt_mux_msg {
 	uint8_t *data; /* owned */
 	size_t len, off;
 	uint8_t flags; /* LT_DATA_NO_MORE, LT_DATA_ZSTD */
+	uint8_t token_len; /* 0: none, or sent */
+	uint8_t token[];
 };
 
 void
@@ -95,12 +97,14 @@ drop_messages(struct lt_mux *m, struct lt_mux_call *c)
 	c->tx_last = NULL;
 	m->queued -= c->tx_bytes;
 	c->tx_bytes = 0;
+	c->tx_messages = 0;
 }
 
 static void
 drop_received(struct lt_mux *m, struct lt_mux_call *c)
 {
 	lt_buf_fini(&c->rx);
+	lt_buf_fini(&c->rx_token);
 	m->held -= c->held;
 	c->held = 0;
 	c->waiting = 0;
@@ -282,17 +286,29 @@ lt_mux_send(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, boo
 int
 lt_mux_send_as(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, uint8_t flags)
 {
+	return lt_mux_send_token(m, c, message, flags, lt_slice(NULL, 0));
+}
+
+int
+lt_mux_send_token(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, uint8_t flags,
+    struct lt_slice token)
+{
 	struct lt_mux_msg *msg = NULL;
 
 	assert(!c->tx_done && !c->ending && message->len <= LT_MESSAGE_MAX);
+	assert(token.len == 0 || (!c->local && token.len <= LT_RESUME_TOKEN_MAX));
 	if (message->err == LT_OK)
-		msg = calloc(1, sizeof(*msg));
+		msg = calloc(1, sizeof(*msg) + token.len);
 	if (msg == NULL) {
 		lt_buf_fini(message);
 		return LT_E_NOMEM;
 	}
 	msg->data = lt_buf_take(message, &msg->len);
 	msg->flags = flags;
+	msg->token_len = (uint8_t)token.len;
+	if (token.len != 0)
+		memcpy(msg->token, token.data, token.len);
+	c->tx_messages++;
 	c->tx_done = (flags & LT_DATA_NO_MORE) != 0;
 	if (c->tx_last != NULL)
 		c->tx_last->next = msg;
@@ -313,7 +329,8 @@ lt_mux_writable(struct lt_mux *m, struct lt_mux_call *c)
 		c->want = true;
 		return false;
 	}
-	c->want = c->tx_bytes >= LT_MUX_CALL_QUEUED_MAX || c->tx_bytes >= c->tx_credit;
+	c->want = c->tx_bytes >= LT_MUX_CALL_QUEUED_MAX || c->tx_bytes >= c->tx_credit ||
+		  c->tx_messages >= LT_MUX_CALL_MESSAGES_MAX;
 	return !c->want;
 }
 
@@ -354,6 +371,18 @@ lt_mux_has_frame(const struct lt_mux *m)
 	return m->control.len != m->control_off || m->ring != NULL;
 }
 
+/* Before the first piece of its message: who has the message whole has its token. */
+static size_t
+take_token(struct lt_mux_call *c, uint8_t *out)
+{
+	struct lt_mux_msg *msg = c->tx_first;
+	size_t len =
+	    lt_frame_build(out, LT_FRAME_TOKEN, 0, c->id, lt_slice(msg->token, msg->token_len));
+
+	msg->token_len = 0;
+	return len;
+}
+
 static size_t
 take_piece(struct lt_mux *m, struct lt_mux_call *c, uint8_t *out)
 {
@@ -362,6 +391,8 @@ take_piece(struct lt_mux *m, struct lt_mux_call *c, uint8_t *out)
 	uint8_t flags = msg->flags & LT_DATA_ZSTD;
 	bool last;
 
+	if (msg->token_len != 0)
+		return take_token(c, out);
 	if (n > LT_FRAME_PAYLOAD_MAX)
 		n = LT_FRAME_PAYLOAD_MAX;
 	if (n > c->tx_credit)
@@ -378,6 +409,7 @@ take_piece(struct lt_mux *m, struct lt_mux_call *c, uint8_t *out)
 		c->tx_first = msg->next;
 		if (c->tx_first == NULL)
 			c->tx_last = NULL;
+		c->tx_messages--;
 		free(msg->data);
 		free(msg);
 	}
@@ -437,6 +469,7 @@ grant(struct lt_mux *m, struct lt_mux_call *c)
 void
 lt_mux_consumed(struct lt_mux *m, struct lt_mux_call *c, size_t len)
 {
+	len += LT_MUX_MESSAGE_COST;
 	assert(c->waiting > 0 && c->held >= len);
 	c->waiting--;
 	c->held -= len;
@@ -465,19 +498,21 @@ on_request(struct lt_mux *m, const struct lt_frame *f, struct lt_mux_event *ev, 
 	return LT_OK;
 }
 
-/* Put a piece behind what is there. Counts before it stores. */
+/* Put a piece behind what is there. Counts before it stores; with its last piece a message counts as one, too. */
 static int
-store_piece(struct lt_mux *m, struct lt_mux_call *c, struct lt_slice piece)
+store_piece(struct lt_mux *m, struct lt_mux_call *c, struct lt_slice piece, bool last)
 {
+	size_t cost = piece.len + (last ? LT_MUX_MESSAGE_COST + c->rx_token.len : 0);
+
 	if (piece.len > LT_MESSAGE_MAX - c->rx.len)
 		return LT_E_TOOBIG;
-	if (piece.len > LT_MUX_HELD_MAX - m->held)
+	if (cost > LT_MUX_HELD_MAX - m->held)
 		return LT_E_NOMEM;
 	lt_buf_put_slice(&c->rx, piece);
 	if (c->rx.err != LT_OK)
 		return LT_E_NOMEM;
-	c->held += piece.len;
-	m->held += piece.len;
+	c->held += cost;
+	m->held += cost;
 	return LT_OK;
 }
 
@@ -507,7 +542,7 @@ on_data(struct lt_mux *m, struct lt_mux_call *c, const struct lt_frame *f, struc
 		return LT_E_INVALID;
 	}
 	c->rx_zstd = c->rx.len != 0 ? c->rx_zstd : zstd;
-	ev->rc = store_piece(m, c, f->payload);
+	ev->rc = store_piece(m, c, f->payload, last);
 	if (ev->rc != LT_OK) {
 		ev->type = LT_MUX_BAD;
 	} else if (last) {
@@ -515,6 +550,8 @@ on_data(struct lt_mux *m, struct lt_mux_call *c, const struct lt_frame *f, struc
 		ev->message = c->rx;
 		ev->zstd = c->rx_zstd;
 		memset(&c->rx, 0, sizeof(c->rx));
+		ev->token = c->rx_token;
+		memset(&c->rx_token, 0, sizeof(c->rx_token));
 		c->waiting++;
 	} else {
 		ev->type = no_more ? LT_MUX_EMPTY : LT_MUX_NONE;
@@ -538,6 +575,24 @@ on_credit(struct lt_mux *m, struct lt_mux_call *c, const struct lt_frame *f,
 	if (wakes(m, c)) {
 		ev->type = LT_MUX_WRITABLE;
 		ev->call = c;
+	}
+	return LT_OK;
+}
+
+static int
+on_token(struct lt_mux_call *c, const struct lt_frame *f, struct lt_mux_event *ev, const char **why)
+{
+	if (!c->local || c->rx_done || c->rx.len != 0) {
+		*why = "a token that no message can follow";
+		return LT_E_INVALID;
+	}
+	/* A second one takes the place of the first: no number of them takes memory. */
+	lt_buf_clear(&c->rx_token);
+	lt_buf_put_slice(&c->rx_token, f->payload);
+	if (c->rx_token.err != LT_OK) {
+		ev->type = LT_MUX_BAD;
+		ev->call = c;
+		ev->rc = LT_E_NOMEM;
 	}
 	return LT_OK;
 }
@@ -586,6 +641,8 @@ on_call_frame(struct lt_mux *m, const struct lt_frame *f, struct lt_mux_event *e
 		return on_data(m, c, f, ev, why);
 	case LT_FRAME_CREDIT:
 		return on_credit(m, c, f, ev, why);
+	case LT_FRAME_TOKEN:
+		return on_token(c, f, ev, why);
 	default:
 		return on_end(m, c, f, ev, why);
 	}
@@ -621,6 +678,12 @@ lt_mux_frame(struct lt_mux *m, struct lt_slice frame, struct lt_mux_event *ev, c
 		ev->id = lt_load_u32(f.payload.data);
 		ev->bytes = lt_slice(f.payload.data + 4, f.payload.len - 4);
 		return LT_OK;
+	case LT_FRAME_TOKEN:
+		if (f.id == 0 || f.payload.len == 0 || f.payload.len > LT_RESUME_TOKEN_MAX) {
+			*why = "a malformed frame";
+			return LT_E_INVALID;
+		}
+		return on_call_frame(m, &f, ev, why);
 	case LT_FRAME_ENCODINGS:
 		if (f.id == 0 && f.payload.len >= 4)
 			m->encodings = lt_load_u32(f.payload.data);

@@ -24,6 +24,9 @@
 #define LT_MUX_HELD_MAX (8u * 1024 * 1024) /* bytes of messages received and not consumed */
 #define LT_MUX_QUEUED_MAX (8u * 1024 * 1024) /* bytes of messages waiting to be sent */
 #define LT_MUX_CALL_QUEUED_MAX 32768 /* of one stream, before it must wait */
+#define LT_MUX_CALL_MESSAGES_MAX 512 /* the same in messages: those without bytes take no credit */
+/* What a message received counts besides its bytes: one without bytes takes no credit, and is kept all the same. */
+#define LT_MUX_MESSAGE_COST 64
 #define LT_MUX_CONTROL_MAX 65536 /* bytes of frames without credit waiting to be sent */
 #define LT_MUX_BUCKETS 64
 
@@ -36,6 +39,7 @@ struct lt_mux_call {
 
 	/* receiving */
 	struct lt_buf rx; /* the message being put together */
+	struct lt_buf rx_token; /* what the peer has named the position behind it */
 	size_t rx_credit; /* bytes the peer may still send */
 	size_t owed; /* bytes received and not granted anew */
 	size_t waiting; /* whole messages the owner has not consumed */
@@ -47,6 +51,7 @@ struct lt_mux_call {
 	struct lt_buf head; /* REQUEST, until sent */
 	struct lt_mux_msg *tx_first, *tx_last;
 	size_t tx_bytes; /* not yet sent */
+	unsigned tx_messages;
 	size_t tx_credit;
 	bool tx_done; /* NO_MORE is sent or queued */
 	bool ending;
@@ -95,6 +100,7 @@ struct lt_mux_event {
 	int rc;
 	struct lt_slice bytes; /* borrowed from the frame */
 	struct lt_buf message; /* owned by the receiver of the event */
+	struct lt_buf token; /* likewise: of a message of a local call, empty without one */
 	bool zstd; /* message is compressed (lt_zstd_unpack) */
 };
 
@@ -112,9 +118,12 @@ struct lt_mux_call *lt_mux_open(struct lt_mux *m, struct lt_slice head, void *us
 int lt_mux_send(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, bool no_more);
 /* The same with LT_DATA_NO_MORE, LT_DATA_ZSTD (the message is a zstd frame), both or none. */
 int lt_mux_send_as(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message, uint8_t flags);
+/* The same to a remote call with the token of its position, at most LT_RESUME_TOKEN_MAX bytes, copied; empty: none. */
+int lt_mux_send_token(struct lt_mux *m, struct lt_mux_call *c, struct lt_buf *message,
+    uint8_t flags, struct lt_slice token);
 /* May a stream queue one more? If not, a WRITABLE event or lt_mux_take() tells when. */
 bool lt_mux_writable(struct lt_mux *m, struct lt_mux_call *c);
-/* A message of len bytes has been dealt with; gives the peer credit. */
+/* A message that had len bytes, its token's included, has been dealt with; gives the peer credit. */
 void lt_mux_consumed(struct lt_mux *m, struct lt_mux_call *c, size_t len);
 /* End a remote call. drop: what is queued is not sent any more. c is not the owner's afterwards. */
 void lt_mux_end(struct lt_mux *m, struct lt_mux_call *c, struct lt_slice status, bool drop);

@@ -10,6 +10,7 @@
 #ifndef LT_RPC_RPC_H
 #define LT_RPC_RPC_H
 
+#include "proto/base/buf.h"
 #include "proto/base/clock.h"
 #include "proto/base/ids.h"
 #include "proto/rpc/status.h"
@@ -71,6 +72,9 @@ struct lt_server_options {
 	void *ctx;
 	const uint8_t
 	    *line_sk; /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
+	/* 32 bytes, read by lt_server_new() alone: resume tokens hold for as long as it stays the same. NULL: line_sk;
+	 * neither: tokens hold until the server stops. */
+	const uint8_t *resume_secret;
 	const uint8_t *federation; /* 32 bytes */
 	uint32_t handshake_ms; /* 0: 5,000 */
 	uint32_t idle_ms; /* no frame received: ping after half of it, close after it; 0: 60,000 */
@@ -144,6 +148,15 @@ struct lt_stream_ops {
 void lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx);
 /* LT_OK: taken; LT_E_BUSY: no credit, `ready` comes again; LT_E_CLOSED: the call is over. */
 int lt_call_send(struct lt_call *c, const ProtobufCMessage *item);
+/* A stream that can be gone on with (FORMAT.md 6.10) sends every item with the position behind it: 1 to LT_RESUME_POSITION_MAX
+ * bytes that mean something to its handler alone, and the same after a restart; the caller can read them. Every streaming
+ * method sends so, but for those whose items tell their position themselves (Sync.Pull: feed, number, hash). */
+int lt_call_send_at(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice position);
+/* Where the caller goes on: a position that this handler gave out to this caller for this very request. Empty: from the
+ * start. Borrowed for the life of the call. */
+struct lt_slice lt_call_resume_at(const struct lt_call *c);
+/* Fail it, before there is a stream: what follows that position is not there any more (OUT_OF_RANGE, RESUME_TOO_OLD). */
+void lt_call_resume_gone(struct lt_call *c);
 void lt_call_stream_end(struct lt_call *c, const struct lt_status *status);
 /* Have `ready` run soon: there is news. Any thread, while `closed` has not run. */
 void lt_call_kick(struct lt_call *c);
@@ -197,6 +210,11 @@ struct lt_call_head {
 	const char *request_id; /* as in lt_call_request_id(); NULL or "": one is made */
 	const struct lt_metadata *metadata;
 	size_t nmetadata; /* at most LT_METADATA_MAX */
+	/* Streams: told right before the item behind which it goes on, borrowed for that time; not told where the method
+	 * gives no tokens. NULL: none are asked for. */
+	void (*token)(void *ctx, struct lt_slice token);
+	struct lt_slice
+	    resume_token; /* of the last item that came: go on behind it; empty: from the start */
 };
 /* lt_conn_call() and lt_conn_call_wait() with a head, borrowed for the time of this function. LT_E_USAGE (NOT_SENT): it breaks
  * a limit. */

@@ -1,5 +1,6 @@
 /* The server as a whole: its services, its counts, its stop. */
 #include "proto/base/log.h"
+#include "proto/rpc/resume_token.h"
 #include "proto/rpc/server_impl.h"
 
 #include <assert.h>
@@ -37,6 +38,12 @@ lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct 
 		memcpy(s->federation, o->federation, sizeof(s->federation));
 		s->o.federation = s->federation;
 	}
+	s->o.resume_secret = NULL; /* only its key is kept */
+	if (o->resume_secret != NULL || o->line_sk != NULL)
+		lt_resume_key(
+		    o->resume_secret != NULL ? o->resume_secret : o->line_sk, s->resume_key);
+	else
+		randombytes_buf(s->resume_key, sizeof(s->resume_key));
 	s->o.conns_max = o->conns_max != 0 ? o->conns_max : CONNS_MAX;
 	s->o.conns_per_address_max =
 	    o->conns_per_address_max != 0 ? o->conns_per_address_max : CONNS_PER_ADDRESS_MAX;
@@ -65,6 +72,7 @@ lt_server_unref(struct lt_server *s)
 	pthread_mutex_destroy(&s->mx);
 	pthread_cond_destroy(&s->cv);
 	free(s->addresses);
+	sodium_memzero(s->resume_key, sizeof(s->resume_key));
 	free(s);
 }
 

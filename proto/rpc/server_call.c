@@ -1,6 +1,7 @@
 /* The life of a call on the server: made of a request, dispatched on a worker, ended by its handler, its caller or
  * its deadline. */
 #include "proto/base/log.h"
+#include "proto/rpc/resume_token.h"
 #include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
 #include "proto/rpc/zstd.h"
@@ -169,6 +170,23 @@ unpack_body(struct lt_call *call, struct lt_buf *body, struct lt_status *st)
 	return req;
 }
 
+/* A token holds for a stream whose handler has made it, and for nothing else: a method that gives none takes none. */
+static bool
+resume_ok(struct lt_call *call, struct lt_slice body)
+{
+	const struct lt_resume_bond bond = { call->server->resume_key, &call->conn->peer,
+		call->method->name, &call->request };
+
+	if (call->method->server_streaming &&
+	    (call->head.want_tokens || call->head.resume_len != 0))
+		lt_resume_request(body, &call->request);
+	return call->head.resume_len == 0 ||
+	       (call->method->server_streaming &&
+		   lt_resume_token_check(&bond,
+		       lt_slice(call->head.resume_token, call->head.resume_len),
+		       &call->resume_at) == LT_OK);
+}
+
 static void
 dispatch(struct lt_call *call)
 {
@@ -194,6 +212,10 @@ dispatch(struct lt_call *call)
 	memset(&call->body, 0, sizeof(call->body));
 	pthread_mutex_unlock(&c->mx);
 	req = unpack_body(call, &body, &st);
+	if (req != NULL && !resume_ok(call, lt_buf_slice(&body))) {
+		lt_head_bad_token(&st);
+		req = NULL;
+	}
 	lt_buf_fini(&body);
 	pthread_mutex_lock(&c->mx);
 	if (call->mc != NULL)

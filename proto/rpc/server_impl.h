@@ -33,6 +33,7 @@ struct lt_server {
 	size_t nservices;
 	struct lt_listener *listeners; /* newest first */
 	bool listening;
+	uint8_t resume_key[32];
 
 	_Atomic unsigned ncalls; /* call structs alive */
 	_Atomic unsigned nstreams; /* of these, streams that have begun */
@@ -65,6 +66,9 @@ struct lt_call {
 	struct lt_head head;
 	int64_t arrived_ms, deadline_ms;
 	struct lt_arena arena;
+	/* Of a stream whose caller wants or gives tokens; set before the handler runs. */
+	struct lt_hash request;
+	struct lt_slice resume_at; /* the position, in head.resume_token */
 
 	/* Guarded by conn->mx. */
 	struct lt_mux_call *mc; /* NULL: over for the other side */

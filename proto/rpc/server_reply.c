@@ -1,4 +1,5 @@
 /* What a handler does with its call: answer, fail, stream. */
+#include "proto/rpc/resume_token.h"
 #include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
 #include "proto/rpc/zstd.h"
@@ -58,7 +59,7 @@ pack_message(
 {
 	int rc = lt_wire_pack(m, LT_MESSAGE_MAX, bytes);
 
-	if (rc == LT_OK && call->head.zstd && lt_zstd_pack(bytes, LT_ZSTD_FAST))
+	if (rc == LT_OK && call->head.zstd && lt_zstd_pack(bytes))
 		*flags |= LT_DATA_ZSTD;
 	return rc;
 }
@@ -174,8 +175,9 @@ lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx)
 	pthread_mutex_unlock(&c->conn->mx);
 }
 
-int
-lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
+/* token: of the position behind the item, empty for none. */
+static int
+send_item(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice token)
 {
 	struct lt_conn *conn = c->conn;
 	struct lt_buf bytes = { 0 };
@@ -195,12 +197,42 @@ lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
 		if (c->mc == NULL || c->finished)
 			rc = LT_E_CLOSED;
 		else
-			rc = lt_mux_send_as(&conn->mux, c->mc, &bytes, flags);
+			rc = lt_mux_send_token(&conn->mux, c->mc, &bytes, flags, token);
 		lt_conn_kick(conn);
 		pthread_mutex_unlock(&conn->mx);
 	}
 	lt_buf_fini(&bytes);
 	return rc;
+}
+
+int
+lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
+{
+	return send_item(c, item, lt_slice(NULL, 0));
+}
+
+int
+lt_call_send_at(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice position)
+{
+	const struct lt_resume_bond bond = { c->server->resume_key, &c->conn->peer, c->method->name,
+		&c->request };
+	uint8_t token[LT_RESUME_TOKEN_MAX];
+	size_t len = c->head.want_tokens ? lt_resume_token_make(&bond, position, token) : 0;
+
+	return send_item(c, item, lt_slice(token, len));
+}
+
+struct lt_slice
+lt_call_resume_at(const struct lt_call *c)
+{
+	return c->resume_at;
+}
+
+void
+lt_call_resume_gone(struct lt_call *c)
+{
+	lt_call_failf(c, LT_STATUS_OUT_OF_RANGE, "RESUME_TOO_OLD",
+	    "what follows that position is not kept any more: ask from the start");
 }
 
 void

@@ -66,6 +66,7 @@ lt_serving_server(struct lt_serving *s, struct lt_server_options *o, struct lt_e
 	o->methods = lt_methods;
 	o->nmethods = lt_nmethods;
 	o->federation = s->id->federation.b;
+	o->resume_secret = s->id->line_sk; /* also where no line is served */
 	rc = lt_server_new(o, &s->server, err);
 	return rc == LT_OK ? lt_server_add(s->server, lt_health_service(s->health), err) : rc;
 }

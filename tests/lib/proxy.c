@@ -37,6 +37,9 @@ struct proxy {
 	uint64_t bytes[2];
 	bool held[2];
 	bool cut;
+	bool cut_wanted; /* by proxy_cut_after() */
+	enum proxy_direction cut_direction;
+	uint64_t cut_after;
 };
 
 static struct sockaddr_in
@@ -69,18 +72,25 @@ look_for_head(struct way *w, const uint8_t *data, size_t n, uint64_t at)
 	}
 }
 
-static void
+/* Returns how many of the bytes pass before the connection ends, or n. */
+static size_t
 pass(struct proxy *p, enum proxy_direction d, uint8_t *data, size_t n)
 {
 	struct way *w = &p->way[d];
-	uint64_t first, place;
+	uint64_t first, place, end;
 
 	look_for_head(w, data, n, d == PROXY_FROM_HUB ? GREETING_LEN : 0);
 	first = w->raw;
 	w->raw += n;
 	if (w->head == 0 || w->raw <= w->head)
-		return;
+		return n;
 	pthread_mutex_lock(&p->mx);
+	end = w->head + p->cut_after;
+	if (p->cut_wanted && p->cut_direction == d && w->raw > end) {
+		p->cut_wanted = false;
+		n = end > first ? (size_t)(end - first) : 0;
+		w->raw = end;
+	}
 	p->bytes[d] = w->raw - w->head;
 	place = w->head + p->bit / 8;
 	if (p->wanted && p->direction == d && place >= first && place < w->raw) {
@@ -89,6 +99,7 @@ pass(struct proxy *p, enum proxy_direction d, uint8_t *data, size_t n)
 		p->flipped = true;
 	}
 	pthread_mutex_unlock(&p->mx);
+	return n;
 }
 
 /* false: this side has ended. */
@@ -97,18 +108,18 @@ forward(struct proxy *p, enum proxy_direction d)
 {
 	struct way *w = &p->way[d];
 	uint8_t data[16384];
-	ssize_t n = recv(w->from, data, sizeof(data), 0), done = 0, k;
+	ssize_t got = recv(w->from, data, sizeof(data), 0), n, done = 0, k;
 
-	if (n <= 0)
+	if (got <= 0)
 		return false;
-	pass(p, d, data, (size_t)n);
+	n = (ssize_t)pass(p, d, data, (size_t)got);
 	while (done < n) {
 		k = send(w->to, data + done, (size_t)(n - done), MSG_NOSIGNAL);
 		if (k <= 0)
 			return false;
 		done += k;
 	}
-	return true;
+	return n == got;
 }
 
 /* poll() passes over a negative descriptor. */
@@ -264,6 +275,27 @@ proxy_cut(struct proxy *p)
 	p->cut = true;
 	pthread_mutex_unlock(&p->mx);
 	assert_int_equal(write(p->kick[1], "", 1), 1);
+}
+
+void
+proxy_cut_after(struct proxy *p, enum proxy_direction d, uint64_t bytes)
+{
+	pthread_mutex_lock(&p->mx);
+	p->cut_wanted = true;
+	p->cut_direction = d;
+	p->cut_after = bytes;
+	pthread_mutex_unlock(&p->mx);
+}
+
+bool
+proxy_was_cut(struct proxy *p)
+{
+	bool was;
+
+	pthread_mutex_lock(&p->mx);
+	was = !p->cut_wanted;
+	pthread_mutex_unlock(&p->mx);
+	return was;
 }
 
 bool

@@ -24,6 +24,11 @@ bool proxy_flipped(struct proxy *p);
 void proxy_hold(struct proxy *p, enum proxy_direction d, bool on);
 /* The connection that runs ends, on both sides; the next one is taken as ever. Nothing without one. */
 void proxy_cut(struct proxy *p);
+/* End the next connection, on both sides, once exactly so many bytes of frames have passed in this direction; the one behind it
+ * is whole again. */
+void proxy_cut_after(struct proxy *p, enum proxy_direction d, uint64_t bytes);
+/* Has it been ended so since it was asked for? */
+bool proxy_was_cut(struct proxy *p);
 /* Bytes of frames that have passed in the connection that runs, or ran last. */
 uint64_t proxy_bytes(struct proxy *p, enum proxy_direction d);
 

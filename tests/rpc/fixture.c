@@ -40,6 +40,7 @@ const struct lt_method fx_methods[] = {
 	    .deadline_ms = 10000,
 	    .deadline_max_ms = 60000 },
 	{ .name = "/lttest.Echo/Count", .server_streaming = true, .idempotent = true },
+	{ .name = "/lttest.Echo/Walk", .server_streaming = true, .idempotent = true },
 	{ .name = "/lttest.Echo/Fail", .idempotent = true, .deadline_ms = 10000 },
 	{ .name = "/lttest.Echo/Hold",
 	    .idempotent = true,
@@ -139,6 +140,72 @@ echo_count(Lttest__Echo_Service *s, const Lttest__EchoRequest *req,
 	n->fill = calloc(1, req->size + 1);
 	n->fx->streams_open++;
 	lt_call_stream(lt_call_of(data), &ops, n);
+}
+
+struct walker {
+	struct fx *fx;
+	uint32_t next, count, sent;
+	bool ended;
+};
+
+static void
+walk_ready(struct lt_call *c, void *ctx)
+{
+	struct walker *w = ctx;
+	Lttest__EchoReply item = LTTEST__ECHO_REPLY__INIT;
+	struct lt_status st = { 0 };
+	uint8_t behind[8];
+	int rc;
+
+	while (w->next < w->count) {
+		if (w->fx->walk_burst != 0 && w->sent >= w->fx->walk_burst)
+			return;
+		item.number = w->next;
+		lt_store_u64(behind, (uint64_t)w->next + 1);
+		rc = w->fx->walk_bare
+			 ? lt_call_send(c, &item.base)
+			 : lt_call_send_at(c, &item.base, lt_slice(behind, sizeof(behind)));
+		if (rc != LT_OK)
+			return;
+		w->next++;
+		w->sent++;
+	}
+	if (!w->ended) {
+		w->ended = true;
+		lt_call_stream_end(c, &st);
+	}
+}
+
+static void
+walk_closed(void *ctx)
+{
+	struct walker *w = ctx;
+
+	w->fx->streams_open--;
+	free(w);
+}
+
+static void
+echo_walk(Lttest__Echo_Service *s, const Lttest__EchoRequest *req,
+    Lttest__EchoReply_Closure closure, void *data)
+{
+	static const struct lt_stream_ops ops = { walk_ready, walk_closed };
+	struct fx *fx = fx_of(s);
+	struct lt_slice at = lt_call_resume_at(lt_call_of(data));
+	uint64_t from = at.len == 8 && !fx->walk_bare ? lt_load_u64(at.data) : 0;
+	struct walker *w;
+
+	(void)closure;
+	if (at.len != 0 && from < fx->walk_oldest) {
+		lt_call_resume_gone(lt_call_of(data));
+		return;
+	}
+	w = calloc(1, sizeof(*w));
+	w->fx = fx;
+	w->count = req->count;
+	w->next = (uint32_t)from;
+	fx->streams_open++;
+	lt_call_stream(lt_call_of(data), &ops, w);
 }
 
 static void
@@ -244,11 +311,45 @@ on_closed(void *ctx, const struct lt_peer *peer)
 }
 
 void
-fx_start(struct fx *fx, const struct lt_server_options *tweak)
+fx_server_start(struct fx *fx, const struct lt_server_options *tweak)
 {
 	struct lt_server_options o = { 0 };
 	struct lt_err err = { "" };
+	char url[64];
 
+	if (tweak != NULL)
+		o = *tweak;
+	o.pool = fx->pool;
+	if (o.clock == NULL)
+		o.clock = lt_clock_system();
+	o.methods = fx_methods;
+	o.nmethods = fx_nmethods;
+	o.admit = on_admit;
+	o.authorize = on_authorize;
+	o.closed = on_closed;
+	o.ctx = fx;
+	o.line_sk = fx->server_sk;
+	o.federation = fx->fed;
+	(void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", fx->port);
+	assert_int_equal(lt_server_new(&o, &fx->server, &err), LT_OK);
+	assert_int_equal(lt_server_add(fx->server, &fx->echo.base, &err), LT_OK);
+	assert_int_equal(lt_server_add(fx->server, lt_health_service(fx->health), &err), LT_OK);
+	assert_int_equal(lt_server_listen(fx->server, url, &err), LT_OK);
+	assert_int_equal(lt_server_listen(fx->server, fx->ipc, &err), LT_OK);
+	fx->port = lt_server_port(fx->server);
+	(void)snprintf(fx->tcp, sizeof(fx->tcp), "tcp://127.0.0.1:%d", fx->port);
+}
+
+void
+fx_server_stop(struct fx *fx)
+{
+	lt_server_stop(fx->server, 2000);
+	fx->server = NULL;
+}
+
+void
+fx_start(struct fx *fx, const struct lt_server_options *tweak)
+{
 	memset(fx, 0, sizeof(*fx));
 	assert_true(sodium_init() >= 0);
 	randombytes_buf(fx->fed, 32);
@@ -261,32 +362,15 @@ fx_start(struct fx *fx, const struct lt_server_options *tweak)
 	assert_non_null(mkdtemp(fx->dir));
 	(void)snprintf(fx->path, sizeof(fx->path), "%s/sock", fx->dir);
 	(void)snprintf(fx->ipc, sizeof(fx->ipc), "ipc://%s", fx->path);
-	if (tweak != NULL)
-		o = *tweak;
 	assert_int_equal(lt_pool_start(4, 64, &fx->pool), LT_OK);
-	o.pool = fx->pool;
-	if (o.clock == NULL)
-		o.clock = lt_clock_system();
-	o.methods = fx_methods;
-	o.nmethods = fx_nmethods;
-	o.admit = on_admit;
-	o.authorize = on_authorize;
-	o.closed = on_closed;
-	o.ctx = fx;
-	o.line_sk = fx->server_sk;
-	o.federation = fx->fed;
-	assert_int_equal(lt_server_new(&o, &fx->server, &err), LT_OK);
 	lttest__echo__init(&fx->echo, NULL);
 	fx->echo.say = echo_say;
 	fx->echo.count = echo_count;
 	fx->echo.fail = echo_fail;
 	fx->echo.hold = echo_hold;
+	fx->echo.walk = echo_walk;
 	fx->health = lt_health_new();
-	assert_int_equal(lt_server_add(fx->server, &fx->echo.base, &err), LT_OK);
-	assert_int_equal(lt_server_add(fx->server, lt_health_service(fx->health), &err), LT_OK);
-	assert_int_equal(lt_server_listen(fx->server, "tcp://127.0.0.1:0", &err), LT_OK);
-	assert_int_equal(lt_server_listen(fx->server, fx->ipc, &err), LT_OK);
-	(void)snprintf(fx->tcp, sizeof(fx->tcp), "tcp://127.0.0.1:%d", lt_server_port(fx->server));
+	fx_server_start(fx, tweak);
 }
 
 void
@@ -297,7 +381,7 @@ fx_stop(struct fx *fx)
 	fx->stopping = true;
 	pthread_mutex_unlock(&fx->mx);
 	fx_answer_all(fx);
-	lt_server_stop(fx->server, 2000);
+	fx_server_stop(fx);
 	lt_pool_stop(fx->pool);
 	lt_health_free(fx->health);
 	pthread_mutex_destroy(&fx->mx);

@@ -22,10 +22,15 @@ struct fx {
 	Lttest__Echo_Service echo;
 	uint8_t fed[32], server_sk[32], server_pk[32], client_sk[32], client_pk[32];
 	char dir[64], path[96], ipc[112], tcp[64];
+	int port; /* of tcp; 0: not chosen yet */
 	_Atomic int admit_rc; /* what `admit` answers */
 	_Atomic int deny; /* status `authorize` answers */
 	_Atomic unsigned admitted, closed, authorized;
 	_Atomic unsigned streams_open, items_sent, busy;
+	/* Walk: the first position still there; items of one call before it waits for ever, 0: all; pass over tokens and send
+	 * none, as a program from before them. */
+	_Atomic unsigned walk_oldest, walk_burst;
+	_Atomic bool walk_bare;
 	pthread_mutex_t mx; /* guards what follows */
 	char said_id[65], said_metadata[257]; /* of the last Say: its request id, its "k" */
 	bool stopping;
@@ -42,6 +47,9 @@ extern const struct lt_clock fx_clock;
 /* o: limits and times to use, may be NULL. Starts pool (4 workers) and server, listens on both. */
 void fx_start(struct fx *fx, const struct lt_server_options *o);
 void fx_stop(struct fx *fx);
+/* The server alone: gone, with all its connections; and back, where it was and with the keys of `fx`. */
+void fx_server_stop(struct fx *fx);
+void fx_server_start(struct fx *fx, const struct lt_server_options *o);
 struct lt_dial_options fx_dial_options(struct fx *fx, bool tcp);
 struct lt_conn *fx_dial(struct fx *fx, bool tcp);
 /* How many calls Hold holds; answer or fail all of them. */

@@ -4,6 +4,7 @@
 #include "proto/base/wire.h"
 #include "proto/rpc/frame.h"
 #include "proto/rpc/line.h"
+#include "proto/rpc/resume_token.h"
 
 #include "lienthong/v1/rpc.pb-c.h"
 
@@ -19,7 +20,7 @@ frames(void **state)
 	size_t i, len;
 
 	(void)state;
-	assert_int_equal(json_array_size(list), 14);
+	assert_int_equal(json_array_size(list), 15);
 	json_array_foreach(list, i, v)
 	{
 		bytes = golden_bytes(v, "bytes");
@@ -208,12 +209,49 @@ local_line(void **state)
 	lt_line_free(a);
 }
 
+/* A token is made as another program makes it, and holds only for what it was made for. */
+static void
+tokens(void **state)
+{
+	const json_t *list = golden("resume"), *v;
+	uint8_t key[32], out[LT_RESUME_TOKEN_MAX];
+	struct lt_slice line_key, token, position, at;
+	struct lt_peer peer = { 0 };
+	struct lt_hash request;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(json_array_size(list), 3);
+	json_array_foreach(list, i, v)
+	{
+		const struct lt_resume_bond bond = { key, &peer, golden_text(v, "method"),
+			&request };
+
+		lt_resume_key(golden_bytes(v, "secret").data, key);
+		lt_resume_request(golden_bytes(v, "request"), &request);
+		line_key = golden_bytes(v, "line_key");
+		peer.kind = line_key.len != 0 ? LT_PEER_LINE : LT_PEER_LOCAL;
+		memset(peer.line_key, 0xee, 32); /* says nothing on a local socket */
+		if (line_key.len != 0)
+			memcpy(peer.line_key, line_key.data, 32);
+		token = golden_bytes(v, "token");
+		position = golden_bytes(v, "position");
+		golden_same(
+		    "token", token, lt_slice(out, lt_resume_token_make(&bond, position, out)));
+		assert_int_equal(lt_resume_token_check(&bond, token, &at), LT_OK);
+		golden_same("position", position, at);
+		request.b[31] ^= 1;
+		assert_int_equal(lt_resume_token_check(&bond, token, &at), LT_E_DENIED);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames),
 		cmocka_unit_test(heads_and_ends),
+		cmocka_unit_test(tokens),
 		cmocka_unit_test(handshake),
 		cmocka_unit_test(knock),
 		cmocka_unit_test(local_line),

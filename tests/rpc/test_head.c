@@ -166,7 +166,10 @@ static void
 reaches_the_handler(void **state)
 {
 	const struct lt_metadata pairs[] = { { "j", "1" }, { "k", "giá trị" } };
-	const struct lt_call_head head = { "mine-1", pairs, 2 }, empty = { "", NULL, 0 };
+	const struct lt_call_head head = { .request_id = "mine-1",
+		.metadata = pairs,
+		.nmetadata = 2 },
+				  empty = { .request_id = "" };
 	char id[65], before[65], value[257];
 	struct lt_status st;
 	struct fx fx;
@@ -196,7 +199,7 @@ static void
 client_keeps_bounds(void **state)
 {
 	struct lt_metadata pairs[PAIRS];
-	struct lt_call_head head = { NULL, pairs, 0 };
+	struct lt_call_head head = { .metadata = pairs };
 	struct lt_status st;
 	struct sample s;
 	struct lt_conn *c;

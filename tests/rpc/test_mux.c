@@ -495,6 +495,136 @@ numbers_end(void **state)
 	lt_mux_fini(&m);
 }
 
+/* A local call whose REQUEST is out. */
+static struct lt_mux_call *
+open_local(struct lt_mux *m)
+{
+	struct lt_mux_call *c = lt_mux_open(m, lt_slice_str("h"), m), *woke;
+	uint8_t frame[LT_FRAME_MAX];
+	bool all;
+
+	assert_int_equal(lt_mux_take(m, frame, &woke, &all), 8 + 1);
+	return c;
+}
+
+/* A token is the next message's, the last of several; it goes nowhere else. */
+static void
+tokens_in(void **state)
+{
+	static const uint8_t t[LT_RESUME_TOKEN_MAX + 1] = { 1, 2, 3 };
+	struct lt_mux_event ev;
+	struct lt_mux m;
+
+	(void)state;
+	lt_mux_init(&m, true);
+	(void)open_local(&m);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, LT_RESUME_TOKEN_MAX), LT_OK);
+	assert_int_equal(ev.type, LT_MUX_NONE);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, 3), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 0, 1, "ab", 2), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 1, 1, "c", 1), LT_OK);
+	assert_int_equal(ev.type, LT_MUX_MESSAGE);
+	assert_int_equal(ev.message.len, 3);
+	assert_int_equal(ev.token.len, 3);
+	assert_memory_equal(ev.token.data, t, 3);
+	assert_int_equal(m.held, 3 + 3 + LT_MUX_MESSAGE_COST);
+	lt_mux_consumed(&m, ev.call, 3 + 3);
+	assert_int_equal(m.held, 0);
+	lt_buf_fini(&ev.message);
+	lt_buf_fini(&ev.token);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 1, 1, "d", 1), LT_OK);
+	assert_int_equal(ev.token.len, 0);
+	lt_buf_fini(&ev.message);
+	/* Of a call that is over: nothing. Of one that never was, without a call, of no length or too long: an error. */
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_END, 0, 1, NULL, 0), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, 3), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 3, t, 3), LT_E_INVALID);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 0, t, 3), LT_E_INVALID);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, 0), LT_E_INVALID);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, sizeof(t)), LT_E_INVALID);
+	/* Within a message, and behind the last one. */
+	(void)open_local(&m);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 0, 3, "a", 1), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 3, t, 3), LT_E_INVALID);
+	(void)open_local(&m);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 2, 5, NULL, 0), LT_OK);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 5, t, 3), LT_E_INVALID);
+	lt_mux_fini(&m);
+	/* From the side that asks. */
+	lt_mux_init(&m, false);
+	(void)open_remote(&m, 1);
+	assert_int_equal(frame_to(&m, &ev, LT_FRAME_TOKEN, 0, 1, t, 3), LT_E_INVALID);
+	lt_mux_fini(&m);
+}
+
+/* The token goes before the first piece of its message, whatever other calls have to say, and without credit. */
+static void
+tokens_out(void **state)
+{
+	static const uint8_t types[] = { LT_FRAME_TOKEN, LT_FRAME_DATA, LT_FRAME_DATA,
+		LT_FRAME_TOKEN, LT_FRAME_DATA, LT_FRAME_END };
+	struct lt_buf big = { 0 }, empty = { 0 };
+	struct lt_mux_call *c, *woke;
+	uint8_t frame[LT_FRAME_MAX];
+	struct lt_mux m;
+	struct lt_frame f;
+	size_t i, len;
+	bool all;
+
+	(void)state;
+	lt_mux_init(&m, false);
+	c = open_remote(&m, 1);
+	lt_buf_added(&big, (lt_buf_reserve(&big, 20000) != NULL) ? 20000 : 0);
+	assert_int_equal(lt_mux_send_token(&m, c, &big, 0, lt_slice_str("one")), LT_OK);
+	assert_int_equal(lt_mux_send_token(&m, c, &empty, 0, lt_slice_str("two")), LT_OK);
+	lt_mux_end(&m, c, lt_slice(NULL, 0), false);
+	for (i = 0; i < sizeof(types); i++) {
+		len = lt_mux_take(&m, frame, &woke, &all);
+		assert_int_equal(lt_frame_parse(lt_slice(frame, len), &f), LT_OK);
+		assert_int_equal(f.type, types[i]);
+		if (f.type == LT_FRAME_TOKEN)
+			assert_memory_equal(f.payload.data, i == 0 ? "one" : "two", 3);
+	}
+	assert_false(lt_mux_has_frame(&m));
+	lt_mux_fini(&m);
+}
+
+/* Messages without bytes cost no credit; neither side keeps them without end. */
+static void
+empty_messages(void **state)
+{
+	uint8_t frame[LT_FRAME_MAX];
+	struct lt_buf empty = { 0 };
+	struct lt_mux_call *c, *woke;
+	struct lt_mux_event ev;
+	struct lt_mux m;
+	size_t n;
+	bool all;
+
+	(void)state;
+	lt_mux_init(&m, true);
+	(void)open_local(&m);
+	for (n = 0; n <= LT_MUX_HELD_MAX; n++) {
+		assert_int_equal(frame_to(&m, &ev, LT_FRAME_DATA, 1, 1, NULL, 0), LT_OK);
+		if (ev.type != LT_MUX_MESSAGE)
+			break;
+		lt_buf_fini(&ev.message);
+	}
+	assert_int_equal(ev.type, LT_MUX_BAD);
+	assert_int_equal(ev.rc, LT_E_NOMEM);
+	assert_int_equal(n, LT_MUX_HELD_MAX / LT_MUX_MESSAGE_COST);
+	lt_mux_fini(&m);
+	lt_mux_init(&m, false);
+	c = open_remote(&m, 1);
+	for (n = 0; lt_mux_writable(&m, c); n++)
+		assert_int_equal(lt_mux_send(&m, c, &empty, false), LT_OK);
+	assert_int_equal(n, LT_MUX_CALL_MESSAGES_MAX);
+	assert_int_equal(lt_mux_take(&m, frame, &woke, &all), 8);
+	assert_ptr_equal(woke, c);
+	assert_true(lt_mux_writable(&m, c));
+	lt_mux_fini(&m);
+}
+
 /* Random frames of valid shape: never more than an error. */
 static void
 random_frames(void **state)
@@ -540,6 +670,9 @@ main(void)
 		cmocka_unit_test(control_limit),
 		cmocka_unit_test(cancelling),
 		cmocka_unit_test(numbers_end),
+		cmocka_unit_test(tokens_in),
+		cmocka_unit_test(tokens_out),
+		cmocka_unit_test(empty_messages),
 		cmocka_unit_test(random_frames),
 	};
 

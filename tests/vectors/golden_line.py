@@ -1,15 +1,17 @@
 """FORMAT.md 6: the first bytes of a line, frames, and what stands in those that open and end a call."""
+import hashlib
 import os
 import sys
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from golden_base import p_bytes, p_text, p_varint, run, u8, u16, u32
+from golden_base import H, p_bytes, p_text, p_varint, run, u8, u16, u32, u64
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "rpc"))
 import peer  # noqa: E402  (the second implementation of the handshake)
 
-TYPES = {"REQUEST": 1, "DATA": 2, "END": 3, "CANCEL": 4, "CREDIT": 5, "PING": 6, "PONG": 7, "GOAWAY": 8, "ENCODINGS": 16}
+TYPES = {"REQUEST": 1, "DATA": 2, "END": 3, "CANCEL": 4, "CREDIT": 5, "PING": 6, "PONG": 7, "GOAWAY": 8, "ENCODINGS": 16,
+         "TOKEN": 17}
 
 
 def frame(name, flags, call, payload):
@@ -33,6 +35,33 @@ def status():
             p_bytes(6, p_text(1, "vi") + p_text(2, "quá nhiều lời gọi")))
 
 
+# 6.10
+
+def resume_samples():
+    """Both kinds of callers, the shortest and the longest position, an empty request."""
+    secret = run(32, 0x11)
+    return [
+        {"secret": secret, "line_key": run(32, 0x51), "method": "/lttest.Echo/Walk", "request": p_varint(2, 10),
+         "position": u64(4)},
+        {"secret": secret, "line_key": b"", "method": "/lttest.Echo/Walk", "request": b"", "position": u8(0)},
+        {"secret": run(32, 0x80), "line_key": bytes(32), "method": "/a.B/C", "request": run(300, 3),
+         "position": run(111, 9)},
+    ]
+
+
+def resume_token(s):
+    key = H("lt1.resume-key", s["secret"])
+    caller = u8(1) + s["line_key"] if s["line_key"] else bytes(33)
+    method = s["method"].encode()
+    code = hashlib.blake2b(caller + H("lt1.resume-request", s["request"]) + u32(len(method)) + method + s["position"],
+                           digest_size=16, key=key).digest()
+    return u8(1) + code + s["position"]
+
+
+def resume():
+    return [{**s, "token": resume_token(s)} for s in resume_samples()]
+
+
 def frames():
     return {
         "request_head": request_head(), "status": status(),
@@ -51,6 +80,7 @@ def frames():
             frame("PONG", 0, 0, run(8, 0xf0)),
             frame("GOAWAY", 0, 0, u32(17) + "đang tắt".encode()),
             frame("ENCODINGS", 0, 0, u32(1)),
+            frame("TOKEN", 0, 3, resume_token(resume_samples()[0])),
         ],
     }
 

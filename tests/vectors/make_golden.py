@@ -220,6 +220,7 @@ def golden():
         "enrolment": enrolment(),
         "store": golden_store.store(),
         "line": golden_line.frames(),
+        "resume": golden_line.resume(),
         "handshake": golden_line.handshake(),
         "hub": golden_hub.hub(),
         "parties": golden_parties.parties(),
