@@ -1,6 +1,6 @@
 #include "proto/base/log.h"
 #include "proto/base/text.h"
-#include "proto/store/kv_impl.h"
+#include "proto/store/kv_sums.h"
 #include "proto/store/kv_test.h"
 
 #include <assert.h>
@@ -33,6 +33,7 @@ lt_kv_init(struct lt_kv *kv, const struct lt_kv_ops *ops, const struct lt_kv_opt
 		lt_kv_table_init(&kv->table[n], o->tables[n]);
 	}
 	kv->ntables = n;
+	lt_kv_sums_init(kv);
 	lt_buf_init(&kv->scratch, 0);
 	atomic_init(&kv->broken, LT_OK);
 	atomic_init(&kv->txns, 0);
@@ -161,6 +162,7 @@ begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
 		return rc;
 	(*out)->kv = kv;
 	(*out)->write = write;
+	(*out)->sums = NULL;
 	atomic_fetch_add(&kv->txns, 1);
 	return LT_OK;
 }
@@ -194,10 +196,13 @@ lt_kv_commit(struct lt_kv_txn *txn)
 	assert(txn->cursors == 0);
 	if (rc == LT_OK && write)
 		rc = fault(kv);
+	if (rc == LT_OK && write)
+		rc = lt_kv_sums_flush(txn);
 	if (rc != LT_OK) {
 		lt_kv_abort(txn);
 		return rc;
 	}
+	lt_kv_sums_drop(txn);
 	atomic_fetch_sub(&kv->txns, 1);
 	rc = kv->ops->commit(txn);
 	/* A sync that failed once may report success the next time without having written. */
@@ -212,6 +217,7 @@ lt_kv_abort(struct lt_kv_txn *txn)
 	if (txn == NULL)
 		return;
 	assert(txn->cursors == 0);
+	lt_kv_sums_drop(txn);
 	atomic_fetch_sub(&txn->kv->txns, 1);
 	txn->kv->ops->abort(txn);
 }
@@ -250,10 +256,37 @@ write_end(struct lt_kv_txn *txn, unsigned table, int rc)
 	return rc;
 }
 
+struct sum_change {
+	uint64_t count, sum;
+};
+
+/* Note what becomes of a segment's sum, before the store is touched: key and old value may move then. now: what will stand there,
+ * empty: nothing will. new_key: nothing stands there. */
+static int
+sum_change(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice now,
+    bool new_key, struct sum_change *ch)
+{
+	struct lt_slice was;
+	int rc = new_key ? LT_E_NOTFOUND : txn->kv->ops->get(txn, table, key, &was);
+
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		return rc;
+	if (now.len != 0) {
+		ch->count++;
+		ch->sum += lt_kv_sum_of(now);
+	}
+	if (rc == LT_OK) {
+		ch->count--;
+		ch->sum -= lt_kv_sum_of(was);
+	}
+	return lt_kv_sums_change(txn, table, key, ch->count, ch->sum);
+}
+
 static int
 put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value, bool append)
 {
 	struct lt_kv *kv = txn->kv;
+	struct sum_change ch = { 0, 0 };
 	int rc;
 
 	if (!key_ok(key))
@@ -266,9 +299,13 @@ put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice 
 	/* Copied before the store is touched: the value may be one that a get just returned. */
 	lt_buf_clear(&kv->scratch);
 	rc = lt_kv_seal(&kv->table[table], key, value, &kv->scratch);
+	if (rc == LT_OK && lt_kv_summed(kv, table))
+		rc = sum_change(txn, table, key, lt_buf_slice(&kv->scratch), append, &ch);
 	if (rc == LT_OK)
 		rc = (append ? kv->ops->append : kv->ops->put)(
 		    txn, table, key, lt_buf_slice(&kv->scratch));
+	if (rc == LT_E_EXISTS)
+		(void)lt_kv_sums_change(txn, table, key, 0 - ch.count, 0 - ch.sum);
 	return write_end(txn, table, rc);
 }
 
@@ -287,12 +324,17 @@ lt_kv_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct 
 int
 lt_kv_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
 {
+	struct sum_change ch = { 0, 0 };
 	int rc;
 
 	if (!key_ok(key))
 		return LT_E_INVALID;
 	rc = write_begin(txn, table);
-	return rc != LT_OK ? rc : write_end(txn, table, txn->kv->ops->del(txn, table, key));
+	if (rc != LT_OK)
+		return rc;
+	if (lt_kv_summed(txn->kv, table))
+		rc = sum_change(txn, table, key, lt_slice(NULL, 0), false, &ch);
+	return write_end(txn, table, rc != LT_OK ? rc : txn->kv->ops->del(txn, table, key));
 }
 
 int
@@ -300,6 +342,8 @@ lt_kv_clear(struct lt_kv_txn *txn, unsigned table)
 {
 	int rc = write_begin(txn, table);
 
+	if (rc == LT_OK && lt_kv_summed(txn->kv, table))
+		txn->err = rc = lt_kv_sums_cleared(txn, table);
 	return rc != LT_OK ? rc : write_end(txn, table, txn->kv->ops->clear(txn, table));
 }
 
@@ -421,6 +465,14 @@ lt_kv_test_put_raw(
 	if (b->err != LT_OK)
 		return b->err;
 	return write_end(txn, table, txn->kv->ops->put(txn, table, key, lt_buf_slice(b)));
+}
+
+int
+lt_kv_test_del_raw(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
+{
+	assert(table < txn->kv->ntables);
+	assert(txn->write);
+	return write_end(txn, table, txn->kv->ops->del(txn, table, key));
 }
 
 int

@@ -16,6 +16,8 @@
 /* framed(table name) */
 #define LT_KV_PREFIX_MAX (4 + LT_KV_NAME_MAX)
 
+struct lt_kv_sums;
+
 struct lt_kv_table {
 	char name[LT_KV_NAME_MAX + 1];
 	uint8_t
@@ -60,6 +62,8 @@ struct lt_kv {
 	atomic_int broken; /* code of the commit that failed for another reason than space */
 	atomic_int txns; /* open transactions */
 	struct lt_buf scratch; /* of the write transaction: value || checksum */
+	unsigned sums_table; /* LT_KV_TABLES_MAX: none (kv_sums.h) */
+	uint8_t sums_rule[LT_KV_TABLES_MAX];
 	lt_kv_fault_fn *fault;
 	void *fault_ctx;
 	atomic_uint_fast64_t ordinal;
@@ -72,6 +76,7 @@ struct lt_kv_txn {
 	int err; /* what made this transaction fit for abort only */
 	unsigned cursors; /* open ones */
 	uint32_t gen[LT_KV_TABLES_MAX]; /* rises with every write to the table */
+	struct lt_kv_sums *sums; /* owned; what it changed, NULL: nothing */
 };
 
 /* First member of an implementation's cursor. */

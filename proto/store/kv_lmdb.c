@@ -12,7 +12,7 @@
  * lock.mdb by hand, which would drop them. */
 #include "proto/base/file.h"
 #include "proto/base/log.h"
-#include "proto/store/kv_impl.h"
+#include "proto/store/kv_sums.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -1066,6 +1066,13 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 	/* Only now: another program's folder stays as it is. */
 	if (rc == LT_OK && !o->read_only && !exists(e->dir, MADE_FILE, NULL))
 		rc = mark_made(o->path, err);
+	if (rc == LT_OK) {
+		rc = lt_kv_sums_begin(&e->base);
+		if (rc != LT_OK)
+			(void)lt_err_set(err, rc,
+			    "the tables of store \"%s\" cannot be summed up: %s", o->path,
+			    lt_strerror(rc));
+	}
 	if (rc != LT_OK) {
 		env_close(&e->base);
 		return rc;

@@ -10,9 +10,11 @@
 /* value || checksum, not verified; valid as for lt_kv_get. */
 int lt_kv_test_get_raw(
     struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored);
-/* Insert or replace value || checksum as given, whether it fits or not. No fault hook. */
+/* Insert or replace value || checksum as given, whether it fits or not. No fault hook, and the sums do not notice. */
 int lt_kv_test_put_raw(
     struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice stored);
+/* Take an entry out as if it had never been: neither fault hook nor the sums (kv_sums.h) notice. LT_E_NOTFOUND. */
+int lt_kv_test_del_raw(struct lt_kv_txn *txn, unsigned table, struct lt_slice key);
 /* Flip one bit of the stored bytes (bit 0 is the lowest of the first byte), in a transaction of its own.
  * LT_E_NOTFOUND; LT_E_INVALID: no such bit, and *nbits (NULL allowed) says how many there are. */
 int lt_kv_test_flip(

@@ -27,7 +27,8 @@
 	X(ENROL, "enrol") \
 	X(FRESH, "fresh") \
 	X(CURSOR, "cursor") \
-	X(LOCAL, "local")
+	X(LOCAL, "local") \
+	X(SUMS, "sums")
 
 #define LT_TABLE_ENUM(name, text) LT_T_##name,
 enum lt_table { LT_TABLES(LT_TABLE_ENUM) LT_T_COUNT };

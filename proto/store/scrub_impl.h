@@ -1,0 +1,60 @@
+/* proto/store/scrub_impl.h - what the files of the scrub share. */
+#ifndef LT_STORE_SCRUB_IMPL_H
+#define LT_STORE_SCRUB_IMPL_H
+
+#include "proto/store/feed_log.h"
+#include "proto/store/kv_sums.h"
+#include "proto/store/scrub.h"
+
+/* In the order of a round: what is derived is compared with what was found sound before. */
+enum lt_scrub_phase {
+	LT_SCRUB_TABLES, /* checksums and sums, table by table */
+	LT_SCRUB_DERIVED_TABLES, /* of a hub's other environment */
+	LT_SCRUB_ENTRIES,
+	LT_SCRUB_HEADS,
+	LT_SCRUB_PHASES
+};
+
+/* How far a round is. */
+struct lt_scrub_at {
+	unsigned phase;
+	unsigned table;
+	uint64_t position;
+	bool begun; /* key and segment are those of something */
+	size_t key_len, segment_len;
+	uint8_t key[LT_KV_KEY_MAX], segment[LT_KV_KEY_MAX];
+	struct lt_hash running; /* of the entry at position */
+};
+
+struct lt_scrub {
+	struct lt_scrub_options o;
+	bool node;
+	struct lt_scrub_status st;
+	uint64_t found[LT_SCRUB_FINDINGS_MAX]; /* the round in which it was found last */
+	uint64_t round; /* of the progress; rises with every beginning */
+	bool running, full;
+	struct lt_scrub_at at;
+	/* of one step */
+	struct lt_kv_txn *log, *derived; /* the same on a node */
+	struct lt_scrub_world world;
+	uint64_t entries_left, bytes_left;
+};
+
+/* Look at so many bytes of one entry. */
+void lt_scrub_took(struct lt_scrub *s, size_t bytes);
+bool lt_scrub_more(const struct lt_scrub *s);
+/* A finding; key may be empty: the table as a whole. */
+void lt_scrub_found(
+    struct lt_scrub *s, unsigned table, struct lt_slice key, enum lt_scrub_what what);
+/* Does a code that reading gave mean damage (true: it was noted)? Else it is an error of the step. */
+bool lt_scrub_is_damage(struct lt_scrub *s, int rc, unsigned table, struct lt_slice key);
+/* The first entry behind the key (or the first of all: len 0), damaged or not. LT_E_NOTFOUND; LT_E_CORRUPT: *k names it when it
+ * can. */
+int lt_scrub_after(
+    struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v);
+
+/* Each: part of its phase; *done when the phase is through. */
+typedef int lt_scrub_phase_fn(struct lt_scrub *s, bool *done);
+lt_scrub_phase_fn lt_scrub_tables, lt_scrub_derived_tables, lt_scrub_entries, lt_scrub_heads;
+
+#endif
