@@ -396,6 +396,86 @@ lt_projection_try(struct lt_projection *p)
 	return rc;
 }
 
+/* ---- comparing ---- */
+
+struct comparing {
+	struct lt_projection *p;
+	lt_differs_fn *differs;
+	void *ctx;
+};
+
+/* want empty: nothing should be there. */
+static int
+compare_value(
+    const struct comparing *c, unsigned table, struct lt_slice key, struct lt_slice want, bool any)
+{
+	struct lt_slice have;
+	int rc = lt_kv_get(c->p->o.derived, table, key, &have);
+
+	if (rc == LT_E_CORRUPT || (rc == LT_E_NOTFOUND && any))
+		c->differs(c->ctx, table, key, rc);
+	else if (rc == LT_OK && !any)
+		c->differs(c->ctx, table, key, LT_E_EXISTS);
+	else if (rc == LT_OK && !lt_slice_eq(have, want))
+		c->differs(c->ctx, table, key, LT_E_CONFLICT);
+	return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+compare_shown(const struct comparing *c, struct lt_touched *t)
+{
+	struct lt_projection *p = c->p;
+	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
+	struct lt_buf visible = { 0 };
+	struct lt_slice *key;
+	Ltpb__Record *r = NULL;
+	size_t i, n;
+	bool exists = false;
+	int rc = LT_OK;
+
+	lt_arena_clear(&p->show);
+	lt_buf_clear(&p->packed);
+	if (p->o.overlay)
+		rc = visible_row(p, t, &visible);
+	if (rc == LT_OK)
+		rc = lt_show_record(
+		    &s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show, &r, &exists);
+	if (rc == LT_OK && exists)
+		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, &p->packed);
+	if (rc == LT_OK)
+		rc = compare_value(
+		    c, LT_T_SHOWN, lt_slice(t->rk, t->rk_len), lt_buf_slice(&p->packed), exists);
+	if (rc == LT_OK)
+		rc = lt_index_keys(&s, exists ? r : NULL, &p->show, &key, &n);
+	for (i = 0; rc == LT_OK && i < n; i++)
+		rc = compare_value(c, LT_T_INDEX, key[i], lt_slice(NULL, 0), true);
+	lt_buf_fini(&visible);
+	return rc;
+}
+
+int
+lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx)
+{
+	const struct comparing c = { p, differs, ctx };
+	struct lt_touched **list, *t;
+	size_t i;
+	int rc = list_make(p, &list);
+
+	if (rc != LT_OK)
+		return rc;
+	for (i = 0; rc == LT_OK && i < p->ntouched; i++) {
+		t = list[i];
+		if (t->col == NULL || !t->loaded)
+			continue;
+		rc = compare_value(
+		    &c, LT_T_RECORD, lt_slice(t->rk, t->rk_len), t->row, t->row.len != 0);
+		if (rc == LT_OK)
+			rc = compare_shown(&c, t);
+	}
+	free(list);
+	return rc;
+}
+
 int
 lt_projection_flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
 {

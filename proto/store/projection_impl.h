@@ -120,6 +120,13 @@ int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena
  * The batch may be flushed afterwards. */
 int lt_projection_try(struct lt_projection *p);
 
+/* Compare what a flush of the batch would leave with what is there, and write nothing: rows, shown values, and that the index
+ * entries are there, of the records whose row was worked out (lt_projection_rebuild()). differs is told each one: LT_E_NOTFOUND
+ * it is missing, LT_E_EXISTS nothing should be there, LT_E_CONFLICT it is another, LT_E_CORRUPT it is damaged. The batch may be aborted
+ * afterwards, nothing else. */
+typedef void lt_differs_fn(void *ctx, unsigned table, struct lt_slice key, int how);
+int lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx);
+
 /* The index keys of a record, sorted, without repeats. r NULL: none. In the arena. */
 int lt_index_keys(const struct lt_show *s, const Ltpb__Record *r, struct lt_arena *arena,
     struct lt_slice **out, size_t *n);

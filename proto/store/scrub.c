@@ -19,6 +19,11 @@ static const struct {
 	[LT_SCRUB_DERIVED_TABLES] = { lt_scrub_derived_tables, "derived tables" },
 	[LT_SCRUB_ENTRIES] = { lt_scrub_entries, "feeds" },
 	[LT_SCRUB_HEADS] = { lt_scrub_heads, "heads" },
+	[LT_SCRUB_HISTORY] = { lt_scrub_history, "histories" },
+	[LT_SCRUB_RECORDS] = { lt_scrub_records, "records" },
+	[LT_SCRUB_ORPHANS] = { lt_scrub_orphans, "index entries" },
+	[LT_SCRUB_DIGESTS] = { lt_scrub_digests, "digests" },
+	[LT_SCRUB_SUSPECTS] = { lt_scrub_suspects, "records once more" },
 };
 
 const char *
@@ -157,6 +162,8 @@ round_begin(struct lt_scrub *s)
 	s->st.round_began_ms = lt_wall_ms(s->o.clock);
 	s->st.entries = s->st.bytes = s->st.sampled = 0;
 	s->st.truth_clean = true;
+	s->nsuspect = 0;
+	s->waits = 0;
 }
 
 static void
@@ -220,6 +227,7 @@ step_end(struct lt_scrub *s)
 static int
 step_begin(struct lt_scrub *s)
 {
+	struct lt_scrub_world after = { NULL };
 	int rc = s->o.world(s->o.ctx, &s->world);
 
 	if (rc == LT_OK)
@@ -228,6 +236,14 @@ step_begin(struct lt_scrub *s)
 		s->log = s->derived;
 	else if (rc == LT_OK)
 		rc = lt_kv_begin_read(s->o.log, &s->log);
+	if (rc == LT_OK)
+		rc = s->o.world(s->o.ctx, &after);
+	/* The snapshots may be of before, of after or of the middle. */
+	if (rc == LT_OK &&
+	    (after.catalogue != s->world.catalogue || after.builds != s->world.builds))
+		rc = LT_E_UNAVAILABLE;
+	lt_catalogue_unref(after.catalogue);
+	lt_registry_unref(after.registry);
 	return rc;
 }
 

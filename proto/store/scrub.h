@@ -44,14 +44,19 @@ struct lt_scrub_world {
 	struct lt_catalogue *catalogue;
 	struct lt_registry *registry;
 	struct lt_unit province; /* "": not known yet */
+	uint64_t
+	    builds; /* how often the derived tables were begun anew since the environments were opened */
 };
 
 struct lt_scrub_options {
 	struct lt_kv *log; /* borrowed for the scrub's life */
 	struct lt_kv *derived; /* the same as log on a node */
 	const struct lt_fed *federation; /* borrowed */
+	const struct lt_id
+	    *author; /* whose own changes wait here for verdicts; borrowed; NULL: a hub */
 	const struct lt_clock *clock;
-	/* What the environments' owner works with now. LT_OK, or why there is none now: the step is tried again. */
+	/* What the environments' owner works with now. LT_E_UNAVAILABLE: the derived tables are being built; or another code, why
+	 * there is none now: the step is tried again. */
 	int (*world)(void *ctx, struct lt_scrub_world *out);
 	void *ctx;
 };

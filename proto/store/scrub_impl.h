@@ -4,6 +4,7 @@
 
 #include "proto/store/feed_log.h"
 #include "proto/store/kv_sums.h"
+#include "proto/store/projection_impl.h"
 #include "proto/store/scrub.h"
 
 /* In the order of a round: what is derived is compared with what was found sound before. */
@@ -12,7 +13,22 @@ enum lt_scrub_phase {
 	LT_SCRUB_DERIVED_TABLES, /* of a hub's other environment */
 	LT_SCRUB_ENTRIES,
 	LT_SCRUB_HEADS,
+	LT_SCRUB_HISTORY,
+	LT_SCRUB_RECORDS,
+	LT_SCRUB_ORPHANS,
+	LT_SCRUB_DIGESTS,
+	LT_SCRUB_SUSPECTS,
 	LT_SCRUB_PHASES
+};
+
+#define LT_SCRUB_SUSPECTS_MAX 32
+
+/* A record of a hub that differed while verdicts were on their way: looked at again when they have arrived. */
+struct lt_scrub_suspect {
+	uint64_t until; /* the tables must reach this; 0: not known yet, verdicts are owed */
+	unsigned times;
+	size_t rk_len;
+	uint8_t rk[LT_RK_MAX];
 };
 
 /* How far a round is. */
@@ -34,9 +50,15 @@ struct lt_scrub {
 	uint64_t round; /* of the progress; rises with every beginning */
 	bool running, full;
 	struct lt_scrub_at at;
+	size_t nsuspect;
+	struct lt_scrub_suspect suspect[LT_SCRUB_SUSPECTS_MAX];
+	unsigned waits; /* for the suspects, in this round */
 	/* of one step */
 	struct lt_kv_txn *log, *derived; /* the same on a node */
 	struct lt_scrub_world world;
+	uint64_t projected; /* the derived tables are of the log up to here */
+	uint64_t last; /* position of the log */
+	bool owed; /* verdicts on held changes are not written yet */
 	uint64_t entries_left, bytes_left;
 };
 
@@ -56,5 +78,7 @@ int lt_scrub_after(
 /* Each: part of its phase; *done when the phase is through. */
 typedef int lt_scrub_phase_fn(struct lt_scrub *s, bool *done);
 lt_scrub_phase_fn lt_scrub_tables, lt_scrub_derived_tables, lt_scrub_entries, lt_scrub_heads;
+lt_scrub_phase_fn lt_scrub_history, lt_scrub_records, lt_scrub_orphans, lt_scrub_digests,
+    lt_scrub_suspects;
 
 #endif
