@@ -396,6 +396,36 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	return rc;
 }
 
+/* The next write must see the last one: the record it looks at is the projected one. With author_mx held. */
+static int
+see_what_was_written(struct lt_hub *h, struct lt_err *err)
+{
+	if (lt_hub_wait_projected(h, h->must_see, VISIBLE_MS) == LT_OK)
+		return LT_OK;
+	return lt_err_set(err, LT_E_UNAVAILABLE,
+	    "the hub's tables do not show yet what was written before; try again later");
+}
+
+int
+lt_hub_check(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes, size_t count,
+    struct lt_arena *arena, struct lt_err *err)
+{
+	struct hub_write w = {
+		.h = h, .unit = unit, .writes = writes, .count = count, .arena = arena, .err = err
+	};
+	int rc;
+
+	pthread_mutex_lock(&h->author_mx);
+	rc = see_what_was_written(h, err);
+	if (rc == LT_OK) {
+		w.cat = lt_hub_catalogue(h);
+		rc = lt_writer_try(h->writer, run_write, &w);
+		lt_catalogue_unref(w.cat);
+	}
+	pthread_mutex_unlock(&h->author_mx);
+	return rc;
+}
+
 int
 lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_unit *unit,
     struct lt_write *writes, size_t count, struct lt_arena *arena, struct lt_err *err)
@@ -409,12 +439,11 @@ lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_u
 		.err = err };
 	int rc;
 
-	/* The next write must see this one: the record it looks at is the projected one. */
 	pthread_mutex_lock(&h->author_mx);
-	if (lt_hub_wait_projected(h, h->must_see, VISIBLE_MS) != LT_OK) {
+	rc = see_what_was_written(h, err);
+	if (rc != LT_OK) {
 		pthread_mutex_unlock(&h->author_mx);
-		return lt_err_set(err, LT_E_UNAVAILABLE,
-		    "the hub's tables do not show yet what was written before; try again later");
+		return rc;
 	}
 	w.cat = lt_hub_catalogue(h);
 	rc = lt_writer_run(h->writer, run_write, &w);

@@ -69,6 +69,10 @@ int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *
 /* The same, once for a request id (16 bytes, or NULL for none): seen before, the first write gets the result of then. */
 int lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_unit *unit,
     struct lt_write *writes, size_t count, struct lt_arena *arena, struct lt_err *err);
+/* What lt_hub_write() would make of them, each write's own result included, and nothing written: no number taken, no epoch begun.
+ * dot means nothing. LT_E_UNAVAILABLE as above. */
+int lt_hub_check(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
+    size_t count, struct lt_arena *arena, struct lt_err *err);
 
 /* ---- intake ---- */
 

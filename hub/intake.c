@@ -6,6 +6,7 @@
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
+#include "proto/feed/lean.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
 #include "proto/store/catalogue_store.h"
@@ -112,7 +113,9 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 	if (bytes.len > LT_MESSAGE_MAX)
 		return lt_err_set(
 		    &in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
-	rc = lt_changeset_parse(bytes, &in->arena, &it->cs, &in->err);
+	rc = lt_changeset_restore(bytes, &in->arena, &bytes, &in->err);
+	if (rc == LT_OK)
+		rc = lt_changeset_parse(bytes, &in->arena, &it->cs, &in->err);
 	if (rc != LT_OK)
 		return rc;
 	author = lt_feed_author(&it->cs.feed);

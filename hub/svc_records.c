@@ -123,7 +123,9 @@ import_rows(struct lt_asking *a, const Ltpb__ImportRequest *req, const struct lt
 	struct lt_import_rows rows;
 	int rc = lt_import_rows_take(req, unit, writer, &a->arena, &rows);
 
-	if (rc == LT_OK && rows.n != 0)
+	if (rc == LT_OK && rows.n != 0 && req->check_only)
+		rc = lt_hub_check(a->s->hub, unit, rows.write, rows.n, &a->arena, err);
+	else if (rc == LT_OK && rows.n != 0)
 		rc = lt_hub_write(a->s->hub, unit, rows.write, rows.n, &a->arena, err);
 	return rc == LT_OK ? lt_import_rows_answer(req, &rows, &a->arena, r) : rc;
 }

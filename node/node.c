@@ -379,6 +379,32 @@ tell_moved(struct lt_node *n, const struct write_job *j)
 	pthread_mutex_unlock(&n->moved_mx);
 }
 
+static int
+need_catalogue(struct write_job *j)
+{
+	assert(j->count > 0);
+	j->cat = lt_node_catalogue(j->n);
+	if (lt_catalogue_version(j->cat) != 0)
+		return LT_OK;
+	return lt_err_set(j->err, LT_E_UNAVAILABLE,
+	    "the catalogue has not come down from the hub yet; connect once, then write");
+}
+
+int
+lt_node_check(struct lt_node *n, struct lt_write *writes, size_t count, struct lt_arena *arena,
+    struct lt_err *err)
+{
+	struct write_job j = {
+		.n = n, .writes = writes, .count = count, .arena = arena, .err = err
+	};
+	int rc = need_catalogue(&j);
+
+	if (rc == LT_OK)
+		rc = lt_writer_try(n->writer, run_write, &j);
+	lt_catalogue_unref(j.cat);
+	return rc;
+}
+
 int
 lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const uint8_t *request_id,
     bool *again, struct lt_arena *arena, struct lt_err *err)
@@ -389,15 +415,10 @@ lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count, const ui
 		.request_id = request_id,
 		.arena = arena,
 		.err = err };
-	int rc;
+	int rc = need_catalogue(&j);
 
-	assert(count > 0);
-	j.cat = lt_node_catalogue(n);
-	if (lt_catalogue_version(j.cat) == 0) {
-		rc = lt_err_set(err, LT_E_UNAVAILABLE,
-		    "the catalogue has not come down from the hub yet; connect once, then write");
+	if (rc != LT_OK)
 		goto out;
-	}
 	rc = lt_writer_run(n->writer, run_write, &j);
 	if (LT_SIM_BUG(REQUEST_APART) && rc == LT_OK && request_id != NULL && !j.again)
 		rc = lt_writer_run(n->writer, remember_apart, &j);

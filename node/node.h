@@ -60,6 +60,11 @@ void lt_node_on_moved(struct lt_node *n, lt_node_moved_fn *fn, void *ctx);
 int lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count,
     const uint8_t *request_id, bool *again, struct lt_arena *arena, struct lt_err *err);
 
+/* What lt_node_write() would make of them, each write's own result included, and nothing written: no number taken, no epoch begun,
+ * no request remembered. dot means nothing. */
+int lt_node_check(struct lt_node *n, struct lt_write *writes, size_t count, struct lt_arena *arena,
+    struct lt_err *err);
+
 /* One change-set that came down. Copied; done runs on the writer thread after the commit or failure, exactly once if this returns
  * LT_OK. LT_E_EXISTS counts as LT_OK. rc of done: LT_E_GAP, LT_E_FORK, LT_E_BADSIG, LT_E_UNKNOWN (author or catalogue
  * not here yet: pull again later), store errors. */

@@ -3,6 +3,7 @@
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
+#include "proto/feed/lean.h"
 #include "proto/feed/trust.h"
 #include "proto/store/feed_log.h"
 
@@ -363,17 +364,21 @@ gather_push(struct lt_session *s, const struct lt_sync_action *a, struct lt_aren
 	r->change_set = lt_arena_alloc(arena, LT_PUSH_MAX * sizeof(*r->change_set));
 	for (seq = a->from_seq; r->change_set != NULL && r->n_change_set < LT_PUSH_MAX; seq++) {
 		struct lt_entry e;
-		struct lt_buf b;
+		struct lt_buf whole, b;
 
 		if (c->bytes >= a->max_bytes)
 			break;
 		rc = lt_feed_log_find(txn, &id->unit, &a->feed, seq, &position);
 		if (rc != LT_OK)
 			break;
+		lt_buf_init(&whole, LT_MESSAGE_MAX);
 		lt_buf_init(&b, LT_MESSAGE_MAX);
 		rc = lt_feed_log_read(txn, position, &e);
 		if (rc == LT_OK)
-			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err);
+			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &whole, &err);
+		if (rc == LT_OK)
+			rc = lt_changeset_lean(lt_buf_slice(&whole), &b);
+		lt_buf_fini(&whole);
 		if (rc == LT_OK && r->n_change_set != 0 &&
 		    c->bytes + b.len > LT_MESSAGE_MAX - 65536) {
 			lt_buf_fini(&b);

@@ -129,7 +129,9 @@ import_rows(
 	int rc =
 	    lt_import_rows_take(req, &lt_node_identity(c->s->node)->unit, writer, &c->arena, &rows);
 
-	if (rc == LT_OK && rows.n != 0)
+	if (rc == LT_OK && rows.n != 0 && req->check_only)
+		rc = lt_node_check(c->s->node, rows.write, rows.n, &c->arena, &c->err);
+	else if (rc == LT_OK && rows.n != 0)
 		rc = lt_node_write(c->s->node, rows.write, rows.n, NULL, NULL, &c->arena, &c->err);
 	return rc == LT_OK ? lt_import_rows_answer(req, &rows, &c->arena, r) : rc;
 }

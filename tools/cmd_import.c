@@ -37,6 +37,7 @@ struct importing {
 	struct ctl *c;
 	const char *collection, *file, *map_file, *rejects, *source, *actor;
 	uint64_t batch_max;
+	bool dry_run; /* rows are checked, nothing is written */
 	/* commune_profile from the official lists */
 	const char *units, *succession, *province;
 	struct lt_import_map *map;
@@ -150,6 +151,7 @@ send_batch(struct importing *im, struct batch *b)
 	req.n_row = b->n;
 	req.row = b->row;
 	req.actor = (char *)(im->actor != NULL ? im->actor : "");
+	req.check_only = im->dry_run;
 	code = ctl_call(im->c, &ltpb__records__descriptor, "Import", &req.base, &m);
 	if (code == CTL_DONE) {
 		r = (const Ltpb__ImportReply *)m;
@@ -595,10 +597,11 @@ static void
 print_summary(struct importing *im)
 {
 	if (im->c->json) {
-		ctl_print_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "created",
-		    (json_int_t)im->created, "updated", (json_int_t)im->updated, "unchanged",
-		    (json_int_t)im->unchanged, "refused", (json_int_t)im->refused, "duplicates",
-		    (json_int_t)im->duplicate, "skipped", (json_int_t)im->skipped));
+		ctl_print_json(json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "dry_run",
+		    (int)im->dry_run, "created", (json_int_t)im->created, "updated",
+		    (json_int_t)im->updated, "unchanged", (json_int_t)im->unchanged, "refused",
+		    (json_int_t)im->refused, "duplicates", (json_int_t)im->duplicate, "skipped",
+		    (json_int_t)im->skipped));
 		return;
 	}
 	if (im->refused > TOLD_MAX)
@@ -608,6 +611,10 @@ print_summary(struct importing *im)
 		    im->rejects == NULL
 			? T(" (--rejects FILE gives all)", " (--rejects TỆP để lấy hết)")
 			: "");
+	if (im->dry_run)
+		(void)fputs(T("nothing was written; an import would give: ",
+				"chưa ghi gì; nếu nhập sẽ được: "),
+		    stdout);
 	printf(
 	    T("%llu created, %llu updated, %llu unchanged, %llu refused, %llu duplicates, %llu "
 	      "skipped\n",
@@ -659,7 +666,7 @@ cmd_import(struct ctl *c, int argc, char **argv)
 		{ "rejects", CTL_TEXT, &im.rejects }, { "source", CTL_TEXT, &im.source },
 		{ "batch", CTL_NUMBER, &im.batch_max }, { "actor", CTL_TEXT, &im.actor },
 		{ "units", CTL_TEXT, &im.units }, { "succession", CTL_TEXT, &im.succession },
-		{ "province", CTL_TEXT, &im.province } };
+		{ "province", CTL_TEXT, &im.province }, { "dry-run", CTL_FLAG, &im.dry_run } };
 	struct ctl_list args;
 	bool profiles;
 	enum ctl_exit code =

@@ -83,8 +83,9 @@ const struct ctl_command ctl_commands[] = {
 	    "count and sum records by group", "đếm và cộng bản ghi theo nhóm" },
 	{ "import", cmd_import,
 	    "COLLECTION|all FILE [--map MAP.json] [--rejects FILE] [--source FILENAME] [--batch N] "
-	    "[--actor ID] [--json]\n"
-	    "             commune_profile [--units FILE] [--succession FILE] [--province CODE]",
+	    "[--actor ID] [--dry-run] [--json]\n"
+	    "             commune_profile [--units FILE] [--succession FILE] [--province CODE] "
+	    "[--dry-run]",
 	    "take a list (CSV, JSON lines) in", "nhập một danh sách (CSV, JSON lines)" },
 	{ "version", cmd_version, "", "print the version", "in phiên bản" },
 	{ "help", cmd_help, "[COMMAND]", "print this, or one command's usage",

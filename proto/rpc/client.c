@@ -717,7 +717,7 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 	rc = pack_head(c, service, md, with, timeout_ms, &head, &zstd, request_id);
 	if (rc == LT_OK)
 		rc = lt_wire_pack(request, LT_MESSAGE_MAX, &body);
-	if (rc == LT_OK && zstd && lt_zstd_pack(&body))
+	if (rc == LT_OK && zstd && lt_zstd_pack(&body, LT_ZSTD_SMALL))
 		flags |= LT_DATA_ZSTD;
 	if (rc == LT_OK && (call = call_new(c, md, timeout_ms, ops, ctx)) == NULL)
 		rc = LT_E_NOMEM;

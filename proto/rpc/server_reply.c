@@ -59,7 +59,7 @@ pack_message(
 {
 	int rc = lt_wire_pack(m, LT_MESSAGE_MAX, bytes);
 
-	if (rc == LT_OK && call->head.zstd && lt_zstd_pack(bytes))
+	if (rc == LT_OK && call->head.zstd && lt_zstd_pack(bytes, LT_ZSTD_FAST))
 		*flags |= LT_DATA_ZSTD;
 	return rc;
 }

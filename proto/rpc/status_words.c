@@ -41,9 +41,6 @@ static const struct words by_reason[] = {
 	    "thông tin kèm yêu cầu quá nhiều, quá dài hoặc sai dạng; hãy bớt đi rồi gửi lại" },
 	{ "ROWS", ANY, false,
 	    "số dòng của một lần nhập không đúng; hãy chia thành các lần nhỏ hơn (--batch)" },
-	{ "CHECK_ONLY", ANY, false,
-	    "chưa kiểm tra được dòng mà không ghi, lần này chưa ghi gì; hãy nhập không kèm yêu cầu "
-	    "chỉ kiểm tra" },
 	{ "IMPORT", LT_STATUS_ABORTED, false,
 	    "có bản ghi vừa được sửa ở nơi khác; hãy nhập lại, dòng đã ghi không bị ghi hai lần" },
 	{ "IMPORT", ANY, true, "không nhập được dữ liệu" },

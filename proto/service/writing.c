@@ -112,15 +112,6 @@ lt_request_id_of(struct lt_call *c, const ProtobufCBinaryData *given, const uint
 bool
 lt_import_may_be(struct lt_call *c, const Ltpb__ImportRequest *req)
 {
-	if (req->check_only) {
-		lt_call_refuse(c, LT_STATUS_UNIMPLEMENTED, "CHECK_ONLY",
-		    "rows are not checked without being written: an import writes what is good and "
-		    "refuses the rest; nothing was written now",
-		    "chưa kiểm tra được dòng mà không ghi, lần này chưa ghi gì; hãy nhập không kèm "
-		    "yêu cầu "
-		    "chỉ kiểm tra");
-		return false;
-	}
 	if (req->n_row != 0 && req->n_row <= LT_IMPORT_ROWS_MAX)
 		return true;
 	lt_call_failf(c, LT_STATUS_INVALID_ARGUMENT, "ROWS", "an import call carries 1 to %d rows",

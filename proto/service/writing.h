@@ -13,7 +13,8 @@ void lt_write_of_put(struct lt_write *w, const Ltpb__PutRequest *req);
 void lt_write_of_delete(struct lt_write *w, const Ltpb__DeleteRequest *req);
 /* The rows of an import as writes, in the arena, borrowed from the request. */
 struct lt_import_rows {
-	size_t n; /* the first n of write are to be written; those after it are refused already */
+	size_t
+	    n; /* the first n of write are to be written, or checked; those after it are refused already */
 	struct lt_write *write; /* one for each row */
 	struct lt_write **of_row; /* in the order of the rows */
 };
@@ -21,13 +22,13 @@ struct lt_import_rows {
  * refused, for it would be signed as what it is not. LT_E_NOMEM. */
 int lt_import_rows_take(const Ltpb__ImportRequest *req, const struct lt_unit *unit, unsigned writer,
     struct lt_arena *arena, struct lt_import_rows *out);
-/* What became of each row, once the first n are written. The reply lives in the arena. LT_E_NOMEM. */
+/* What became of each row, once the first n are written, or would have, once they are checked. The reply lives in the arena. LT_E_NOMEM. */
 int lt_import_rows_answer(const Ltpb__ImportRequest *req, const struct lt_import_rows *rows,
     struct lt_arena *arena, Ltpb__ImportReply *reply);
 
 /* false, and the call has failed, when a request id is there and has not 16 bytes. *out: NULL when there is none. */
 bool lt_request_id_of(struct lt_call *c, const ProtobufCBinaryData *given, const uint8_t **out);
-/* The same for the number of rows, and for a check alone, which nobody does yet. */
+/* The same for the number of rows. */
 bool lt_import_may_be(struct lt_call *c, const Ltpb__ImportRequest *req);
 
 /* What became of a row, in both languages; in the arena, with texts borrowed from the write. NULL: no memory. */

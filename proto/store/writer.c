@@ -16,6 +16,7 @@ struct job {
 	lt_job_fn *run;
 	lt_done_fn *done;
 	void *ctx;
+	bool trial; /* its transaction is given up */
 };
 
 struct lt_writer {
@@ -117,6 +118,34 @@ run_batch(struct lt_writer *w, const struct job *jobs, size_t n)
 	finish(w, jobs, n, rc, committing);
 }
 
+static void
+run_trial(struct lt_writer *w, const struct job *job)
+{
+	struct lt_kv_txn *txn = NULL;
+	int rc = w->failed != LT_OK ? w->failed : lt_kv_begin_write(w->kv, &txn);
+
+	if (rc == LT_OK)
+		rc = job->run(txn, job->ctx);
+	lt_kv_abort(txn);
+	answer(job, 1, rc);
+}
+
+/* In order: what comes before a trial is committed before it, and what comes behind it sees nothing of it. */
+static void
+run_taken(struct lt_writer *w, size_t n)
+{
+	size_t i, to;
+
+	for (i = 0; i < n; i = to) {
+		for (to = i; to < n && !w->batch[to].trial; to++)
+			;
+		if (to != i)
+			run_batch(w, w->batch + i, to - i);
+		else
+			run_trial(w, &w->batch[to++]);
+	}
+}
+
 /* Take what waits, at most batch_max. 0: stopping and nothing left; manual: nothing waits. */
 static size_t
 take(struct lt_writer *w)
@@ -143,7 +172,7 @@ writer_main(void *arg)
 	size_t n;
 
 	while ((n = take(w)) != 0)
-		run_batch(w, w->batch, n);
+		run_taken(w, n);
 	return NULL;
 }
 
@@ -156,8 +185,7 @@ lt_writer_step(struct lt_writer *w)
 	assert(!w->stepping);
 	w->stepping = true;
 	n = take(w);
-	if (n != 0)
-		run_batch(w, w->batch, n);
+	run_taken(w, n);
 	w->stepping = false;
 	return n != 0;
 }
@@ -202,10 +230,9 @@ lt_writer_start(struct lt_kv *kv, const struct lt_writer_options *o, struct lt_w
 	return LT_OK;
 }
 
-int
-lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ctx)
+static int
+submit(struct lt_writer *w, const struct job *j)
 {
-	struct job j = { run, done, ctx };
 	int rc = LT_OK;
 
 	(void)pthread_mutex_lock(&w->mx);
@@ -214,12 +241,20 @@ lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ct
 	} else if (w->len == w->o.queue_max) {
 		rc = LT_E_UNAVAILABLE;
 	} else {
-		w->ring[(w->head + w->len) % w->o.queue_max] = j;
+		w->ring[(w->head + w->len) % w->o.queue_max] = *j;
 		w->len++;
 		(void)pthread_cond_signal(&w->work);
 	}
 	(void)pthread_mutex_unlock(&w->mx);
 	return rc;
+}
+
+int
+lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ctx)
+{
+	const struct job j = { .run = run, .done = done, .ctx = ctx };
+
+	return submit(w, &j);
 }
 
 struct waiter {
@@ -258,16 +293,17 @@ is_inside(const struct lt_writer *w)
 	return w->o.manual ? w->stepping : pthread_equal(pthread_self(), w->thread) != 0;
 }
 
-int
-lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx)
+static int
+run_and_wait(struct lt_writer *w, lt_job_fn *run, void *ctx, bool trial)
 {
 	struct waiter a = { .run = run, .ctx = ctx };
+	const struct job j = { waiter_run, waiter_done, &a, trial };
 	int rc;
 
 	assert(!is_inside(w));
 	(void)pthread_mutex_init(&a.mx, NULL);
 	(void)pthread_cond_init(&a.cv, NULL);
-	rc = lt_writer_submit(w, waiter_run, waiter_done, &a);
+	rc = submit(w, &j);
 	while (rc == LT_OK && w->o.manual && !a.finished)
 		(void)lt_writer_step(w);
 	if (rc == LT_OK) {
@@ -280,6 +316,18 @@ lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx)
 	(void)pthread_cond_destroy(&a.cv);
 	(void)pthread_mutex_destroy(&a.mx);
 	return rc;
+}
+
+int
+lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx)
+{
+	return run_and_wait(w, run, ctx, false);
+}
+
+int
+lt_writer_try(struct lt_writer *w, lt_job_fn *run, void *ctx)
+{
+	return run_and_wait(w, run, ctx, true);
 }
 
 void

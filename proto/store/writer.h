@@ -44,6 +44,9 @@ int lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void
 /* Submit and wait for the result (rc of the job or its commit). Not from the writer thread. Manual: steps until
  * the job is done, and so runs what waits before it. */
 int lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx);
+/* The same, after what was submitted before, in a transaction of its own that is given up whatever the job returns: what it
+ * would have done, for whoever only asks. Nothing is written or synced, committed is not called. */
+int lt_writer_try(struct lt_writer *w, lt_job_fn *run, void *ctx);
 /* Manual only: take what waits, at most batch_max, and run it; false: nothing waited. Not from a job or what it calls. */
 bool lt_writer_step(struct lt_writer *w);
 /* Runs what waits, then ends the thread. NULL allowed. */

@@ -21,6 +21,7 @@ lt_e2e_test(session)
 lt_e2e_test(access_matrix)
 lt_e2e_test(hub)
 lt_e2e_test(intake)
+lt_e2e_test(check_only)
 lt_e2e_test(bad_input LIBS lt_test_rpc)
 
 # What the tests of durability and integrity share: daemons as processes.

@@ -7,6 +7,7 @@
 #include "tests/fuzz/lib/changeset.h"
 
 #include "proto/base/limits.h"
+#include "proto/feed/lean.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,43 @@ other_forms(const struct lt_changeset *cs, int verified)
 	lt_buf_fini(&whole);
 }
 
+/* Whatever is left out for the line comes back as it was, byte for byte. */
+static void
+lean_and_back(const struct lt_changeset *cs)
+{
+	struct lt_buf lean = { 0 };
+	struct lt_slice back;
+	struct lt_err err = { "" };
+	struct lt_arena arena;
+
+	lt_arena_init(&arena, 64u << 20);
+	FUZZ_MUST(lt_changeset_lean(cs->raw, &lean) == LT_OK);
+	FUZZ_MUST(lean.len <= cs->raw.len);
+	FUZZ_MUST(lt_changeset_restore(lt_buf_slice(&lean), &arena, &back, &err) == LT_OK);
+	FUZZ_MUST(lt_slice_eq(back, cs->raw));
+	lt_arena_fini(&arena);
+	lt_buf_fini(&lean);
+}
+
+/* Bytes of a stranger that may have left something out. */
+static void
+restored(struct lt_slice bytes)
+{
+	struct lt_changeset cs;
+	struct lt_slice whole;
+	struct lt_err err = { "" };
+	struct lt_arena arena;
+	int rc;
+
+	fuzz_arena_init(&arena, bytes.len);
+	rc = lt_changeset_restore(bytes, &arena, &whole, &err);
+	FUZZ_MUST(rc == LT_OK || err.text[0] != '\0');
+	if (rc == LT_OK && whole.data != bytes.data &&
+	    lt_changeset_parse(whole, &arena, &cs, &err) == LT_OK)
+		FUZZ_MUST(lt_changeset_verify_openings(&cs, &err) == LT_OK || cs.nopening != 0);
+	fuzz_arena_fini(&arena);
+}
+
 static void
 planted(const struct lt_changeset *cs)
 {
@@ -193,7 +231,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			planted(&cs);
 		}
 		other_forms(&cs, verified);
+		if (verified == LT_OK)
+			lean_and_back(&cs);
 	}
+	restored(lt_slice(data, size));
 	fuzz_arena_fini(&arena);
 	fuzz_arena_init(&arena, size);
 	FUZZ_MUST(lt_changeset_parse(lt_slice(data, size), &arena, &twice, &err) == rc);

@@ -103,6 +103,8 @@ changesets(void)
 {
 	static const char *const from[] = { "changeset", "changeset_first" };
 	static const char *const form[] = { "bare", "with_seed", "with_salts", "with_withheld" };
+	static const char *const lean[] = { "lean_with_seed", "lean_with_salts",
+		"lean_with_withheld" };
 	struct fuzz_sample sample;
 	char name[64];
 	struct lt_buf b;
@@ -118,6 +120,11 @@ changesets(void)
 			wire_seed(name, &ltpb__change_set__descriptor, lt_buf_slice(&b));
 			lt_buf_fini(&b);
 		}
+	for (k = 0; k < 3; k++) {
+		b = vector(json_object_get(json_object_get(golden, from[0]), "made"), lean[k]);
+		fuzz_seed("changeset", lean[k], lt_buf_slice(&b));
+		lt_buf_fini(&b);
+	}
 	fuzz_sample(&sample);
 	fuzz_seed("changeset", "sample", lt_buf_slice(&sample.bytes));
 	wire_seed("header", &ltpb__header__descriptor, sample.cs.header);

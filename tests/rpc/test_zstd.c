@@ -73,14 +73,18 @@ static void
 packs(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 1023, 1024, 1025, 16384, 65537, 1048576 };
+	static const enum lt_zstd_effort effort[] = { LT_ZSTD_FAST, LT_ZSTD_SMALL };
 	static uint8_t plain[LT_MESSAGE_MAX], rnd[4096];
 	struct lt_buf b = { 0 };
-	size_t i;
+	size_t n = sizeof(sizes) / sizeof(sizes[0]), k;
 
 	(void)state;
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	/* One effort after the other: contexts are taken by both. */
+	for (k = 0; k < 2 * n; k++) {
+		size_t i = k / 2, e = k % 2;
+
 		fill_text(&b, sizes[i]);
-		assert_int_equal(lt_zstd_pack(&b), sizes[i] > 1024);
+		assert_int_equal(lt_zstd_pack(&b, effort[e]), sizes[i] > 1024);
 		if (sizes[i] <= 1024) {
 			assert_int_equal(b.len, sizes[i]);
 		} else {
@@ -104,7 +108,8 @@ packs(void **state)
 	}
 	randombytes_buf(rnd, sizeof(rnd));
 	lt_buf_put(&b, rnd, sizeof(rnd));
-	assert_false(lt_zstd_pack(&b));
+	assert_false(lt_zstd_pack(&b, LT_ZSTD_FAST));
+	assert_false(lt_zstd_pack(&b, LT_ZSTD_SMALL));
 	assert_int_equal(b.len, sizeof(rnd));
 	assert_memory_equal(b.data, rnd, sizeof(rnd));
 	lt_buf_fini(&b);
@@ -326,7 +331,7 @@ requests(void **state)
 	fx_start(&fx, NULL);
 	raw_open(&r, &fx, true);
 	say_bytes(&body, 60000);
-	assert_true(lt_zstd_pack(&body));
+	assert_true(lt_zstd_pack(&body, LT_ZSTD_SMALL));
 	half = body.len / 2;
 	request(&r, 1, 1);
 	(void)raw_send(&r, LT_FRAME_DATA, LT_DATA_ZSTD, 1, body.data, half);

@@ -215,6 +215,85 @@ run_steps_until_done(void **state)
 	stop(&f);
 }
 
+/* A trial sees what was asked for before it, is told its own result, and nothing of it is there for those behind it. */
+static int
+run_trial(struct lt_kv_txn *txn, void *ctx)
+{
+	struct job *j = ctx;
+	uint64_t n;
+
+	ok(lt_kv_count(txn, 0, &n));
+	say(j->f, "t%c sees %u ", j->id, (unsigned)n);
+	ok(lt_kv_put(txn, 0, lt_slice(&j->id, 1), lt_slice_str("x")));
+	return j->rc;
+}
+
+static void
+a_trial_leaves_nothing(void **state)
+{
+	struct fix f;
+	struct job a = { &f, 'a', LT_OK, NULL }, b = { &f, 'b', LT_OK, NULL },
+		   c = { &f, 'c', LT_E_DENIED, NULL };
+	struct lt_kv_txn *txn;
+	uint64_t n;
+
+	(void)state;
+	start(&f, 0);
+	ok(lt_writer_submit(f.w, run, done, &a));
+	ok(lt_writer_try(f.w, run_trial, &b));
+	expect(&f, "ra a=0 c1 tb sees 1 ");
+	assert_int_equal(lt_writer_try(f.w, run_trial, &c), LT_E_DENIED);
+	expect(&f, "tc sees 1 ");
+	ok(lt_writer_run(f.w, run, &b));
+	expect(&f, "rb c1 ");
+	ok(lt_kv_begin_read(f.kv, &txn));
+	ok(lt_kv_count(txn, 0, &n));
+	assert_int_equal(n, 2);
+	lt_kv_abort(txn);
+	stop(&f);
+	assert_string_equal(f.trace, "");
+}
+
+/* No call of a trial reaches the disk: a store whose every commit fails serves it. */
+static void
+a_trial_never_commits(void **state)
+{
+	struct fix f;
+	struct job a = { &f, 'a', LT_OK, NULL };
+
+	(void)state;
+	start(&f, 0);
+	f.commit_fails_at = 3; /* begin, put; a commit would be next */
+	lt_kv_set_fault(f.kv, fault, &f);
+	ok(lt_writer_try(f.w, run_trial, &a));
+	expect(&f, "ta sees 0 ");
+	lt_kv_set_fault(f.kv, NULL, NULL);
+	stop(&f);
+}
+
+static int
+begin_fails(void *ctx, uint64_t ordinal)
+{
+	(void)ctx;
+	return ordinal == 1 ? LT_E_NOSPACE : LT_OK;
+}
+
+static void
+a_trial_that_cannot_begin_is_told(void **state)
+{
+	struct fix f;
+	struct job a = { &f, 'a', LT_OK, NULL };
+
+	(void)state;
+	start(&f, 0);
+	lt_kv_set_fault(f.kv, begin_fails, NULL);
+	assert_int_equal(lt_writer_try(f.w, run_trial, &a), LT_E_NOSPACE);
+	ok(lt_writer_try(f.w, run_trial, &a));
+	expect(&f, "ta sees 0 ");
+	lt_kv_set_fault(f.kv, NULL, NULL);
+	stop(&f);
+}
+
 /* After a commit that failed nothing is known of the disk: what waits fails, and nothing more is taken. */
 static void
 a_failed_commit_ends_all(void **state)
@@ -236,6 +315,7 @@ a_failed_commit_ends_all(void **state)
 	expect(&f, want);
 	assert_int_equal(lt_writer_submit(f.w, run, done, &a), LT_E_CLOSED);
 	assert_int_equal(lt_writer_run(f.w, run, &a), LT_E_CLOSED);
+	assert_int_equal(lt_writer_try(f.w, run_trial, &a), LT_E_CLOSED);
 	assert_true(lt_writer_step(f.w));
 	(void)snprintf(want, sizeof(want), "b=%d ", LT_E_IO);
 	expect(&f, want);
@@ -257,6 +337,9 @@ main(void)
 		cmocka_unit_test(a_bad_job_fails_alone),
 		cmocka_unit_test(ends_may_submit),
 		cmocka_unit_test(run_steps_until_done),
+		cmocka_unit_test(a_trial_leaves_nothing),
+		cmocka_unit_test(a_trial_never_commits),
+		cmocka_unit_test(a_trial_that_cannot_begin_is_told),
 		cmocka_unit_test(a_failed_commit_ends_all),
 	};
 

@@ -255,8 +255,21 @@ def check_import():
     n = ["-C", "node"]
     args = [*n, "import", "household_poverty", f"{SOURCE}/tests/data/sample/a_ho_ngheo_luong_minh.csv", "--map",
             f"{SOURCE}/tools/data/import/ho_ngheo.json"]
+    # Nothing is written by a check. What it says is what the import says then.
+    def there():
+        return [run(*n, *words, "--json") for words in (("feeds", "--unit", "16906"), ("list", "household_poverty", "--all"))]
+
+    none = there()
+    trial = lines(run(*args, "--rejects", "refused.csv", "--json", "--dry-run", code=1))
+    trial_file = open(f"{WORK}/refused.csv", "rb").read()
+    for lang, words in (("en", "nothing was written; an import would give: 5 created"),
+                        ("vi", "chưa ghi gì; nếu nhập sẽ được: 5 mới")):
+        assert words in run(*args, "--dry-run", code=1, env={**ENV, "LIENTHONG_LANG": lang})
+    assert there() == none
     first = lines(run(*args, "--rejects", "refused.csv", "--json", code=1))
     end = first[-1]
+    assert trial[:-1] == first[:-1] and trial[-1] == dict(end, dry_run=True) and end["dry_run"] is False, (trial, first)
+    assert trial_file == open(f"{WORK}/refused.csv", "rb").read()
     assert end["created"] == 5 and end["refused"] == 12 and end["duplicates"] == 1, end
     assert len(first) == 13 and all(r["message"] and r["line"] for r in first[:-1])
     assert all(r["message_vi"] and r["message"] != r["message_vi"] for r in first[:-1]), first
@@ -279,8 +292,12 @@ def check_import():
     run(*n, "import", "dossier", "nowhere.jsonl", code=3)
     run(*n, "import", "nothing", "day.jsonl", code=2)
     h = ["-C", "hub"]
+    end = lines(run(*h, "import", "commune_profile", "--json", "--dry-run"))[-1]
+    assert end["created"] == 130 and end["dry_run"], end
     end = lines(run(*h, "import", "commune_profile", "--json"))[-1]
     assert end["created"] == 130, end
+    end = lines(run(*h, "import", "commune_profile", "--json", "--dry-run"))[-1]
+    assert end["created"] == 0 and end["unchanged"] == 130, end
     end = lines(run(*h, "import", "proposal", f"{SOURCE}/tools/data/directives.jsonl", "--source",
                     "001_9aabba1340fc8c0f.txt", "--json"))[-1]
     want = [json.loads(x) for x in open(f"{SOURCE}/tools/data/directives.jsonl")]
