@@ -48,7 +48,7 @@ batch_committed(void *ctx, size_t njobs)
 	if (read_position(h) != LT_OK)
 		lt_error("the feed log cannot be read after a commit");
 	lt_projector_kick(h);
-	(void)lt_verdicts_kick(h->verdicts);
+	lt_verdicts_after_commit(h->verdicts);
 	lt_hub_tell_news(h);
 }
 

@@ -68,6 +68,9 @@ int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
  * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
  * be made (see lt_verdicts_failed()). */
 bool lt_verdicts_kick(struct lt_verdicts *v);
+/* The same on the writer thread after each commit; while more waits for the writer, not more often than a node needs it: a
+ * verdict costs a signature for each feed, and says as much of a hundred change-sets as of one. */
+void lt_verdicts_after_commit(struct lt_verdicts *v);
 /* The same for who has waited LT_HUB_RETRY_MS himself. */
 bool lt_verdicts_retry(struct lt_verdicts *v);
 /* Writing failed, or could not be begun: kick again after LT_HUB_RETRY_MS, also when nothing is committed (the projector

@@ -499,14 +499,24 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 
 /* ---- after the commit ---- */
 
+static size_t
+lesser(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 static int
 fill_lists(struct intake *in, const struct item *last, Ltpb__ReceiptBody *b)
 {
-	size_t i, k, room = RECEIPT_LIST_MAX;
+	size_t i, k, room = RECEIPT_LIST_MAX, refused = 0, held = 0;
 
-	b->refused = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->refused));
-	b->held = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->held));
-	b->clamp = lt_arena_alloc(&in->arena, RECEIPT_LIST_MAX * sizeof(*b->clamp));
+	for (i = 0; i < in->n; i++) {
+		refused += in->item[i].final.nrefused;
+		held += in->item[i].final.nheld;
+	}
+	b->refused = lt_arena_alloc(&in->arena, lesser(refused, room) * sizeof(*b->refused));
+	b->held = lt_arena_alloc(&in->arena, lesser(held, room) * sizeof(*b->held));
+	b->clamp = lt_arena_alloc(&in->arena, lesser(in->n, room) * sizeof(*b->clamp));
 	if (b->refused == NULL || b->held == NULL || b->clamp == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < in->n; i++) {

@@ -22,6 +22,8 @@
 #define VERDICT_RANGE_MAX 4096 /* change-sets one verdict covers */
 #define VERDICT_LIST_MAX 1500 /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
 #define UNIT_WRITES_MAX 64
+/* Between two jobs while the writer has other work. Nodes have their receipts, refused changes included, before that. */
+#define BUSY_PAUSE_MS 50
 
 struct dirty {
 	struct lt_unit unit;
@@ -47,6 +49,7 @@ struct lt_verdicts {
 	bool failed; /* the last one: what is owed waits for its time */
 	int said; /* why it failed last, as logged; LT_OK: nothing to say */
 	int64_t retry_ms; /* not before, on the monotonic clock */
+	int64_t last_ms; /* when the last job was made */
 };
 
 /* ---- sets of feeds ---- */
@@ -172,41 +175,61 @@ same_clamp(const Ltpb__Clamp *c, const struct lt_judgement *j)
 	return c->floor == j->floor && c->ceiling == j->ceiling;
 }
 
+/* One more change-set's entries fit after a list is nearly full. */
+#define LIST_ROOM (VERDICT_LIST_MAX + LT_CHANGES_MAX + 1)
+
+/* Room for a list when it gets its first entry: nearly every verdict has none. NULL: out of memory. */
+static void *
+list_room(struct drafting *d, void *list)
+{
+	return list != NULL ? list : lt_arena_alloc(d->arena, LIST_ROOM * sizeof(void *));
+}
+
+static int
+add_clamp(struct drafting *d, Ltpb__Verdict *v, uint64_t seq, const struct lt_judgement *j,
+    size_t *entries)
+{
+	Ltpb__Clamp *c;
+
+	if (v->n_clamp != 0 && v->clamp[v->n_clamp - 1]->to == seq - 1 &&
+	    same_clamp(v->clamp[v->n_clamp - 1], j)) {
+		v->clamp[v->n_clamp - 1]->to = seq;
+		return LT_OK;
+	}
+	v->clamp = list_room(d, v->clamp);
+	c = lt_arena_alloc(d->arena, sizeof(*c));
+	if (v->clamp == NULL || c == NULL)
+		return LT_E_NOMEM;
+	ltpb__clamp__init(c);
+	c->from = c->to = seq;
+	c->floor = j->floor;
+	c->ceiling = j->ceiling;
+	v->clamp[v->n_clamp++] = c;
+	(*entries)++;
+	return LT_OK;
+}
+
 static int
 add_judgement(struct drafting *d, Ltpb__Verdict *v, uint64_t seq, const struct lt_judgement *j,
     size_t *entries)
 {
 	size_t i;
 
+	if (j->nrefused != 0 && (v->refused = list_room(d, v->refused)) == NULL)
+		return LT_E_NOMEM;
+	if (j->nheld != 0 && (v->held = list_room(d, v->held)) == NULL)
+		return LT_E_NOMEM;
 	for (i = 0; i < j->nrefused; i++)
 		v->refused[v->n_refused++] = j->refused[i];
 	for (i = 0; i < j->nheld; i++)
 		v->held[v->n_held++] = j->held[i];
 	*entries += j->nrefused + j->nheld;
-	if (!j->clamped)
-		return LT_OK;
-	if (v->n_clamp != 0 && v->clamp[v->n_clamp - 1]->to == seq - 1 &&
-	    same_clamp(v->clamp[v->n_clamp - 1], j)) {
-		v->clamp[v->n_clamp - 1]->to = seq;
-		return LT_OK;
-	}
-	v->clamp[v->n_clamp] = lt_arena_alloc(d->arena, sizeof(Ltpb__Clamp));
-	if (v->clamp[v->n_clamp] == NULL)
-		return LT_E_NOMEM;
-	ltpb__clamp__init(v->clamp[v->n_clamp]);
-	v->clamp[v->n_clamp]->from = v->clamp[v->n_clamp]->to = seq;
-	v->clamp[v->n_clamp]->floor = j->floor;
-	v->clamp[v->n_clamp]->ceiling = j->ceiling;
-	v->n_clamp++;
-	(*entries)++;
-	return LT_OK;
+	return j->clamped ? add_clamp(d, v, seq, j, entries) : LT_OK;
 }
 
 static int
 verdict_new(struct drafting *d, const struct lt_feed_id *feed, Ltpb__Verdict **out)
 {
-	/* One more change-set's entries fit after the list is nearly full. */
-	const size_t cap = VERDICT_LIST_MAX + LT_CHANGES_MAX + 1;
 	Ltpb__Verdict *v = lt_arena_alloc(d->arena, sizeof(*v));
 
 	if (v == NULL)
@@ -214,15 +237,8 @@ verdict_new(struct drafting *d, const struct lt_feed_id *feed, Ltpb__Verdict **o
 	ltpb__verdict__init(v);
 	v->feed.data = lt_arena_dup(d->arena, feed->b, LT_FEED_LEN);
 	v->feed.len = LT_FEED_LEN;
-	v->refused = lt_arena_alloc(d->arena, cap * sizeof(*v->refused));
-	v->held = lt_arena_alloc(d->arena, cap * sizeof(*v->held));
-	v->settled = lt_arena_alloc(d->arena, cap * sizeof(*v->settled));
-	v->clamp = lt_arena_alloc(d->arena, cap * sizeof(*v->clamp));
 	*out = v;
-	return v->feed.data == NULL || v->refused == NULL || v->held == NULL ||
-		       v->settled == NULL || v->clamp == NULL
-		   ? LT_E_NOMEM
-		   : LT_OK;
+	return v->feed.data == NULL ? LT_E_NOMEM : LT_OK;
 }
 
 /* The verdict from `from` on, as far as limits allow; v->to is set. */
@@ -329,6 +345,9 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 			v->from = seq;
 		v->to = seq;
 		if (reason == 0) {
+			v->settled = list_room(d, v->settled);
+			if (v->settled == NULL)
+				return LT_E_NOMEM;
 			v->settled[v->n_settled] = lt_arena_alloc(d->arena, sizeof(Ltpb__HeldDot));
 			if (v->settled[v->n_settled] == NULL)
 				return LT_E_NOMEM;
@@ -336,6 +355,9 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 			v->settled[v->n_settled]->seq = seq;
 			v->settled[v->n_settled++]->index = index;
 		} else {
+			v->refused = list_room(d, v->refused);
+			if (v->refused == NULL)
+				return LT_E_NOMEM;
 			v->refused[v->n_refused] =
 			    lt_arena_alloc(d->arena, sizeof(Ltpb__RefusedDot));
 			if (v->refused[v->n_refused] == NULL)
@@ -722,6 +744,7 @@ job_new(struct lt_verdicts *v)
 		set_clear(&v->aside);
 	}
 	v->pending = true;
+	v->last_ms = lt_mono_ms(v->h->clock);
 	return j;
 }
 
@@ -781,6 +804,19 @@ bool
 lt_verdicts_kick(struct lt_verdicts *v)
 {
 	return kick(v, false);
+}
+
+void
+lt_verdicts_after_commit(struct lt_verdicts *v)
+{
+	bool due;
+
+	pthread_mutex_lock(&v->mx);
+	due = lt_mono_ms(v->h->clock) - v->last_ms >= BUSY_PAUSE_MS;
+	pthread_mutex_unlock(&v->mx);
+	/* What waits now ends in a commit after which this is asked again. */
+	if (due || lt_writer_waiting(v->h->writer) == 0)
+		(void)lt_verdicts_kick(v);
 }
 
 bool

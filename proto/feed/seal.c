@@ -15,6 +15,7 @@
 
 struct build {
 	const struct lt_seal *s;
+	bool sign;
 	struct lt_arena arena;
 	struct lt_buf scratch;
 	struct lt_buf changes; /* as fields of the message */
@@ -196,14 +197,15 @@ build_header(struct build *b)
 static int
 build_message(struct build *b, struct lt_buf *out, struct lt_hash *hash)
 {
-	uint8_t sig[LT_SIG_LEN];
+	uint8_t sig[LT_SIG_LEN] = { 0 };
 	size_t fields = b->openings.len;
 	int rc = build_header(b);
 
 	if (rc != LT_OK)
 		return rc;
 	lt_h1(LT_TAG_CHANGESET, lt_buf_slice(&b->scratch), hash);
-	(void)crypto_sign_detached(sig, NULL, hash->b, sizeof(hash->b), b->s->key->sk);
+	if (b->sign)
+		(void)crypto_sign_detached(sig, NULL, hash->b, sizeof(hash->b), b->s->key->sk);
 	lt_field_put(out, CS_HEADER, lt_buf_slice(&b->scratch));
 	lt_field_put(out, CS_SIGNATURE, lt_slice(sig, sizeof(sig)));
 	lt_buf_put_slice(out, lt_buf_slice(&b->changes));
@@ -216,10 +218,11 @@ build_message(struct build *b, struct lt_buf *out, struct lt_hash *hash)
 	return b->scratch.err != LT_OK ? b->scratch.err : out->err;
 }
 
-int
-lt_seal_build(const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err)
+static int
+build(const struct lt_seal *s, bool sign, struct lt_buf *out, struct lt_hash *hash,
+    struct lt_err *err)
 {
-	struct build b = { .s = s, .err = err };
+	struct build b = { .s = s, .sign = sign, .err = err };
 	size_t i;
 	int rc = LT_OK;
 
@@ -242,6 +245,12 @@ lt_seal_build(const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash,
 }
 
 int
+lt_seal_build(const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err)
+{
+	return build(s, true, out, hash, err);
+}
+
+int
 lt_seal_check(
     const struct lt_seal *s, struct lt_slice bytes, const struct lt_hash *hash, struct lt_err *err)
 {
@@ -261,14 +270,9 @@ lt_seal_check(
 	return rc;
 }
 
-int
-lt_changeset_seal(
-    const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err)
+static int
+check_drafts(const struct lt_seal *s, struct lt_err *err)
 {
-	struct lt_buf msg = { .max = LT_MESSAGE_MAX };
-	struct lt_hash h;
-	int rc;
-
 	assert(s->seq > 0);
 	assert(s->key_no > 0);
 	assert(lt_unit_valid(s->unit.s));
@@ -278,7 +282,20 @@ lt_changeset_seal(
 	if (s->ndraft > LT_CHANGES_MAX)
 		return lt_err_set(err, LT_E_TOOBIG, "change-set: %zu changes, at most %d allowed",
 		    s->ndraft, LT_CHANGES_MAX);
-	rc = lt_seal_build(s, &msg, &h, err);
+	return LT_OK;
+}
+
+int
+lt_changeset_seal(
+    const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err)
+{
+	struct lt_buf msg = { .max = LT_MESSAGE_MAX };
+	struct lt_hash h;
+	int rc;
+
+	rc = check_drafts(s, err);
+	if (rc == LT_OK)
+		rc = lt_seal_build(s, &msg, &h, err);
 	if (rc == LT_OK)
 		rc = lt_seal_check(s, lt_buf_slice(&msg), &h, err);
 	if (rc == LT_OK) {
@@ -288,5 +305,19 @@ lt_changeset_seal(
 	if (rc == LT_OK)
 		*hash = h;
 	lt_buf_fini(&msg);
+	return rc;
+}
+
+int
+lt_changeset_try(const struct lt_seal *s, struct lt_buf *out, struct lt_err *err)
+{
+	struct lt_hash h;
+	size_t start = out->len;
+	int rc = check_drafts(s, err);
+
+	if (rc == LT_OK)
+		rc = build(s, false, out, &h, err);
+	if (rc != LT_OK)
+		out->len = start;
 	return rc;
 }

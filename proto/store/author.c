@@ -648,7 +648,6 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 		.stamp = 1,
 		.catalogue_version = lt_catalogue_version(w->cat),
 		.key_no = w->a->key_no,
-		.key = w->a->key,
 		.ndraft = 1,
 		.draft = d };
 	struct lt_changeset cs;
@@ -656,7 +655,6 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 	struct lt_err why = { "" };
 	struct lt_arena trial;
 	struct lt_buf bytes;
-	struct lt_hash hash;
 	size_t i;
 	int rc;
 
@@ -664,7 +662,9 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 	/* In memory of its own: an import of many rows would else hold every trial to its end. */
 	lt_arena_init(&trial, lt_arena_cap_for(LT_MESSAGE_MAX));
 	seal.feed = lt_feed_id_make(w->a->id, lane, 1);
-	rc = lt_changeset_seal(&seal, &bytes, &hash, &why);
+	rc = lt_changeset_try(&seal, &bytes, &why);
+	if (rc == LT_OK)
+		rc = lt_changeset_parse(lt_buf_slice(&bytes), &trial, &cs, &why);
 	if (rc == LT_E_INVALID) {
 		/* A field named twice, a text that is none: this row's fault, not the others'. */
 		refuse(wr, LTPB__REASON_CODE__REASON_MALFORMED, "", "format", why.text,
@@ -672,8 +672,6 @@ admit_draft(struct authoring *w, struct lt_write *wr, const struct lt_draft *d, 
 		rc = LT_OK;
 		goto out;
 	}
-	if (rc == LT_OK)
-		rc = lt_changeset_parse(lt_buf_slice(&bytes), &trial, &cs, w->err);
 	if (rc == LT_OK) {
 		opened = lt_arena_alloc(&trial, (cs.nopening + 1) * sizeof(*opened));
 		rc = opened == NULL ? LT_E_NOMEM : LT_OK;

@@ -257,6 +257,17 @@ lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ct
 	return submit(w, &j);
 }
 
+size_t
+lt_writer_waiting(struct lt_writer *w)
+{
+	size_t n;
+
+	(void)pthread_mutex_lock(&w->mx);
+	n = w->len;
+	(void)pthread_mutex_unlock(&w->mx);
+	return n;
+}
+
 struct waiter {
 	lt_job_fn *run;
 	void *ctx;

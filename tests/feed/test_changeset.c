@@ -697,11 +697,52 @@ many_small_changes_fit_the_usual_cap(void **state)
 	sample_fini(&s);
 }
 
+/* What admission is asked about is what will be signed: the same bytes, but zeros where the signature stands. What may not be
+ * sealed is not tried either. */
+static void
+a_try_is_the_same_without_a_signature(void **state)
+{
+	static const uint8_t zeros[LT_SIG_LEN];
+	struct lt_changeset cs, tried;
+	struct lt_arena a, b;
+	struct sample s;
+	struct lt_buf bytes = { 0 };
+	size_t at;
+
+	(void)state;
+	sample_init(&s);
+	sample_seal(&s);
+	assert_int_equal(verify(&s, lt_buf_slice(&s.bytes), &a, &cs), LT_OK);
+	s.seal.key = NULL;
+	assert_int_equal(lt_changeset_try(&s.seal, &bytes, NULL), LT_OK);
+	assert_int_equal(bytes.len, s.bytes.len);
+	at = (size_t)(cs.signature.data - s.bytes.data);
+	assert_memory_equal(bytes.data, s.bytes.data, at);
+	assert_memory_equal(bytes.data + at, zeros, LT_SIG_LEN);
+	assert_memory_equal(bytes.data + at + LT_SIG_LEN, s.bytes.data + at + LT_SIG_LEN,
+	    bytes.len - at - LT_SIG_LEN);
+	lt_arena_init(&b, 1 << 20);
+	assert_int_equal(lt_changeset_parse(lt_buf_slice(&bytes), &b, &tried, NULL), LT_OK);
+	assert_int_equal(lt_changeset_verify_openings(&tried, NULL), LT_OK);
+	assert_int_equal(lt_changeset_verify_signature(&tried, s.key.pk), LT_E_BADSIG);
+	at = bytes.len;
+	s.seal.ndraft = 0;
+	assert_int_equal(lt_changeset_try(&s.seal, &bytes, NULL), LT_E_INVALID);
+	s.seal.ndraft = 1025;
+	assert_int_equal(lt_changeset_try(&s.seal, &bytes, NULL), LT_E_TOOBIG);
+	assert_int_equal(bytes.len, at);
+	lt_arena_fini(&a);
+	lt_arena_fini(&b);
+	lt_buf_fini(&bytes);
+	sample_fini(&s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sealed_reads_back),
+		cmocka_unit_test(a_try_is_the_same_without_a_signature),
 		cmocka_unit_test(nothing_personal_stands_in_the_changes),
 		cmocka_unit_test(strip_and_compose),
 		cmocka_unit_test(compose_refuses),
