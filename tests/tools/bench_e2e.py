@@ -29,7 +29,7 @@ def daemons_in(folder):
 
 # usage
 names = [line.split()[0] for line in run("--list").stdout.splitlines()]
-assert {"intake-1", "intake-100", "intake-1000", "visible", "query", "connect", "node"} <= set(names), names
+assert {"intake-1", "intake-100", "intake-1000", "visible", "query", "connect", "node", "line"} <= set(names), names
 for wrong in (["--only", "nothing"], ["--only", "intake-1x"], ["--only", ""], ["--json"], ["extra"], ["--fast"]):
     r = run(*wrong)
     assert r.returncode == 2 and not r.stdout and "usage" in r.stderr, (wrong, r)
@@ -41,14 +41,14 @@ with tempfile.TemporaryDirectory() as folder:
     out = os.path.join(folder, "figures.json")
     work = os.path.join(folder, "work")
     os.mkdir(work)
-    r = run("--quick", "--only", "visible", "--only", "node", "--dir", work, "--json", out)
+    r = run("--quick", "--only", "visible", "--only", "node", "--only", "line", "--dir", work, "--json", out)
     assert r.returncode == 0, r
     assert os.listdir(work) == [], os.listdir(work)
     with open(out) as f:
         d = json.load(f)
     assert d["quick"] is True
     assert {"cpu", "cores", "kernel", "disk", "versions", "load_before", "others_cores"} <= set(d["machine"])
-    assert {f["benchmark"] for f in d["figures"]} == {"visible", "node"}
+    assert {f["benchmark"] for f in d["figures"]} == {"visible", "node", "line"}
     budgets = [f for f in d["figures"] if "budget" in f]
     assert len(budgets) >= 5
     for f in budgets:

@@ -27,6 +27,7 @@ static const struct {
 	{ "query", "Get and List over the line, hub idle and ingesting", bench_query },
 	{ "connect", "many nodes on one hub", bench_connect },
 	{ "node", "a node idle, importing, sending; bytes on the wire", bench_node },
+	{ "line", "a backlog over a thin line, whole and cut every minute", bench_line },
 };
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
