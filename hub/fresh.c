@@ -429,7 +429,7 @@ lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt
 		x->nfeed = k;
 		x->more = !all;
 		x->now.last_seen_ms = wall(f);
-		x->now.clock_offset_ms = clock_ms - x->now.last_seen_ms;
+		x->now.clock_offset_ms = lt_ms_between(clock_ms, x->now.last_seen_ms);
 		weigh(f, x);
 	}
 	pthread_mutex_unlock(&f->mx);

@@ -217,7 +217,7 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 		return no(st, rc, "ANNOUNCE", "");
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
-	r->clock_offset_ms = req->clock_ms - r->hub_time_ms;
+	r->clock_offset_ms = lt_ms_between(req->clock_ms, r->hub_time_ms);
 	return true;
 }
 

@@ -47,6 +47,16 @@ lt_mono_ms(const struct lt_clock *c)
 	return c->mono_ms(c->ctx);
 }
 
+int64_t
+lt_ms_between(int64_t a, int64_t b)
+{
+	int64_t d;
+
+	if (__builtin_sub_overflow(a, b, &d))
+		return a < b ? INT64_MIN : INT64_MAX;
+	return d;
+}
+
 uint64_t
 lt_hlc_next(uint64_t last, int64_t wall_ms)
 {

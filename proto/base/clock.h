@@ -21,6 +21,9 @@ const struct lt_clock *lt_clock_system(void);
 int64_t lt_wall_ms(const struct lt_clock *c);
 int64_t lt_mono_ms(const struct lt_clock *c);
 
+/* a - b; what a clock of another machine says may be any number: INT64_MAX or INT64_MIN where the difference is none. Pure. */
+int64_t lt_ms_between(int64_t a, int64_t b);
+
 /* Stamp: 48 bit milliseconds, 16 bit counter (FORMAT.md 1.4). */
 #define LT_STAMP(ms, counter) ((uint64_t)(ms) << 16 | (uint64_t)(counter))
 #define LT_STAMP_MS(stamp) ((int64_t)((stamp) >> 16))

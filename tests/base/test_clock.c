@@ -126,6 +126,23 @@ clock_behind_an_interface(void **state)
 	assert_true(lt_wall_ms(lt_clock_system()) > 0);
 }
 
+/* Another machine's clock says what it likes; 64 bits hold no more than these. */
+static void
+between(void **state)
+{
+	(void)state;
+	assert_true(lt_ms_between(7000, 0) == 7000);
+	assert_true(lt_ms_between(1, 7001) == -7000);
+	assert_true(lt_ms_between(-1, INT64_MAX) == INT64_MIN);
+	assert_true(lt_ms_between(-2, INT64_MAX) == INT64_MIN);
+	assert_true(lt_ms_between(INT64_MIN, 1) == INT64_MIN);
+	assert_true(lt_ms_between(INT64_MAX, 0) == INT64_MAX);
+	assert_true(lt_ms_between(INT64_MAX, -1) == INT64_MAX);
+	assert_true(lt_ms_between(0, INT64_MIN) == INT64_MAX);
+	assert_true(lt_ms_between(-1, INT64_MIN) == INT64_MAX);
+	assert_true(lt_ms_between(INT64_MIN, INT64_MIN) == 0);
+}
+
 int
 main(void)
 {
@@ -134,6 +151,7 @@ main(void)
 		cmocka_unit_test(next_stamp),
 		cmocka_unit_test(stamps_always_rise),
 		cmocka_unit_test(clamp),
+		cmocka_unit_test(between),
 		cmocka_unit_test(clock_behind_an_interface),
 	};
 

@@ -157,6 +157,10 @@ test_lanes(void **state)
 	assert_int_equal(n.clock_offset_ms, -7000);
 	assert_int_equal(n.announced[2], 3);
 	assert_int_equal(n.held[2], 0);
+	/* No clock is so wrong that nothing can be said of it. */
+	announce(&h, &p, head, 3, INT64_MIN);
+	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
+	assert_true(n.clock_offset_ms == INT64_MIN);
 	/* Bit by bit. */
 	held(&h, &normal, 2);
 	assert_int_equal(unit_of(&h, HUB_UNIT).normal_age_ms, 1000);
