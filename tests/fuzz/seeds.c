@@ -5,8 +5,11 @@
  */
 #include "proto/base/file.h"
 #include "proto/base/wire.h"
+#include "proto/feed/identity.h"
+#include "proto/feed/proof.h"
 #include "proto/feed/trust.h"
 #include "proto/rpc/frame.h"
+#include "proto/rpc/zstd.h"
 #include "tests/fuzz/lib/changeset.h"
 #include "tests/fuzz/lib/fuzz.h"
 #include "tests/fuzz/lib/sample.h"
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *folder;
 static json_t *golden;
@@ -242,6 +246,79 @@ trust(void)
 	wire_seed("invitation", &ltpb__invitation__descriptor, lt_buf_slice(&b));
 	lt_buf_fini(&b);
 	lt_arena_fini(&arena);
+}
+
+/* Good proofs, each behind its root key. */
+static void
+proofs(void)
+{
+	const json_t *p = json_object_get(golden, "proof"), *good = json_object_get(p, "good");
+	struct lt_buf root = vector(p, "root_key"), b;
+	char name[32];
+	size_t i;
+
+	FUZZ_MUST(json_array_size(good) != 0);
+	for (i = 0; i < json_array_size(good); i++) {
+		b = vector(json_array_get(good, i), "proof");
+		(void)snprintf(name, sizeof(name), "good%zu", i);
+		seed2("proof", name, lt_buf_slice(&root), lt_buf_slice(&b));
+		if (i == 0)
+			wire_seed("proof", &ltpb__proof__descriptor, lt_buf_slice(&b));
+		lt_buf_fini(&b);
+	}
+	lt_buf_fini(&root);
+}
+
+/* As it is written for the hub and the node of the small federation. */
+static void
+identity_seed(const char *name, const struct lt_identity *id)
+{
+	static const uint8_t mode = 0;
+	char dir[] = "/tmp/lt-seeds-XXXXXX", path[64];
+	struct lt_buf b = { 0 };
+	struct lt_err err = { "" };
+
+	FUZZ_MUST(mkdtemp(dir) != NULL);
+	(void)snprintf(path, sizeof(path), "%s/identity", dir);
+	FUZZ_MUST(lt_identity_write(id, dir, false, &err) == LT_OK);
+	FUZZ_MUST(lt_file_read(path, 65536, &b, &err) == LT_OK);
+	seed2("identity", name, lt_slice(&mode, 1), lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	(void)unlink(path);
+	(void)rmdir(dir);
+}
+
+static void
+identities(void)
+{
+	fuzz_world();
+	identity_seed("node", fuzz_node_identity());
+	FUZZ_MUST(
+	    fuzz_hub_open(fuzz_world_store(FUZZ_HUB_LOG), fuzz_world_store(FUZZ_HUB_DERIVED)));
+	identity_seed("hub", fuzz_hub()->f.hub_id);
+	fuzz_hub_close();
+}
+
+static void
+compressed(void)
+{
+	static const uint8_t whole = 0, empty[] = { 0, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0 };
+	struct lt_buf b = fuzz_file("proto/FORMAT.md"), part = { 0 };
+	size_t n;
+
+	for (n = 2048; n <= 32768; n *= 4) {
+		char name[32];
+
+		lt_buf_clear(&part);
+		lt_buf_put(&part, b.data, n);
+		FUZZ_MUST(lt_zstd_pack(&part));
+		(void)snprintf(name, sizeof(name), "text%zu", n);
+		seed2("zstd", name, lt_slice(&whole, 1), lt_buf_slice(&part));
+	}
+	seed2("zstd", "plain", lt_slice(&whole, 1), lt_slice(b.data, 1100));
+	fuzz_seed("zstd", "empty", lt_slice(empty, sizeof(empty)));
+	lt_buf_fini(&part);
+	lt_buf_fini(&b);
 }
 
 /* The first lines of a file behind a head. */
@@ -690,6 +767,9 @@ main(int argc, char **argv)
 	openings();
 	trust();
 	signed_seeds();
+	proofs();
+	identities();
+	compressed();
 	lists();
 	lines();
 	catalogues();

@@ -1,6 +1,7 @@
 # Fuzz targets (tests/fuzz): with LT_FUZZ linked to libFuzzer and gathered in the target lt_fuzz; in every other build linked to
 # a main that replays the kept inputs, as ctest "fuzz.<name>".
-set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invitation config trust)
+set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invitation config trust
+  identity zstd)
 set(fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz)
 add_library(lt_test_fuzz STATIC ${fuzz}/lib/fuzz.c ${fuzz}/lib/protobuf.c ${fuzz}/lib/changeset.c
   ${fuzz}/lib/sample.c ${fuzz}/lib/import.c)
@@ -30,6 +31,8 @@ foreach(name ${LT_FUZZ_TARGETS})
 endforeach()
 lt_fuzz_target(json)
 target_link_libraries(fuzz_json PRIVATE lt_test_kinds)
+lt_fuzz_target(proof ${fuzz}/lib/proof.c)
+target_link_libraries(fuzz_zstd PRIVATE lt_rpc PkgConfig::ZSTD)
 # Without network and threads: net.c has the names of nng and of the pool, which then are not taken from the libraries.
 foreach(name rpc_server rpc_client)
   lt_fuzz_target(${name} ${fuzz}/lib/net.c)

@@ -2,8 +2,11 @@
 """Proofs out of real daemons: made at a node, at the hub, for a department, and out of stopped stores; checked by ltctl and by the
 second implementation, as they are and with every bit flipped.
 
-usage: proof_e2e.py BIN [--all]     --all: the second implementation, too, with every bit; else with one bit of every byte
+usage: proof_e2e.py BIN [--all] [--seeds DIR]
+    --all        the second implementation, too, with every bit; else with one bit of every byte
+    --seeds DIR  leave every proof there, behind its root key: inputs of tests/fuzz/fuzz_proof.c
 """
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +22,7 @@ import verify_proof
 
 BIN = os.path.abspath(sys.argv[1])
 ALL = "--all" in sys.argv[2:]
+SEEDS = sys.argv[sys.argv.index("--seeds") + 1] if "--seeds" in sys.argv else None
 WAIT_S = 60
 ENV = {**os.environ, "LIENTHONG_LANG": "en"}
 ENV.pop("LIENTHONG_DIR", None)
@@ -104,6 +108,10 @@ def same(name, root):
     """Both implementations say the same of a file; what they say."""
     ours = json.loads(run("-C", "/nonexistent", "verify-proof", name, "--root", root, "--json"))
     theirs = verify_proof.check(open(f"{WORK}/{name}", "rb").read(), bytes.fromhex(root))
+    if SEEDS:
+        data = open(f"{WORK}/{name}", "rb").read()
+        with open(f"{SEEDS}/{hashlib.sha1(data).hexdigest()}", "wb") as f:
+            f.write(bytes.fromhex(root) + data)
     for k in ("good", "collection", "unit", "key", "federation"):
         assert ours[k] == theirs[k], (k, ours[k], theirs[k])
     by_dot = lambda c: (c["feed"], c["seq"], c["index"])

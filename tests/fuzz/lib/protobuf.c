@@ -101,6 +101,13 @@ static const struct {
 	{ &ltpb__receipt__descriptor, "body", &ltpb__receipt_body__descriptor },
 	{ &ltpb__push_request__descriptor, "change_set", &ltpb__change_set__descriptor },
 	{ &ltpb__pull_item__descriptor, "change_set", &ltpb__change_set__descriptor },
+	{ &ltpb__proof__descriptor, "certificate", &ltpb__certificate__descriptor },
+	{ &ltpb__proof__descriptor, "link", &ltpb__header__descriptor },
+	{ &ltpb__proof__descriptor, "receipt", &ltpb__receipt__descriptor },
+	{ &ltpb__proof_part__descriptor, "header", &ltpb__header__descriptor },
+	{ &ltpb__proof_change__descriptor, "change", &ltpb__change__descriptor },
+	/* Of the acts only verdicts; in others it is none and mutated as bytes. */
+	{ &ltpb__value__descriptor, "bytes", &ltpb__verdict__descriptor },
 };
 
 static const ProtobufCMessageDescriptor *
