@@ -227,7 +227,7 @@ step_end(struct lt_scrub *s)
 static int
 step_begin(struct lt_scrub *s)
 {
-	struct lt_scrub_world after = { NULL };
+	struct lt_scrub_world after = { 0 };
 	int rc = s->o.world(s->o.ctx, &s->world);
 
 	if (rc == LT_OK)
