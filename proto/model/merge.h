@@ -55,7 +55,8 @@ typedef int lt_opening_fn(void *ctx, const struct lt_dot *dot, const char *field
 
 struct lt_shown_field {
 	const char *name;
-	const Ltpb__Value *value; /* NULL when withheld */
+	const Ltpb__Value *value; /* NULL when withheld, or when it stands in field_set */
+	struct lt_slice field_set; /* lt_merge_show_bytes() only; empty: it is in value */
 	bool conflict; /* needs a person */
 	bool withheld; /* committed, but the opening is not here */
 	struct lt_dot dot; /* the change the value comes from (for set: the greatest sibling) */
@@ -74,6 +75,11 @@ struct lt_shown {
  * borrowed for the call only. An empty row shows nothing.
  * LT_E_CORRUPT: the row, a value in it or an opening does not parse. LT_E_NOMEM. Codes of opening. */
 int lt_merge_show(const struct lt_rules *rules, struct lt_slice row, lt_opening_fn *opening,
+    void *opening_ctx, struct lt_arena *arena, struct lt_shown *out);
+
+/* The same, but a value that one change gives as it is, in plain form (plain.h), is not taken apart: it is in field_set, the
+ * bytes of the FieldSet, which lie where opening put them or in the row. Dots are left out. For whoever passes it on. */
+int lt_merge_show_bytes(const struct lt_rules *rules, struct lt_slice row, lt_opening_fn *opening,
     void *opening_ctx, struct lt_arena *arena, struct lt_shown *out);
 
 /* For the author of a change to a field of policy set: what it adds and removes against what is shown

@@ -1,5 +1,6 @@
 /* What a record shows: a pure function of its row (FORMAT.md 7). */
 #include "proto/base/wire.h"
+#include "proto/model/plain.h"
 #include "proto/model/row_impl.h"
 #include "proto/model/value.h"
 
@@ -11,6 +12,7 @@ struct show {
 	lt_opening_fn *opening;
 	void *opening_ctx;
 	struct lt_arena *arena;
+	bool bytes; /* plain values stay as they are */
 	struct lt_row row;
 	struct lt_scratch *s;
 	struct lt_cover *lowest; /* by feed: the first entry of the field at hand, seq 0: none */
@@ -57,29 +59,37 @@ unpack(const struct show *sh, struct lt_slice raw, const Ltpb__FieldSet **out)
 	return LT_OK;
 }
 
+/* The bytes of an entry's value; *at_hand false: it is a clear, or withheld. */
+static int
+fetch(const struct show *sh, const char *name, const struct lt_row_entry *e, struct lt_slice *raw,
+    bool *at_hand)
+{
+	struct lt_dot dot;
+	int rc = LT_E_NOTFOUND;
+
+	*raw = e->field_set;
+	*at_hand = !is_clear(e);
+	if (!(e->flags & LT_ENTRY_PERSONAL))
+		return LT_OK;
+	dot = lt_row_dot(&sh->row, e->change);
+	if (sh->opening != NULL)
+		rc = sh->opening(sh->opening_ctx, &dot, name, sh->arena, raw);
+	*at_hand = rc == LT_OK;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 /* Fetch the value of an entry. */
 static int
 load(const struct show *sh, const char *name, const struct lt_row_entry *e, struct sibling *sib)
 {
-	struct lt_slice raw = e->field_set;
-	struct lt_dot dot;
-	int rc = LT_E_NOTFOUND;
+	struct lt_slice raw;
+	bool at_hand;
+	int rc = fetch(sh, name, e, &raw, &at_hand);
 
 	*sib = (struct sibling){ .e = e };
-	if (is_clear(e))
-		return LT_OK;
-	if (e->flags & LT_ENTRY_PERSONAL) {
-		dot = lt_row_dot(&sh->row, e->change);
-		if (sh->opening != NULL)
-			rc = sh->opening(sh->opening_ctx, &dot, name, sh->arena, &raw);
-		if (rc == LT_E_NOTFOUND) {
-			sib->withheld = true;
-			return LT_OK;
-		}
-		if (rc != LT_OK)
-			return rc;
-	}
-	return unpack(sh, raw, &sib->fs);
+	if (rc == LT_OK && !at_hand)
+		sib->withheld = !is_clear(e);
+	return rc == LT_OK && at_hand ? unpack(sh, raw, &sib->fs) : rc;
 }
 
 static bool
@@ -94,26 +104,46 @@ differ(const struct sibling *a, const struct sibling *b)
 static void
 show_one(const struct show *sh, const struct sibling *sib, struct lt_shown_field *out)
 {
-	out->dot = lt_row_dot(&sh->row, sib->e->change);
+	if (!sh->bytes)
+		out->dot = lt_row_dot(&sh->row, sib->e->change);
 	out->withheld = sib->withheld;
 	out->value = sib->fs == NULL ? NULL : sib->fs->value;
+}
+
+/* Show an entry's value, whatever the others say. */
+static int
+show_entry(const struct show *sh, const struct lt_row_entry *e, struct lt_shown_field *out)
+{
+	struct sibling sib = { .e = e };
+	struct lt_slice raw, value;
+	bool at_hand;
+	int rc = fetch(sh, out->name, e, &raw, &at_hand);
+
+	if (rc != LT_OK)
+		return rc;
+	if (!at_hand) {
+		sib.withheld = !is_clear(e);
+	} else if (sh->bytes && lt_plain(raw, lt_slice_str(out->name), &value)) {
+		out->field_set = raw;
+		return LT_OK;
+	} else {
+		rc = unpack(sh, raw, &sib.fs);
+	}
+	if (rc == LT_OK)
+		show_one(sh, &sib, out);
+	return rc;
 }
 
 static int
 show_lww(const struct show *sh, const struct lt_row_field *f, struct lt_shown_field *out)
 {
 	const struct lt_row_entry *best = &f->entry[0];
-	struct sibling sib;
 	size_t i;
-	int rc;
 
 	for (i = 1; i < f->nentry; i++)
 		if (age_cmp(&f->entry[i], best) > 0)
 			best = &f->entry[i];
-	rc = load(sh, out->name, best, &sib);
-	if (rc == LT_OK)
-		show_one(sh, &sib, out);
-	return rc;
+	return show_entry(sh, best, out);
 }
 
 /* The oldest of the entries in `of`, flagged when two of them differ. */
@@ -126,6 +156,8 @@ show_oldest(const struct show *sh, const struct lt_row_entry *const *of, size_t 
 	size_t i;
 	int rc;
 
+	if (n == 1)
+		return show_entry(sh, best, out);
 	for (i = 1; i < n; i++)
 		if (age_cmp(of[i], best) < 0)
 			best = of[i];
@@ -232,8 +264,11 @@ show_extreme(
 {
 	struct sibling *sib, *best;
 	size_t i, n;
-	int rc = load_values(sh, f, out, &sib, &n), c;
+	int rc, c;
 
+	if (f->nentry == 1 && !is_clear(&f->entry[0]))
+		return show_entry(sh, &f->entry[0], out);
+	rc = load_values(sh, f, out, &sib, &n);
 	if (rc != LT_OK || n == 0 || out->withheld)
 		return rc;
 	best = &sib[0];
@@ -429,7 +464,7 @@ show_fields(const struct show *sh, struct lt_shown *out)
 			return LT_E_NOMEM;
 		rc = show_field(sh, f, sf);
 		out->nconflict += sf->conflict ? 1 : 0;
-		if (sf->value != NULL || sf->withheld)
+		if (sf->value != NULL || sf->field_set.len != 0 || sf->withheld)
 			out->nfield++;
 	}
 	return rc;
@@ -457,21 +492,40 @@ show_row(struct show *sh, struct lt_slice bytes, struct lt_shown *out)
 	return rc;
 }
 
-int
-lt_merge_show(const struct lt_rules *rules, struct lt_slice row, lt_opening_fn *opening,
-    void *opening_ctx, struct lt_arena *arena, struct lt_shown *out)
+static int
+show_all(struct show *sh, struct lt_slice row, struct lt_shown *out)
 {
 	struct lt_scratch s;
-	struct show sh = { .rules = rules,
-		.opening = opening,
-		.opening_ctx = opening_ctx,
-		.arena = arena,
-		.s = &s };
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	lt_scratch_init(&s);
-	rc = show_row(&sh, row, out);
+	sh->s = &s;
+	rc = show_row(sh, row, out);
 	lt_scratch_fini(&s);
 	return rc;
+}
+
+int
+lt_merge_show(const struct lt_rules *rules, struct lt_slice row, lt_opening_fn *opening,
+    void *opening_ctx, struct lt_arena *arena, struct lt_shown *out)
+{
+	struct show sh = {
+		.rules = rules, .opening = opening, .opening_ctx = opening_ctx, .arena = arena
+	};
+
+	return show_all(&sh, row, out);
+}
+
+int
+lt_merge_show_bytes(const struct lt_rules *rules, struct lt_slice row, lt_opening_fn *opening,
+    void *opening_ctx, struct lt_arena *arena, struct lt_shown *out)
+{
+	struct show sh = { .rules = rules,
+		.opening = opening,
+		.opening_ctx = opening_ctx,
+		.arena = arena,
+		.bytes = true };
+
+	return show_all(&sh, row, out);
 }

@@ -848,7 +848,12 @@ lt_value_dup(const Ltpb__Value *v, struct lt_arena *arena)
 static void
 index_number(int64_t n, struct lt_buf *out)
 {
-	lt_buf_printf(out, "%016" PRIx64, (uint64_t)n ^ UINT64_C(1) << 63);
+	char text[17];
+	uint8_t b[8];
+
+	lt_store_u64(b, (uint64_t)n ^ UINT64_C(1) << 63);
+	lt_hex(text, b, sizeof(b));
+	lt_buf_put(out, text, sizeof(text) - 1);
 }
 
 static void

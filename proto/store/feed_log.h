@@ -101,6 +101,10 @@ uint64_t lt_judgement_stamp(const struct lt_judgement *j, uint64_t stamp);
 int lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
     struct lt_arena *arena, struct lt_slice *field_set, uint8_t salt[LT_SALT_LEN],
     struct lt_hash *leaf);
+/* The FieldSet bytes of an opening as they lie in the store: they die with the transaction, or with its next write.
+ * LT_E_NOTFOUND: withheld, erased, or not here. */
+int lt_opening_view(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
+    struct lt_slice *field_set);
 /* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened, else its
  * leaf. may NULL: all. With the seed when nothing is withheld and it is here. Without openings when none are here.
  * Appended to out. LT_E_CORRUPT: some are missing. */

@@ -1,6 +1,8 @@
 /* Index entries of records, and the walk over them (FORMAT.md 9.3, 9.4). */
 #include "proto/store/projection_impl.h"
 
+#include "proto/base/wire.h"
+#include "proto/model/plain.h"
 #include "proto/model/validate.h"
 #include "proto/model/value.h"
 
@@ -9,131 +11,201 @@
 struct keys {
 	const struct lt_show *s;
 	struct lt_arena *arena;
-	struct lt_slice *k;
-	size_t n, cap;
+	struct lt_index_ops *ops;
+	bool put;
+	struct lt_buf value; /* of the field at hand */
 };
 
 static int
+keys_room(struct lt_index_ops *ops)
+{
+	size_t cap = ops->cap == 0 ? 256 : ops->cap * 2;
+	struct lt_index_op *op;
+
+	if (ops->n < ops->cap)
+		return LT_OK;
+	op = realloc(ops->op, cap * sizeof(*op));
+	if (op == NULL)
+		return LT_E_NOMEM;
+	ops->op = op;
+	ops->cap = cap;
+	return LT_OK;
+}
+
+static uint8_t *
+append(uint8_t *p, const void *s, size_t len)
+{
+	if (len != 0)
+		memcpy(p, s, len);
+	p[len] = 0;
+	return p + len + 1;
+}
+
+/* collection, field, value, unit, key: a 0 after each but the last. */
+static int
 keys_add(struct keys *keys, const char *field, struct lt_slice value)
 {
-	struct lt_slice *wider;
-	struct lt_buf b = { 0 };
-	uint8_t *copy;
-	size_t cap = keys->cap == 0 ? 16 : keys->cap * 2;
+	const struct lt_show *s = keys->s;
+	size_t nc = strlen(s->col->id), nf = strlen(field), nu = strlen(s->unit->s),
+	       nk = strlen(s->key), len = nc + 1 + nf + 1 + value.len + 1 + nu + 1 + nk;
+	struct lt_index_ops *ops = keys->ops;
+	uint8_t *p;
 
 	if (value.len > LT_INDEX_VALUE_MAX)
 		return LT_E_INVALID;
-	if (keys->n == keys->cap) {
-		wider = lt_arena_alloc(keys->arena, cap * sizeof(*wider));
-		if (wider == NULL)
-			return LT_E_NOMEM;
-		if (keys->n != 0)
-			memcpy(wider, keys->k, keys->n * sizeof(*wider));
-		keys->k = wider;
-		keys->cap = cap;
-	}
-	lt_buf_str(&b, keys->s->col->id);
-	lt_buf_u8(&b, 0);
-	lt_buf_str(&b, field);
-	lt_buf_u8(&b, 0);
-	lt_buf_put_slice(&b, value);
-	lt_buf_u8(&b, 0);
-	lt_buf_str(&b, keys->s->unit->s);
-	lt_buf_u8(&b, 0);
-	lt_buf_str(&b, keys->s->key);
-	copy = b.err == LT_OK ? lt_arena_dup(keys->arena, b.data, b.len) : NULL;
-	if (copy != NULL)
-		keys->k[keys->n++] = lt_slice(copy, b.len);
-	lt_buf_fini(&b);
-	return copy == NULL ? LT_E_NOMEM : LT_OK;
+	if (keys_room(ops) != LT_OK)
+		return LT_E_NOMEM;
+	p = lt_buf_reserve(&ops->keys, len + 1);
+	if (p == NULL)
+		return ops->keys.err;
+	p = append(p, s->col->id, nc);
+	p = append(p, field, nf);
+	p = append(p, value.data, value.len);
+	p = append(p, s->unit->s, nu);
+	(void)append(p, s->key, nk);
+	ops->op[ops->n++] = (struct lt_index_op){ ops->keys.len, (uint16_t)len, keys->put };
+	lt_buf_added(&ops->keys, len);
+	return LT_OK;
+}
+
+/* A value that has no place in the order (a decimal beyond the scale) is found by reading. */
+static int
+keys_add_made(struct keys *keys, const char *field, int rc)
+{
+	if (rc == LT_OK)
+		rc = keys->value.err;
+	if (rc == LT_OK)
+		return keys_add(keys, field, lt_buf_slice(&keys->value));
+	return rc == LT_E_NOMEM ? rc : LT_OK;
 }
 
 static int
-keys_of_field(struct keys *keys, const struct lt_field *f, const Ltpb__Value *v)
+keys_of_value(struct keys *keys, const struct lt_field *f, const Ltpb__Value *v)
 {
-	struct lt_buf b = { 0 };
 	size_t i, n = v->v_case == LTPB__VALUE__V_SET ? v->set->n_item : 1;
 	int rc = LT_OK;
 
 	for (i = 0; rc == LT_OK && i < n; i++) {
-		lt_buf_clear(&b);
-		rc = lt_value_index(v, f->scale, i, &b);
-		if (rc == LT_OK)
-			rc = b.err;
-		if (rc == LT_OK)
-			rc = keys_add(keys, f->rule.name, lt_buf_slice(&b));
-		/* A value that has no place in the order (a decimal beyond the scale) is found by reading. */
-		else if (rc != LT_E_NOMEM)
-			rc = LT_OK;
+		lt_buf_clear(&keys->value);
+		rc =
+		    keys_add_made(keys, f->rule.name, lt_value_index(v, f->scale, i, &keys->value));
 	}
-	lt_buf_fini(&b);
 	return rc;
 }
 
-static const Ltpb__Value *
-value_of(Ltpb__FieldSet *const *field, size_t n, const char *name)
+/* The field's FieldSet bytes are `raw`. */
+static int
+keys_of_bytes(struct keys *keys, const struct lt_field *f, struct lt_slice raw)
 {
-	size_t i;
+	struct lt_slice value;
+	ProtobufCMessage *msg;
+	const Ltpb__FieldSet *fs;
+	int rc;
 
-	for (i = 0; i < n; i++) {
-		if (strcmp(field[i]->name, name) == 0)
-			return field[i]->value;
+	if (lt_plain(raw, lt_slice_str(f->rule.name), &value)) {
+		lt_buf_clear(&keys->value);
+		return keys_add_made(
+		    keys, f->rule.name, lt_plain_index(value, f->scale, &keys->value));
 	}
-	return NULL;
+	rc = lt_wire_unpack(
+	    &ltpb__field_set__descriptor, raw, LT_MESSAGE_MAX, keys->arena, &msg, NULL);
+	if (rc != LT_OK)
+		return rc == LT_E_NOMEM ? rc : LT_E_CORRUPT;
+	fs = (const Ltpb__FieldSet *)msg;
+	return fs->value == NULL ? LT_OK : keys_of_value(keys, f, fs->value);
 }
 
 static int
-slice_order(const void *a, const void *b)
+keys_of_key(struct keys *keys)
 {
-	return lt_slice_cmp(*(const struct lt_slice *)a, *(const struct lt_slice *)b);
-}
-
-static size_t
-unique(struct lt_slice *k, size_t n)
-{
-	size_t i, kept = 0;
-
-	if (n != 0)
-		qsort(k, n, sizeof(*k), slice_order);
-	for (i = 0; i < n; i++) {
-		if (kept == 0 || !lt_slice_eq(k[kept - 1], k[i]))
-			k[kept++] = k[i];
-	}
-	return kept;
-}
-
-int
-lt_index_keys(const struct lt_show *s, const Ltpb__Record *r, struct lt_arena *arena,
-    struct lt_slice **out, size_t *n)
-{
-	struct keys keys = { .s = s, .arena = arena };
+	const struct lt_collection *col = keys->s->col;
 	struct lt_violation violation;
 	Ltpb__FieldSet **part = NULL;
 	const struct lt_field *f;
-	const Ltpb__Value *v;
-	size_t i, nparts = 0;
-	bool asked = false;
+	size_t i, k, n = 0;
 	int rc = LT_OK;
 
-	for (i = 0; rc == LT_OK && r != NULL && i < s->col->nindex; i++) {
-		f = &s->col->field[s->col->index[i]];
-		/* The order of the records themselves is by unit. */
-		if (f->is_unit)
-			continue;
-		if (f->in_key && !asked) {
-			asked = true;
-			if (lt_key_split(s->col, s->key, arena, &part, &nparts, &violation) !=
-			    LT_OK)
-				nparts = 0;
-		}
-		v = f->in_key ? value_of(part, nparts, f->rule.name)
-			      : value_of(r->field, r->n_field, f->rule.name);
-		if (v != NULL)
-			rc = keys_of_field(&keys, f, v);
+	for (i = 0; i < col->nindex; i++) {
+		f = &col->field[col->index[i]];
+		if (f->in_key && !f->is_unit)
+			break;
 	}
-	*out = keys.k;
-	*n = unique(keys.k, keys.n);
+	if (i == col->nindex ||
+	    lt_key_split(col, keys->s->key, keys->arena, &part, &n, &violation) != LT_OK)
+		return LT_OK;
+	for (; rc == LT_OK && i < col->nindex; i++) {
+		f = &col->field[col->index[i]];
+		/* The order of the records themselves is by unit. */
+		if (!f->in_key || f->is_unit)
+			continue;
+		for (k = 0; k < n && strcmp(part[k]->name, f->rule.name) != 0; k++)
+			;
+		if (k < n)
+			rc = keys_of_value(keys, f, part[k]->value);
+	}
 	return rc;
+}
+
+enum { WIRE_BYTES = 2, RECORD_FIELD = 4, FIELD_SET_NAME = 1 << 3 | WIRE_BYTES };
+
+/* The next FieldSet of a packed Record. */
+static bool
+next_field(struct lt_reader *r, struct lt_slice *raw)
+{
+	uint64_t tag, n;
+
+	while (r->err == LT_OK && lt_reader_left(r) != 0) {
+		tag = lt_read_varint(r);
+		n = lt_read_varint(r);
+		if ((tag & 7) == WIRE_BYTES) {
+			if (n > lt_reader_left(r))
+				r->err = LT_E_INVALID;
+			else
+				*raw = lt_read_bytes(r, (size_t)n);
+		} else if ((tag & 7) != 0) {
+			r->err = LT_E_INVALID;
+		}
+		if (r->err == LT_OK && tag == (RECORD_FIELD << 3 | WIRE_BYTES))
+			return true;
+	}
+	return false;
+}
+
+/* What we packed begins with the name. */
+static bool
+is_named(struct lt_slice raw, const char *name)
+{
+	size_t n = strlen(name);
+
+	return raw.len >= n + 2 && raw.data[0] == FIELD_SET_NAME && raw.data[1] == n &&
+	       memcmp(raw.data + 2, name, n) == 0;
+}
+
+int
+lt_index_keys(const struct lt_show *s, struct lt_slice record, struct lt_arena *arena,
+    struct lt_index_ops *ops, bool put)
+{
+	struct keys keys = { .s = s, .arena = arena, .ops = ops, .put = put };
+	const struct lt_collection *col = s->col;
+	const struct lt_field *f;
+	struct lt_reader r;
+	struct lt_slice raw;
+	size_t i;
+	int rc;
+
+	if (record.len == 0 || col->nindex == 0)
+		return LT_OK;
+	rc = keys_of_key(&keys);
+	lt_reader_init(&r, record);
+	while (rc == LT_OK && next_field(&r, &raw)) {
+		for (i = 0; rc == LT_OK && i < col->nindex; i++) {
+			f = &col->field[col->index[i]];
+			if (!f->in_key && !f->is_unit && is_named(raw, f->rule.name))
+				rc = keys_of_bytes(&keys, f, raw);
+		}
+	}
+	lt_buf_fini(&keys.value);
+	return rc == LT_OK && r.err != LT_OK ? LT_E_CORRUPT : rc;
 }
 
 /* rk of an index key whose value begins at `value`. */

@@ -121,6 +121,20 @@ lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const 
 	return LT_OK;
 }
 
+int
+lt_opening_view(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
+    struct lt_slice *field_set)
+{
+	struct row row;
+	int rc = row_get(txn, position, change, field, &row);
+
+	if (rc == LT_OK && row.withheld)
+		return LT_E_NOTFOUND;
+	if (rc == LT_OK)
+		*field_set = row.field_set;
+	return rc;
+}
+
 /* Every opening of a change-set as the receiver may have it. *found: rows there; *whole: none withheld. */
 static int
 openings_read(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,

@@ -35,10 +35,10 @@ lt_projection_abort(struct lt_projection *p)
 	if (p == NULL)
 		return;
 	free(p->slot);
-	free(p->op);
+	free(p->index.op);
 	free(p->lanes);
 	lt_buf_fini(&p->scratch);
-	lt_buf_fini(&p->op_keys);
+	lt_buf_fini(&p->index.keys);
 	lt_buf_fini(&p->packed);
 	lt_buf_fini(&p->key);
 	lt_log_view_close(&p->view);

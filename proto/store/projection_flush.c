@@ -2,7 +2,6 @@
 #include "proto/store/projection_impl.h"
 
 #include "proto/base/simbug.h"
-#include "proto/base/wire.h"
 #include "proto/model/digest.h"
 #include "proto/store/sort.h"
 
@@ -177,81 +176,30 @@ flush_marks(struct lt_projection *p, const struct lt_touched *t)
 	return rc;
 }
 
-static int
-op_add(struct lt_projection *p, struct lt_slice key, bool put)
-{
-	size_t cap = p->op_cap == 0 ? 256 : p->op_cap * 2;
-	struct lt_index_op *op;
-
-	if (p->nop == p->op_cap) {
-		op = realloc(p->op, cap * sizeof(*op));
-		if (op == NULL)
-			return LT_E_NOMEM;
-		p->op = op;
-		p->op_cap = cap;
-	}
-	p->op[p->nop++] = (struct lt_index_op){ p->op_keys.len, key.len, put };
-	lt_buf_put_slice(&p->op_keys, key);
-	return p->op_keys.err;
-}
-
-/* What is in old and not in new goes, what is in new and not in old comes. Both sorted. */
-static int
-diff_keys(struct lt_projection *p, const struct lt_slice *old, size_t nold,
-    const struct lt_slice *new, size_t nnew)
-{
-	size_t i = 0, j = 0;
-	int c, rc = LT_OK;
-
-	while (rc == LT_OK && (i < nold || j < nnew)) {
-		c = i == nold ? 1 : j == nnew ? -1 : lt_slice_cmp(old[i], new[j]);
-		if (c < 0)
-			rc = op_add(p, old[i], false);
-		/* An index that is built anew may lack what it had. */
-		if (c > 0 || (c == 0 && p->o.reindex))
-			rc = op_add(p, new[j], true);
-		i += c <= 0;
-		j += c >= 0;
-	}
-	return rc;
-}
-
-/* Replace the stored Record by r (NULL: nothing is shown any more) and note what changes in the indexes. */
+/* Replace the stored Record by `packed` (empty: nothing is shown any more) and note what changes in the indexes. */
 static int
 shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_show *s,
-    Ltpb__Record *r, struct lt_arena *arena)
+    struct lt_slice packed, struct lt_arena *arena)
 {
-	struct lt_slice rk = lt_slice(t->rk, t->rk_len), old_bytes = { NULL, 0 }, *old_keys,
-			*new_keys;
-	struct lt_buf *packed = &p->packed;
-	Ltpb__Record *old = NULL;
-	size_t nold, nnew;
+	struct lt_slice rk = lt_slice(t->rk, t->rk_len), old = { NULL, 0 };
 	bool same;
 	int rc = LT_E_NOTFOUND;
 
 	/* Without a row and without an overlay nothing was shown. */
 	if (!t->fresh || p->o.overlay)
-		rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old_bytes);
+		rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old);
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_OK;
-	lt_buf_clear(packed);
-	if (rc == LT_OK && r != NULL)
-		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, packed);
-	same = lt_slice_eq(old_bytes, lt_buf_slice(packed));
+	same = lt_slice_eq(old, packed);
 	if (rc != LT_OK || (same && !p->o.reindex))
 		return rc;
 	t->changed = t->changed || !same;
-	if (old_bytes.len != 0 && t->col->nindex != 0)
-		rc = lt_record_unpack(old_bytes, arena, &old);
+	rc = lt_index_keys(s, old, arena, &p->index, false);
 	if (rc == LT_OK)
-		rc = lt_index_keys(s, old, arena, &old_keys, &nold);
-	if (rc == LT_OK)
-		rc = lt_index_keys(s, r, arena, &new_keys, &nnew);
-	if (rc == LT_OK)
-		rc = diff_keys(p, old_keys, nold, new_keys, nnew);
+		rc = lt_index_keys(s, packed, arena, &p->index, true);
 	if (rc == LT_OK && !same && !p->trial)
-		rc = r != NULL ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, lt_buf_slice(packed))
-			       : del_quiet(p->o.derived, LT_T_SHOWN, rk);
+		rc = packed.len != 0 ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, packed)
+				     : del_quiet(p->o.derived, LT_T_SHOWN, rk);
 	return rc;
 }
 
@@ -277,18 +225,18 @@ flush_shown(struct lt_projection *p, struct lt_touched *t)
 {
 	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
 	struct lt_buf visible = { 0 };
-	Ltpb__Record *r = NULL;
 	bool exists = false;
 	int rc = LT_OK;
 
 	lt_arena_clear(&p->show);
+	lt_buf_clear(&p->packed);
 	if (p->o.overlay)
 		rc = visible_row(p, t, &visible);
 	if (rc == LT_OK)
-		rc = lt_show_record(
-		    &s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show, &r, &exists);
+		rc = lt_show_record(&s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show,
+		    &p->packed, &exists);
 	if (rc == LT_OK)
-		rc = shown_replace(p, t, &s, exists ? r : NULL, &p->show);
+		rc = shown_replace(p, t, &s, lt_buf_slice(&p->packed), &p->show);
 	lt_buf_fini(&visible);
 	return rc;
 }
@@ -309,34 +257,53 @@ flush_record(struct lt_projection *p, struct lt_touched *t)
 	return rc == LT_OK && !p->trial ? flush_marks(p, t) : rc;
 }
 
+/* The entries of one key: what is both taken out and put in stays. */
+static int
+index_entry(struct lt_projection *p, const struct lt_sorting *op, size_t n)
+{
+	bool put = false, del = false;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		put = put || p->index.op[op[i].tag].put;
+		del = del || !p->index.op[op[i].tag].put;
+	}
+	/* An index that is built anew may lack what it had. */
+	if (put && (!del || p->o.reindex))
+		return lt_kv_put(p->o.derived, LT_T_INDEX, op->key, lt_slice(NULL, 0));
+	return put ? LT_OK : del_quiet(p->o.derived, LT_T_INDEX, op->key);
+}
+
 static int
 flush_index(struct lt_projection *p)
 {
+	const struct lt_index_ops *index = &p->index;
 	struct lt_sorting *op;
-	size_t i;
+	size_t i, n;
 	int rc = LT_OK;
 
-	if (p->nop == 0)
+	if (index->n == 0)
 		return LT_OK;
-	op = malloc(p->nop * sizeof(*op));
+	op = calloc(index->n, sizeof(*op));
 	if (op == NULL)
 		return LT_E_NOMEM;
-	for (i = 0; i < p->nop; i++) {
-		op[i].key = lt_slice(p->op_keys.data + p->op[i].off, p->op[i].len);
+	for (i = 0; i < index->n; i++) {
+		op[i].key = lt_slice(index->keys.data + index->op[i].off, index->op[i].len);
 		op[i].tag = i;
 	}
-	lt_sort(op, p->nop);
-	for (i = 0; rc == LT_OK && i < p->nop; i++)
-		rc = p->op[op[i].tag].put
-			 ? lt_kv_put(p->o.derived, LT_T_INDEX, op[i].key, lt_slice(NULL, 0))
-			 : del_quiet(p->o.derived, LT_T_INDEX, op[i].key);
+	lt_sort(op, index->n);
+	for (i = 0; rc == LT_OK && i < index->n; i += n) {
+		for (n = 1; i + n < index->n && lt_slice_eq(op[i].key, op[i + n].key); n++)
+			;
+		rc = index_entry(p, &op[i], n);
+	}
 	free(op);
 	return rc;
 }
 
 /* What the batch touched, in order of rk. */
 static int
-list_make(const struct lt_projection *p, struct lt_touched ***out)
+list_make(const struct lt_projection *p, struct lt_touched ***out, size_t *count)
 {
 	struct lt_sorting *s = malloc((p->ntouched + 1) * sizeof(*s));
 	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
@@ -358,6 +325,7 @@ list_make(const struct lt_projection *p, struct lt_touched ***out)
 		list[i] = p->slot[s[i].tag];
 	free(s);
 	*out = list;
+	*count = n;
 	return LT_OK;
 }
 
@@ -365,8 +333,8 @@ static int
 flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
 {
 	struct lt_touched **list;
-	size_t i, n = p->ntouched;
-	int rc = list_make(p, &list);
+	size_t i, n;
+	int rc = list_make(p, &list, &n);
 
 	if (rc != LT_OK)
 		return rc;
@@ -391,8 +359,8 @@ lt_projection_try(struct lt_projection *p)
 	p->trial = true;
 	rc = flush(p, NULL, NULL);
 	p->trial = false;
-	p->nop = 0;
-	lt_buf_clear(&p->op_keys);
+	p->index.n = 0;
+	lt_buf_clear(&p->index.keys);
 	return rc;
 }
 
@@ -426,29 +394,30 @@ compare_shown(const struct comparing *c, struct lt_touched *t)
 {
 	struct lt_projection *p = c->p;
 	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
+	struct lt_index_ops *index = &p->index;
 	struct lt_buf visible = { 0 };
-	struct lt_slice *key;
-	Ltpb__Record *r = NULL;
-	size_t i, n;
+	size_t i;
 	bool exists = false;
 	int rc = LT_OK;
 
 	lt_arena_clear(&p->show);
 	lt_buf_clear(&p->packed);
+	index->n = 0;
+	lt_buf_clear(&index->keys);
 	if (p->o.overlay)
 		rc = visible_row(p, t, &visible);
 	if (rc == LT_OK)
-		rc = lt_show_record(
-		    &s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show, &r, &exists);
-	if (rc == LT_OK && exists)
-		rc = lt_wire_pack(&r->base, LT_MESSAGE_MAX, &p->packed);
+		rc = lt_show_record(&s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show,
+		    &p->packed, &exists);
 	if (rc == LT_OK)
 		rc = compare_value(
 		    c, LT_T_SHOWN, lt_slice(t->rk, t->rk_len), lt_buf_slice(&p->packed), exists);
 	if (rc == LT_OK)
-		rc = lt_index_keys(&s, exists ? r : NULL, &p->show, &key, &n);
-	for (i = 0; rc == LT_OK && i < n; i++)
-		rc = compare_value(c, LT_T_INDEX, key[i], lt_slice(NULL, 0), true);
+		rc = lt_index_keys(&s, lt_buf_slice(&p->packed), &p->show, index, true);
+	for (i = 0; rc == LT_OK && i < index->n; i++)
+		rc = compare_value(c, LT_T_INDEX,
+		    lt_slice(index->keys.data + index->op[i].off, index->op[i].len),
+		    lt_slice(NULL, 0), true);
 	lt_buf_fini(&visible);
 	return rc;
 }
@@ -458,12 +427,12 @@ lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx
 {
 	const struct comparing c = { p, differs, ctx };
 	struct lt_touched **list, *t;
-	size_t i;
-	int rc = list_make(p, &list);
+	size_t i, n;
+	int rc = list_make(p, &list, &n);
 
 	if (rc != LT_OK)
 		return rc;
-	for (i = 0; rc == LT_OK && i < p->ntouched; i++) {
+	for (i = 0; rc == LT_OK && i < n; i++) {
 		t = list[i];
 		if (t->col == NULL || !t->loaded)
 			continue;

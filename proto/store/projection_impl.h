@@ -52,6 +52,19 @@ struct lt_touched {
 
 typedef uint16_t lt_digest_lanes[LT_DIGEST_LANES];
 
+/* A put or a delete in the table index; its key is in the list's bytes. */
+struct lt_index_op {
+	size_t off;
+	uint16_t len;
+	bool put;
+};
+
+struct lt_index_ops {
+	struct lt_index_op *op; /* owned */
+	size_t n, cap;
+	struct lt_buf keys;
+};
+
 struct lt_projection {
 	struct lt_projection_options o;
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
@@ -60,21 +73,13 @@ struct lt_projection {
 	size_t nslot, ntouched;
 	struct lt_buf scratch; /* row being made */
 	struct lt_log_view view;
-	struct lt_index_op *op; /* owned; keys in op_keys */
-	size_t nop, op_cap;
-	struct lt_buf op_keys;
+	struct lt_index_ops index;
 	/* While it is written: */
 	struct lt_arena show; /* one record */
 	struct lt_buf packed, key;
 	lt_digest_lanes *lanes; /* owned; LT_DIGEST_BUCKETS of them */
 	bool bucket_used[LT_DIGEST_BUCKETS]; /* something is in the lanes */
 	bool trial; /* all is worked out, nothing is written */
-};
-
-/* A put or a delete in the table index. */
-struct lt_index_op {
-	size_t off, len;
-	bool put;
 };
 
 /* The position and dot of an overlay or history entry. */
@@ -104,7 +109,7 @@ int lt_touched_overlay(struct lt_projection *p, const struct lt_touched *t, stru
 /* Read the judged row, once. */
 int lt_touched_load(struct lt_projection *p, struct lt_touched *t);
 
-/* What a visible row shows, as Record (all members but delivery). In the arena. *exists false: nothing is shown. */
+/* What a visible row shows, as Record bytes. *exists false: nothing is shown. */
 struct lt_show {
 	struct lt_kv_txn *log;
 	const struct lt_collection *col;
@@ -114,7 +119,7 @@ struct lt_show {
 	size_t nmark;
 };
 int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
-    Ltpb__Record **out, bool *exists);
+    struct lt_buf *out, bool *exists);
 
 /* Work out all that a flush of the batch would write, and write nothing: what it finds damaged leaves the transaction as it was.
  * The batch may be flushed afterwards. */
@@ -127,9 +132,10 @@ int lt_projection_try(struct lt_projection *p);
 typedef void lt_differs_fn(void *ctx, unsigned table, struct lt_slice key, int how);
 int lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx);
 
-/* The index keys of a record, sorted, without repeats. r NULL: none. In the arena. */
-int lt_index_keys(const struct lt_show *s, const Ltpb__Record *r, struct lt_arena *arena,
-    struct lt_slice **out, size_t *n);
+/* Append the index keys of a record's bytes (empty: none) to the list, to be put or deleted; some may stand twice. arena: for
+ * the while. LT_E_CORRUPT. */
+int lt_index_keys(const struct lt_show *s, struct lt_slice record, struct lt_arena *arena,
+    struct lt_index_ops *ops, bool put);
 /* Unpack a stored Record. LT_E_CORRUPT. */
 int lt_record_unpack(struct lt_slice bytes, struct lt_arena *arena, Ltpb__Record **out);
 

@@ -481,13 +481,14 @@ static int
 index_known(struct lt_scrub *s, struct lt_slice k, bool *known)
 {
 	struct lt_show show = { .log = s->log };
-	struct lt_slice part[5], *want;
+	struct lt_index_ops want = { 0 };
+	struct lt_slice part[5], shown;
 	const uint8_t *p = k.data, *end = k.data + k.len, *z;
 	char text[5][LT_KV_KEY_MAX + 1];
+	struct lt_buf rk = { 0 };
 	struct lt_arena arena;
-	Ltpb__Record *r;
 	struct lt_unit unit;
-	size_t i, n;
+	size_t i;
 	int rc;
 
 	*known = false;
@@ -505,15 +506,22 @@ index_known(struct lt_scrub *s, struct lt_slice k, bool *known)
 	if (show.col == NULL || lt_unit_set(&unit, part[3]) != LT_OK)
 		return LT_OK;
 	lt_arena_init(&arena, ARENA);
-	rc = lt_record_get(s->derived, text[0], text[3], text[4], &arena, &r);
+	lt_key_record(&rk, text[0], text[3], text[4]);
+	rc = rk.err;
 	if (rc == LT_OK)
-		rc = lt_index_keys(&show, r, &arena, &want, &n);
-	for (i = 0; rc == LT_OK && i < n; i++)
-		*known = *known || lt_slice_eq(want[i], k);
+		rc = lt_kv_get(s->derived, LT_T_SHOWN, lt_buf_slice(&rk), &shown);
+	if (rc == LT_OK)
+		rc = lt_index_keys(&show, shown, &arena, &want, true);
+	for (i = 0; rc == LT_OK && i < want.n; i++)
+		*known = *known ||
+			 lt_slice_eq(lt_slice(want.keys.data + want.op[i].off, want.op[i].len), k);
 	/* A shown value that is damaged says nothing about its entries. */
 	if (rc == LT_E_CORRUPT)
 		*known = true;
 	lt_arena_fini(&arena);
+	lt_buf_fini(&rk);
+	lt_buf_fini(&want.keys);
+	free(want.op);
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 

@@ -37,94 +37,176 @@ opening(void *ctx, const struct lt_dot *dot, const char *field, struct lt_arena 
 	uint64_t position;
 	int rc = position_of(s, dot, &position);
 
-	if (rc != LT_OK)
-		return rc;
-	return lt_opening_get(s->log, position, dot->index, field, arena, field_set, NULL, NULL);
+	(void)arena;
+	/* Nothing is written before the value has been copied. */
+	return rc == LT_OK ? lt_opening_view(s->log, position, dot->index, field, field_set) : rc;
 }
 
-/* Bytes and repeated items that a field takes. */
-static void
-field_size(const Ltpb__FieldSet *f, size_t *bytes, size_t *items)
+/* Tags of Record (FORMAT.md 9.6). */
+enum {
+	BYTES = 2,
+	COLLECTION = 1 << 3 | BYTES,
+	UNIT = 2 << 3 | BYTES,
+	KEY = 3 << 3 | BYTES,
+	FIELD = 4 << 3 | BYTES,
+	CONFLICT = 6 << 3 | BYTES,
+	INCOMPLETE = 7 << 3,
+	REVISION = 8 << 3 | BYTES,
+	WITHHELD = 10 << 3 | BYTES,
+	CHANGED_MS = 11 << 3,
+};
+#define HEAD_MAX ((size_t)11) /* a tag and a number */
+
+static uint8_t *
+put_head(uint8_t *p, uint8_t tag, uint64_t n)
 {
-	*bytes = ltpb__field_set__get_packed_size(f) + 8;
-	*items = 1;
+	*p++ = tag;
+	for (; n >= 0x80; n >>= 7)
+		*p++ = (uint8_t)(n | 0x80);
+	*p++ = (uint8_t)n;
+	return p;
+}
+
+static void
+put_number(struct lt_buf *out, uint8_t tag, uint64_t n)
+{
+	uint8_t *p = lt_buf_reserve(out, HEAD_MAX);
+
+	if (p != NULL)
+		lt_buf_added(out, (size_t)(put_head(p, tag, n) - p));
+}
+
+static void
+put_bytes(struct lt_buf *out, uint8_t tag, struct lt_slice s)
+{
+	uint8_t *from = lt_buf_reserve(out, HEAD_MAX + s.len), *p;
+
+	if (from == NULL)
+		return;
+	p = put_head(from, tag, s.len);
+	if (s.len != 0)
+		memcpy(p, s.data, s.len);
+	lt_buf_added(out, (size_t)(p - from) + s.len);
+}
+
+/* As protobuf-c packs it: an empty text is not there. */
+static void
+put_text(struct lt_buf *out, uint8_t tag, const char *s)
+{
+	if (s[0] != '\0')
+		put_bytes(out, tag, lt_slice_str(s));
+}
+
+/* Bytes and repeated items that the fields take so far. */
+struct room {
+	size_t bytes, items;
+};
+
+static bool
+takes(struct room *room, size_t bytes, size_t items)
+{
+	if (bytes > SHOWN_BYTES_MAX - room->bytes || items > SHOWN_ITEMS_MAX - room->items)
+		return false;
+	room->bytes += bytes;
+	room->items += items;
+	return true;
+}
+
+/* A value that had to be worked out. */
+static bool
+put_made(struct lt_buf *out, const struct lt_shown_field *f, struct room *room)
+{
+	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT;
+	size_t len, items = 1;
+	uint8_t *from, *p;
+
+	fs.name = (char *)f->name;
+	fs.value = (Ltpb__Value *)f->value;
+	len = ltpb__field_set__get_packed_size(&fs);
 	if (f->value->v_case == LTPB__VALUE__V_SET)
-		*items += f->value->set->n_item;
+		items += f->value->set->n_item;
+	if (!takes(room, len + 8, items))
+		return false;
+	from = lt_buf_reserve(out, HEAD_MAX + len);
+	if (from == NULL)
+		return true;
+	p = put_head(from, FIELD, len);
+	lt_buf_added(out, (size_t)(p - from) + ltpb__field_set__pack(&fs, p));
+	return true;
+}
+
+static bool
+is_shown(const struct lt_shown_field *f)
+{
+	return f->name[0] != '\0' && strcmp(f->name, LT_ACTOR_FIELD) != 0;
 }
 
 /* Values that do not fit are told as withheld, in field order: personal values are not part of the row and its limit. */
-static int
-fill_fields(const struct lt_shown *shown, struct lt_arena *arena, Ltpb__Record *r)
+static void
+put_fields(struct lt_buf *out, struct lt_shown *shown)
+{
+	struct room room = { 0, 0 };
+	struct lt_shown_field *f;
+	size_t i;
+
+	for (i = 0; i < shown->nfield; i++) {
+		f = &shown->field[i];
+		if (!is_shown(f))
+			continue;
+		if (f->field_set.len == 0 && f->value == NULL)
+			continue;
+		if (f->field_set.len == 0)
+			f->withheld = !put_made(out, f, &room);
+		else if (takes(&room, f->field_set.len + 8, 1))
+			put_bytes(out, FIELD, f->field_set);
+		else
+			f->withheld = true;
+	}
+}
+
+static void
+put_names(struct lt_buf *out, uint8_t tag, const struct lt_shown *shown)
 {
 	const struct lt_shown_field *f;
-	Ltpb__FieldSet *fs;
-	size_t i, bytes = 0, items = 0, all_bytes = 0, all_items = 0;
+	size_t i;
 
-	r->field = lt_arena_alloc(arena, shown->nfield * sizeof(*r->field));
-	r->conflict = lt_arena_alloc(arena, shown->nfield * sizeof(*r->conflict));
-	r->withheld = lt_arena_alloc(arena, shown->nfield * sizeof(*r->withheld));
-	fs = lt_arena_alloc(arena, shown->nfield * sizeof(*fs));
-	if (r->field == NULL || r->conflict == NULL || r->withheld == NULL || fs == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < shown->nfield; i++, fs++) {
+	for (i = 0; i < shown->nfield; i++) {
 		f = &shown->field[i];
-		if (f->name[0] == '\0' || strcmp(f->name, LT_ACTOR_FIELD) == 0)
-			continue;
-		if (f->conflict)
-			r->conflict[r->n_conflict++] = (char *)f->name;
-		if (f->value == NULL && !f->withheld)
-			continue;
-		ltpb__field_set__init(fs);
-		fs->name = (char *)f->name;
-		fs->value = (Ltpb__Value *)f->value;
-		if (f->value != NULL)
-			field_size(fs, &bytes, &items);
-		if (f->value == NULL || bytes > SHOWN_BYTES_MAX - all_bytes ||
-		    items > SHOWN_ITEMS_MAX - all_items) {
-			r->withheld[r->n_withheld++] = (char *)f->name;
-			continue;
-		}
-		all_bytes += bytes;
-		all_items += items;
-		r->field[r->n_field++] = fs;
+		if (is_shown(f) && (tag == CONFLICT ? f->conflict : f->withheld))
+			put_bytes(out, tag, lt_slice_str(f->name));
 	}
-	return LT_OK;
 }
 
 int
 lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
-    Ltpb__Record **out, bool *exists)
+    struct lt_buf *out, bool *exists)
 {
 	struct lt_shown shown;
-	Ltpb__Record *r;
+	uint8_t revision[16];
 	int rc;
 
 	*exists = false;
 	if (row.len == 0)
 		return LT_OK;
-	rc = lt_merge_show(&s->col->rules, row, opening, (void *)s, arena, &shown);
+	rc = lt_merge_show_bytes(&s->col->rules, row, opening, (void *)s, arena, &shown);
 	if (rc != LT_OK || !shown.exists)
 		return rc;
-	r = lt_arena_alloc(arena, sizeof(*r));
-	if (r == NULL)
-		return LT_E_NOMEM;
-	ltpb__record__init(r);
-	r->collection = (char *)s->col->id;
-	r->unit = (char *)s->unit->s;
-	r->key = (char *)s->key;
-	r->incomplete = shown.incomplete;
-	r->changed_ms = LT_STAMP_MS(shown.stamp);
-	r->revision.data = lt_arena_alloc(arena, 16);
-	r->revision.len = 16;
-	if (r->revision.data == NULL)
-		return LT_E_NOMEM;
-	lt_record_revision(row, r->revision.data);
-	rc = fill_fields(&shown, arena, r);
-	if (rc == LT_OK) {
-		*out = r;
-		*exists = true;
-	}
-	return rc;
+	*exists = true;
+	lt_record_revision(row, revision);
+	put_text(out, COLLECTION, s->col->id);
+	put_text(out, UNIT, s->unit->s);
+	put_text(out, KEY, s->key);
+	put_fields(out, &shown);
+	put_names(out, CONFLICT, &shown);
+	if (shown.incomplete)
+		put_number(out, INCOMPLETE, 1);
+	put_bytes(out, REVISION, lt_slice(revision, sizeof(revision)));
+	put_names(out, WITHHELD, &shown);
+	if (LT_STAMP_MS(shown.stamp) != 0)
+		put_number(out, CHANGED_MS, (uint64_t)LT_STAMP_MS(shown.stamp));
+	if (out->err == LT_OK && out->len > LT_MESSAGE_MAX)
+		return LT_E_TOOBIG;
+	return out->err;
 }
 
 void

@@ -13,6 +13,7 @@
  */
 #include "proto/model/digest.h"
 #include "proto/model/merge.h"
+#include "proto/model/value.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -284,6 +285,48 @@ print_field(const struct lt_shown_field *f)
 	free(packed);
 }
 
+/* One field as lt_merge_show_bytes() gives it, against the value that the reference checks. */
+static bool
+same_bytes(const struct lt_shown_field *f, const struct lt_shown_field *b)
+{
+	Ltpb__FieldSet *fs;
+	bool same;
+
+	if (strcmp(f->name, b->name) != 0 || f->conflict != b->conflict ||
+	    f->withheld != b->withheld)
+		return false;
+	if (b->field_set.len == 0)
+		return lt_value_eq(f->value, b->value);
+	fs = ltpb__field_set__unpack(NULL, b->field_set.len, b->field_set.data);
+	same = fs != NULL && b->value == NULL && strcmp(fs->name, f->name) == 0 &&
+	       lt_value_eq(fs->value, f->value);
+	if (fs != NULL)
+		ltpb__field_set__free_unpacked(fs, NULL);
+	return same;
+}
+
+static void
+check_bytes(const struct lt_shown *shown, int rc)
+{
+	struct lt_arena arena;
+	struct lt_shown bytes;
+	size_t i;
+	bool same;
+
+	lt_arena_init(&arena, 1 << 22);
+	same = lt_merge_show_bytes(
+		   &rules, lt_buf_slice(&h.row), open_field, NULL, &arena, &bytes) == rc;
+	if (same && rc == LT_OK)
+		same = shown->exists == bytes.exists && shown->incomplete == bytes.incomplete &&
+		       shown->stamp == bytes.stamp && shown->nconflict == bytes.nconflict &&
+		       shown->nfield == bytes.nfield;
+	for (i = 0; same && rc == LT_OK && i < shown->nfield; i++)
+		same = same_bytes(&shown->field[i], &bytes.field[i]);
+	if (!same)
+		puts("S shown as bytes is something else");
+	lt_arena_fini(&arena);
+}
+
 static void
 run_show(void)
 {
@@ -299,6 +342,7 @@ run_show(void)
 	else
 		printf("S %d %d %" PRIu64 " %zu %zu\n", shown.exists, shown.incomplete, shown.stamp,
 		    shown.nconflict, shown.nfield);
+	check_bytes(&shown, rc);
 	for (i = 0; rc == LT_OK && i < shown.nfield; i++)
 		print_field(&shown.field[i]);
 	lt_arena_fini(&arena);
