@@ -330,6 +330,8 @@ feed(struct lt_conn *c, const uint8_t *data, size_t len)
 		}
 		if (rc == LT_LINE_WORK) {
 			c->line_work = true;
+			if (c->ops->knocked != NULL)
+				c->ops->knocked(c);
 			lt_conn_push(c);
 			return false;
 		}

@@ -45,6 +45,8 @@ struct lt_conn_ops {
 	void (*writable)(struct lt_conn *c, struct lt_mux_call *mc);
 	/* Look at deadlines; returns the next one (clock of the connection), INT64_MAX for none. */
 	int64_t (*tick)(struct lt_conn *c, int64_t now_ms);
+	/* The other side has shown that it knows whom it calls; NULL allowed. */
+	void (*knocked)(struct lt_conn *c);
 	/* Worker, without the lock: the key of the other side. */
 	int (*admit)(void *conn, const uint8_t line_key[32]);
 	/* Service thread, without the lock, once: the stream is closed and freed; let go of all calls. */
@@ -56,6 +58,7 @@ struct lt_conn_ops {
 };
 
 struct lt_client_call;
+struct lt_handshakes;
 struct lt_client_service;
 
 /* The client's part. */
@@ -76,9 +79,16 @@ struct lt_client {
 struct lt_server_conn {
 	struct lt_server *server;
 	struct lt_conn *next, *prev; /* of the server's list, under its lock */
-	bool admitted, closed_told, gone, counted_handshake;
-	unsigned address_slot;
+	bool admitted, closed_told, gone;
 	_Atomic unsigned ncalls; /* call structs alive */
+
+	/* Its places, under the server's lock. */
+	unsigned address_slot;
+	bool counted_handshake; /* in `group` */
+	bool silent; /* on the group's list of those who have not knocked */
+	bool evicted; /* for another; counted until it is gone */
+	struct lt_handshakes *group;
+	struct lt_conn *silent_next, *silent_prev;
 };
 
 struct lt_conn {

@@ -80,7 +80,10 @@ struct lt_server_options {
 	uint32_t idle_ms; /* no frame received: ping after half of it, close after it; 0: 60,000 */
 	unsigned conns_max; /* 0: 4,096 */
 	unsigned conns_per_address_max; /* unfinished handshakes included; 0: 512 */
-	unsigned handshakes_max; /* unfinished, in all; 0: 256 */
+	/* Unfinished, from addresses where somebody was let in before (and of the local socket), and as many from all
+	 * others; 0: 256. One more takes the place of the oldest that has not knocked, of the address that has most of
+	 * those: who comes from an address of its own is not kept out by any number from others. */
+	unsigned handshakes_max;
 	unsigned
 	    calls_max; /* running and queued, in all; 0: 1,024. Above: RESOURCE_EXHAUSTED + RetryInfo */
 };
@@ -101,7 +104,8 @@ unsigned lt_server_connections(const struct lt_server *s);
 struct lt_server_counts {
 	uint64_t accepted;
 	uint64_t
-	    over_limit; /* too many connections or unfinished handshakes, in all or of an address */
+	    over_limit; /* too many connections, in all or of an address, or too many who knocked */
+	uint64_t evicted; /* silent ones, for others who came after them */
 	uint64_t bad_handshake; /* malformed, wrong knock, a key not proven, gone before the end */
 	uint64_t not_admitted; /* `admit` said no, or another user on the local socket */
 	uint64_t handshake_late;

@@ -206,6 +206,7 @@ lt_server_counts(const struct lt_server *s, struct lt_server_counts *out)
 {
 	out->accepted = s->n_accepted;
 	out->over_limit = s->n_over_limit;
+	out->evicted = s->n_evicted;
 	out->bad_handshake = s->n_bad;
 	out->not_admitted = s->n_not_admitted;
 	out->handshake_late = s->n_late;

@@ -69,6 +69,9 @@ count_end(struct lt_server *s, struct lt_conn *c)
 			s->n_cut++;
 			log_closed(s, c, "cut");
 		}
+	} else if (c->sv.evicted) {
+		s->n_evicted++;
+		log_closed(s, c, "silent");
 	} else if (c->rc == LT_E_TIMEOUT) {
 		s->n_late++;
 		log_closed(s, c, "silent");
@@ -135,6 +138,7 @@ const struct lt_conn_ops lt_server_conn_ops = {
 	.event = lt_server_on_event,
 	.writable = lt_server_on_writable,
 	.tick = lt_server_on_tick,
+	.knocked = lt_server_knocked,
 	.admit = sv_admit,
 	.gone = sv_gone,
 	.task = sv_task,

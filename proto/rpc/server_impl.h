@@ -19,10 +19,18 @@
 
 struct lt_listener;
 
-/* Connections of one address. */
+/* Connections of one address; of IPv6, of one /64, which is what one stranger has. */
 struct lt_server_address {
 	char text[64];
 	unsigned nconns;
+	unsigned nsilent; /* of these, such as have not knocked */
+	bool known; /* somebody there was let in */
+};
+
+/* Unfinished handshakes of those from known addresses, or of the others: neither takes the places of the other. */
+struct lt_handshakes {
+	unsigned n;
+	struct lt_conn *oldest, *newest; /* who has not knocked, by arrival */
 };
 
 struct lt_server {
@@ -39,8 +47,8 @@ struct lt_server {
 	_Atomic unsigned nstreams; /* of these, streams that have begun */
 	_Atomic unsigned nopen;
 	_Atomic bool stopping;
-	_Atomic uint64_t n_accepted, n_over_limit, n_bad, n_not_admitted, n_late, n_cut, n_calls,
-	    n_refused;
+	_Atomic uint64_t n_accepted, n_over_limit, n_evicted, n_bad, n_not_admitted, n_late, n_cut,
+	    n_calls, n_refused;
 	_Atomic int64_t next_log_ms;
 	_Atomic unsigned logs_kept_back;
 	_Atomic int64_t failures_until_ms; /* the second that failures_told is of */
@@ -49,7 +57,9 @@ struct lt_server {
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cv; /* a call or a connection is gone, while stopping */
 	struct lt_conn *conns;
-	unsigned nconns, nhandshakes;
+	unsigned nconns;
+	struct lt_handshakes strangers, acquainted;
+	unsigned nevicted; /* on their way out */
 	struct lt_server_address *addresses; /* conns_max of them */
 };
 
@@ -96,7 +106,9 @@ ProtobufCService *lt_server_service(const struct lt_server *s, const char *name,
 
 /* Close and free all listeners. Not from a callback. */
 void lt_server_unlisten(struct lt_server *s);
-/* The handshake is over: give back its place. Takes the server's lock. */
+/* It has knocked: nobody silent takes its place any more. Takes the server's lock. */
+void lt_server_knocked(struct lt_conn *c);
+/* The handshake is over: give back its place, and know its address. Takes the server's lock. */
 void lt_server_handshake_done(struct lt_conn *c);
 /* The connection is gone: give back all its places. Takes the server's lock. */
 void lt_server_places_done(struct lt_conn *c);

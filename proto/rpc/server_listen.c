@@ -7,9 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPT_RETRY_MS 100
+/* Connections that wait in the kernel to be accepted. nng asks for 128: two thousand at once, nodes or strangers, overrun that,
+ * and of those the kernel drops each waits a second and more for its next chance. */
+#define BACKLOG 4096
+#define LISTENER_FD_MAX 1024 /* listeners are opened first, and get low numbers */
+/* Evicted connections that are not closed yet: no more are accepted meanwhile. */
+#define EVICTED_MAX 64
+#define CROWDED_RETRY_MS 1
 
 struct lt_listener {
 	struct lt_listener *next;
@@ -37,48 +45,145 @@ address_of(nng_stream *stream, char *out, size_t cap)
 		(void)inet_ntop(AF_INET6, &sa.s_in6.sa_addr, out, (socklen_t)cap);
 }
 
-/* The slot of an address, a free one if it has none. There are as many slots as connections allowed. */
-static unsigned
-address_slot(struct lt_server *s, const char *text)
+/* What counts as one address: of IPv6 the network of 64 bits, save where it is IPv4 in other words. */
+static void
+whole_of(const char *address, char *out, size_t cap)
 {
-	unsigned i, n = s->o.conns_max, at, free_at = UINT32_MAX;
+	struct in6_addr a;
+
+	if (inet_pton(AF_INET6, address, &a) != 1) {
+		(void)snprintf(out, cap, "%s", address);
+	} else if (IN6_IS_ADDR_V4MAPPED(&a)) {
+		(void)inet_ntop(AF_INET, &a.s6_addr[12], out, (socklen_t)cap);
+	} else {
+		memset(&a.s6_addr[8], 0, 8);
+		(void)inet_ntop(AF_INET6, &a, out, (socklen_t)cap);
+	}
+}
+
+/* The slot of an address, a free one if it has none: who was never let in is forgotten before who was. There are as many slots
+ * as connections allowed. */
+static unsigned
+address_slot(struct lt_server *s, const char *address)
+{
+	unsigned i, n = s->o.conns_max, at, stranger_at = UINT32_MAX, free_at = UINT32_MAX;
+	struct lt_server_address *a;
 	uint32_t h = 2166136261u;
+	char text[sizeof(a->text)];
 	const char *p;
 
+	whole_of(address, text, sizeof(text));
 	for (p = text; *p != '\0'; p++)
 		h = (h ^ (uint8_t)*p) * 16777619u;
 	for (i = 0; i < n; i++) {
 		at = (h + i) % n;
-		if (s->addresses[at].text[0] == '\0') {
-			free_at = free_at == UINT32_MAX ? at : free_at;
-			break;
-		}
-		if (strcmp(s->addresses[at].text, text) == 0)
+		a = &s->addresses[at];
+		if (strcmp(a->text, text) == 0)
 			return at;
-		if (s->addresses[at].nconns == 0 && free_at == UINT32_MAX)
+		if (a->nconns == 0 && free_at == UINT32_MAX)
 			free_at = at;
+		if (a->nconns == 0 && !a->known && stranger_at == UINT32_MAX)
+			stranger_at = at;
+		if (a->text[0] == '\0')
+			break;
 	}
-	assert(free_at != UINT32_MAX);
-	(void)snprintf(s->addresses[free_at].text, sizeof(s->addresses[free_at].text), "%s", text);
-	return free_at;
+	at = stranger_at != UINT32_MAX ? stranger_at : free_at;
+	assert(at != UINT32_MAX);
+	a = &s->addresses[at];
+	memset(a, 0, sizeof(*a));
+	(void)snprintf(a->text, sizeof(a->text), "%s", text);
+	return at;
 }
 
-/* Put a new connection on the list, if the limits allow. */
-static bool
-enlist(struct lt_server *s, struct lt_conn *c)
+static void
+silent_add(struct lt_conn *c)
 {
+	struct lt_handshakes *g = c->sv.group;
+
+	c->sv.silent = true;
+	c->sv.silent_prev = g->newest;
+	if (g->newest != NULL)
+		g->newest->sv.silent_next = c;
+	else
+		g->oldest = c;
+	g->newest = c;
+	c->sv.server->addresses[c->sv.address_slot].nsilent++;
+}
+
+static void
+silent_remove(struct lt_conn *c)
+{
+	struct lt_handshakes *g = c->sv.group;
+
+	if (!c->sv.silent)
+		return;
+	c->sv.silent = false;
+	if (c->sv.silent_prev != NULL)
+		c->sv.silent_prev->sv.silent_next = c->sv.silent_next;
+	else
+		g->oldest = c->sv.silent_next;
+	if (c->sv.silent_next != NULL)
+		c->sv.silent_next->sv.silent_prev = c->sv.silent_prev;
+	else
+		g->newest = c->sv.silent_prev;
+	c->sv.silent_next = c->sv.silent_prev = NULL;
+	c->sv.server->addresses[c->sv.address_slot].nsilent--;
+}
+
+static void
+handshake_uncount(struct lt_conn *c)
+{
+	silent_remove(c);
+	if (c->sv.counted_handshake)
+		c->sv.group->n--;
+	c->sv.counted_handshake = false;
+}
+
+/* Who makes room in a group: the oldest that has not knocked, of the address that has most of those. NULL: nobody. Gives a
+ * reference. */
+static struct lt_conn *
+evict(struct lt_server *s, struct lt_handshakes *g)
+{
+	struct lt_conn *c, *victim = NULL;
+	unsigned most = 0;
+
+	for (c = g->oldest; c != NULL; c = c->sv.silent_next)
+		if (s->addresses[c->sv.address_slot].nsilent > most) {
+			most = s->addresses[c->sv.address_slot].nsilent;
+			victim = c;
+		}
+	if (victim == NULL)
+		return NULL;
+	handshake_uncount(victim);
+	victim->sv.evicted = true;
+	s->nevicted++;
+	lt_conn_ref(victim);
+	return victim;
+}
+
+/* Put a new connection on the list, if the limits allow. *victim: who had to go for it, with a reference, or NULL. */
+static bool
+enlist(struct lt_server *s, struct lt_conn *c, struct lt_conn **victim)
+{
+	struct lt_server_address *a;
 	bool ok = false;
 
+	*victim = NULL;
 	pthread_mutex_lock(&s->mx);
-	if (s->stopping || s->nconns >= s->o.conns_max || s->nhandshakes >= s->o.handshakes_max)
+	if (s->stopping || s->nconns >= s->o.conns_max)
 		goto out;
 	c->sv.address_slot = address_slot(s, c->peer.address);
-	if (s->addresses[c->sv.address_slot].nconns >= s->o.conns_per_address_max)
+	a = &s->addresses[c->sv.address_slot];
+	if (a->nconns >= s->o.conns_per_address_max)
 		goto out;
-	s->addresses[c->sv.address_slot].nconns++;
+	c->sv.group = a->known || c->local ? &s->acquainted : &s->strangers;
+	if (c->sv.group->n >= s->o.handshakes_max && (*victim = evict(s, c->sv.group)) == NULL)
+		goto out;
+	a->nconns++;
 	s->nconns++;
-	s->nhandshakes++;
+	c->sv.group->n++;
 	c->sv.counted_handshake = true;
+	silent_add(c);
 	c->sv.next = s->conns;
 	if (s->conns != NULL)
 		s->conns->sv.prev = c;
@@ -90,13 +195,23 @@ out:
 }
 
 void
+lt_server_knocked(struct lt_conn *c)
+{
+	struct lt_server *s = c->sv.server;
+
+	pthread_mutex_lock(&s->mx);
+	silent_remove(c);
+	pthread_mutex_unlock(&s->mx);
+}
+
+void
 lt_server_handshake_done(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
 
 	pthread_mutex_lock(&s->mx);
-	c->sv.counted_handshake = false;
-	s->nhandshakes--;
+	handshake_uncount(c);
+	s->addresses[c->sv.address_slot].known = true;
 	pthread_mutex_unlock(&s->mx);
 }
 
@@ -106,8 +221,9 @@ lt_server_places_done(struct lt_conn *c)
 	struct lt_server *s = c->sv.server;
 
 	pthread_mutex_lock(&s->mx);
-	if (c->sv.counted_handshake)
-		s->nhandshakes--;
+	handshake_uncount(c);
+	if (c->sv.evicted)
+		s->nevicted--;
 	s->addresses[c->sv.address_slot].nconns--;
 	s->nconns--;
 	pthread_mutex_unlock(&s->mx);
@@ -139,11 +255,23 @@ discard(struct lt_conn *c, nng_stream *stream)
 }
 
 static void
+make_room(struct lt_conn *victim)
+{
+	if (victim == NULL)
+		return;
+	pthread_mutex_lock(&victim->mx);
+	lt_conn_die(victim, LT_E_CLOSED, "silent, and others came");
+	pthread_mutex_unlock(&victim->mx);
+	lt_conn_unref(victim);
+}
+
+static void
 accepted(struct lt_listener *li, nng_stream *stream)
 {
 	struct lt_server *s = li->server;
 	struct lt_conn *c = lt_conn_new(
 	    s->o.pool, s->o.clock, &lt_server_conn_ops, false, s->o.idle_ms, s->o.handshake_ms);
+	struct lt_conn *victim = NULL;
 	struct lt_line *line;
 
 	s->n_accepted++;
@@ -169,15 +297,28 @@ accepted(struct lt_listener *li, nng_stream *stream)
 	}
 	line = li->local ? lt_line_new_local(false)
 			 : lt_line_new_acceptor(s->federation, s->o.line_sk, NULL);
-	if (line == NULL || !enlist(s, c)) {
+	if (line == NULL || !enlist(s, c, &victim)) {
 		s->n_over_limit++;
 		lt_line_free(line);
 		discard(c, stream);
 		return;
 	}
+	make_room(victim);
 	pthread_mutex_lock(&c->mx);
 	lt_conn_start(c, stream, line);
 	pthread_mutex_unlock(&c->mx);
+}
+
+/* The service thread, which closes connections and runs the timer, has to catch up first: the others wait in the kernel. */
+static bool
+crowded(struct lt_listener *li)
+{
+	bool many;
+
+	pthread_mutex_lock(&li->server->mx);
+	many = !li->local && li->server->nevicted >= EVICTED_MAX;
+	pthread_mutex_unlock(&li->server->mx);
+	return many;
 }
 
 static void
@@ -191,12 +332,13 @@ accept_cb(void *arg)
 		accepted(li, nng_aio_get_output(li->aio, 0));
 	if (li->server->stopping || rv == NNG_ECLOSED || rv == NNG_ECANCELED)
 		return;
-	again = rv == 0 || rv == NNG_ECONNABORTED || rv == NNG_ECONNRESET;
-	if (again || lt_timer_arm(li->server->o.pool, &li->retry, ACCEPT_RETRY_MS) != LT_OK)
+	again = (rv == 0 && !crowded(li)) || rv == NNG_ECONNABORTED || rv == NNG_ECONNRESET;
+	if (again || lt_timer_arm(li->server->o.pool, &li->retry,
+			 rv == 0 ? CROWDED_RETRY_MS : ACCEPT_RETRY_MS) != LT_OK)
 		nng_stream_listener_accept(li->l, li->aio);
 }
 
-/* Out of descriptors or memory a moment ago: try again. */
+/* Out of descriptors or memory, or too fast, a moment ago: try again. */
 static void
 accept_again(void *arg)
 {
@@ -224,6 +366,30 @@ listener_free(struct lt_listener *li)
 	free(li);
 }
 
+/* nng does not tell the descriptor: it is the one that listens on the port. Without it the backlog stays as it is. */
+static void
+widen_backlog(int port)
+{
+	struct sockaddr_in6 a;
+	socklen_t len;
+	int fd, on, bound;
+
+	for (fd = 0; fd < LISTENER_FD_MAX; fd++) {
+		len = sizeof(on);
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) != 0 || on == 0)
+			continue;
+		len = sizeof(a);
+		memset(&a, 0, sizeof(a));
+		if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+			continue;
+		/* The port stands at the same place in both kinds of addresses. */
+		bound =
+		    a.sin6_family == AF_INET || a.sin6_family == AF_INET6 ? ntohs(a.sin6_port) : -1;
+		if (bound == port && listen(fd, BACKLOG) != 0)
+			lt_warn("only a few connections can wait on port %d at once", port);
+	}
+}
+
 static int
 listener_open(struct lt_listener *li, const char *url, struct lt_err *err)
 {
@@ -247,6 +413,8 @@ listener_open(struct lt_listener *li, const char *url, struct lt_err *err)
 		else if (sa.s_family == NNG_AF_INET6)
 			li->port = ntohs(sa.s_in6.sa_port);
 	}
+	if (!li->local)
+		widen_backlog(li->port);
 	if (nng_aio_alloc(&li->aio, accept_cb, li) != 0)
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	nng_aio_set_timeout(li->aio, NNG_DURATION_INFINITE);

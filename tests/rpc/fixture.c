@@ -538,13 +538,13 @@ pump(struct raw *r)
 	flush_line(r);
 }
 
-void
-raw_open(struct raw *r, struct fx *fx, bool tcp)
+static void
+open_on(struct raw *r, struct fx *fx, int fd, bool tcp)
 {
 	static const uint8_t eight[8] = { 0 };
 
 	memset(r, 0, sizeof(*r));
-	r->fd = raw_connect(fx, tcp);
+	r->fd = fd;
 	r->line = tcp ? lt_line_new_initiator(fx->fed, fx->client_sk, fx->server_pk)
 		      : lt_line_new_local(true);
 	flush_line(r);
@@ -553,6 +553,18 @@ raw_open(struct raw *r, struct fx *fx, bool tcp)
 		assert_false(r->eof);
 	}
 	(void)raw_send(r, LT_FRAME_PING, 0, 0, eight, sizeof(eight));
+}
+
+void
+raw_open(struct raw *r, struct fx *fx, bool tcp)
+{
+	open_on(r, fx, raw_connect(fx, tcp), tcp);
+}
+
+void
+raw_open_on(struct raw *r, struct fx *fx, int fd)
+{
+	open_on(r, fx, fd, true);
 }
 
 void

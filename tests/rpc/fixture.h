@@ -75,6 +75,8 @@ struct raw {
 
 int raw_connect(struct fx *fx, bool tcp); /* a plain descriptor */
 void raw_open(struct raw *r, struct fx *fx, bool tcp); /* with the handshake done */
+void raw_open_on(
+    struct raw *r, struct fx *fx, int fd); /* the same on a connected tcp socket, taken */
 void raw_accept(
     struct raw *r, int fd, bool local, struct fx *fx); /* as the acceptor, handshake done */
 void raw_close(struct raw *r);

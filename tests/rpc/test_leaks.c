@@ -186,8 +186,8 @@ all_judged(void *arg)
 	struct lt_server_counts n;
 
 	lt_server_counts(c->fx->server, &n);
-	/* Counted as accepted first, as turned away then. */
-	return n.accepted == c->strangers && n.over_limit == STRANGERS - 256;
+	/* Counted as accepted first, as one who had to go then. */
+	return n.accepted == c->strangers && n.evicted == STRANGERS - 256;
 }
 
 /* Who was turned away is closed by and by. */
@@ -204,7 +204,7 @@ all_late(void *arg)
 	struct lt_server_counts n;
 
 	lt_server_counts(c->fx->server, &n);
-	return n.over_limit + n.handshake_late == c->strangers;
+	return n.evicted + n.handshake_late == c->strangers;
 }
 
 /* 2,000 who connect from 20 addresses and say nothing: the server keeps at most 256 of them, and those until their time is
@@ -232,7 +232,7 @@ idle_strangers(void **state)
 	for (i = 0; i < STRANGERS; i++)
 		fd[i] = stranger(&fx, i);
 	counted = (struct counted){ &fx, STRANGERS + 1, fds + STRANGERS + 256 + 8 };
-	fx_until(all_judged, &counted, "all strangers are accepted or turned away");
+	fx_until(all_judged, &counted, "all strangers are accepted, and all but 256 had to go");
 	fx_until(few_fds, &counted, "those turned away are closed");
 	assert_int_equal(
 	    lt_conn_call_wait(early, ECHO, "Say", &req.base, 0, NULL, &st), LT_STATUS_OK);
