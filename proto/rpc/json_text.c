@@ -213,7 +213,8 @@ scan_number(struct scan *s)
 		s->at++;
 	words = lt_slice(s->text.data + from, s->at - from);
 	n = digits(words, minus);
-	if (minus + n == words.len && n <= PLAIN_DIGITS && !(minus && words.data[1] == '0'))
+	if (minus + n == words.len && n <= PLAIN_DIGITS &&
+	    !(minus && n != 0 && words.data[1] == '0'))
 		return;
 	if (!lt_json_is_number(words))
 		return; /* jansson says what is wrong with it */
