@@ -3,6 +3,7 @@
 #include "grpc/health/v1/health.pb-c.h"
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/reflection.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
 
 #define S 1000u
@@ -34,10 +35,12 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Admin/ListEnrolments", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
 	{ "/lienthong.v1.Admin/Approve", false, true, MIN, 5 * MIN, LT_VERB_ENROL },
 	{ "/lienthong.v1.Admin/Reject", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
+	{ "/lienthong.v1.Reflection/ListServices", false, true, 10 * S, MIN, LT_VERB_NONE },
+	{ "/lienthong.v1.Reflection/Describe", false, true, 10 * S, MIN, LT_VERB_NONE },
 };
 const size_t lt_nmethods = sizeof(lt_methods) / sizeof(lt_methods[0]);
 
 const ProtobufCServiceDescriptor *const lt_services[] = { &healthpb__health__descriptor,
 	&ltpb__enrol__descriptor, &ltpb__sync__descriptor, &ltpb__records__descriptor,
-	&ltpb__query__descriptor, &ltpb__admin__descriptor };
+	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__reflection__descriptor };
 const size_t lt_nservices = sizeof(lt_services) / sizeof(lt_services[0]);

@@ -117,6 +117,9 @@ static const struct words by_reason[] = {
 	    "bên kia không đọc tiếp được từ chỗ đứt; hãy hỏi lại từ đầu" },
 	{ "NO_SUCH_METHOD", ANY, false,
 	    "việc này không hỏi ở đây; hãy hỏi đúng nơi (xã hay đầu mối), hoặc nâng phiên bản" },
+	{ "NO_SUCH_NAME", ANY, false,
+	    "ở đây không có dịch vụ, phương thức hay kiểu dữ liệu tên này mà bạn được gọi; hãy xem "
+	    "lại tên (ltctl rpc list)" },
 	{ "NO_SUCH_SERVICE", ANY, false, "không có dịch vụ này; hãy xem lại tên" },
 	{ "NO_ANSWER", ANY, false, "lỗi bên trong chương trình; hãy báo người phụ trách" },
 	{ "MALFORMED_ANSWER", ANY, false,

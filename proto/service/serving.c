@@ -4,6 +4,7 @@
 #include "proto/base/log.h"
 #include "proto/rpc/health.h"
 #include "proto/rpc/methods.h"
+#include "proto/rpc/reflection.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,9 @@ lt_serving_server(struct lt_serving *s, struct lt_server_options *o, struct lt_e
 	o->federation = s->id->federation.b;
 	o->resume_secret = s->id->line_sk; /* also where no line is served */
 	rc = lt_server_new(o, &s->server, err);
-	return rc == LT_OK ? lt_server_add(s->server, lt_health_service(s->health), err) : rc;
+	if (rc == LT_OK)
+		rc = lt_server_add(s->server, lt_health_service(s->health), err);
+	return rc == LT_OK ? lt_server_add(s->server, lt_reflection_service(), err) : rc;
 }
 
 int

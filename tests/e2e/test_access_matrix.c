@@ -8,6 +8,7 @@
 #include "proto/store/query.h"
 
 #include "grpc/health/v1/health.pb-c.h"
+#include "lienthong/v1/reflection.pb-c.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -323,6 +324,23 @@ req_reject(struct world *w, enum who who)
 	return &r->base;
 }
 
+static const ProtobufCMessage *
+req_services(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListServicesRequest, ltpb__list_services_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_describe(struct world *w, enum who who)
+{
+	NEW(Ltpb__DescribeRequest, ltpb__describe_request__init);
+	(void)who;
+	r->name = (char *)"grpc.health.v1.Health";
+	return &r->base;
+}
+
 /* ---- the table ---- */
 
 #define O LT_STATUS_OK
@@ -362,13 +380,16 @@ static const struct {
 	{ "/lienthong.v1.Admin/ListEnrolments", req_enrolments, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/Approve", req_approve, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/Reject", req_reject, { U, U, D, D, D, D, O, O } },
+	/* Who may call nothing else learns that. */
+	{ "/lienthong.v1.Reflection/ListServices", req_services, { O, O, O, O, O, O, O, O } },
+	{ "/lienthong.v1.Reflection/Describe", req_describe, { O, O, O, O, O, O, O, O } },
 };
 
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
 static const ProtobufCServiceDescriptor *const services[] = { &healthpb__health__descriptor,
 	&ltpb__enrol__descriptor, &ltpb__sync__descriptor, &ltpb__records__descriptor,
-	&ltpb__query__descriptor, &ltpb__admin__descriptor };
+	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__reflection__descriptor };
 
 #define NSERVICES (sizeof(services) / sizeof(services[0]))
 
@@ -563,6 +584,112 @@ test_matrix(void **state)
 	for (row = 0; row < NTABLE; row++)
 		for (i = 0; i < SUSPENDED; i++)
 			try_row(&w, row, i, table[row].want[i]);
+	world_close(&w);
+}
+
+/* ---- what is told of it ---- */
+
+#define N LT_STATUS_NOT_FOUND
+
+static bool
+is_told(const Ltpb__ListServicesReply *r, const char *method)
+{
+	size_t i, k;
+
+	for (i = 0; i < r->n_service; i++)
+		for (k = 0; k < r->service[i]->n_method; k++)
+			if (strcmp(r->service[i]->method[k]->name, method) == 0)
+				return true;
+	return false;
+}
+
+static int
+describe(struct world *w, enum who who, const char *name, Ltpb__DescribeReply **reply)
+{
+	Ltpb__DescribeRequest r = LTPB__DESCRIBE_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	int code;
+
+	r.name = (char *)name;
+	code = fed_ask(&w->who[who], &ltpb__reflection__descriptor, "Describe", &r.base, &m, &st);
+	assert_true(code == O || (code == N && strcmp(st.reason, "NO_SUCH_NAME") == 0));
+	*reply = (Ltpb__DescribeReply *)m;
+	return code;
+}
+
+/* Everybody may ask to join; the invitation decides. */
+static bool
+may_call(size_t row, enum who who)
+{
+	int want = table[row].want[who];
+
+	return table[row].request == req_join || (want != U && want != D);
+}
+
+/* Everybody is told of the methods that the table lets it call, and of no other; of the types that these reach, and of no
+ * other. The words for what is not there and for what is not to be seen are the same. */
+static void
+test_reflection(void **state)
+{
+	static const struct {
+		const char *name;
+		int want[SUSPENDED];
+	} names[] = {
+		{ "lienthong.v1.Query", { N, N, N, N, O, O, O, O } },
+		{ "/lienthong.v1.Query/Get", { N, N, N, N, O, O, O, O } },
+		{ "lienthong.v1.Query.Get", { N, N, N, N, O, O, O, O } },
+		{ "/lienthong.v1.Query/Nothing", { N, N, N, N, N, N, N, N } },
+		{ "lienthong.v1.Quer", { N, N, N, N, N, N, N, N } },
+		{ "", { N, N, N, N, N, N, N, N } },
+		{ "/", { N, N, N, N, N, N, N, N } },
+		{ "lienthong.v1.Record", { N, N, N, N, O, O, O, O } },
+		{ "lienthong.v1.FilterOp", { N, N, N, N, O, O, O, O } },
+		{ "lienthong.v1.InviteRequest", { N, N, N, N, N, N, O, O } },
+		{ "lienthong.v1.PullItem", { N, N, O, O, N, N, N, N } },
+		{ "lienthong.v1.JoinRequest", { O, O, O, O, O, O, O, O } },
+		/* reached by no method: it stands in bytes */
+		{ "lienthong.v1.ChangeSet", { N, N, N, N, N, N, N, N } },
+		{ "grpc.health.v1.HealthCheckResponse.ServingStatus", { O, O, O, O, O, O, O, O } },
+		{ "lienthong.v1.Reflection", { O, O, O, O, O, O, O, O } },
+	};
+	Ltpb__DescribeReply *reply;
+	struct fed_peer open;
+	struct lt_status st;
+	ProtobufCMessage *r;
+	struct world w;
+	size_t i, row;
+	enum who who;
+
+	(void)state;
+	world_open(&w);
+	fed_invite(&w.f, &open, LTPB__ROLE__ROLE_NODE, "17254", false);
+	assert_int_equal(fed_dial(&w.f, &w.who[STRANGER]), LT_OK);
+	for (who = 0; who < SUSPENDED; who++) {
+		assert_int_equal(fed_ask(&w.who[who], &ltpb__reflection__descriptor, "ListServices",
+				     req_services(&w, who), &r, &st),
+		    O);
+		for (row = 0; row < NTABLE; row++)
+			if (is_told((Ltpb__ListServicesReply *)r, table[row].method) !=
+			    may_call(row, who))
+				fail_msg("%s as %s", table[row].method, who_name[who]);
+		protobuf_c_message_free_unpacked(r, NULL);
+		for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			if (describe(&w, who, names[i].name, &reply) != names[i].want[who])
+				fail_msg("%s as %s", names[i].name, who_name[who]);
+			if (reply != NULL)
+				protobuf_c_message_free_unpacked(&reply->base, NULL);
+		}
+	}
+	assert_int_equal(describe(&w, NODE, "/lienthong.v1.Sync/Pull", &reply), O);
+	assert_int_equal(reply->service->n_method, 1);
+	assert_string_equal(reply->service->method[0]->input, "lienthong.v1.PullRequest");
+	assert_string_equal(reply->service->method[0]->output, "lienthong.v1.PullItem");
+	assert_string_equal(reply->service->method[0]->verb, "sync");
+	assert_true(reply->service->method[0]->server_streaming);
+	assert_true(reply->service->method[0]->idempotent);
+	assert_string_equal(reply->message[0]->name, "lienthong.v1.PullRequest");
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
 	world_close(&w);
 }
 
@@ -1555,6 +1682,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_method_has_a_row),
 		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_reflection),
 		cmocka_unit_test(test_no_more),
 		cmocka_unit_test(test_personal_fields),
 		cmocka_unit_test(test_history_is_masked),

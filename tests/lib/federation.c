@@ -1,4 +1,5 @@
 #include "tests/lib/federation.h"
+#include "proto/rpc/reflection.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/feed/trust.h"
@@ -209,6 +210,7 @@ fed_hub_start(struct fed *f)
 	f->health = lt_health_new();
 	assert_non_null(f->health);
 	check(lt_server_add(f->server, lt_health_service(f->health), &err), "health", err.text);
+	check(lt_server_add(f->server, lt_reflection_service(), &err), "reflection", err.text);
 	(void)snprintf(f->local, sizeof(f->local), "ipc://%.200s/sock", f->dir);
 	check(lt_server_listen(f->server, f->local, &err), "listen", err.text);
 	(void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", f->port);

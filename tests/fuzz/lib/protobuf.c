@@ -4,6 +4,7 @@
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/proof.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/reflection.pb-c.h"
 #include "lienthong/v1/rpc.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
@@ -54,6 +55,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&ltpb__query__descriptor,
 	&ltpb__admin__descriptor,
 	&healthpb__health__descriptor,
+	&ltpb__reflection__descriptor,
 };
 
 const ProtobufCServiceDescriptor *const *
