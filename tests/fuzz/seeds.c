@@ -311,7 +311,7 @@ compressed(void)
 
 		lt_buf_clear(&part);
 		lt_buf_put(&part, b.data, n);
-		FUZZ_MUST(lt_zstd_pack(&part));
+		FUZZ_MUST(lt_zstd_pack(&part, LT_ZSTD_FAST));
 		(void)snprintf(name, sizeof(name), "text%zu", n);
 		seed2("zstd", name, lt_slice(&whole, 1), lt_buf_slice(&part));
 	}
