@@ -145,8 +145,10 @@ lt_hub_serve(const char *dir)
 	(void)lt_health_set(d.s.health, "", false);
 	code = 0;
 out:
-	if (rc != LT_OK)
+	if (rc != LT_OK && code == 3)
 		lt_error("%s", err.text[0] != '\0' ? err.text : lt_strerror(rc));
+	else if (rc != LT_OK)
+		code = lt_serving_failed(&d.s, "lt-hub", rc, &err);
 	close_parts(&d);
 	return code;
 }

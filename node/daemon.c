@@ -113,8 +113,10 @@ lt_node_serve(const char *dir)
 	lt_info("stopping on signal %d", lt_daemon_wait());
 	code = 0;
 out:
-	if (rc != LT_OK)
+	if (rc != LT_OK && code == 3)
 		lt_error("%s", err.text[0] != '\0' ? err.text : lt_strerror(rc));
+	else if (rc != LT_OK)
+		code = lt_serving_failed(&d.s, "lt-node", rc, &err);
 	close_parts(&d);
 	return code;
 }

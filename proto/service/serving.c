@@ -84,6 +84,23 @@ lt_serving_local(struct lt_serving *s, struct lt_err *err)
 	return lt_server_listen(s->server, url, err);
 }
 
+int
+lt_serving_failed(const struct lt_serving *s, const char *program, int rc, const struct lt_err *err)
+{
+	lt_error("%s", err->text[0] != '\0' ? err->text : lt_strerror(rc));
+	if (rc != LT_E_CORRUPT)
+		return LT_EXIT_FAILED;
+	lt_error("the data in \"%s\" is damaged; nothing is served, so that nothing wrong is. "
+		 "Delete nothing and do not "
+		 "start this again; copy the directory to another disk, then see DAMAGE in: man %s",
+	    s->dir, program);
+	lt_error("dữ liệu trong \"%s\" bị hỏng; chương trình không phục vụ để không trả lời sai. "
+		 "Đừng xóa gì, đừng khởi động "
+		 "lại; hãy chép thư mục sang đĩa khác, rồi xem mục DAMAGE trong: man %s",
+	    s->dir, program);
+	return LT_EXIT_DAMAGED;
+}
+
 void
 lt_serving_quiet(struct lt_serving *s)
 {

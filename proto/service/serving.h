@@ -32,6 +32,13 @@ int lt_serving_server(struct lt_serving *s, struct lt_server_options *o, struct 
 /* The local socket, dir/sock. */
 int lt_serving_local(struct lt_serving *s, struct lt_err *err);
 
+/* After a step failed: log why, and return the process's exit code. What the store itself lacks or lost (LT_E_CORRUPT) has a code of its
+ * own, LT_EXIT_DAMAGED: to start again mends nothing, so a supervisor should not, and the log says in both languages what to do. */
+#define LT_EXIT_FAILED 1
+#define LT_EXIT_DAMAGED 4
+int lt_serving_failed(
+    const struct lt_serving *s, const char *program, int rc, const struct lt_err *err);
+
 /* No more calls. The workers go on: for those parts that must stop in between. */
 void lt_serving_quiet(struct lt_serving *s);
 /* The workers end. */

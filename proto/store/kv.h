@@ -43,13 +43,20 @@ struct lt_kv_options {
  * LT_E_BUSY      another process writes to it, or this process has it open (once a process, also
  *                for reading).
  * LT_E_NOSPACE, LT_E_DENIED (permissions), LT_E_NOMEM, LT_E_IO.
- * May fork a child that looks at a damaged file first; call it before threads hold locks. */
+ *
+ * Before LMDB maps the file, a forked child reads it (kv_check.h): all of it after an unclean stop, weekly, and when it is small; else
+ * its roots and samples. A file that would crash LMDB, or that lacks something, is LT_E_CORRUPT and stays as it is;
+ * a hub's derived one, unless read_only, is renamed to damaged-N.mdb and made anew, empty. Values that cannot be
+ * read do not stand in the way, but in a derived one. May be called with threads about; takes as long as reading the file does. */
 int lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err);
 int lt_kv_open_mem(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err);
 /* No transaction may be open. NULL allowed. */
 void lt_kv_close(struct lt_kv *kv);
 /* 16 random bytes made when the environment was made; changes after a restore. Borrowed. */
 const uint8_t *lt_kv_incarnation(const struct lt_kv *kv);
+/* Entries that did not verify when the file was looked at before it was opened: a scrub is due. 0 also when the look was not a full
+ * one. */
+uint64_t lt_kv_bad_at_open(const struct lt_kv *kv);
 /* Bytes of the file in use (0 for memory). */
 uint64_t lt_kv_used_bytes(struct lt_kv *kv);
 

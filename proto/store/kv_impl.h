@@ -59,6 +59,7 @@ struct lt_kv {
 	unsigned ntables;
 	uint8_t incarnation[LT_KV_INCARNATION_LEN];
 	bool read_only;
+	uint64_t bad_at_open; /* entries that did not verify when the file was looked at */
 	atomic_int broken; /* code of the commit that failed for another reason than space */
 	atomic_int txns; /* open transactions */
 	struct lt_buf scratch; /* of the write transaction: value || checksum */

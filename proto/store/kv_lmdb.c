@@ -5,6 +5,8 @@
  *   lock.mdb  LMDB's reader table and writer mutex, made anew when missing.
  *   made      says that data.mdb was here: without it the folder may be filled, with it a missing
  *             data.mdb is a loss that somebody must hear of.
+ *   guard     says whether it was closed, and what its last commit was (kv_check.h).
+ *   damaged-N.mdb  a data.mdb that was damaged and could be made anew; nothing reads or deletes it.
  *
  * The folder itself is held with flock by the one process that may write: lock.mdb can be deleted under
  * a running daemon, and two writers with different lock files would destroy the environment.
@@ -12,6 +14,7 @@
  * lock.mdb by hand, which would drop them. */
 #include "proto/base/file.h"
 #include "proto/base/log.h"
+#include "proto/store/kv_check.h"
 #include "proto/store/kv_sums.h"
 
 #include <assert.h>
@@ -20,15 +23,13 @@
 #include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAP_BYTES_DEFAULT ((uint64_t)64 << 30)
@@ -46,8 +47,10 @@
 /* A file system that cannot give this much is full: a commit writes runs of at most 64 pages, or one
  * value of at most LT_KV_VALUE_MAX; a short write takes what was left. */
 #define PROBE_BYTES ((off_t)1 << 20)
-/* Seconds for walking a store that looks cut; 100 MB/s of an old disk over 60 GB. */
-#define WALK_SECONDS 600
+#define GUARD_FILE "guard"
+#define ASIDE_FORMAT "damaged-%u.mdb"
+#define ASIDE_MAX 100000
+#define LOCK_TRIES 20
 
 struct env {
 	struct lt_kv base;
@@ -55,6 +58,9 @@ struct env {
 	MDB_dbi dbi[LT_KV_TABLES_MAX];
 	struct lt_kv_table meta;
 	int dir; /* folder, locked unless read_only */
+	int guard_fd; /* -1: read_only, or not that far */
+	struct lt_kv_guard guard;
+	bool opened; /* and given out */
 	dev_t dev;
 	ino_t ino; /* of the folder, while it stands in the list below */
 	pid_t pid; /* that opened it: a child inherits the list, but not LMDB's locks */
@@ -184,6 +190,34 @@ stretch(const struct env *e)
 		lt_warn("cannot stretch the store's file: %s", strerror(errno));
 }
 
+/* ---- the note beside the file (kv_check.h) ---- */
+
+/* The newest meta page, read from the file: LMDB's own descriptor, since another one that is closed drops its locks. */
+static bool
+read_meta(const struct env *e, uint64_t *txnid, uint64_t *meta)
+{
+	uint8_t page[2][LT_PAGES_META_LEN];
+	mdb_filehandle_t fd;
+	MDB_stat st;
+
+	return mdb_env_stat(e->env, &st) == 0 && mdb_env_get_fd(e->env, &fd) == 0 &&
+	       pread(fd, page[0], sizeof(page[0]), 0) == (ssize_t)sizeof(page[0]) &&
+	       pread(fd, page[1], sizeof(page[1]), (off_t)st.ms_psize) ==
+		   (ssize_t)sizeof(page[1]) &&
+	       lt_pages_meta(page[0], page[1], txnid, meta);
+}
+
+static int
+note(struct env *e, bool clean, bool sync)
+{
+	struct lt_kv_guard *g = &e->guard;
+
+	if (!read_meta(e, &g->txnid, &g->meta))
+		return EIO;
+	g->clean = clean;
+	return lt_kv_guard_write(e->guard_fd, g, sync);
+}
+
 static uint64_t
 env_used_bytes(struct lt_kv *kv)
 {
@@ -239,8 +273,11 @@ env_commit(struct lt_kv_txn *txn)
 
 	close_cursors(t);
 	rc = mdb_txn_commit(t->mt);
-	if (rc == 0 && txn->write)
+	if (rc == 0 && txn->write) {
 		stretch(e);
+		/* Not synced, so as not to cost a commit another one; it outlives the death of the program at least. */
+		(void)note(e, false, false);
+	}
 	free(t);
 	return write_code_of(e, rc);
 }
@@ -494,6 +531,24 @@ list_leave(struct env *e)
 	(void)pthread_mutex_unlock(&open_mx);
 }
 
+/* Who opens for reading asks for the lock for a moment, to see whether somebody writes. */
+static bool
+lock_folder(int dir)
+{
+	const struct timespec pause = { 0, 10 * 1000000 };
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (flock(dir, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return false;
+}
+
 /* Open the folder, make sure this process opens it once, and that only one process writes. */
 static int
 folder_take(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
@@ -514,7 +569,7 @@ folder_take(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 		return lt_err_set(err, rc, "store \"%s\" is open in this process already", o->path);
 	if (rc != LT_OK)
 		return lt_err_set(err, rc, "cannot examine folder \"%s\"", o->path);
-	if (!o->read_only && flock(e->dir, LOCK_EX | LOCK_NB) != 0)
+	if (!o->read_only && !lock_folder(e->dir))
 		return lt_err_set(err, errno == EWOULDBLOCK ? LT_E_BUSY : LT_E_IO,
 		    "store \"%s\" is in use by another process", o->path);
 	return LT_OK;
@@ -677,97 +732,131 @@ find_or_create(const struct env *e, const struct lt_kv_options *o, struct lt_err
 	return create(e, o, err);
 }
 
-/* Does the file end before the last page the newest meta page counts? */
-static bool
-looks_cut(MDB_env *env)
-{
-	MDB_envinfo info;
-	MDB_stat st;
-	struct stat sb;
-	mdb_filehandle_t fd;
+/* ---- what a look at the file finds ---- */
 
-	if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &st) != 0 ||
-	    mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &sb) != 0)
-		return true;
-	return (uint64_t)sb.st_size < ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+static bool
+is_derived(const struct lt_kv_options *o)
+{
+	return o->kind == LT_KV_HUB_DERIVED && !o->read_only;
 }
 
-/* Read every byte that a table reaches; of a table of ours (t not NULL) verify it as well: the last
- * page may be there in part. */
-static bool
-walk_table(MDB_txn *mt, MDB_dbi dbi, const struct lt_kv_table *t)
+/* Out of the way, under a name that nothing here reads. The note about the file goes: it speaks of that one. */
+static int
+set_aside(const struct env *e, const struct lt_kv_options *o, const char *why, struct lt_err *err)
 {
-	struct lt_slice value;
-	MDB_cursor *c;
-	MDB_val k, v;
-	MDB_stat st;
-	size_t n = 0;
+	char name[64];
+	unsigned n;
 	int rc;
 
-	if (mdb_stat(mt, dbi, &st) != 0 || mdb_cursor_open(mt, dbi, &c) != 0)
-		return false;
-	/* The count bounds a walk that damage has sent in circles. */
-	while ((rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) == 0 && n++ < st.ms_entries)
-		if (t != NULL && lt_kv_unseal(t, from_val(k), from_val(v), &value) != LT_OK)
+	for (n = 1; n < ASIDE_MAX; n++) {
+		(void)snprintf(name, sizeof(name), ASIDE_FORMAT, n);
+		if (!exists(e->dir, name, NULL))
 			break;
-	mdb_cursor_close(c);
-	return rc == MDB_NOTFOUND && n == st.ms_entries;
-}
-
-/* In the child: 0 when everything is there. */
-static int
-walk(const struct env *e, const struct lt_kv_options *o)
-{
-	const MDB_dbi free_dbi = 0; /* LMDB's own table of free pages */
-	MDB_env *env;
-	MDB_txn *mt;
-	MDB_dbi dbi;
-	unsigned i;
-
-	if (env_make(&env, o, e->base.ntables) != 0 ||
-	    mdb_env_open(env, o->path, MDB_RDONLY | MDB_NOTLS, 0600) != 0 ||
-	    mdb_txn_begin(env, NULL, MDB_RDONLY, &mt) != 0)
-		return 1;
-	if (!walk_table(mt, free_dbi, NULL))
-		return 1;
-	if (mdb_dbi_open(mt, e->meta.name, 0, &dbi) != 0 || !walk_table(mt, dbi, &e->meta))
-		return 1;
-	for (i = 0; i < e->base.ntables; i++) {
-		int rc = mdb_dbi_open(mt, e->base.table[i].name, 0, &dbi);
-
-		if (rc != MDB_NOTFOUND && (rc != 0 || !walk_table(mt, dbi, &e->base.table[i])))
-			return 1;
 	}
-	return 0;
+	if (renameat(e->dir, DATA_FILE, e->dir, name) != 0 ||
+	    (unlinkat(e->dir, GUARD_FILE, 0) != 0 && errno != ENOENT))
+		return fail(
+		    err, code_of(errno), "cannot set aside the damaged store", o->path, errno);
+	lt_warn("store \"%s\" is damaged: %s; it is set aside as %s/%s, and its tables, which all "
+		"come from the "
+		"log, are made anew",
+	    o->path, why, o->path, name);
+	rc = create(e, o, err);
+	return rc;
 }
 
-/* A page beyond the end of the file kills the process that touches it, so a child goes first. */
 static bool
-walk_in_child(const struct env *e, const struct lt_kv_options *o)
+is_ours_alone(const struct env *e)
 {
-	const struct rlimit no_core = { 0, 0 };
-	int status = 0;
-	sigset_t none;
-	pid_t pid, got;
+	bool taken = flock(e->dir, LOCK_SH | LOCK_NB) == 0;
 
-	pid = fork();
-	if (pid < 0)
-		return false;
-	if (pid == 0) {
-		(void)setrlimit(RLIMIT_CORE, &no_core);
-		(void)signal(SIGBUS, SIG_DFL);
-		(void)signal(SIGSEGV, SIG_DFL);
-		(void)signal(SIGABRT, SIG_DFL);
-		(void)signal(SIGALRM, SIG_DFL);
-		(void)sigemptyset(&none);
-		(void)sigprocmask(SIG_SETMASK, &none, NULL);
-		(void)alarm(WALK_SECONDS);
-		_exit(walk(e, o));
+	if (taken)
+		(void)flock(e->dir, LOCK_UN);
+	return taken;
+}
+
+/* What the file lacks is not to be taken for something that never was; what only cannot be read is answered so. */
+static int
+refuse(
+    struct env *e, const struct lt_kv_options *o, const struct lt_kv_check *c, struct lt_err *err)
+{
+	char why[256];
+
+	lt_kv_check_text(c, why, sizeof(why));
+	if (!exists(e->dir, MADE_FILE, NULL) && c->look != LT_KV_LOOK_FAILED)
+		return lt_err_set(err, LT_E_VERSION,
+		    "\"%s/" DATA_FILE
+		    "\" is not a store of lienthong, but another program's or a broken one: %s",
+		    o->path, why);
+	if (c->look == LT_KV_LOOK_FAILED)
+		return lt_err_set(
+		    err, code_of(c->error), "cannot open store \"%s\": %s", o->path, why);
+	if (is_derived(o))
+		return set_aside(e, o, why, err);
+	return lt_err_set(err, LT_E_CORRUPT,
+	    "store \"%s\" is damaged and is not opened: %s; nothing was changed in it", o->path,
+	    why);
+}
+
+/* Let a child look at the file. */
+static int
+look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	struct lt_kv_table table[LT_PAGES_TABLES_MAX];
+	struct lt_kv_check c = {
+		.dir = e->dir, .file = DATA_FILE, .table = table, .always = LT_KV_CHECK_ALWAYS
+	};
+	bool known;
+	char why[256];
+
+	/* Who writes has looked, and the file moves on under a look of ours. */
+	if (o->read_only && !is_ours_alone(e))
+		return LT_OK;
+	memcpy(table, e->base.table, sizeof(table[0]) * e->base.ntables);
+	table[e->base.ntables] = e->meta;
+	c.ntable = e->base.ntables + 1;
+	c.now_s = (uint64_t)time(NULL);
+	known = lt_kv_guard_read(e->dir, &e->guard);
+	lt_kv_check(&c, known ? &e->guard : NULL);
+	if (c.look != LT_KV_LOOK_WHOLE && o->read_only && !is_ours_alone(e))
+		return LT_OK;
+	if (!known)
+		memset(&e->guard, 0, sizeof(e->guard));
+	e->guard.opens = c.full ? 0 : e->guard.opens + 1;
+	e->guard.full_s = c.full ? c.now_s : e->guard.full_s;
+	e->base.bad_at_open = c.report.bad;
+	if (c.look != LT_KV_LOOK_WHOLE || (c.report.bad != 0 && is_derived(o)))
+		return refuse(e, o, &c, err);
+	if (c.report.bad != 0) {
+		lt_kv_check_text(&c, why, sizeof(why));
+		lt_error("store \"%s\" has damage: %s; they are not used", o->path, why);
 	}
-	do
-		got = waitpid(pid, &status, 0);
-	while (got < 0 && errno == EINTR);
-	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return LT_OK;
+}
+
+/* ---- the note, from opening to closing ---- */
+
+/* From here on the file may be written to. */
+static int
+note_open(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
+{
+	int rc;
+
+	e->guard_fd = lt_kv_guard_open(e->dir);
+	rc = e->guard_fd < 0 ? errno : note(e, false, true);
+	return rc == 0 ? LT_OK : fail(err, code_of(rc), "cannot write beside store", o->path, rc);
+}
+
+static void
+note_closed(struct env *e)
+{
+	if (e->guard_fd < 0)
+		return;
+	/* After a commit that failed the next start is to look at everything. */
+	if (e->opened && atomic_load(&e->base.broken) == LT_OK && note(e, true, true) != 0)
+		lt_warn("that the store was closed cannot be written down; the next start reads "
+			"all of it");
+	(void)close(e->guard_fd);
 }
 
 /* LMDB maps its lock file and writes through the map: on a full disk the first touch of a block not yet
@@ -812,23 +901,13 @@ open_env(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 	return rc == 0 ? LT_OK : fail(err, code_of(rc), "cannot open store", o->path, rc);
 }
 
-/* Open LMDB; a file that ends too early is walked first, in a child. */
 static int
 open_whole(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 {
-	int rc;
+	int rc = look_first(e, o, err);
 
-	rc = open_env(e, o, err);
-	if (rc != LT_OK || !looks_cut(e->env))
-		return rc;
-	mdb_env_close(e->env);
-	e->env = NULL;
-	if (!walk_in_child(e, o))
-		return lt_err_set(err, LT_E_CORRUPT,
-		    "store \"%s\" is damaged: the end of " DATA_FILE " is missing", o->path);
-	rc = open_env(e, o, err);
-	if (rc == LT_OK && !o->read_only)
-		stretch(e);
+	if (rc == LT_OK)
+		rc = open_env(e, o, err);
 	return rc;
 }
 
@@ -985,6 +1064,11 @@ open_tables(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 	if (mrc != 0)
 		return fail(err, code_of(mrc), "cannot read store", o->path, mrc);
 	rc = check_meta(e, mt, o, err);
+	if (rc == LT_OK && !o->read_only) {
+		rc = note_open(e, o, err);
+		if (rc == LT_OK)
+			stretch(e);
+	}
 	for (i = 0; rc == LT_OK && i < e->base.ntables; i++) {
 		mrc = mdb_dbi_open(
 		    mt, e->base.table[i].name, o->read_only ? 0 : MDB_CREATE, &e->dbi[i]);
@@ -1010,8 +1094,10 @@ env_close(struct lt_kv *kv)
 {
 	struct env *e = (struct env *)kv;
 
-	if (e->env != NULL)
+	if (e->env != NULL) {
+		note_closed(e);
 		mdb_env_close(e->env);
+	}
 	list_leave(e);
 	if (e->dir >= 0)
 		(void)close(e->dir);
@@ -1053,7 +1139,7 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
-	e->dir = -1;
+	e->dir = e->guard_fd = -1;
 	lt_kv_init(&e->base, &env_ops, o);
 	lt_kv_table_init(&e->meta, "meta");
 	rc = folder_take(e, o, err);
@@ -1078,6 +1164,7 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 		return rc;
 	}
 	(void)mdb_reader_check(e->env, &dead);
+	e->opened = true;
 	*out = &e->base;
 	return LT_OK;
 }

@@ -137,6 +137,9 @@ start(struct fix *f, const char *name, const char *value)
 		(void)setenv("LT_SYNCLOG", f->log, 1);
 		if (name[0] != '\0')
 			(void)setenv(name, value, 1);
+		/* The note beside it is synced when the store is opened. */
+		if (strcmp(name, "LT_SYNCLOG_FAIL") == 0)
+			(void)setenv("LT_SYNCLOG_MATCH", "/data.mdb", 1);
 		/* The sanitizer wants to stand before any other preloaded library. */
 		(void)snprintf(opts, sizeof(opts), "%s:verify_asan_link_order=0", asan ? asan : "");
 		(void)setenv("ASAN_OPTIONS", opts, 1);

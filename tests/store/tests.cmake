@@ -27,3 +27,4 @@ set(LT_STORE_QUERY ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/store/query_mod
 lt_test(store query TIMEOUT 300 SOURCES ${LT_STORE_QUERY})
 lt_test(store query_model TIMEOUT 600 SOURCES ${LT_STORE_QUERY})
 lt_test(store golden SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
+lt_test(store kv_check)

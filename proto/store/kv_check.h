@@ -1,0 +1,68 @@
+/* proto/store/kv_check.h - the look at a store's file before LMDB maps it, and the note beside it that says what to expect.
+ *
+ * LMDB crashes on a damaged page, so a child reads the file first (page_walk.h). It is forked, not a program of its own: stores
+ * are opened by daemons, tools and tests, which need not know where such a program stands; and it calls nothing that takes a lock or
+ * memory of the heap, so that other threads of the parent do not matter. It has one descriptor, the file; it holds none of the
+ * parent's locks (the lock of the folder goes with its descriptor), and dies with the parent.
+ *
+ * The note, `guard` (FORMAT.md 9.1): whether the last writer closed the store, what the newest meta page was, and when the whole
+ * file was read last. It is synced when the store is opened and when it is closed; after a commit it is written without a sync, and
+ * so may be older than the file after a power cut, never newer.
+ */
+#ifndef LT_STORE_KV_CHECK_H
+#define LT_STORE_KV_CHECK_H
+
+#include "proto/store/page_walk.h"
+
+/* Up to this the whole file is read every time: a tenth of a second. */
+#define LT_KV_CHECK_ALWAYS ((uint64_t)64 << 20)
+/* Else after an unclean stop, or after so long; a machine without a clock that runs counts its starts, one a day. */
+#define LT_KV_CHECK_SECONDS ((uint64_t)7 * 24 * 3600)
+#define LT_KV_CHECK_OPENS 7
+
+struct lt_kv_guard {
+	bool clean; /* closed; nothing was written since */
+	uint64_t txnid; /* of the newest meta page, */
+	uint64_t meta; /* and what it says, as one number (lt_pages_meta()) */
+	uint64_t full_s; /* when the whole file was read last, seconds since 1970; 0: never */
+	uint64_t opens; /* since then */
+};
+
+/* false: none, or damaged (then it is as if there were none). dir: the store's folder. */
+bool lt_kv_guard_read(int dir, struct lt_kv_guard *g);
+/* Open the file, made when it is not there and then durable in its folder. -1: errno says why. */
+int lt_kv_guard_open(int dir);
+/* 0 or an errno. */
+int lt_kv_guard_write(int fd, const struct lt_kv_guard *g, bool sync);
+
+enum lt_kv_look {
+	LT_KV_LOOK_WHOLE, /* the report may name entries that do not verify */
+	LT_KV_LOOK_DAMAGED, /* as the report says */
+	LT_KV_LOOK_KILLED, /* the child died of a signal */
+	LT_KV_LOOK_TIMEOUT, /* or was too slow */
+	LT_KV_LOOK_FAILED /* there was none, or it could not read the file */
+};
+
+struct lt_kv_check {
+	/* in */
+	int dir;
+	const char *file;
+	const struct lt_kv_table *table; /* the last is "meta" */
+	unsigned ntable;
+	uint64_t now_s;
+	uint64_t always; /* LT_KV_CHECK_ALWAYS */
+	unsigned seconds; /* to give up after; 0: by the size of the file */
+	/* out */
+	enum lt_kv_look look;
+	bool full; /* the whole file was read */
+	int signal; /* of LOOK_KILLED */
+	int error; /* errno of LOOK_FAILED */
+	struct lt_pages_report report;
+};
+
+/* No LMDB environment of this process has the file open. guard NULL: there is none. */
+void lt_kv_check(struct lt_kv_check *c, const struct lt_kv_guard *guard);
+/* What was found, lower case, no full stop. */
+void lt_kv_check_text(const struct lt_kv_check *c, char *out, size_t cap);
+
+#endif

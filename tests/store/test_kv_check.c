@@ -1,0 +1,531 @@
+/* The look at a store's file before it is opened, and the note beside it. What damage of every kind leads to is tests/damage's. */
+#include "proto/base/log.h"
+#include "proto/store/kv_check.h"
+#include "proto/store/kv_test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#define ok(expr) assert_int_equal(expr, LT_OK)
+#define PAGE 4096
+
+static const char *const tables[] = { "alpha", "beta", NULL };
+static const uint8_t federation[32] = { 7 };
+
+struct fix {
+	char dir[64], data[96], guard[96];
+	struct lt_kv_table table[3];
+	enum lt_kv_kind kind;
+	struct lt_kv *kv;
+};
+
+static struct lt_kv_options
+options(const struct fix *f)
+{
+	return (struct lt_kv_options){
+		.path = f->dir, .kind = f->kind, .federation = federation, .tables = tables
+	};
+}
+
+static int
+try_open(struct fix *f, bool read_only, struct lt_err *err)
+{
+	struct lt_kv_options o = options(f);
+
+	o.read_only = read_only;
+	return lt_kv_open_lmdb(&o, &f->kv, err);
+}
+
+static void
+open_it(struct fix *f)
+{
+	struct lt_err err = { "" };
+
+	if (try_open(f, false, &err) != LT_OK)
+		fail_msg("%s", err.text);
+}
+
+static void
+close_it(struct fix *f)
+{
+	lt_kv_close(f->kv);
+	f->kv = NULL;
+}
+
+/* n entries of 100 bytes in alpha, and a large one in beta. */
+static void
+fill(struct fix *f, unsigned n)
+{
+	static uint8_t v[9000];
+	struct lt_kv_txn *t;
+	char key[16];
+	unsigned i;
+
+	ok(lt_kv_begin_write(f->kv, &t));
+	for (i = 0; i < n; i++) {
+		(void)snprintf(key, sizeof(key), "k%06u", i);
+		ok(lt_kv_put(t, 0, lt_slice_str(key), lt_slice(v, 100)));
+	}
+	ok(lt_kv_put(t, 1, lt_slice_str("large"), lt_slice(v, sizeof(v))));
+	ok(lt_kv_commit(t));
+}
+
+static void
+fix_make(void **state, enum lt_kv_kind kind)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/lt_kv_check.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	(void)snprintf(f->data, sizeof(f->data), "%s/data.mdb", f->dir);
+	(void)snprintf(f->guard, sizeof(f->guard), "%s/guard", f->dir);
+	lt_kv_table_init(&f->table[0], "alpha");
+	lt_kv_table_init(&f->table[1], "beta");
+	lt_kv_table_init(&f->table[2], "meta");
+	f->kind = kind;
+	open_it(f);
+	fill(f, 400);
+	close_it(f);
+	*state = f;
+}
+
+static int
+setup(void **state)
+{
+	fix_make(state, LT_KV_TEST);
+	return 0;
+}
+
+static int
+setup_derived(void **state)
+{
+	fix_make(state, LT_KV_HUB_DERIVED);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+	char cmd[128];
+
+	lt_kv_close(f->kv);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
+	assert_int_equal(system(cmd), 0);
+	free(f);
+	return 0;
+}
+
+/* Change bytes of the file in place. */
+static void
+poke(const char *path, off_t at, const void *bytes, size_t len)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, len, at), (ssize_t)len);
+	assert_int_equal(close(fd), 0);
+}
+
+static off_t
+size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+/* A look at the closed store with this note. */
+static struct lt_kv_check
+look(struct fix *f, const struct lt_kv_guard *g, uint64_t now_s, uint64_t always, unsigned seconds)
+{
+	struct lt_kv_check c = { .file = "data.mdb",
+		.table = f->table,
+		.ntable = 3,
+		.now_s = now_s,
+		.always = always,
+		.seconds = seconds };
+
+	c.dir = open(f->dir, O_RDONLY | O_DIRECTORY);
+	assert_true(c.dir >= 0);
+	lt_kv_check(&c, g);
+	assert_int_equal(close(c.dir), 0);
+	return c;
+}
+
+static bool
+guard_of(const struct fix *f, struct lt_kv_guard *g)
+{
+	int dir = open(f->dir, O_RDONLY | O_DIRECTORY);
+	bool is = lt_kv_guard_read(dir, g);
+
+	assert_int_equal(close(dir), 0);
+	return is;
+}
+
+/* ---- tests ---- */
+
+/* What LMDB itself says of the store is what the walk counts. */
+static void
+a_whole_store_is_walked_whole(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_check c = look(f, NULL, 1000, 0, 0);
+
+	assert_int_equal(c.look, LT_KV_LOOK_WHOLE);
+	assert_true(c.full);
+	assert_int_equal(c.report.bad, 0);
+	assert_int_equal(c.report.table[0].entries, 400);
+	assert_int_equal(c.report.table[1].entries, 1);
+	assert_int_equal(c.report.table[2].entries, 3); /* format, federation, incarnation */
+	assert_true(c.report.table[0].sums == c.report.table[0].right);
+	assert_true(c.report.pages * PAGE <= (uint64_t)size_of(f->data));
+	assert_true(c.report.read >= 400 * 100 / PAGE);
+}
+
+/* Every case: is the whole file read? A large file is meant, so `always` is 0. */
+static void
+when_all_of_it_is_read(void **state)
+{
+	struct fix *f = *state;
+	const uint64_t day = 24 * 3600, now = 2000000000;
+	struct lt_kv_guard g, x;
+
+	assert_true(guard_of(f, &g));
+	assert_true(g.clean);
+	g.full_s = now - 6 * day;
+	g.opens = 6;
+	assert_false(look(f, &g, now, 0, 0).full);
+	assert_int_equal(look(f, &g, now, 0, 0).look, LT_KV_LOOK_WHOLE);
+	assert_true(look(f, &g, now, (uint64_t)size_of(f->data), 0).full); /* small */
+	assert_false(look(f, &g, now, (uint64_t)size_of(f->data) - 1, 0).full);
+	assert_true(look(f, NULL, now, 0, 0).full);
+	x = g;
+	x.clean = false;
+	assert_true(look(f, &x, now, 0, 0).full);
+	x = g;
+	x.full_s = now - 7 * day;
+	assert_true(look(f, &x, now, 0, 0).full);
+	x.full_s = now - 7 * day + 1;
+	assert_false(look(f, &x, now, 0, 0).full);
+	x.full_s = now + 1; /* the clock went back */
+	assert_true(look(f, &x, now, 0, 0).full);
+	x = g;
+	x.opens = 7;
+	assert_true(look(f, &x, now, 0, 0).full);
+	x = g;
+	x.txnid--; /* written to by somebody who leaves no note, or the note got lost in a power cut */
+	assert_true(look(f, &x, now, 0, 0).full);
+	assert_int_equal(look(f, &x, now, 0, 0).look, LT_KV_LOOK_WHOLE);
+	x.clean = false;
+	assert_int_equal(look(f, &x, now, 0, 0).look, LT_KV_LOOK_WHOLE);
+}
+
+/* A file of before the last commit is found by the note, also after the program died. */
+static void
+an_older_file_is_found(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_check c;
+	struct lt_kv_guard g;
+
+	assert_true(guard_of(f, &g));
+	g.txnid++;
+	c = look(f, &g, 1000, 0, 0);
+	assert_int_equal(c.look, LT_KV_LOOK_DAMAGED);
+	assert_int_equal(c.report.fault, LT_PAGES_OLDER);
+	g.clean = false;
+	assert_int_equal(look(f, &g, 1000, 0, 0).report.fault, LT_PAGES_OLDER);
+	g.txnid--;
+	g.meta ^= 1; /* the same commit, and another root */
+	assert_int_equal(look(f, &g, 1000, 0, 0).report.fault, LT_PAGES_META);
+}
+
+static void
+the_note_says_what_happened(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_guard g, before;
+	uint64_t now = (uint64_t)time(NULL);
+	uint8_t byte = 0xff;
+
+	assert_true(guard_of(f, &before));
+	assert_true(before.clean);
+	assert_in_range(before.full_s, now - 100, now);
+	open_it(f);
+	assert_true(guard_of(f, &g));
+	assert_false(g.clean); /* before anything was written */
+	assert_int_equal(g.txnid, before.txnid);
+	fill(f, 3);
+	assert_true(guard_of(f, &g));
+	assert_false(g.clean);
+	assert_int_equal(g.txnid, before.txnid + 1);
+	close_it(f);
+	assert_true(guard_of(f, &g));
+	assert_true(g.clean);
+	assert_int_equal(g.txnid, before.txnid + 1);
+	assert_int_equal(look(f, &g, now, 0, 0).look, LT_KV_LOOK_WHOLE);
+	poke(f->guard, 20, &byte, 1); /* damaged: as if there were none */
+	assert_false(guard_of(f, &g));
+	open_it(f);
+	close_it(f);
+	assert_true(guard_of(f, &g));
+	assert_int_equal(truncate(f->guard, 10), 0);
+	assert_false(guard_of(f, &g));
+	open_it(f);
+}
+
+/* A process that is killed leaves no clean note. */
+static void
+a_killed_writer_is_no_clean_stop(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_guard before, g;
+	int p[2], status;
+	char one;
+	pid_t pid;
+
+	assert_true(guard_of(f, &before));
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		open_it(f);
+		fill(f, 5);
+		_exit(write(p[1], "x", 1) == 1 && pause());
+	}
+	assert_int_equal(read(p[0], &one, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(close(p[0]) + close(p[1]), 0);
+	assert_true(guard_of(f, &g));
+	assert_false(g.clean);
+	assert_int_equal(g.txnid, before.txnid + 1);
+	open_it(f);
+}
+
+/* Both pages with the roots are gone: nothing is opened, nothing changed, and a second start says the same. */
+static void
+truth_is_refused_and_left_alone(void **state)
+{
+	struct fix *f = *state;
+	struct lt_err err = { "" };
+	static const uint8_t zero[2 * PAGE];
+	off_t size = size_of(f->data);
+	int i;
+
+	poke(f->data, 0, zero, sizeof(zero));
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(try_open(f, i == 1, &err), LT_E_CORRUPT);
+		assert_non_null(strstr(err.text, "damaged"));
+		assert_non_null(strstr(err.text, "nothing was changed"));
+		assert_int_equal(size_of(f->data), size);
+	}
+}
+
+static unsigned
+aside(const struct fix *f)
+{
+	char path[128];
+	unsigned n;
+
+	for (n = 0;; n++) {
+		(void)snprintf(path, sizeof(path), "%s/damaged-%u.mdb", f->dir, n + 1);
+		if (access(path, F_OK) != 0)
+			return n;
+	}
+}
+
+static uint64_t
+entries(struct fix *f)
+{
+	struct lt_kv_txn *t;
+	uint64_t n;
+
+	ok(lt_kv_begin_read(f->kv, &t));
+	ok(lt_kv_count(t, 0, &n));
+	lt_kv_abort(t);
+	return n;
+}
+
+static void
+derived_tables_are_set_aside_and_begun_anew(void **state)
+{
+	struct fix *f = *state;
+	struct lt_err err = { "" };
+	uint8_t byte = 0x55;
+	struct lt_kv_txn *t;
+	unsigned n;
+
+	for (n = 1; n <= 3; n++) {
+		off_t size = size_of(f->data);
+
+		poke(f->data, n % 2 == 0 ? 10 : PAGE + 10, &byte, 1);
+		/* An inspector changes nothing. */
+		assert_int_equal(try_open(f, true, &err), LT_E_CORRUPT);
+		assert_int_equal(aside(f), n - 1);
+		open_it(f);
+		assert_int_equal(aside(f), n);
+		assert_int_equal(entries(f), 0);
+		fill(f, 200);
+		close_it(f);
+		assert_true(size > 0);
+	}
+	/* A value that cannot be read as well: the log has it. */
+	open_it(f);
+	ok(lt_kv_begin_write(f->kv, &t));
+	ok(lt_kv_test_put_raw(t, 0, lt_slice_str("k000001"), lt_slice_str("without a checksum")));
+	ok(lt_kv_commit(t));
+	close_it(f);
+	open_it(f);
+	assert_int_equal(aside(f), 4);
+	assert_int_equal(entries(f), 0);
+}
+
+/* Of what cannot be had again a value that does not verify is answered as such, and the rest goes on. */
+static void
+one_bad_value_closes_no_store(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *t;
+	struct lt_slice v;
+
+	open_it(f);
+	assert_int_equal(lt_kv_bad_at_open(f->kv), 0);
+	ok(lt_kv_begin_write(f->kv, &t));
+	ok(lt_kv_test_put_raw(t, 0, lt_slice_str("k000001"), lt_slice_str("without a checksum")));
+	ok(lt_kv_commit(t));
+	close_it(f);
+	open_it(f);
+	assert_int_equal(lt_kv_bad_at_open(f->kv), 1);
+	ok(lt_kv_begin_read(f->kv, &t));
+	assert_int_equal(lt_kv_get(t, 0, lt_slice_str("k000001"), &v), LT_E_CORRUPT);
+	ok(lt_kv_get(t, 0, lt_slice_str("k000002"), &v));
+	lt_kv_abort(t);
+}
+
+/* A file that cannot be read to its end in time, here a pipe's end that nobody writes to, is not waited for. */
+static void
+a_file_that_never_ends_is_given_up(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_check c;
+
+	assert_int_equal(unlink(f->data), 0);
+	assert_int_equal(mkfifo(f->data, 0600), 0);
+	c = look(f, NULL, 1000, 0, 1);
+	assert_int_equal(c.look, LT_KV_LOOK_TIMEOUT);
+}
+
+/* Which descriptors has the child that looks? The one at fault is a pipe: it ends when the last that holds it has gone. */
+static void
+the_child_holds_nothing_of_ours(void **state)
+{
+	struct fix *f = *state;
+	int p[2], status, i, lock;
+	char one, cmd[160];
+	pid_t pid;
+
+	assert_int_equal(unlink(f->data), 0);
+	assert_int_equal(
+	    mkfifo(f->data, 0600), 0); /* the child waits in here, before it has closed anything */
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		lock = open(f->dir, O_RDONLY | O_DIRECTORY);
+		if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0 || write(p[1], "x", 1) != 1)
+			_exit(1);
+		(void)look(f, NULL, 1000, 0, 60);
+		_exit(0);
+	}
+	assert_int_equal(close(p[1]), 0);
+	assert_int_equal(read(p[0], &one, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* The grandchild dies with its parent: the pipe ends, the lock is free. */
+	assert_int_equal(read(p[0], &one, 1), 0);
+	lock = open(f->dir, O_RDONLY | O_DIRECTORY);
+	for (i = 0; i < 1000 && flock(lock, LOCK_EX | LOCK_NB) != 0; i++)
+		(void)usleep(1000);
+	assert_int_not_equal(i, 1000);
+	assert_int_equal(close(lock) + close(p[0]), 0);
+	(void)snprintf(cmd, sizeof(cmd), "rm -f %s", f->data);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* An empty table, one page, and trees with branch pages, with free pages: each is whole, and each of its pages is something. */
+static void
+every_page_is_accounted_for(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *t;
+	struct lt_kv_check c;
+	char key[400];
+	unsigned round, i;
+	static uint8_t v[30000];
+
+	for (round = 0; round < 60; round++) {
+		open_it(f);
+		ok(lt_kv_begin_write(f->kv, &t));
+		for (i = 0; i < 60; i++) {
+			unsigned n = (round * 7919 + i * 104729) % 3000;
+			size_t len = 7 + n % 300;
+
+			memset(key, 'x', sizeof(key));
+			(void)snprintf(key, 7, "%06u", n);
+			key[6] = 'x';
+			if (n % 3 == 0)
+				(void)lt_kv_del(t, n % 2, lt_slice(key, len));
+			else
+				ok(lt_kv_put(t, n % 2, lt_slice(key, len),
+				    lt_slice(v, n % 17 == 0 ? n * 10 : n % 500)));
+		}
+		if (round == 40)
+			ok(lt_kv_clear(t, 0));
+		ok(lt_kv_commit(t));
+		close_it(f);
+		c = look(f, NULL, 1000, 0, 0);
+		if (c.look != LT_KV_LOOK_WHOLE)
+			fail_msg("round %u: %s (page %llu)", round,
+			    lt_pages_fault_text(c.report.fault),
+			    (unsigned long long)c.report.fault_page);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_whole_store_is_walked_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(when_all_of_it_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_file_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_note_says_what_happened, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_killed_writer_is_no_clean_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(truth_is_refused_and_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    derived_tables_are_set_aside_and_begun_anew, setup_derived, teardown),
+		cmocka_unit_test_setup_teardown(one_bad_value_closes_no_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_file_that_never_ends_is_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_child_holds_nothing_of_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_page_is_accounted_for, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
