@@ -1,5 +1,5 @@
 /* What a node keeps of its hub, as tests/vectors/golden_parties.py, written from FORMAT.md alone, worked it out: the identity file,
- * receipts, refused changes, verdicts whose turn has not come; and the file of receipts that ltctl writes of them. */
+ * receipts, refused changes, verdicts whose turn has not come, a branch aside; and the file of receipts that ltctl writes. */
 #include "tests/lib/daemon.h"
 #include "tests/lib/golden.h"
 
@@ -206,6 +206,11 @@ what_a_node_keeps_of_its_hub(void **state)
 	t = golden_in(g, "tables");
 	assert_int_equal(lt_kv_begin_read(lt_node_kv(n), &txn), LT_OK);
 	table_is(txn, LT_T_RECEIPT, golden_in(t, "receipt"));
+	/* With a branch aside in them. */
+	table_is(txn, LT_T_FEED, golden_in(t, "feed"));
+	table_is(txn, LT_T_SEQ, golden_in(t, "seq"));
+	table_is(txn, LT_T_HISTORY, golden_in(t, "history"));
+	table_is(txn, LT_T_OVERLAY, golden_in(t, "overlay"));
 	table_is(txn, LT_T_QUARANTINE, golden_in(t, "quarantine"));
 	local_is(txn, golden_in(g, "local"));
 	lt_kv_abort(txn);

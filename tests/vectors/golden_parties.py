@@ -1,7 +1,7 @@
-"""FORMAT.md 8.2, 9.1, 9.3, 9.8 and 9.9: a hub and a node of one federation, what each keeps of the other, and a file of receipts.
+"""FORMAT.md 8.2, 9.1, 9.3, 9.8, 9.9 and 9.11: a hub and a node of one federation, what each keeps of the other, and a file of receipts.
 
-The node takes in what the hub says of it (its entry in the registry, two verdicts) and its own change-sets; the hub gets
-another branch of one of them.
+The node takes in what the hub says of it (its entry in the registry, two verdicts), its own change-sets, and in the place of one
+of them another that the hub holds; the hub gets another branch of one of them.
 """
 import json
 
@@ -11,7 +11,8 @@ from golden_base import H, Key, feed_id, framed, p_bytes, p_text, p_varint, run,
 
 UNIT, PROVINCE = "17254", "40"
 NOW = 1795305600000  # milliseconds since 1970, the clock of the tests
-URGENT, NORMAL = 1, 2
+URGENT, NORMAL, BULK = 1, 2, 3
+ASIDE = 0x80  # 9.11: in the lane byte
 ROLE_NODE, ROLE_HUB = 1, 2
 UNKNOWN_COLLECTION, AUTHORITY = 1, 10  # ReasonCode
 
@@ -33,7 +34,8 @@ class Party:
         made = seal(cs, self.key)
         if more.get("kept", True):
             self.heads[unit, feed] = (seq + 1, made["hash"])
-        return {"feed": feed, "seq": seq + 1, "hash": made["hash"], "bare": made["bare"], "lane": lane,
+        return {"unit": unit, "feed": feed, "seq": seq + 1, "hash": made["hash"], "stamp": stamp, "bare": made["bare"],
+                "records": [(d["collection"], d["key"]) for d in drafts],
                 "bytes": made["with_seed"] if made["leaves"] else made["bare"]}
 
 
@@ -112,16 +114,35 @@ def thing(key, words, **more):
     return dict({"collection": "no_such", "key": key, "set": [{"name": "a", "value": ("text", words)}]}, **more)
 
 
-def uk(feed):
-    return u8(len(UNIT)) + UNIT.encode() + feed
+# 9.3
+
+def uk(feed, unit=UNIT):
+    return u8(len(unit)) + unit.encode() + feed
+
+
+def feed_row(cs, judged, position):
+    """judged: the last change-set of the feed that counts or not for good, None for none."""
+    seq, stamp = (judged["seq"], judged["stamp"]) if judged else (0, 0)
+    return u64(cs["seq"]) + cs["hash"] + u64(cs["stamp"]) + u64(stamp) + u64(seq) + u32(1) + u64(position)
+
+
+def dots(cs, position, feed):
+    return {b"\0".join(x.encode() for x in (collection, cs["unit"], key)) + b"\0" + feed + u64(cs["seq"]) + u32(i):
+            u64(position) for i, (collection, key) in enumerate(cs["records"])}
+
+
+# 9.11
+
+def aside(feed):
+    return feed[:16] + u8(feed[16] | ASIDE) + feed[17:]
 
 
 def at_node(federation, hub, node):
     """What comes, in this order, each at the position that its place gives it; and the rows that follow from it."""
     stamp = NOW - 100000 << 16
 
-    def own(n, lane, drafts):
-        return node.write(federation, UNIT, lane, 0x1122334455667788, stamp + n, drafts)
+    def own(n, lane, drafts, **more):
+        return node.write(federation, UNIT, lane, 0x1122334455667788, stamp + n, drafts, **more)
 
     acts = hub.write(federation, "_", NORMAL, 1, stamp, registered(node))
     n1 = own(1, NORMAL, [thing("1", "một"), thing("2", "hai")])
@@ -135,8 +156,22 @@ def at_node(federation, hub, node):
     v1 = hub.write(federation, UNIT, URGENT, 2, stamp + 7, [verdict_draft(n1, now)])
     later = [verdict(n3, n4, [(3, 0, UNKNOWN_COLLECTION)]), verdict(n5, n5)]
     v2 = hub.write(federation, UNIT, URGENT, 2, stamp + 8, [verdict_draft(n3, later[0]), verdict_draft(n5, later[1])])
-    comes = [acts, n1, n2, n3, u1, v1, v2]
+    b1 = own(9, BULK, [thing("10", "mười")])
+    theirs = own(11, BULK, [thing("11", "ở đầu mối")], kept=False)
+    ours = own(10, BULK, [thing("11", "chỉ ở đây"), thing("12", "chỉ ở đây")])
+    comes = [acts, n1, n2, n3, u1, b1, ours, v1, v2, theirs]
     position = {id(cs): n for n, cs in enumerate(comes, 1)}
+    at = [(cs, position[id(cs)]) for cs in comes]
+    stays = [(cs, p) for cs, p in at if cs is not ours]
+    seq = {uk(cs["feed"], cs["unit"]) + u64(cs["seq"]): u64(p) for cs, p in stays}
+    seq[uk(aside(ours["feed"])) + u64(ours["seq"])] = u64(position[id(ours)])
+    # Of a feed the last one; the hub's count at once, its verdict speaks of n1 and n2.
+    judged = {acts["feed"]: acts, v2["feed"]: v2, n2["feed"]: n2}
+    feed = {uk(cs["feed"], cs["unit"]): feed_row(cs, judged.get(cs["feed"]), p) for cs, p in stays}
+    # What has been judged, acts (verdicts stand in no history), and the branch that only this machine has.
+    history = {k: v for cs, p in at if cs in (acts, n1, n2) for k, v in dots(cs, p, cs["feed"]).items()}
+    overlay = dots(ours, position[id(ours)], aside(ours["feed"]))
+    history.update(overlay)
     of_seq = {cs["seq"]: position[id(cs)] for cs in (n1, n2, n3)}
     receipts = [receipt(federation, hub, u1, NOW - 50000),
                 receipt(federation, hub, n2, NOW - 60000, refused),
@@ -148,6 +183,7 @@ def at_node(federation, hub, node):
         "tables": {
             "receipt": {uk(u1["feed"]) + u64(1): receipts[0], uk(n2["feed"]) + u64(2): receipts[1],
                         uk(n3["feed"]) + u64(3): receipts[2]},
+            "feed": feed, "seq": seq, "history": history, "overlay": overlay,
             "quarantine": {u64(of_seq[seq]) + u32(i): u16(reason) for seq, i, reason in refused},
         },
         "waiting": {(waiting + "00000000").encode(): later[0], (waiting + "00000001").encode(): later[1]},
