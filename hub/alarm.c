@@ -36,6 +36,31 @@ put_row(struct lt_buf *b, const struct lt_alarm *a)
 	lt_buf_framed8(b, lt_slice_str(a->org));
 	lt_buf_put(b, a->by.b, LT_ID_LEN);
 	lt_buf_framed8(b, lt_slice_str(a->address));
+	if (a->acknowledged_ms == 0)
+		return;
+	lt_buf_u64(b, (uint64_t)a->acknowledged_ms);
+	lt_buf_u64(b, a->acknowledged_times);
+	lt_buf_put(b, a->acknowledged_by.b, LT_ID_LEN);
+}
+
+static void
+get_acknowledged(struct lt_reader *r, struct lt_alarm *a)
+{
+	struct lt_slice by;
+
+	if (lt_reader_left(r) == 0)
+		return;
+	a->acknowledged_ms = (int64_t)lt_read_u64(r);
+	a->acknowledged_times = lt_read_u64(r);
+	by = lt_read_bytes(r, LT_ID_LEN);
+	if (r->err == LT_OK)
+		memcpy(a->acknowledged_by.b, by.data, LT_ID_LEN);
+}
+
+static bool
+is_open(const struct lt_alarm *a)
+{
+	return a->acknowledged_ms == 0 || a->times > a->acknowledged_times;
 }
 
 static int
@@ -57,6 +82,7 @@ get_row(struct lt_slice k, struct lt_slice v, struct lt_alarm *a)
 	lt_slice_to_text(a->org, sizeof(a->org), lt_read_framed8(&r));
 	by = lt_read_bytes(&r, LT_ID_LEN);
 	lt_slice_to_text(a->address, sizeof(a->address), lt_read_framed8(&r));
+	get_acknowledged(&r, a);
 	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&a->unit, unit) != LT_OK))
 		return LT_E_CORRUPT;
 	memcpy(a->by.b, by.data, LT_ID_LEN);
@@ -97,7 +123,7 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	return rc;
 }
 
-static void
+static int
 save(struct lt_alarms *a, const struct lt_hash *gone, const struct lt_alarm *alarm)
 {
 	struct save_job j = { gone, alarm };
@@ -105,6 +131,7 @@ save(struct lt_alarms *a, const struct lt_hash *gone, const struct lt_alarm *ala
 
 	if (rc != LT_OK)
 		lt_error("an alarm was not written: %s", lt_strerror(rc));
+	return rc;
 }
 
 static int
@@ -165,7 +192,7 @@ lt_alarms_close(struct lt_alarms *a)
 		return;
 	for (i = 0; i < a->n; i++)
 		if (a->kept[i].dirty)
-			save(a, NULL, &a->kept[i].alarm);
+			(void)save(a, NULL, &a->kept[i].alarm);
 	pthread_mutex_destroy(&a->raise_mx);
 	pthread_mutex_destroy(&a->mx);
 	free(a);
@@ -173,7 +200,14 @@ lt_alarms_close(struct lt_alarms *a)
 
 /* ---- raising ---- */
 
-/* The place of this invitation: its own, a new one, or that of the one not tried for longest. */
+/* Does x give way before y? Those seen to first, then the one not tried for longest. */
+static bool
+gives_way(const struct lt_alarm *x, const struct lt_alarm *y)
+{
+	return is_open(x) != is_open(y) ? is_open(y) : x->last_ms < y->last_ms;
+}
+
+/* The place of this invitation: its own, a new one, or that of the one that gives way. */
 static struct kept *
 place_of(struct lt_alarms *a, const struct lt_hash *token, bool *own)
 {
@@ -183,7 +217,7 @@ place_of(struct lt_alarms *a, const struct lt_hash *token, bool *own)
 		*own = memcmp(a->kept[i].alarm.token.b, token->b, LT_HASH_LEN) == 0;
 		if (*own)
 			return &a->kept[i];
-		if (a->kept[i].alarm.last_ms < a->kept[oldest].alarm.last_ms)
+		if (gives_way(&a->kept[i].alarm, &a->kept[oldest].alarm))
 			oldest = i;
 	}
 	*own = false;
@@ -198,6 +232,9 @@ count_again(struct kept *k, const struct lt_alarm *what, int64_t now_ms)
 	next.first_ms = k->alarm.first_ms;
 	next.times = k->alarm.times + 1;
 	next.last_ms = now_ms;
+	next.acknowledged_ms = k->alarm.acknowledged_ms;
+	next.acknowledged_times = k->alarm.acknowledged_times;
+	next.acknowledged_by = k->alarm.acknowledged_by;
 	k->alarm = next;
 }
 
@@ -208,7 +245,7 @@ lt_alarm_raise(struct lt_alarms *a, const struct lt_alarm *what)
 	struct lt_alarm now;
 	struct lt_hash gone;
 	struct kept *k;
-	bool own, full, tell;
+	bool own, full, tell, was_open;
 
 	pthread_mutex_lock(&a->raise_mx);
 	pthread_mutex_lock(&a->mx);
@@ -220,7 +257,9 @@ lt_alarm_raise(struct lt_alarms *a, const struct lt_alarm *what)
 		memset(k, 0, sizeof(*k));
 		k->alarm.first_ms = wall;
 	}
-	tell = !own || mono - k->told_ms >= LT_ALARM_QUIET_MS;
+	was_open = own && is_open(&k->alarm);
+	/* What an operator has seen to becomes an alarm again at once. */
+	tell = !was_open || mono - k->told_ms >= LT_ALARM_QUIET_MS;
 	count_again(k, what, wall);
 	if (tell)
 		k->told_ms = mono;
@@ -230,11 +269,80 @@ lt_alarm_raise(struct lt_alarms *a, const struct lt_alarm *what)
 	if (tell) {
 		lt_error(
 		    "ALARM: an invitation for %s%s was used a second time, from %s, attempt %llu; "
-		    "see 'ltctl enrol list'",
+		    "see 'ltctl alarms'",
 		    now.unit.s, now.org, now.address, (unsigned long long)now.times);
-		save(a, full ? &gone : NULL, &now);
+		(void)save(a, full ? &gone : NULL, &now);
 	}
 	pthread_mutex_unlock(&a->raise_mx);
+}
+
+/* ---- acknowledging ---- */
+
+/* With mx held. NULL: there is none. */
+static struct kept *
+find(struct lt_alarms *a, const struct lt_hash *token)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (lt_hash_eq(&a->kept[i].alarm.token, token))
+			return &a->kept[i];
+	return NULL;
+}
+
+static void
+log_acknowledged(const struct lt_alarm *a)
+{
+	char by[2 * LT_ID_LEN + 1], id[2 * LT_HASH_LEN + 1];
+	static const struct lt_id nobody;
+
+	lt_hex(by, a->acknowledged_by.b, LT_ID_LEN);
+	lt_hex(id, a->token.b, LT_HASH_LEN);
+	lt_info(
+	    "the alarm %.16s of an invitation for %s%s was acknowledged, attempts up to %llu, by "
+	    "%s",
+	    id, a->unit.s, a->org, (unsigned long long)a->acknowledged_times,
+	    lt_id_eq(&a->acknowledged_by, &nobody) ? "somebody at this machine" : by);
+}
+
+/* raise_mx is held all the time: nobody else changes an alarm, so that what was written is what then counts. */
+int
+lt_alarm_acknowledge(
+    struct lt_alarms *a, const struct lt_hash *token, uint64_t times, const struct lt_id *by)
+{
+	static const struct lt_id nobody;
+	struct lt_alarm now;
+	struct kept *k;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&a->raise_mx);
+	pthread_mutex_lock(&a->mx);
+	k = find(a, token);
+	if (k != NULL)
+		now = k->alarm;
+	pthread_mutex_unlock(&a->mx);
+	if (k == NULL) {
+		rc = LT_E_NOTFOUND;
+		goto out;
+	}
+	if (times == 0 || times > now.times)
+		times = now.times;
+	if (now.acknowledged_ms != 0 && times <= now.acknowledged_times)
+		goto out;
+	now.acknowledged_ms = lt_wall_ms(lt_hub_clock(a->h));
+	now.acknowledged_times = times;
+	now.acknowledged_by = by != NULL ? *by : nobody;
+	rc = save(a, NULL, &now);
+	if (rc != LT_OK)
+		goto out;
+	log_acknowledged(&now);
+	pthread_mutex_lock(&a->mx);
+	k->alarm = now;
+	k->dirty = false;
+	pthread_mutex_unlock(&a->mx);
+out:
+	pthread_mutex_unlock(&a->raise_mx);
+	return rc;
 }
 
 /* ---- telling ---- */
@@ -242,10 +350,11 @@ lt_alarm_raise(struct lt_alarms *a, const struct lt_alarm *what)
 size_t
 lt_alarms_count(struct lt_alarms *a)
 {
-	size_t n;
+	size_t i, n = 0;
 
 	pthread_mutex_lock(&a->mx);
-	n = a->n;
+	for (i = 0; i < a->n; i++)
+		n += is_open(&a->kept[i].alarm);
 	pthread_mutex_unlock(&a->mx);
 	return n;
 }
@@ -256,6 +365,22 @@ by_last(const void *a, const void *b)
 	const Ltpb__InvitationAlarm *const *x = a, *const *y = b;
 
 	return ((*y)->last_ms > (*x)->last_ms) - ((*y)->last_ms < (*x)->last_ms);
+}
+
+static int
+to_acknowledged(const struct lt_alarm *a, struct lt_arena *arena, Ltpb__InvitationAlarm *m)
+{
+	static const struct lt_id nobody;
+
+	if (a->acknowledged_ms == 0)
+		return LT_OK;
+	m->acknowledged_ms = a->acknowledged_ms;
+	m->acknowledged_times = a->acknowledged_times;
+	if (lt_id_eq(&a->acknowledged_by, &nobody))
+		return LT_OK;
+	m->acknowledged_by.data = lt_arena_dup(arena, a->acknowledged_by.b, LT_ID_LEN);
+	m->acknowledged_by.len = LT_ID_LEN;
+	return m->acknowledged_by.data == NULL ? LT_E_NOMEM : LT_OK;
 }
 
 static int
@@ -275,14 +400,32 @@ to_message(const struct lt_alarm *a, struct lt_arena *arena, Ltpb__InvitationAla
 	m->first_ms = a->first_ms;
 	m->last_ms = a->last_ms;
 	m->times = a->times;
+	m->id.data = lt_arena_dup(arena, a->token.b, LT_HASH_LEN);
+	m->id.len = LT_HASH_LEN;
 	*out = m;
-	return m->unit == NULL || m->org == NULL || m->principal.data == NULL || m->address == NULL
+	return m->unit == NULL || m->org == NULL || m->principal.data == NULL ||
+		       m->address == NULL || m->id.data == NULL
 		   ? LT_E_NOMEM
-		   : LT_OK;
+		   : to_acknowledged(a, arena, m);
 }
 
 int
-lt_alarms_list(struct lt_alarms *a, struct lt_arena *arena, Ltpb__InvitationAlarm ***out, size_t *n)
+lt_alarm_find(struct lt_alarms *a, const struct lt_hash *token, struct lt_arena *arena,
+    Ltpb__InvitationAlarm **out)
+{
+	struct kept *k;
+	int rc;
+
+	pthread_mutex_lock(&a->mx);
+	k = find(a, token);
+	rc = k == NULL ? LT_E_NOTFOUND : to_message(&k->alarm, arena, out);
+	pthread_mutex_unlock(&a->mx);
+	return rc;
+}
+
+int
+lt_alarms_list(struct lt_alarms *a, bool acknowledged, struct lt_arena *arena,
+    Ltpb__InvitationAlarm ***out, size_t *n)
 {
 	int rc = LT_OK;
 	size_t i;
@@ -293,7 +436,9 @@ lt_alarms_list(struct lt_alarms *a, struct lt_arena *arena, Ltpb__InvitationAlar
 	if (*out == NULL)
 		rc = LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < a->n; i++) {
-		rc = to_message(&a->kept[i].alarm, arena, &(*out)[i]);
+		if (!acknowledged && !is_open(&a->kept[i].alarm))
+			continue;
+		rc = to_message(&a->kept[i].alarm, arena, &(*out)[*n]);
 		*n += rc == LT_OK;
 	}
 	pthread_mutex_unlock(&a->mx);

@@ -294,6 +294,12 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 	lt_asking_end(&a);
 }
 
+static bool
+sees_alarm(const struct lt_asking *a, const Ltpb__InvitationAlarm *m)
+{
+	return lt_access_unit(&a->who, LT_VERB_ENROL, m->unit[0] != '\0' ? m->unit : "_");
+}
+
 /* Those whom the asker may answer, and alarms of units within its grant. */
 static void
 keep_own(struct lt_asking *a, Ltpb__ListEnrolmentsReply *r)
@@ -310,7 +316,7 @@ keep_own(struct lt_asking *a, Ltpb__ListEnrolmentsReply *r)
 	for (i = n = 0; i < r->n_alarm; i++) {
 		Ltpb__InvitationAlarm *m = r->alarm[i];
 
-		if (lt_access_unit(&a->who, LT_VERB_ENROL, m->unit[0] != '\0' ? m->unit : "_"))
+		if (sees_alarm(a, m))
 			r->alarm[n++] = m;
 	}
 	r->n_alarm = n;
@@ -324,11 +330,11 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 	struct lt_asking a;
 	int rc;
 
-	(void)req;
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_enrol_list(a.s->enrol, &a.arena, &r.enrolment, &r.n_enrolment);
 	if (rc == LT_OK)
-		rc = lt_alarms_list(lt_enrol_alarms(a.s->enrol), &a.arena, &r.alarm, &r.n_alarm);
+		rc = lt_alarms_list(
+		    lt_enrol_alarms(a.s->enrol), req->acknowledged, &a.arena, &r.alarm, &r.n_alarm);
 	if (rc == LT_OK)
 		keep_own(&a, &r);
 	if (rc == LT_OK)
@@ -386,6 +392,47 @@ reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req,
 	answer(service, data, closure, &req->principal, false, req->reason);
 }
 
+/* What the asker does not see is not there. */
+static int
+acknowledge(
+    struct lt_asking *a, const Ltpb__AcknowledgeAlarmRequest *req, Ltpb__InvitationAlarm **alarm)
+{
+	struct lt_alarms *alarms = lt_enrol_alarms(a->s->enrol);
+	const struct lt_id *by = a->who.principal != NULL ? &a->who.principal->id : NULL;
+	struct lt_hash id;
+	int rc;
+
+	if (req->id.len != LT_HASH_LEN)
+		return LT_E_INVALID;
+	memcpy(id.b, req->id.data, LT_HASH_LEN);
+	rc = lt_alarm_find(alarms, &id, &a->arena, alarm);
+	if (rc == LT_OK && !sees_alarm(a, *alarm))
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_OK)
+		rc = lt_alarm_acknowledge(alarms, &id, req->times, by);
+	return rc == LT_OK ? lt_alarm_find(alarms, &id, &a->arena, alarm) : rc;
+}
+
+static void
+acknowledge_alarm(Ltpb__Admin_Service *service, const Ltpb__AcknowledgeAlarmRequest *req,
+    Ltpb__AcknowledgeAlarmReply_Closure closure, void *data)
+{
+	Ltpb__AcknowledgeAlarmReply r = LTPB__ACKNOWLEDGE_ALARM_REPLY__INIT;
+	struct lt_asking a;
+	int rc;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	rc = acknowledge(&a, req, &r.alarm);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "ALARM",
+		    rc == LT_E_NOTFOUND  ? "there is no such alarm"
+		    : rc == LT_E_INVALID ? "an alarm is named by 32 bytes"
+					 : "");
+	lt_asking_end(&a);
+}
+
 const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
@@ -395,4 +442,5 @@ const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.invite = invite,
 	.list_enrolments = list_enrolments,
 	.approve = approve,
-	.reject = reject };
+	.reject = reject,
+	.acknowledge_alarm = acknowledge_alarm };

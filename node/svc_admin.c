@@ -271,6 +271,7 @@ HUB_ONLY(invite, InviteRequest, InviteReply)
 HUB_ONLY(list_enrolments, ListEnrolmentsRequest, ListEnrolmentsReply)
 HUB_ONLY(approve, ApproveRequest, ApproveReply)
 HUB_ONLY(reject, RejectRequest, ApproveReply)
+HUB_ONLY(acknowledge_alarm, AcknowledgeAlarmRequest, AcknowledgeAlarmReply)
 
 const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
@@ -281,4 +282,5 @@ const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_IN
 	.invite = invite,
 	.list_enrolments = list_enrolments,
 	.approve = approve,
-	.reject = reject };
+	.reject = reject,
+	.acknowledge_alarm = acknowledge_alarm };

@@ -264,39 +264,6 @@ print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 	ctl_table_print(&t);
 }
 
-static json_t *
-alarm_json(const Ltpb__InvitationAlarm *a)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "alarm", json_string("invitation used a second time"));
-	json_object_set_new(o, "role", json_string(ctl_role(a->role)));
-	json_object_set_new(o, "unit", ctl_json_text(a->unit));
-	json_object_set_new(o, "org", ctl_json_text(a->org));
-	json_object_set_new(o, "principal", ctl_json_hex(a->principal.data, a->principal.len));
-	json_object_set_new(o, "address", ctl_json_text(a->address));
-	json_object_set_new(o, "first_ms", json_integer(a->first_ms));
-	json_object_set_new(o, "last_ms", json_integer(a->last_ms));
-	json_object_set_new(o, "times", json_integer((json_int_t)a->times));
-	return o;
-}
-
-static void
-print_alarm(struct ctl *c, const Ltpb__InvitationAlarm *a)
-{
-	printf(T("ALARM: the invitation for %s %s%s was used a second time, from %s: %llu times, "
-		 "first "
-		 "%s, last %s. One of the two machines is not the one that was meant: it may be "
-		 "%s, which "
-		 "came first\n",
-		   "BÁO ĐỘNG: thư mời cho %s %s%s bị dùng lần nữa, từ %s: %llu lần, lần đầu %s, "
-		   "lần cuối "
-		   "%s. Một trong hai máy không phải máy được mời: có thể là %s, máy đến trước\n"),
-	    ctl_role(a->role), a->unit, a->org, a->address, (unsigned long long)a->times,
-	    ctl_time(&c->arena, a->first_ms), ctl_time(&c->arena, a->last_ms),
-	    ctl_hex(&c->arena, a->principal.data, a->principal.len));
-}
-
 static enum ctl_exit
 list_enrolments(struct ctl *c, ProtobufCMessage **m)
 {
@@ -325,11 +292,11 @@ cmd_enrol_list(struct ctl *c, int argc, char **argv)
 	for (i = 0; c->json && i < r->n_enrolment; i++)
 		ctl_print_json(enrolment_json(r->enrolment[i]));
 	for (i = 0; c->json && i < r->n_alarm; i++)
-		ctl_print_json(alarm_json(r->alarm[i]));
+		ctl_print_json(ctl_alarm_json(r->alarm[i]));
 	if (!c->json)
 		print_enrolments(c, r);
 	for (i = 0; !c->json && i < r->n_alarm; i++)
-		print_alarm(c, r->alarm[i]);
+		ctl_print_alarm(c, r->alarm[i]);
 	ctl_reply_free(m);
 	return CTL_DONE;
 }

@@ -189,9 +189,8 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 	    (unsigned long long)r->records, (unsigned long long)r->held, r->sessions,
 	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
 	if (r->invitation_alarms != 0)
-		printf(
-		    T("ALARM: %llu invitations were used a second time; see 'ltctl enrol list'\n",
-			"BÁO ĐỘNG: %llu thư mời bị dùng lần nữa; xem 'ltctl enrol list'\n"),
+		printf(T("ALARM: %llu invitations were used a second time; see 'ltctl alarms'\n",
+			   "BÁO ĐỘNG: %llu thư mời bị dùng lần nữa; xem 'ltctl alarms'\n"),
 		    (unsigned long long)r->invitation_alarms);
 	if (r->forks != 0)
 		printf(T("ALARM: %llu change-sets of second branches are kept as evidence; see "

@@ -35,6 +35,7 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Admin/ListEnrolments", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
 	{ "/lienthong.v1.Admin/Approve", false, true, MIN, 5 * MIN, LT_VERB_ENROL },
 	{ "/lienthong.v1.Admin/Reject", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
+	{ "/lienthong.v1.Admin/AcknowledgeAlarm", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL },
 	{ "/lienthong.v1.Reflection/ListServices", false, true, 10 * S, MIN, LT_VERB_NONE },
 	{ "/lienthong.v1.Reflection/Describe", false, true, 10 * S, MIN, LT_VERB_NONE },
 };

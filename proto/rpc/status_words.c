@@ -80,6 +80,9 @@ static const struct words by_reason[] = {
 	{ "INVITE", ANY, true, "không lập được thư mời" },
 	{ "ENROLMENTS", ANY, true, "không xem được danh sách máy xin tham gia" },
 	{ "ENROLMENT", ANY, true, "không chấp nhận hay từ chối được máy xin tham gia" },
+	{ "ALARM", LT_STATUS_NOT_FOUND, false,
+	    "không có báo động này, hoặc nó không thuộc quyền của bạn; hãy xem 'ltctl alarms'" },
+	{ "ALARM", ANY, true, "không ghi nhận được việc đã xử lý báo động" },
 	/* between machines */
 	{ "HELLO", ANY, true, "đầu mối không nhận lời chào" },
 	{ "ANNOUNCE", ANY, true, "đầu mối không nhận luồng mới" },

@@ -324,6 +324,30 @@ req_reject(struct world *w, enum who who)
 	return &r->base;
 }
 
+/* An alarm of a commune: rung once, and the same id each time. */
+static struct lt_hash
+ring(struct world *w, const char *unit)
+{
+	struct lt_alarm a = { .role = LTPB__ROLE__ROLE_NODE };
+
+	assert_int_equal(lt_unit_set(&a.unit, lt_slice_str(unit)), LT_OK);
+	memcpy(a.token.b, unit, strlen(unit));
+	lt_alarm_raise(lt_enrol_alarms(w->f.enrol), &a);
+	return a.token;
+}
+
+static const ProtobufCMessage *
+req_acknowledge(struct world *w, enum who who)
+{
+	struct lt_hash id = ring(w, "16855");
+
+	NEW(Ltpb__AcknowledgeAlarmRequest, ltpb__acknowledge_alarm_request__init);
+	(void)who;
+	r->id.data = lt_arena_dup(&w->arena, id.b, LT_HASH_LEN);
+	r->id.len = LT_HASH_LEN;
+	return &r->base;
+}
+
 static const ProtobufCMessage *
 req_services(struct world *w, enum who who)
 {
@@ -380,6 +404,7 @@ static const struct {
 	{ "/lienthong.v1.Admin/ListEnrolments", req_enrolments, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/Approve", req_approve, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/Reject", req_reject, { U, U, D, D, D, D, O, O } },
+	{ "/lienthong.v1.Admin/AcknowledgeAlarm", req_acknowledge, { U, U, D, D, D, D, O, O } },
 	/* Who may call nothing else learns that. */
 	{ "/lienthong.v1.Reflection/ListServices", req_services, { O, O, O, O, O, O, O, O } },
 	{ "/lienthong.v1.Reflection/Describe", req_describe, { O, O, O, O, O, O, O, O } },
@@ -1431,6 +1456,52 @@ test_narrow_enrolment(void **state)
 	world_close(&w);
 }
 
+/* Alarms are those of the operator's units, and what it does not see it cannot silence; that it did is kept with its name. */
+static void
+test_narrow_alarms(void **state)
+{
+	static char u[] = "17254", c[] = "dossier";
+	char *unit[] = { u }, *collection[] = { c };
+	Ltpb__ListEnrolmentsRequest list = LTPB__LIST_ENROLMENTS_REQUEST__INIT;
+	Ltpb__AcknowledgeAlarmRequest req = LTPB__ACKNOWLEDGE_ALARM_REQUEST__INIT;
+	const Ltpb__ListEnrolmentsReply *r;
+	const Ltpb__InvitationAlarm *a;
+	struct lt_hash own, foreign;
+	ProtobufCMessage *m;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	enrol_narrow(&w, unit, collection);
+	own = ring(&w, u);
+	foreign = ring(&w, "16906");
+	assert_int_equal(admin(&w, "ListEnrolments", &list.base, &m), O);
+	r = (const Ltpb__ListEnrolmentsReply *)m;
+	assert_int_equal(r->n_alarm, 1);
+	assert_memory_equal(r->alarm[0]->id.data, own.b, LT_HASH_LEN);
+	protobuf_c_message_free_unpacked(m, NULL);
+	req.id.data = foreign.b;
+	req.id.len = LT_HASH_LEN;
+	assert_int_equal(admin(&w, "AcknowledgeAlarm", &req.base, NULL), LT_STATUS_NOT_FOUND);
+	req.id.len--;
+	assert_int_equal(
+	    admin(&w, "AcknowledgeAlarm", &req.base, NULL), LT_STATUS_INVALID_ARGUMENT);
+	req.id.len++;
+	assert_int_equal(lt_alarms_count(lt_enrol_alarms(w.f.enrol)), 2);
+	req.id.data = own.b;
+	assert_int_equal(admin(&w, "AcknowledgeAlarm", &req.base, &m), O);
+	a = ((const Ltpb__AcknowledgeAlarmReply *)m)->alarm;
+	assert_true(a->acknowledged_ms != 0);
+	assert_int_equal(a->acknowledged_by.len, LT_ID_LEN);
+	assert_memory_equal(a->acknowledged_by.data, w.who[OPERATOR].id.principal.b, LT_ID_LEN);
+	protobuf_c_message_free_unpacked(m, NULL);
+	assert_int_equal(lt_alarms_count(lt_enrol_alarms(w.f.enrol)), 1);
+	assert_int_equal(admin(&w, "ListEnrolments", &list.base, &m), O);
+	assert_int_equal(((const Ltpb__ListEnrolmentsReply *)m)->n_alarm, 0);
+	protobuf_c_message_free_unpacked(m, NULL);
+	world_close(&w);
+}
+
 /* ---- what a node may send ---- */
 
 static uint64_t
@@ -1694,6 +1765,7 @@ main(void)
 		cmocka_unit_test(test_narrow_inspection),
 		cmocka_unit_test(test_narrow_freshness),
 		cmocka_unit_test(test_narrow_enrolment),
+		cmocka_unit_test(test_narrow_alarms),
 		cmocka_unit_test(test_pushing),
 		cmocka_unit_test(test_pulling),
 		cmocka_unit_test(test_operator_writes),

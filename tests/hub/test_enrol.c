@@ -112,7 +112,8 @@ one_alarm(struct hubfx *h)
 	Ltpb__InvitationAlarm **alarm;
 	size_t n;
 
-	assert_int_equal(lt_alarms_list(lt_enrol_alarms(h->f.enrol), &h->arena, &alarm, &n), LT_OK);
+	assert_int_equal(
+	    lt_alarms_list(lt_enrol_alarms(h->f.enrol), false, &h->arena, &alarm, &n), LT_OK);
 	assert_int_equal(n, 1);
 	assert_int_equal(lt_alarms_count(lt_enrol_alarms(h->f.enrol)), 1);
 	return alarm[0];
@@ -236,6 +237,134 @@ test_door(void **state)
 	hubfx_close(&h);
 }
 
+static struct lt_alarms *
+alarms(struct hubfx *h)
+{
+	return lt_enrol_alarms(h->f.enrol);
+}
+
+static Ltpb__InvitationAlarm *
+the_alarm(struct hubfx *h, const struct lt_hash *token)
+{
+	Ltpb__InvitationAlarm *m;
+
+	assert_int_equal(lt_alarm_find(alarms(h), token, &h->arena, &m), LT_OK);
+	return m;
+}
+
+/* Seen to: it is told no more, also after a restart, until somebody comes with the invitation again; who and when stays. */
+static void
+test_alarm_acknowledged(void **state)
+{
+	struct lt_alarm what = { .role = LTPB__ROLE__ROLE_OPERATOR, .token = { { 7 } } };
+	const struct lt_id first = { { 1 } }, second = { { 2 } };
+	const struct lt_hash other = { { 8 } };
+	Ltpb__InvitationAlarm **list, *m;
+	struct hubfx h;
+	size_t n;
+	int i;
+
+	(void)state;
+	hubfx_open(&h);
+	for (i = 0; i < 3; i++)
+		lt_alarm_raise(alarms(&h), &what);
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &other, 0, &first), LT_E_NOTFOUND);
+	/* Two of three were shown: the third is an alarm still. */
+	h.now_ms += 1000;
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 2, &first), LT_OK);
+	assert_int_equal(lt_alarms_count(alarms(&h)), 1);
+	h.now_ms += 1000;
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 99, &first), LT_OK);
+	assert_int_equal(lt_alarms_count(alarms(&h)), 0);
+	/* Said once more, by another: as it was. */
+	h.now_ms += 1000;
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 0, &second), LT_OK);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(lt_alarms_count(alarms(&h)), 0);
+		assert_int_equal(lt_alarms_list(alarms(&h), false, &h.arena, &list, &n), LT_OK);
+		assert_int_equal(n, 0);
+		assert_int_equal(lt_alarms_list(alarms(&h), true, &h.arena, &list, &n), LT_OK);
+		assert_int_equal(n, 1);
+		m = the_alarm(&h, &what.token);
+		assert_int_equal(m->acknowledged_ms, HUB_NOW_MS + 2000);
+		assert_int_equal(m->acknowledged_times, 3);
+		assert_memory_equal(m->acknowledged_by.data, first.b, LT_ID_LEN);
+		hubfx_restart(&h);
+	}
+	/* At once, though it rang less than a minute ago, and on disk. */
+	lt_alarm_raise(alarms(&h), &what);
+	hubfx_restart(&h);
+	assert_int_equal(lt_alarms_count(alarms(&h)), 1);
+	m = the_alarm(&h, &what.token);
+	assert_int_equal(m->times, 4);
+	assert_int_equal(m->acknowledged_times, 3);
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 4, NULL), LT_OK);
+	m = the_alarm(&h, &what.token);
+	assert_int_equal(m->acknowledged_by.len, 0);
+	assert_int_equal(m->acknowledged_times, 4);
+	hubfx_close(&h);
+}
+
+static int
+no_space(void *ctx, uint64_t ordinal)
+{
+	(void)ctx;
+	(void)ordinal;
+	return LT_E_NOSPACE;
+}
+
+/* What could not be written is not believed: it rings on. */
+static void
+test_acknowledgement_not_written(void **state)
+{
+	struct lt_alarm what = { .role = LTPB__ROLE__ROLE_OPERATOR, .token = { { 7 } } };
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	lt_alarm_raise(alarms(&h), &what);
+	lt_kv_set_fault(lt_hub_log(h.f.hub), no_space, NULL);
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 0, NULL), LT_E_NOSPACE);
+	lt_kv_set_fault(lt_hub_log(h.f.hub), NULL, NULL);
+	assert_int_equal(lt_alarms_count(alarms(&h)), 1);
+	assert_int_equal(the_alarm(&h, &what.token)->acknowledged_ms, 0);
+	assert_int_equal(lt_alarm_acknowledge(alarms(&h), &what.token, 0, NULL), LT_OK);
+	assert_int_equal(lt_alarms_count(alarms(&h)), 0);
+	hubfx_close(&h);
+}
+
+/* When all places are taken, one that was seen to makes room, though others are older. */
+static void
+test_acknowledged_gives_way(void **state)
+{
+	struct lt_alarm what = { .role = LTPB__ROLE__ROLE_OPERATOR };
+	struct lt_hash seen = { { 0 } }, oldest = { { 0 } };
+	Ltpb__InvitationAlarm *m;
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	for (i = 0; i < LT_ALARMS_MAX + 1; i++) {
+		what.token.b[0] = (uint8_t)i;
+		what.token.b[1] = (uint8_t)(i >> 8);
+		h.now_ms += 1;
+		lt_alarm_raise(alarms(&h), &what);
+		if (i != 77)
+			continue;
+		seen = what.token;
+		assert_int_equal(lt_alarm_acknowledge(alarms(&h), &seen, 0, NULL), LT_OK);
+	}
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(lt_alarms_count(alarms(&h)), LT_ALARMS_MAX);
+		assert_int_equal(lt_alarm_find(alarms(&h), &seen, &h.arena, &m), LT_E_NOTFOUND);
+		(void)the_alarm(&h, &oldest);
+		(void)the_alarm(&h, &what.token);
+		hubfx_restart(&h);
+	}
+	hubfx_close(&h);
+}
+
 /* More invitations used again than are kept: the one tried longest ago gives way, on disk too. */
 static void
 test_alarms_kept(void **state)
@@ -255,7 +384,7 @@ test_alarms_kept(void **state)
 	}
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(
-		    lt_alarms_list(lt_enrol_alarms(h.f.enrol), &h.arena, &alarm, &n), LT_OK);
+		    lt_alarms_list(lt_enrol_alarms(h.f.enrol), false, &h.arena, &alarm, &n), LT_OK);
 		assert_int_equal(n, LT_ALARMS_MAX);
 		assert_int_equal(alarm[0]->last_ms, HUB_NOW_MS + LT_ALARMS_MAX + 3);
 		assert_int_equal(alarm[n - 1]->last_ms, HUB_NOW_MS + 4);
@@ -1053,6 +1182,9 @@ main(void)
 		cmocka_unit_test(test_second_use),
 		cmocka_unit_test(test_door),
 		cmocka_unit_test(test_alarms_kept),
+		cmocka_unit_test(test_alarm_acknowledged),
+		cmocka_unit_test(test_acknowledgement_not_written),
+		cmocka_unit_test(test_acknowledged_gives_way),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answer_cut_in_two),

@@ -90,6 +90,49 @@ fresh(void **state)
 	hubfx_close(&h);
 }
 
+static int
+run_forget(struct lt_kv_txn *txn, void *ctx)
+{
+	return lt_kv_del(txn, LT_T_ENROL, golden_bytes(ctx, "alarm_key"));
+}
+
+/* The hub's store without the alarm, and the hub over it. */
+static void
+alarm_forget(struct hubfx *h, const json_t *g)
+{
+	assert_int_equal(lt_writer_run(lt_hub_writer(h->f.hub), run_forget, (void *)g), LT_OK);
+	hubfx_restart(h);
+}
+
+/* The row that an operator has seen to, read again; and the same of somebody at the hub's own machine. */
+static void
+alarm_acknowledged(struct hubfx *h, const json_t *g, const struct lt_alarm *a)
+{
+	static const char *const row[] = { "alarm_acknowledged", "alarm_acknowledged_here" };
+	Ltpb__InvitationAlarm *m;
+	struct lt_id operator;
+	int i;
+
+	memcpy(operator.b, golden_bytes(g, "operator").data, LT_ID_LEN);
+	for (i = 0; i < 2; i++) {
+		h->now_ms = HUB_NOW_MS;
+		alarm_forget(h, g);
+		lt_alarm_raise(lt_enrol_alarms(h->f.enrol), a);
+		h->now_ms += 5000;
+		assert_int_equal(lt_alarm_acknowledge(lt_enrol_alarms(h->f.enrol), &a->token, 0,
+				     i == 0 ? &operator: NULL),
+		    LT_OK);
+		hubfx_restart(h);
+		row_is(lt_hub_log(h->f.hub), LT_T_ENROL, golden_bytes(g, "alarm_key"),
+		    golden_bytes(g, row[i]));
+		assert_int_equal(
+		    lt_alarm_find(lt_enrol_alarms(h->f.enrol), &a->token, &h->arena, &m), LT_OK);
+		assert_int_equal(m->acknowledged_ms, HUB_NOW_MS + 5000);
+		assert_int_equal(m->acknowledged_times, 1);
+		assert_int_equal(m->acknowledged_by.len, i == 0 ? LT_ID_LEN : 0);
+	}
+}
+
 static void
 alarm_row(void **state)
 {
@@ -108,10 +151,12 @@ alarm_row(void **state)
 	hubfx_restart(&h);
 	row_is(lt_hub_log(h.f.hub), LT_T_ENROL, golden_bytes(g, "alarm_key"),
 	    golden_bytes(g, "alarm"));
-	assert_int_equal(lt_alarms_list(lt_enrol_alarms(h.f.enrol), &h.arena, &list, &n), LT_OK);
+	assert_int_equal(
+	    lt_alarms_list(lt_enrol_alarms(h.f.enrol), false, &h.arena, &list, &n), LT_OK);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0]->unit, golden_text(g, "unit"));
 	assert_int_equal(list[0]->times, 1);
+	alarm_acknowledged(&h, g, &a);
 	hubfx_close(&h);
 }
 

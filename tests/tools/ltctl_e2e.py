@@ -123,6 +123,27 @@ def check_department():
     p = [e["principal"] for e in lines(run("-C", "hub", "enrol", "list", "--json")) if e["state"] == "pending"]
     run("-C", "hub", "enrol", "reject", p[0])
     run("-C", "no", "list", "dossier", code=3)
+    # A second machine comes with a spent invitation: it rings until somebody has seen to it.
+    h = ["-C", "hub"]
+    assert "no alarm is open" in run(*h, "alarms")
+    run(*h, "alarms", "acknowledge", "all", code=1)
+    run("-C", "thief", "client", "init", "@inv-no")
+    run("-C", "thief", "client", "join", code=1)
+    ring = lines(run(*h, "alarms", "--json", code=1))
+    assert len(ring) == 1 and ring[0]["org"] == "so_y_te" and ring[0]["times"] == 1, ring
+    assert ring[0]["principal"] == p[0] and "acknowledged_ms" not in ring[0], ring
+    assert ring[0]["id"][:16] in run(*h, "enrol", "list") and ring[0]["id"][:16] in run(*h, "alarms", code=1)
+    run(*h, "alarms", "acknowledge", "0000000", code=2)
+    run(*h, "alarms", "acknowledge", "00000000", code=1)
+    run(*h, "alarms", "acknowledge", ring[0]["id"][:8])
+    assert "ALARM" not in run(*h, "enrol", "list") and lines(run(*h, "alarms", "--json")) == []
+    seen = lines(run(*h, "alarms", "--all", "--json"))
+    assert seen[0]["id"] == ring[0]["id"] and seen[0]["acknowledged_by"] == "" and seen[0]["acknowledged_times"] == 1, seen
+    assert "đã xử lý" in run(*h, "alarms", "--all", env={**ENV, "LIENTHONG_LANG": "vi"})
+    assert f'{ring[0]["id"][:16]} of an invitation for so_y_te was acknowledged' in open(f"{WORK}/hub.log").read()
+    run("-C", "thief", "client", "join", code=1)
+    assert lines(run(*h, "alarms", "--json", code=1))[0]["times"] == 2
+    run(*h, "alarms", "acknowledge", "all")
 
 
 def invite_words(*grant, code=1):

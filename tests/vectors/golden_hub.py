@@ -17,14 +17,20 @@ def hub():
     times = {"seen": NOW - 4000, "urgent": NOW - 1000, "normal": NOW - 5000, "bulk": 0, "offset": -1500}
     first = [(normal, 5, 3), (bulk, 2, 0)]
     after = [(normal, 5, 5), (bulk, 2, 0)]
+    alarm = (u8(1) + u64(NOW) + u64(NOW) + u64(1) + u8(NODE) + framed8(UNIT) + framed8("") + principal +
+             framed8("192.0.2.1"))
+    operator = run(16, 0x20)
     return {
         "unit": UNIT, "principal": principal, "feed": normal, "times": times,
         "fresh_key": UNIT.encode() + b"\0" + principal,
         "fresh": fresh_row(feeds=first, **times),
         "fresh_held": fresh_row(feeds=after, **dict(times, seen=NOW, urgent=NOW, normal=NOW)),
         "token_hash": token, "alarm_key": b"a" + token,
-        "alarm": u8(1) + u64(NOW) + u64(NOW) + u64(1) + u8(NODE) + framed8(UNIT) + framed8("") + principal +
-                 framed8("192.0.2.1"),
+        "alarm": alarm,
+        # Seen to by an operator 5 s later; by somebody at the hub's machine.
+        "operator": operator,
+        "alarm_acknowledged": alarm + u64(NOW + 5000) + u64(1) + operator,
+        "alarm_acknowledged_here": alarm + u64(NOW + 5000) + u64(1) + bytes(16),
         "cursor_end": u32(1) + u64(1),
         "quarantine": u16(1),
     }
