@@ -194,6 +194,7 @@ fix_tree(Ltpb__ProofPart *part, Ltpb__Header *h)
 	size_t i, k, n = part->n_change, len;
 	bool fits = n == 1 && pc->n_path <= LT_MERKLE_PATH_MAX;
 
+	memset(&leaf[0], 0, sizeof(leaf[0])); /* there is one: the compiler cannot know */
 	for (i = 0; i < n; i++)
 		lt_h1(LT_TAG_CHANGE,
 		    lt_slice(part->change[i]->change.data, part->change[i]->change.len), &leaf[i]);
