@@ -164,6 +164,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	h->manual = o->manual;
 	pthread_mutex_init(&h->mx, NULL);
 	pthread_mutex_init(&h->author_mx, NULL);
+	pthread_mutex_init(&h->scratch_mx, NULL);
 	pthread_mutex_init(&h->news_mx, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -215,6 +216,9 @@ lt_hub_close(struct lt_hub *h)
 	pthread_cond_destroy(&h->cond);
 	pthread_mutex_destroy(&h->mx);
 	pthread_mutex_destroy(&h->author_mx);
+	while (h->nscratch > 0)
+		lt_arena_fini(&h->scratch[--h->nscratch]);
+	pthread_mutex_destroy(&h->scratch_mx);
 	pthread_mutex_destroy(&h->news_mx);
 	free(h);
 }

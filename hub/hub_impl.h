@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #define LT_HUB_ARENA ((size_t)64 * 1024 * 1024)
+#define LT_HUB_SCRATCH_MAX 8 /* threads that take in */
 #define LT_HUB_RETRY_MS 1000 /* after a full disk or memory that was short */
 
 struct lt_verdicts; /* verdict.c */
@@ -34,6 +35,10 @@ struct lt_hub {
 
 	struct lt_projector *projector;
 	atomic_bool hurry; /* stopping: no new entry into the batch */
+
+	pthread_mutex_t scratch_mx; /* guards the next two */
+	size_t nscratch;
+	struct lt_arena scratch[LT_HUB_SCRATCH_MAX]; /* empty ones, for who reads change-sets */
 
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cond;

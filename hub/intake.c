@@ -19,6 +19,7 @@
 #define FEEDS_MAX 8 /* different feeds in one push: 3 lanes and earlier epochs */
 #define RECEIPT_LIST_MAX 1024 /* refused, held and clamp entries in a receipt, together */
 #define FORKS_KEPT_MAX 16 /* pieces of evidence kept of one feed */
+#define SCRATCH_KEPT ((size_t)2 * 1024 * 1024) /* a change-set of 300 dossiers */
 #define SCRATCH_ARENA lt_arena_cap_for(LT_MESSAGE_MAX)
 
 enum outcome { PENDING, TAKEN, HAD, MISSING, FORKED, SKIPPED };
@@ -87,6 +88,22 @@ finish(struct intake *in, int rc)
 	intake_free(in);
 }
 
+static struct lt_intake_feed *
+feed_entry(struct intake *in, const struct lt_changeset *cs)
+{
+	size_t i;
+
+	for (i = 0; i < in->nfeed; i++)
+		if (lt_unit_eq(&in->feed[i].unit, &cs->unit) &&
+		    lt_feed_id_cmp(&in->feed[i].feed, &cs->feed) == 0)
+			return &in->feed[i];
+	if (in->nfeed == FEEDS_MAX)
+		return NULL;
+	in->feed[in->nfeed].unit = cs->unit;
+	in->feed[in->nfeed].feed = cs->feed;
+	return &in->feed[in->nfeed++];
+}
+
 /* ---- before the transaction ---- */
 
 /* A receipt says that the values themselves are here: a leaf alone will not do (no erase act names it yet). */
@@ -103,10 +120,35 @@ all_opened(const struct lt_changeset *cs, struct lt_err *err)
 	return LT_OK;
 }
 
+/* Judged by the catalogue it names: the newest one, or one from the tables. */
 static int
-verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
+judge_one(struct intake *in, const struct lt_changeset *cs, struct item *it)
+{
+	struct lt_catalogue *other = NULL;
+	struct lt_kv_txn *txn;
+	int rc;
+
+	if (cs->catalogue_version == lt_catalogue_version(in->cat))
+		return lt_admit_judge(
+		    cs, in->cat, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+	rc = lt_kv_begin_read(in->h->derived, &txn);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_catalogue_load(txn, cs->catalogue_version, &other, &in->err);
+	lt_kv_abort(txn);
+	if (rc == LT_OK)
+		rc = lt_admit_judge(
+		    cs, other, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+	lt_catalogue_unref(other);
+	return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
+}
+
+/* What is decoded only to be looked at lies in scratch. */
+static int
+verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, struct item *it)
 {
 	const struct lt_principal *p = lt_registry_find(in->reg, &in->pusher);
+	struct lt_changeset cs;
 	struct lt_id author;
 	int rc;
 
@@ -115,40 +157,70 @@ verify_one(struct intake *in, struct lt_slice bytes, struct item *it)
 		    &in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
 	rc = lt_changeset_restore(bytes, &in->arena, &bytes, &in->err);
 	if (rc == LT_OK)
-		rc = lt_changeset_parse(bytes, &in->arena, &it->cs, &in->err);
+		rc = lt_changeset_parse(bytes, scratch, &cs, &in->err);
 	if (rc != LT_OK)
 		return rc;
-	author = lt_feed_author(&it->cs.feed);
+	author = lt_feed_author(&cs.feed);
 	if (p == NULL || !lt_id_eq(&author, &in->pusher))
 		return lt_err_set(
 		    &in->err, LT_E_DENIED, "a node may push only what it wrote itself");
 	rc = LT_SIM_BUG(UNSIGNED_AT_HUB) ? LT_OK
-					 : lt_admit_signed(&it->cs, &in->h->identity->federation,
+					 : lt_admit_signed(&cs, &in->h->identity->federation,
 					       in->reg, true, true, &in->err);
 	/* Openings left out: it is the message that lacks something, not the hub. */
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_E_INVALID;
 	if (rc == LT_OK)
-		rc = all_opened(&it->cs, &in->err);
-	if (rc != LT_OK)
-		return rc;
-	if (it->cs.catalogue_version != lt_catalogue_version(in->cat)) {
-		struct lt_catalogue *other = NULL;
-		struct lt_kv_txn *txn;
+		rc = all_opened(&cs, &in->err);
+	if (rc == LT_OK)
+		rc = judge_one(in, &cs, it);
+	return rc == LT_OK ? lt_changeset_keep(&cs, &in->arena, &it->cs) : rc;
+}
 
-		rc = lt_kv_begin_read(in->h->derived, &txn);
-		if (rc != LT_OK)
-			return rc;
-		rc = lt_catalogue_load(txn, it->cs.catalogue_version, &other, &in->err);
-		lt_kv_abort(txn);
-		if (rc == LT_OK)
-			rc = lt_admit_judge(&it->cs, other, in->reg, &in->h->identity->unit,
-			    &in->arena, &it->judged);
-		lt_catalogue_unref(other);
-		return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
+/* Memory for reading, as many pieces as threads take in at once: filled and emptied again and again, it stays near the processor, and
+ * nobody asks the system for pages. */
+static void
+scratch_take(struct lt_hub *h, struct lt_arena *a)
+{
+	lt_arena_init(a, LT_HUB_ARENA);
+	pthread_mutex_lock(&h->scratch_mx);
+	if (h->nscratch != 0)
+		*a = h->scratch[--h->nscratch];
+	pthread_mutex_unlock(&h->scratch_mx);
+	a->pb.allocator_data = a; /* it has moved */
+}
+
+static void
+scratch_give(struct lt_hub *h, struct lt_arena *a)
+{
+	bool kept;
+
+	pthread_mutex_lock(&h->scratch_mx);
+	kept = h->nscratch < LT_HUB_SCRATCH_MAX;
+	if (kept)
+		h->scratch[h->nscratch++] = *a;
+	pthread_mutex_unlock(&h->scratch_mx);
+	if (!kept)
+		lt_arena_fini(a);
+}
+
+/* What was verified before the first bad one is taken: the feed goes on from there. */
+static void
+verify_all(struct intake *in, const struct lt_slice *bytes, size_t n)
+{
+	struct lt_arena scratch;
+
+	scratch_take(in->h, &scratch);
+	while (in->n < n && in->rc == LT_OK) {
+		in->rc = verify_one(in, bytes[in->n], &scratch, &in->item[in->n]);
+		lt_arena_recycle(&scratch, SCRATCH_KEPT);
+		if (in->rc == LT_OK && feed_entry(in, &in->item[in->n].cs) == NULL)
+			in->rc = lt_err_set(&in->err, LT_E_INVALID,
+			    "a push carries change-sets of at most %d feeds", FEEDS_MAX);
+		if (in->rc == LT_OK)
+			in->n++;
 	}
-	return lt_admit_judge(
-	    &it->cs, in->cat, in->reg, &in->h->identity->unit, &in->arena, &it->judged);
+	scratch_give(in->h, &scratch);
 }
 
 /* ---- inside the transaction ---- */
@@ -572,22 +644,6 @@ make_receipt(struct intake *in, struct item *last, struct lt_buf *out)
 	return rc == LT_OK ? lt_receipt_make(&b, &id->sign, out) : rc;
 }
 
-static struct lt_intake_feed *
-feed_entry(struct intake *in, const struct lt_changeset *cs)
-{
-	size_t i;
-
-	for (i = 0; i < in->nfeed; i++)
-		if (lt_unit_eq(&in->feed[i].unit, &cs->unit) &&
-		    lt_feed_id_cmp(&in->feed[i].feed, &cs->feed) == 0)
-			return &in->feed[i];
-	if (in->nfeed == FEEDS_MAX)
-		return NULL;
-	in->feed[in->nfeed].unit = cs->unit;
-	in->feed[in->nfeed].feed = cs->feed;
-	return &in->feed[in->nfeed++];
-}
-
 static int
 report(struct intake *in)
 {
@@ -681,15 +737,7 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 		finish(in, LT_E_NOMEM);
 		return;
 	}
-	/* What was verified before the first bad one is taken: the feed goes on from there. */
-	while (in->n < n && in->rc == LT_OK) {
-		in->rc = verify_one(in, bytes[in->n], &in->item[in->n]);
-		if (in->rc == LT_OK && feed_entry(in, &in->item[in->n].cs) == NULL)
-			in->rc = lt_err_set(&in->err, LT_E_INVALID,
-			    "a push carries change-sets of at most %d feeds", FEEDS_MAX);
-		if (in->rc == LT_OK)
-			in->n++;
-	}
+	verify_all(in, bytes, n);
 	if (in->n == 0) {
 		finish(in, in->rc);
 		return;

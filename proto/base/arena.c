@@ -47,14 +47,47 @@ lt_arena_init(struct lt_arena *a, size_t cap)
 	a->pb.allocator_data = a;
 }
 
-void
-lt_arena_fini(struct lt_arena *a)
+static void
+free_chain(struct lt_arena_block *b)
 {
-	struct lt_arena_block *b = a->head, *next;
+	struct lt_arena_block *next;
 
 	for (; b != NULL; b = next) {
 		next = b->next;
 		free(b);
+	}
+}
+
+void
+lt_arena_fini(struct lt_arena *a)
+{
+	free_chain(a->head);
+	free_chain(a->spare);
+	a->head = a->spare = NULL;
+	a->used = 0;
+}
+
+/* The largest blocks, which came last, are kept first. */
+void
+lt_arena_recycle(struct lt_arena *a, size_t keep)
+{
+	struct lt_arena_block *b, *next, **end = &a->spare;
+	size_t kept = 0;
+
+	for (b = a->spare; b != NULL; b = b->next)
+		kept += b->size;
+	for (b = a->head; b != NULL; b = next) {
+		next = b->next;
+		if (b->size > keep - (kept < keep ? kept : keep)) {
+			free(b);
+			continue;
+		}
+		kept += b->size;
+		memset(b->data, 0, b->off); /* what is handed out is zeroed */
+		b->off = 0;
+		b->next = *end;
+		*end = b;
+		end = &b->next;
 	}
 	a->head = NULL;
 	a->used = 0;
@@ -93,11 +126,30 @@ block_size(const struct lt_arena *a, size_t n)
 	return n > size || size > a->cap - a->used ? n : size;
 }
 
+/* An empty block for n bytes: the first spare one, or a new one. NULL at the cap. */
+static struct lt_arena_block *
+block_get(struct lt_arena *a, size_t n)
+{
+	struct lt_arena_block *b = a->spare;
+	size_t size;
+
+	if (b != NULL && b->size >= n && b->size <= a->cap - a->used) {
+		a->spare = b->next;
+		return b;
+	}
+	size = block_size(a, n);
+	if (size > a->cap - a->used)
+		return NULL;
+	b = calloc(1, sizeof(*b) + size);
+	if (b != NULL)
+		b->size = size;
+	return b;
+}
+
 void *
 lt_arena_alloc(struct lt_arena *a, size_t n)
 {
 	struct lt_arena_block *b = a->head;
-	size_t size;
 	void *p;
 
 	if (n > a->cap)
@@ -108,16 +160,12 @@ lt_arena_alloc(struct lt_arena *a, size_t n)
 	if (b == NULL || b->size - b->off < n) {
 		if (a->used > a->cap)
 			return NULL;
-		size = block_size(a, n);
-		if (size > a->cap - a->used)
-			return NULL;
-		b = calloc(1, sizeof(*b) + size);
+		b = block_get(a, n);
 		if (b == NULL)
 			return NULL;
-		b->size = size;
 		b->next = a->head;
 		a->head = b;
-		a->used += size;
+		a->used += b->size;
 	}
 	p = b->data + b->off;
 	b->off += n;

@@ -13,7 +13,8 @@ struct lt_arena_block;
 
 struct lt_arena {
 	struct lt_arena_block *head; /* owned chain */
-	size_t used; /* bytes of all blocks */
+	struct lt_arena_block *spare; /* empty ones, kept by lt_arena_recycle() */
+	size_t used; /* bytes of all blocks but the spare ones */
 	size_t cap;
 	ProtobufCAllocator pb; /* hand this to *_unpack() */
 };
@@ -26,6 +27,8 @@ void lt_arena_init(struct lt_arena *a, size_t cap);
 void lt_arena_fini(struct lt_arena *a);
 /* As after init, with the same cap; keeps at most 1 MiB for what comes next. All that was handed out is gone. */
 void lt_arena_clear(struct lt_arena *a);
+/* The same, keeping about `keep` bytes for what comes next: for who fills an arena again and again. */
+void lt_arena_recycle(struct lt_arena *a, size_t keep);
 /* 16-byte aligned, zeroed; NULL at the cap. */
 void *lt_arena_alloc(struct lt_arena *a, size_t n);
 /* Copy with a NUL after it; NULL at the cap. */

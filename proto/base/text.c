@@ -8,23 +8,63 @@
 /* Sorting a run of combining marks is quadratic in the library; no language comes near this. */
 #define MARKS_MAX 128
 
+static inline bool
+is_tail(uint8_t c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Two to four bytes of UTF-8 that stand at p; 0 when they are none: cut, overlong, a surrogate, above U+10FFFF. */
+static inline size_t
+read_long(const uint8_t *p, size_t left, int32_t *cp)
+{
+	if (p[0] < 0xc2 || left < 2 || !is_tail(p[1]))
+		return 0;
+	if (p[0] < 0xe0) {
+		*cp = (p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+		return 2;
+	}
+	if (left < 3 || !is_tail(p[2]))
+		return 0;
+	if (p[0] < 0xf0) {
+		*cp = (p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+		return *cp >= 0x800 && (*cp < 0xd800 || *cp > 0xdfff) ? 3 : 0;
+	}
+	if (left < 4 || !is_tail(p[3]))
+		return 0;
+	*cp = (p[0] & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f);
+	return p[0] < 0xf5 && *cp >= 0x10000 && *cp <= 0x10ffff ? 4 : 0;
+}
+
 /* One code point at s[*i], which moves on; -1 when it is not UTF-8 or is NUL. */
-static int32_t
+static inline int32_t
 next_char(struct lt_slice s, size_t *i)
 {
-	size_t left = s.len - *i;
-	utf8proc_int32_t cp;
-	utf8proc_ssize_t n;
+	int32_t cp;
+	size_t n;
 
 	if (s.data[*i] < 0x80) {
 		cp = s.data[(*i)++];
 		return cp == 0 ? -1 : cp;
 	}
-	n = utf8proc_iterate(s.data + *i, left > 4 ? 4 : (utf8proc_ssize_t)left, &cp);
-	if (n <= 0)
-		return -1;
-	*i += (size_t)n;
-	return cp;
+	n = read_long(s.data + *i, s.len - *i, &cp);
+	*i += n;
+	return n == 0 ? -1 : cp;
+}
+
+/* How many bytes from i on are ASCII without NUL, looked at eight at a time. */
+static inline size_t
+skip_ascii(struct lt_slice s, size_t i)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080), low = UINT64_C(0x0101010101010101);
+	uint64_t w;
+
+	for (; s.len - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s.data + i, sizeof(w));
+		if (((w | ((w - low) & ~w)) & high) != 0)
+			break;
+	}
+	return i;
 }
 
 static void
@@ -44,7 +84,7 @@ is_blank(int32_t cp)
 bool
 lt_text_valid(struct lt_slice s)
 {
-	size_t i = 0;
+	size_t i = skip_ascii(s, 0);
 
 	while (i < s.len)
 		if (next_char(s, &i) < 0)
@@ -61,7 +101,7 @@ static enum nfc_guess
 guess_nfc(struct lt_slice s, size_t *marks_max)
 {
 	enum nfc_guess guess = NFC_YES;
-	size_t i = 0, marks = 0;
+	size_t i = skip_ascii(s, 0), marks = 0;
 	int32_t cp, ccc, before = 0;
 
 	*marks_max = 0;

@@ -1,5 +1,5 @@
-/* proto/base/wire.h - the bounded wire walker: every message from outside passes it before
- * protobuf-c unpacks it.
+/* proto/base/wire.h - the bounded wire walker: every message from outside is read by it, and not by protobuf-c's own
+ * unpacking.
  *
  * protobuf-c recurses without limit, allocates what is announced, and cuts strings at NUL. The
  * walker allocates nothing and checks, driven by the message's descriptor: depth, repeats, lengths,
@@ -20,7 +20,9 @@
 /* LT_OK; LT_E_TOOBIG: longer than max_len, too deep or too many fields; LT_E_INVALID: malformed. */
 int lt_wire_check(
     const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len, struct lt_err *err);
-/* Check, then unpack into the arena. *msg lives as long as the arena. LT_E_NOMEM at its cap. */
+/* Check, and in the same walk build what protobuf-c's unpacking would give, in the arena: nothing in *msg borrows from bytes, it
+ * lives as long as the arena. Not to be given to *_free_unpacked(). LT_E_NOMEM at the arena's cap, for a message that is
+ * otherwise good. On error the arena may hold some of it. */
 int lt_wire_unpack(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
     struct lt_arena *arena, ProtobufCMessage **msg, struct lt_err *err);
 /* Append the packed message to out. LT_E_TOOBIG above max_len. */

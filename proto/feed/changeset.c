@@ -109,6 +109,67 @@ lt_opened_size_max(uint32_t change, const char *name, size_t field_set_len)
 			     (open > withheld ? open : withheld));
 }
 
+static int
+keep_changes(const struct lt_changeset *cs, struct lt_arena *arena, struct lt_changeset *out)
+{
+	size_t i;
+
+	out->change_raw = lt_arena_alloc(arena, cs->nchange * sizeof(*out->change_raw));
+	out->change = lt_arena_alloc(arena, cs->nchange * sizeof(*out->change));
+	if (out->change_raw == NULL || out->change == NULL)
+		return LT_E_NOMEM;
+	memcpy(out->change_raw, cs->change_raw, cs->nchange * sizeof(*out->change_raw));
+	for (i = 0; i < cs->nchange; i++) {
+		const struct lt_change *from = &cs->change[i];
+		struct lt_change *c = &out->change[i];
+
+		c->is_delete = from->is_delete;
+		c->npersonal = from->npersonal; /* without their names: for the root */
+		c->personal_root = from->personal_root;
+		c->raw = from->raw;
+		if (from->ncontext == 0)
+			continue;
+		c->ncontext = from->ncontext;
+		c->context =
+		    lt_arena_dup(arena, from->context, from->ncontext * sizeof(*from->context));
+		if (c->context == NULL)
+			return LT_E_NOMEM;
+	}
+	return LT_OK;
+}
+
+static int
+keep_openings(const struct lt_changeset *cs, struct lt_arena *arena, struct lt_changeset *out)
+{
+	size_t i;
+
+	out->opening = lt_arena_alloc(arena, cs->nopening * sizeof(*out->opening));
+	if (out->opening == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < cs->nopening; i++) {
+		struct lt_opening *o = &out->opening[i];
+
+		*o = cs->opening[i];
+		memset(&o->field, 0, sizeof(o->field));
+		o->name = lt_arena_dup(arena, o->name, strlen(o->name));
+		if (o->name == NULL)
+			return LT_E_NOMEM;
+	}
+	return LT_OK;
+}
+
+int
+lt_changeset_keep(const struct lt_changeset *cs, struct lt_arena *arena, struct lt_changeset *out)
+{
+	int rc;
+
+	*out = *cs;
+	out->nearlier = 0;
+	out->earlier = NULL;
+	rc = keep_changes(cs, arena, out);
+	return rc == LT_OK ? keep_openings(cs, arena, out) : rc;
+}
+
 int
 lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out)
 {

@@ -63,6 +63,11 @@ int lt_changeset_parse(
 /* A ChangeSet without openings that this machine parsed before and keeps: its header and where its changes lie. Nothing is hashed
  * but the header, and change is NULL: lt_change_skim() or lt_change_decode() of change_raw. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
 int lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out);
+/* What appending *cs and judging its contexts need, in an arena of its own: everything but what the changes say, decoded (no
+ * collection, key or field in change[], no field in opening[], no earlier). An eighth of the memory of a parsed change-set of dossiers. The
+ * message is borrowed as before. LT_E_NOMEM. */
+int lt_changeset_keep(
+    const struct lt_changeset *cs, struct lt_arena *arena, struct lt_changeset *out);
 int lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32])
     __attribute__((warn_unused_result));
 /* Every leaf accounted for and every personal_root met. A withheld leaf counts as accounted for: who needs the

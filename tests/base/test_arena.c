@@ -116,10 +116,68 @@ as_allocator_of_protobuf(void **state)
 	lt_arena_fini(&a);
 }
 
+/* Filled, emptied and filled again: zeroed each time, within the cap, and the memory of the first time is used again. */
+static void
+a_recycled_one_is_as_new(void **state)
+{
+	static const size_t sizes[] = { 1, 40, 900, 5000, 30000, 70000 };
+	const size_t cap = 1 << 20, keeps[] = { 0, 20000, cap, SIZE_MAX };
+	struct lt_arena a;
+	size_t round, i, k, f, n;
+	uint8_t *p;
+
+	(void)state;
+	for (f = 0; f < COUNT(keeps); f++) {
+		lt_arena_init(&a, cap);
+		for (round = 0; round < 20; round++) {
+			n = round % 3 == 0 ? 3 : 40;
+			for (i = 0; i < n; i++) {
+				size_t len = sizes[(i + round) % COUNT(sizes)];
+
+				p = lt_arena_alloc(&a, len);
+				if (p == NULL)
+					break;
+				for (k = 0; k < len; k++)
+					if (p[k] != 0)
+						fail_msg(
+						    "round %zu, piece %zu: not zeroed", round, i);
+				memset(p, 0xa5, len);
+			}
+			assert_true(a.used <= cap);
+			lt_arena_recycle(&a, keeps[f]);
+			assert_int_equal(a.used, 0);
+			assert_null(a.head);
+			assert_true(a.spare == NULL || keeps[f] != 0);
+		}
+		lt_arena_fini(&a);
+		assert_null(a.spare);
+	}
+}
+
+/* All of the cap can be had again, whatever was kept. */
+static void
+what_is_kept_takes_nothing_from_the_cap(void **state)
+{
+	struct lt_arena a;
+
+	(void)state;
+	lt_arena_init(&a, 100000);
+	assert_non_null(lt_arena_alloc(&a, 60000));
+	lt_arena_recycle(&a, SIZE_MAX);
+	assert_non_null(lt_arena_alloc(&a, 90000));
+	assert_null(lt_arena_alloc(&a, 60000));
+	lt_arena_recycle(&a, SIZE_MAX);
+	assert_non_null(lt_arena_alloc(&a, 60000));
+	assert_non_null(lt_arena_alloc(&a, 30000));
+	lt_arena_fini(&a);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_recycled_one_is_as_new),
+		cmocka_unit_test(what_is_kept_takes_nothing_from_the_cap),
 		cmocka_unit_test(cap_for_a_message),
 		cmocka_unit_test(pieces_are_aligned_zeroed_and_apart),
 		cmocka_unit_test(the_cap_holds),

@@ -3,6 +3,8 @@
 #include "proto/base/error.h"
 #include "proto/base/text.h"
 
+#include <utf8proc.h>
+
 static struct lt_slice
 str(const char *s)
 {
@@ -318,10 +320,43 @@ width_in_columns(void **state)
 	    3);
 }
 
+/* UTF-8 is what the library takes for it, after any run of ASCII and before any. */
+static void
+utf8_is_that_of_the_library(void **state)
+{
+	uint32_t seed = 1, round;
+	uint8_t b[24];
+
+	(void)state;
+	for (round = 0; round < 400000; round++) {
+		size_t lead = round % 11, len = 1 + round / 11 % 4, tail = round / 44 % 5, i = 0;
+		bool want = true;
+
+		memset(b, 'a', sizeof(b));
+		for (i = 0; i < len; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			/* mostly what could go together */
+			b[lead + i] = (uint8_t)(seed >> 28 < 3
+						    ? seed >> 16
+						    : (i == 0 ? 0xc0 : 0x80) | (seed >> 16 & 0x3f));
+		}
+		for (i = 0; i < lead + len + tail && want;) {
+			utf8proc_int32_t cp;
+			utf8proc_ssize_t n =
+			    utf8proc_iterate(b + i, (utf8proc_ssize_t)(lead + len + tail - i), &cp);
+
+			want = n > 0 && cp != 0;
+			i += n > 0 ? (size_t)n : 0;
+		}
+		assert_int_equal(lt_text_valid(lt_slice(b, lead + len + tail)), want);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(utf8_is_that_of_the_library),
 		cmocka_unit_test(utf8_bounds),
 		cmocka_unit_test(nfc_by_hand),
 		cmocka_unit_test(as_another_implementation_sees_it),

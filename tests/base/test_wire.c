@@ -160,6 +160,24 @@ static const struct {
 	{ "tag without end", "ffffffffffffffffffff", LT_E_INVALID },
 };
 
+/* What is built is what protobuf-c itself reads, down to what it does not know: packed again, the same bytes. */
+static void
+same_as_protobuf_c(
+    const ProtobufCMessageDescriptor *d, const ProtobufCMessage *ours, struct lt_slice s)
+{
+	ProtobufCMessage *theirs = protobuf_c_message_unpack(d, NULL, s.len, s.data);
+	struct lt_buf a = { 0 }, b = { 0 };
+
+	assert_non_null(theirs);
+	assert_int_equal(lt_wire_pack(ours, LT_MESSAGE_MAX, &a), LT_OK);
+	assert_int_equal(lt_wire_pack(theirs, LT_MESSAGE_MAX, &b), LT_OK);
+	assert_int_equal(ours->n_unknown_fields, theirs->n_unknown_fields);
+	assert_true(lt_slice_eq(lt_buf_slice(&a), lt_buf_slice(&b)));
+	protobuf_c_message_free_unpacked(theirs, NULL);
+	lt_buf_fini(&a);
+	lt_buf_fini(&b);
+}
+
 /* What the walker lets through must unpack: the two may not read a message differently. */
 static void
 each_shape_has_its_answer(void **state)
@@ -183,6 +201,8 @@ each_shape_has_its_answer(void **state)
 		if (lt_wire_unpack(SHAPE, s, 1000, &a, &msg, NULL) != rc)
 			fail_msg("%s: unpacking differs", shapes[i].descr);
 		assert_int_equal(rc == LT_OK, msg != NULL);
+		if (msg != NULL)
+			same_as_protobuf_c(SHAPE, msg, s);
 		lt_arena_fini(&a);
 	}
 }
@@ -446,6 +466,9 @@ probe(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t len)
 	rc = lt_wire_unpack(d, lt_slice(copy, len), LT_MESSAGE_MAX, &a, &msg, NULL);
 	assert_true(rc == LT_OK || rc == LT_E_INVALID || rc == LT_E_TOOBIG);
 	assert_int_equal(rc == LT_OK, msg != NULL);
+	assert_int_equal(lt_wire_check(d, lt_slice(copy, len), LT_MESSAGE_MAX, NULL), rc);
+	if (msg != NULL)
+		same_as_protobuf_c(d, msg, lt_slice(copy, len));
 	lt_arena_fini(&a);
 	free(copy);
 	return rc == LT_OK;

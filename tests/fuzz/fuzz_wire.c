@@ -1,7 +1,7 @@
 /* Any bytes as any message of the schema.
  *
- * Input: u8 type, bytes. Must hold: check and unpack agree; protobuf-c reads whatever was let through; what is packed again is
- * let through too and gives the same bytes from then on; memory stays under the cap.
+ * Input: u8 type, bytes. Must hold: check and unpack agree; protobuf-c reads whatever was let through, and reads the same; what is
+ * packed again is let through too and gives the same bytes from then on; memory stays under the cap.
  */
 #include "proto/base/limits.h"
 #include "proto/base/wire.h"
@@ -37,6 +37,18 @@ round_trip(const ProtobufCMessageDescriptor *d, const ProtobufCMessage *m)
 	lt_buf_fini(&twice);
 }
 
+static void
+same(const ProtobufCMessage *ours, const ProtobufCMessage *theirs)
+{
+	struct lt_buf a = { 0 }, b = { 0 };
+
+	FUZZ_MUST(lt_wire_pack(ours, LT_MESSAGE_MAX, &a) == LT_OK);
+	FUZZ_MUST(lt_wire_pack(theirs, LT_MESSAGE_MAX, &b) == LT_OK);
+	FUZZ_MUST(lt_slice_eq(lt_buf_slice(&a), lt_buf_slice(&b)));
+	lt_buf_fini(&a);
+	lt_buf_fini(&b);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -64,6 +76,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (checked == LT_OK) {
 		theirs = protobuf_c_message_unpack(d, NULL, s.len, s.data);
 		FUZZ_MUST(theirs != NULL);
+		if (rc == LT_OK)
+			same(m, theirs);
 		protobuf_c_message_free_unpacked(theirs, NULL);
 	}
 	if (rc == LT_OK)
