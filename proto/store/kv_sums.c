@@ -136,7 +136,8 @@ hash_of(unsigned table, struct lt_slice segment)
 static struct lt_slice
 segment_of(const struct lt_kv_sums *s, const struct change *c)
 {
-	return lt_slice(s->keys.data + c->off, c->len);
+	/* Without any key there is no place to count from. */
+	return lt_slice(c->len == 0 ? NULL : s->keys.data + c->off, c->len);
 }
 
 static bool
