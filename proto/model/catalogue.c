@@ -96,6 +96,36 @@ find_rule(void *ctx, const char *field)
 	return f == NULL ? NULL : &f->rule;
 }
 
+static size_t
+name_hash(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h ^ h >> 15;
+}
+
+static int
+hash_fields(struct lt_catalogue *c, const struct lt_collection *col, struct lt_field_order *order)
+{
+	size_t i, k;
+
+	_Static_assert(LT_FIELDS_MAX < UINT16_MAX, "a slot holds a place");
+	for (order->nslot = 8; order->nslot < 2 * col->nfield; order->nslot *= 2)
+		;
+	order->slot = lt_arena_alloc(&c->arena, order->nslot * sizeof(*order->slot));
+	if (order->slot == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < col->nfield; i++) {
+		k = name_hash(order->by_name[i]->rule.name) & (order->nslot - 1);
+		while (order->slot[k] != 0)
+			k = (k + 1) & (order->nslot - 1);
+		order->slot[k] = (uint16_t)(i + 1);
+	}
+	return LT_OK;
+}
+
 static int
 seal_collection(struct lt_catalogue *c, struct lt_collection *col, struct lt_err *err)
 {
@@ -116,6 +146,8 @@ seal_collection(struct lt_catalogue *c, struct lt_collection *col, struct lt_err
 			return lt_err_set(err, LT_E_EXISTS,
 			    "collection \"%s\": field \"%s\" stands twice", col->id,
 			    order->by_name[i]->rule.name);
+	if (hash_fields(c, col, order) != LT_OK)
+		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	col->rules.find = find_rule;
 	col->rules.ctx = order;
 	return LT_OK;
@@ -197,18 +229,13 @@ const struct lt_field *
 lt_collection_field(const struct lt_collection *c, const char *name)
 {
 	const struct lt_field_order *order = c->rules.ctx;
-	size_t low = 0, high = c->nfield;
+	const struct lt_field *f;
+	size_t i = name_hash(name) & (order->nslot - 1);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int cmp = strcmp(name, order->by_name[mid]->rule.name);
-
-		if (cmp == 0)
-			return order->by_name[mid];
-		if (cmp < 0)
-			high = mid;
-		else
-			low = mid + 1;
+	for (; order->slot[i] != 0; i = (i + 1) & (order->nslot - 1)) {
+		f = order->by_name[order->slot[i] - 1];
+		if (strcmp(name, f->rule.name) == 0)
+			return f;
 	}
 	return NULL;
 }

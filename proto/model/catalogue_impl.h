@@ -32,6 +32,9 @@
 struct lt_field_order {
 	const struct lt_collection *collection;
 	const struct lt_field **by_name;
+	/* Places in by_name by hash of the name, 1 up, open addressing; 0: free. Merging and showing a row ask for every field. */
+	uint16_t *slot;
+	size_t nslot; /* a power of two */
 };
 
 struct lt_catalogue {

@@ -16,6 +16,13 @@ struct wire_field {
 	bool is_len;
 };
 
+/* Nearly all are of one byte. */
+static inline uint64_t
+wire_varint(struct lt_reader *r)
+{
+	return r->p != r->end && *r->p < 0x80 && r->err == LT_OK ? *r->p++ : lt_read_varint(r);
+}
+
 /* The next field of a message that the wire walker has passed. False at the end or when malformed
  * (r->err tells them apart). */
 static bool
@@ -23,16 +30,16 @@ wire_next(struct lt_reader *r, struct wire_field *f)
 {
 	uint64_t tag;
 
-	if (r->err != LT_OK || lt_reader_left(r) == 0)
+	if (r->err != LT_OK || r->p == r->end)
 		return false;
-	tag = lt_read_varint(r);
+	tag = wire_varint(r);
 	f->number = (uint32_t)(tag >> 3);
 	f->value = 0;
 	f->bytes = lt_slice(NULL, 0);
 	f->is_len = (tag & 7) == WIRE_LEN;
 	switch (tag & 7) {
 	case WIRE_VARINT:
-		f->value = lt_read_varint(r);
+		f->value = wire_varint(r);
 		break;
 	case WIRE_FIXED64:
 		(void)lt_read_bytes(r, 8);
@@ -41,7 +48,7 @@ wire_next(struct lt_reader *r, struct wire_field *f)
 		(void)lt_read_bytes(r, 4);
 		break;
 	case WIRE_LEN: {
-		uint64_t len = lt_read_varint(r);
+		uint64_t len = wire_varint(r);
 
 		if (r->err == LT_OK && len > lt_reader_left(r))
 			r->err = LT_E_INVALID;

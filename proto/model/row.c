@@ -89,7 +89,7 @@ in_left(const struct in *in)
 	return (size_t)(in->end - in->p);
 }
 
-static const uint8_t *
+static inline const uint8_t *
 in_bytes(struct in *in, size_t n)
 {
 	const uint8_t *p = in->p;
@@ -119,7 +119,7 @@ in_u64(struct in *in)
 }
 
 static uint64_t
-in_varint(struct in *in, uint64_t max)
+in_long_varint(struct in *in, uint64_t max)
 {
 	uint64_t v = 0;
 	unsigned shift = 0;
@@ -139,6 +139,14 @@ in_varint(struct in *in, uint64_t max)
 		return 0;
 	}
 	return v;
+}
+
+/* Nearly all are of one byte. */
+static inline uint64_t
+in_varint(struct in *in, uint64_t max)
+{
+	return in->p != in->end && *in->p < 0x80 && *in->p <= max ? *in->p++
+								  : in_long_varint(in, max);
 }
 
 /* A count of things that take at least min bytes each. */

@@ -14,7 +14,7 @@ lt_projection_begin(const struct lt_projection_options *o, struct lt_projection 
 
 	if (p == NULL)
 		return LT_E_NOMEM;
-	p->slot = calloc(SLOTS_MIN, sizeof(struct lt_touched *));
+	p->slot = calloc(SLOTS_MIN, sizeof(*p->slot));
 	if (p->slot == NULL) {
 		free(p);
 		return LT_E_NOMEM;
@@ -47,43 +47,48 @@ lt_projection_abort(struct lt_projection *p)
 	free(p);
 }
 
-static size_t
+static uint64_t
 slot_hash(const struct lt_projection *p, const char *rk, size_t len)
 {
 	uint8_t h[crypto_shorthash_BYTES];
 
 	(void)crypto_shorthash(h, (const uint8_t *)rk, len, p->hash_key);
-	return (size_t)lt_load_u64(h);
+	return lt_load_u64(h);
 }
 
 /* The place of rk, or the free one where it belongs. */
-static struct lt_touched **
-slot_find(const struct lt_projection *p, struct lt_touched **slot, size_t nslot, const char *rk,
-    size_t len)
+static struct lt_slot *
+slot_find(const struct lt_projection *p, const char *rk, size_t len, uint64_t hash)
 {
-	size_t i = slot_hash(p, rk, len) & (nslot - 1);
+	size_t i = (size_t)hash & (p->nslot - 1);
+	const struct lt_touched *t;
 
-	while (slot[i] != NULL && (slot[i]->rk_len != len || memcmp(slot[i]->rk, rk, len) != 0))
-		i = (i + 1) & (nslot - 1);
-	return &slot[i];
+	for (; (t = p->slot[i].t) != NULL; i = (i + 1) & (p->nslot - 1)) {
+		if (p->slot[i].hash == hash && t->rk_len == len && memcmp(t->rk, rk, len) == 0)
+			break;
+	}
+	return &p->slot[i];
 }
 
 static int
 slots_grow(struct lt_projection *p)
 {
-	struct lt_touched **wider = calloc(p->nslot * 2, sizeof(struct lt_touched *)), *t;
-	size_t i;
+	size_t n = p->nslot * 4, i, k;
+	struct lt_slot *wider = calloc(n, sizeof(*wider));
 
 	if (wider == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < p->nslot; i++) {
-		t = p->slot[i];
-		if (t != NULL)
-			*slot_find(p, wider, p->nslot * 2, t->rk, t->rk_len) = t;
+		if (p->slot[i].t == NULL)
+			continue;
+		for (k = (size_t)p->slot[i].hash & (n - 1); wider[k].t != NULL;
+		     k = (k + 1) & (n - 1))
+			;
+		wider[k] = p->slot[i];
 	}
 	free(p->slot);
 	p->slot = wider;
-	p->nslot *= 2;
+	p->nslot = n;
 	return LT_OK;
 }
 
@@ -111,23 +116,26 @@ touch(struct lt_projection *p, const char *collection, const struct lt_unit *uni
 {
 	size_t nc = strlen(collection), nu = strlen(unit->s), nk = strlen(key);
 	char rk[LT_RK_MAX];
-	struct lt_touched **at;
+	struct lt_slot *at;
+	uint64_t hash;
 
 	if (nc == 0 || nc > LT_NAME_MAX || nu == 0 || nk == 0 || nk > LT_KEY_MAX)
 		return LT_E_INVALID;
-	if (p->ntouched * 4 >= p->nslot * 3 && slots_grow(p) != LT_OK)
+	if (p->ntouched * 2 >= p->nslot && slots_grow(p) != LT_OK)
 		return LT_E_NOMEM;
 	memcpy(rk, collection, nc + 1);
 	memcpy(rk + nc + 1, unit->s, nu + 1);
 	memcpy(rk + nc + 1 + nu + 1, key, nk);
-	at = slot_find(p, p->slot, p->nslot, rk, nc + 1 + nu + 1 + nk);
-	if (*at == NULL) {
-		*at = touched_new(p, unit, rk, nc + 1 + nu + 1 + nk, nc + 1 + nu + 1);
-		if (*at == NULL)
+	hash = slot_hash(p, rk, nc + 1 + nu + 1 + nk);
+	at = slot_find(p, rk, nc + 1 + nu + 1 + nk, hash);
+	if (at->t == NULL) {
+		at->t = touched_new(p, unit, rk, nc + 1 + nu + 1 + nk, nc + 1 + nu + 1);
+		if (at->t == NULL)
 			return LT_E_NOMEM;
+		at->hash = hash;
 		p->ntouched++;
 	}
-	*out = *at;
+	*out = at->t;
 	return LT_OK;
 }
 

@@ -43,10 +43,8 @@ old_key(struct lt_projection *p, const struct lt_touched *t, const struct lt_rec
 
 /* The lanes of the record's bucket, empty when it is the first of its group. */
 static uint16_t *
-lanes_of(struct lt_projection *p, const struct lt_record_id *id)
+lanes_of(struct lt_projection *p, uint8_t bucket)
 {
-	uint8_t bucket = lt_digest_bucket(id);
-
 	if (!p->bucket_used[bucket]) {
 		p->bucket_used[bucket] = true;
 		memset(p->lanes[bucket], 0, sizeof(p->lanes[bucket]));
@@ -59,7 +57,7 @@ static int
 digest_record(struct lt_projection *p, struct lt_touched *t)
 {
 	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
-	struct lt_digest_key old, new;
+	struct lt_digest_key old;
 	uint16_t *lanes;
 	bool any = false;
 	int rc;
@@ -69,16 +67,15 @@ digest_record(struct lt_projection *p, struct lt_touched *t)
 	rc = old_key(p, t, &id, &old, &any);
 	if (rc != LT_OK)
 		return rc;
-	lt_digest_key(&id, t->row, &new);
 	/* The key stands for the row: no two rows have the same. */
-	if (t->row.len == 0 ? !any : any && memcmp(old.b, new.b, sizeof(new.b)) == 0)
+	if (t->row.len == 0 ? !any : any && memcmp(old.b, t->new.b, sizeof(old.b)) == 0)
 		return LT_OK;
 	t->changed = t->row_changed = true;
-	lanes = lanes_of(p, &id);
+	lanes = lanes_of(p, t->bucket);
 	if (any && !LT_SIM_BUG(DIGEST_STALE))
 		lt_digest_sub_key(lanes, &old);
 	if (t->row.len != 0)
-		lt_digest_add_key(lanes, &new);
+		lt_digest_add_key(lanes, &t->new);
 	return LT_OK;
 }
 
@@ -138,6 +135,7 @@ flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
 		p->lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*p->lanes));
 	if (p->lanes == NULL)
 		return LT_E_NOMEM;
+	lt_touched_hash(list, n);
 	for (i = 0; rc == LT_OK && i < n;) {
 		struct lt_slice group = group_of(list[i]);
 
@@ -223,7 +221,8 @@ visible_row(struct lt_projection *p, struct lt_touched *t, struct lt_buf *visibl
 static int
 flush_shown(struct lt_projection *p, struct lt_touched *t)
 {
-	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
+	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark,
+		p->o.overlay ? NULL : t->revision };
 	struct lt_buf visible = { 0 };
 	bool exists = false;
 	int rc = LT_OK;
@@ -315,14 +314,14 @@ list_make(const struct lt_projection *p, struct lt_touched ***out, size_t *count
 		return LT_E_NOMEM;
 	}
 	for (i = 0; i < p->nslot; i++) {
-		if (p->slot[i] == NULL)
+		if (p->slot[i].t == NULL)
 			continue;
-		s[n].key = lt_slice(p->slot[i]->rk, p->slot[i]->rk_len);
+		s[n].key = lt_slice(p->slot[i].t->rk, p->slot[i].t->rk_len);
 		s[n++].tag = i;
 	}
 	lt_sort(s, n);
 	for (i = 0; i < n; i++)
-		list[i] = p->slot[s[i].tag];
+		list[i] = p->slot[s[i].tag].t;
 	free(s);
 	*out = list;
 	*count = n;
@@ -393,7 +392,7 @@ static int
 compare_shown(const struct comparing *c, struct lt_touched *t)
 {
 	struct lt_projection *p = c->p;
-	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark };
+	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark, NULL };
 	struct lt_index_ops *index = &p->index;
 	struct lt_buf visible = { 0 };
 	size_t i;

@@ -43,11 +43,19 @@ struct lt_touched {
 	bool has_old; /* old is that of the row in the table */
 	bool row_changed;
 	bool changed; /* row or shown value */
-	struct lt_digest_key old;
+	struct lt_digest_key old, new; /* new and what follows: by lt_touched_hash() */
+	uint8_t revision[16]; /* of row */
+	uint8_t bucket;
 	struct lt_mark *mark; /* in order of adding */
 	size_t nmark, mark_cap;
 	size_t rk_len;
 	char rk[];
+};
+
+/* The hash is kept beside: to look elsewhere costs more than to compare. */
+struct lt_slot {
+	uint64_t hash;
+	struct lt_touched *t; /* NULL: free */
 };
 
 typedef uint16_t lt_digest_lanes[LT_DIGEST_LANES];
@@ -69,7 +77,7 @@ struct lt_projection {
 	struct lt_projection_options o;
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
 	struct lt_arena mem; /* of the batch */
-	struct lt_touched **slot; /* open addressing; owned */
+	struct lt_slot *slot; /* open addressing; owned */
 	size_t nslot, ntouched;
 	struct lt_buf scratch; /* row being made */
 	struct lt_log_view view;
@@ -106,6 +114,8 @@ int lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const stru
     bool unit_is_province, const struct lt_dots *dots, struct lt_buf *row, struct lt_buf *scratch);
 /* The overlay as it is with the batch's marks. */
 int lt_touched_overlay(struct lt_projection *p, const struct lt_touched *t, struct lt_dots *dots);
+/* Digest key, bucket and revision of every row of the list that was read or made. */
+void lt_touched_hash(struct lt_touched *const *list, size_t n);
 /* Read the judged row, once. */
 int lt_touched_load(struct lt_projection *p, struct lt_touched *t);
 
@@ -117,6 +127,7 @@ struct lt_show {
 	const char *key;
 	const struct lt_mark *mark; /* of the batch: where its changes stand */
 	size_t nmark;
+	const uint8_t *revision; /* 16 bytes of the row that is shown; NULL: not known yet */
 };
 int lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *arena,
     struct lt_buf *out, bool *exists);

@@ -192,7 +192,8 @@ lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *ar
 	if (rc != LT_OK || !shown.exists)
 		return rc;
 	*exists = true;
-	lt_record_revision(row, revision);
+	if (s->revision == NULL)
+		lt_record_revision(row, revision);
 	put_text(out, COLLECTION, s->col->id);
 	put_text(out, UNIT, s->unit->s);
 	put_text(out, KEY, s->key);
@@ -200,7 +201,8 @@ lt_show_record(const struct lt_show *s, struct lt_slice row, struct lt_arena *ar
 	put_names(out, CONFLICT, &shown);
 	if (shown.incomplete)
 		put_number(out, INCOMPLETE, 1);
-	put_bytes(out, REVISION, lt_slice(revision, sizeof(revision)));
+	put_bytes(out, REVISION,
+	    lt_slice(s->revision != NULL ? s->revision : revision, sizeof(revision)));
 	put_names(out, WITHHELD, &shown);
 	if (LT_STAMP_MS(shown.stamp) != 0)
 		put_number(out, CHANGED_MS, (uint64_t)LT_STAMP_MS(shown.stamp));
