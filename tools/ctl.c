@@ -544,15 +544,22 @@ ctl_close(struct ctl *c)
 
 /* ---- calls ---- */
 
+void
+ctl_new_request_id(struct ctl *c)
+{
+	uint8_t id[sizeof(c->request_id) / 2];
+
+	randombytes_buf(id, sizeof(id));
+	lt_hex(c->request_id, id, sizeof(id));
+}
+
 enum ctl_exit
 ctl_try(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
     const ProtobufCMessage *request, ProtobufCMessage **reply, struct lt_status *status)
 {
 	const struct lt_call_head head = { .request_id = c->request_id };
-	uint8_t id[sizeof(c->request_id) / 2];
 
-	randombytes_buf(id, sizeof(id));
-	lt_hex(c->request_id, id, sizeof(id));
+	ctl_new_request_id(c);
 	memset(status, 0, sizeof(*status));
 	*reply = NULL;
 	return lt_conn_call_wait_with(

@@ -123,6 +123,8 @@ enum ctl_exit ctl_call(struct ctl *c, const ProtobufCServiceDescriptor *service,
 enum ctl_exit ctl_try(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
     const ProtobufCMessage *request, ProtobufCMessage **reply, struct lt_status *status);
 void ctl_reply_free(void *reply); /* NULL allowed */
+/* For a call made without these two: c->request_id is new. */
+void ctl_new_request_id(struct ctl *c);
 
 /* ---- the catalogue and values (ctl_value.c) ---- */
 
@@ -165,6 +167,7 @@ void ctl_cell_short(struct ctl_table *t, const char *text);
 size_t ctl_table_rows(const struct ctl_table *t); /* the header not counted */
 /* Columns aligned by their width on a terminal. Frees the table. */
 void ctl_table_print(struct ctl_table *t);
+void ctl_table_drop(struct ctl_table *t); /* frees it unprinted */
 
 /* A line of text from outside, control characters made harmless. */
 void ctl_say_text(FILE *to, const char *text);
@@ -210,6 +213,7 @@ ctl_run_fn cmd_hub_init, cmd_node_init, cmd_client_init, cmd_client_join, cmd_en
     cmd_enrol_list, cmd_enrol_approve, cmd_enrol_reject, cmd_alarms, cmd_alarms_acknowledge,
     cmd_status, cmd_nodes, cmd_freshness, cmd_feeds, cmd_log, cmd_show, cmd_verify, cmd_receipts,
     cmd_verify_receipt, cmd_prove, cmd_verify_proof, cmd_put, cmd_get, cmd_list, cmd_delete,
-    cmd_history, cmd_query, cmd_import, cmd_version, cmd_help;
+    cmd_history, cmd_query, cmd_import, cmd_rpc_list, cmd_rpc_describe, cmd_rpc_call, cmd_version,
+    cmd_help;
 
 #endif

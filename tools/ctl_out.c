@@ -88,6 +88,17 @@ cell_width(const char *s)
 }
 
 void
+ctl_table_drop(struct ctl_table *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->ncell; i++)
+		free(t->cell[i]);
+	free(t->cell);
+	memset(t, 0, sizeof(*t));
+}
+
+void
 ctl_table_print(struct ctl_table *t)
 {
 	size_t *width = calloc(t->ncol, sizeof(*width)), i, w;
@@ -108,11 +119,8 @@ ctl_table_print(struct ctl_table *t)
 	}
 	if (t->failed || width == NULL)
 		ctl_complain("%s", lt_strerror(LT_E_NOMEM));
-	for (i = 0; i < t->ncell; i++)
-		free(t->cell[i]);
-	free(t->cell);
 	free(width);
-	memset(t, 0, sizeof(*t));
+	ctl_table_drop(t);
 }
 
 void

@@ -540,7 +540,10 @@ read_message(struct reader *r, const ProtobufCMessageDescriptor *d, json_t *o,
 			(void)snprintf(en, sizeof(en), "%.100s has no such field", d->name);
 			(void)snprintf(vi, sizeof(vi), "%.100s không có trường này", d->name);
 			unknown = (struct words){ en, vi };
-			return bad(r, &at, NULL, unknown);
+			rc = bad(r, &at, NULL, unknown);
+			if (r->err != NULL)
+				r->err->unknown_field = true;
+			return rc;
 		}
 		if (seen[i / 8] & (1u << i % 8))
 			return bad(r, &at, NULL, twice);
@@ -557,12 +560,15 @@ lt_json_read(const ProtobufCMessageDescriptor *d, struct lt_slice text, struct l
     ProtobufCMessage **msg, struct lt_json_err *err)
 {
 	struct reader r = { arena, err };
+	ProtobufCMessage *m = NULL;
 	json_t *o = NULL;
 	int rc = lt_json_parse(text, &o, err);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = read_message(&r, d, o, NULL, 1, msg);
+	rc = read_message(&r, d, o, NULL, 1, &m);
 	json_decref(o);
+	if (rc == LT_OK)
+		*msg = m;
 	return rc;
 }

@@ -29,15 +29,17 @@
 #define LT_JSON_OUT_MAX (32 * LT_MESSAGE_MAX)
 
 struct lt_json_err {
+	bool unknown_field; /* the type has none of this name; another version of it may */
 	char path[256]; /* "record.field[3].value", cut in front; "" for the text as a whole */
 	char value
 	    [96]; /* what stands there, made harmless for terminals and cut; "" if it has none */
 	/* Path, value and what was expected in one sentence, without full stop. */
-	char message[512];
-	char message_vi[512];
+	char message[640];
+	char message_vi[640];
 };
 
-/* Read one JSON object as a message of type d into the arena, where it lives. err: written on failure, NULL allowed.
+/* Read one JSON object as a message of type d into the arena, where it lives. *msg: written on success only; err: on failure only, NULL
+ * allowed.
  *
  * LT_E_TOOBIG   over one of the limits above.
  * LT_E_INVALID  no JSON, or not one of such a message.

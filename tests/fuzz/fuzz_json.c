@@ -1,12 +1,13 @@
 /* Any text as the JSON of any message, and any message as JSON.
  *
- * Input: u8 way (odd: a message), u8 type (0: of tests/rpc/kinds.proto, which has every kind of field), then the text or the
- * message's bytes. Must hold: what is refused is explained in both languages, in UTF-8; what is read passes the wire walker; what is written
+ * Input: u8 way (by three: 0 a text, 1 a message, 2 a description of types as Reflection gives it), u8 type (0: of tests/rpc/kinds.proto, which
+ * has every kind of field), then the text or the bytes. Must hold: what is refused is explained in both languages, in UTF-8; what is read passes the wire walker; what is written
  * is JSON that is read again as the same message; memory stays under the cap.
  */
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
 #include "proto/base/wire.h"
+#include "proto/rpc/describe.h"
 #include "proto/rpc/json.h"
 #include "tests/fuzz/lib/fuzz.h"
 
@@ -100,6 +101,37 @@ as_text(const ProtobufCMessageDescriptor *d, struct lt_slice s, struct lt_arena 
 	round_trip(d, m);
 }
 
+/* Of what the descriptors made of a description do, with the description's own bytes for a message of each type. */
+static void
+as_description(struct lt_slice s, struct lt_arena *arena)
+{
+	struct lt_schema schema;
+	struct lt_err err = { "" };
+	ProtobufCMessage *m;
+	struct lt_arena more;
+	struct lt_buf out;
+	size_t i;
+
+	if (lt_wire_unpack(&ltpb__describe_reply__descriptor, s, LT_MESSAGE_MAX, arena, &m, NULL) !=
+	    LT_OK)
+		return;
+	lt_arena_init(&more, 64u << 20);
+	if (lt_schema_build((const Ltpb__DescribeReply *)m, &more, &schema, &err) != LT_OK) {
+		FUZZ_MUST(err.text[0] != '\0');
+		goto out;
+	}
+	for (i = 0; i < schema.nmessages && i < 8; i++) {
+		FUZZ_MUST(
+		    lt_json_read(schema.messages[i], lt_slice_str("{}"), &more, &m, NULL) == LT_OK);
+		FUZZ_MUST(written(m, &out) && out.len == 2);
+		lt_buf_fini(&out);
+		if (lt_wire_unpack(schema.messages[i], s, LT_MESSAGE_MAX, &more, &m, NULL) == LT_OK)
+			round_trip(schema.messages[i], m);
+	}
+out:
+	lt_arena_fini(&more);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -117,8 +149,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	exact = fuzz_copy(s);
 	s.data = exact;
 	fuzz_arena_init(&arena, s.len);
-	if ((way & 1) == 0)
+	if (way % 3 == 0)
 		as_text(d, s, &arena);
+	else if (way % 3 == 2)
+		as_description(s, &arena);
 	else if (lt_wire_unpack(d, s, LT_MESSAGE_MAX, &arena, &m, NULL) == LT_OK)
 		round_trip(d, m);
 	fuzz_arena_fini(&arena);
@@ -130,8 +164,10 @@ size_t
 LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
 	struct fuzz_rng rng = { seed };
+	const ProtobufCMessageDescriptor *d;
 
-	if (size < 2 || (data[0] & 1) == 0 || fuzz_below(&rng, 8) == 0)
+	if (size < 2 || data[0] % 3 == 0 || fuzz_below(&rng, 8) == 0)
 		return LLVMFuzzerMutate(data, size, max_size);
-	return 2 + fuzz_pb_mutate(type_of(data[1]), data + 2, size - 2, max_size - 2, &rng);
+	d = data[0] % 3 == 2 ? &ltpb__describe_reply__descriptor : type_of(data[1]);
+	return 2 + fuzz_pb_mutate(d, data + 2, size - 2, max_size - 2, &rng);
 }

@@ -8,7 +8,9 @@
 #include "proto/feed/identity.h"
 #include "proto/feed/proof.h"
 #include "proto/feed/trust.h"
+#include "proto/rpc/describe.h"
 #include "proto/rpc/frame.h"
+#include "proto/rpc/methods.h"
 #include "proto/rpc/zstd.h"
 #include "tests/fuzz/lib/changeset.h"
 #include "tests/fuzz/lib/fuzz.h"
@@ -725,6 +727,10 @@ json_texts(void)
 		"{\"oneNest\":null,\"oneColour\":0,\"a__b\":4294967295}",
 		"{\"nest\":{\"one\":{\"one\":{\"one\":{\"one\":{\"one\":{\"one\":{}}}}}}}}" };
 	static const uint8_t head[2] = { 0, 0 };
+	const struct lt_described w = { lt_services, lt_nservices, lt_methods, lt_nmethods, NULL,
+		NULL };
+	Ltpb__DescribeReply described;
+	struct lt_arena arena;
 	struct lt_buf wire = { 0 };
 	uint8_t own[2] = { 0, 0 };
 	char name[16];
@@ -745,6 +751,13 @@ json_texts(void)
 	own[0] = 1;
 	own[1] = (uint8_t)(1 + message_number(&ltpb__request_head__descriptor));
 	seed2("json", "head", lt_slice(own, 2), lt_buf_slice(&wire));
+	lt_buf_clear(&wire);
+	lt_arena_init(&arena, 1u << 20);
+	FUZZ_MUST(lt_describe(&w, "lienthong.v1.Enrol", &arena, &described) == LT_OK);
+	FUZZ_MUST(lt_wire_pack(&described.base, LT_MESSAGE_MAX, &wire) == LT_OK);
+	own[0] = 2;
+	seed2("json", "described", lt_slice(own, 2), lt_buf_slice(&wire));
+	lt_arena_fini(&arena);
 	lt_buf_fini(&wire);
 }
 

@@ -43,6 +43,7 @@ target_include_directories(lt_test_kinds SYSTEM PUBLIC ${CMAKE_CURRENT_BINARY_DI
 target_compile_options(lt_test_kinds PRIVATE -fPIE)
 target_link_libraries(lt_test_kinds PUBLIC PkgConfig::PROTOBUFC)
 lt_test(rpc json LIBS lt_test_kinds)
+lt_test(rpc describe LIBS lt_test_kinds)
 
 # The JSON mapping against another implementation of it, over the whole schema.
 set(LT_DESCRIPTORS ${CMAKE_CURRENT_BINARY_DIR}/schema.ds)

@@ -375,6 +375,138 @@ def check_query():
     assert hub["unit_name"] == "Nghệ An" and "Nghệ An (40)" in run("-C", "hub", "status")
 
 
+def complaint(*args, code, lang="en", text=None):
+    """What ltctl says on stderr, having failed with this code and answered nothing."""
+    p = subprocess.run([f"{BIN}/ltctl", "--lang", lang, *args], capture_output=True, text=True, cwd=WORK, env=ENV,
+                       timeout=WAIT_S, input=text)
+    assert p.returncode == code and p.stdout == "", (args, p)
+    return p.stderr
+
+
+def check_rpc():
+    """Any method by name and from JSON, at a node and the hub by their sockets and as a department over the line."""
+    n, h, d, gone = (["-C", x] for x in ("node", "hub", "dept", "/nonexistent"))
+    names = {x: {m["name"] for m in lines(run("-C", x, "rpc", "list", "--json"))} for x in ("node", "hub", "dept")}
+    everybody = {"/grpc.health.v1.Health/Check", "/lienthong.v1.Reflection/ListServices", "/lienthong.v1.Reflection/Describe"}
+    reads = {f"/lienthong.v1.Query/{m}" for m in ("Get", "List", "Aggregate", "History", "Freshness", "Prove")}
+    assert names["dept"] == everybody | reads | {"/lienthong.v1.Enrol/Join"}, names["dept"]
+    assert everybody | reads | {"/lienthong.v1.Records/Put", "/lienthong.v1.Admin/Status"} <= names["node"] & names["hub"]
+    assert "/lienthong.v1.Admin/Invite" in names["hub"] - names["node"] and "/lienthong.v1.Sync/Push" not in names["hub"]
+    assert "lienthong.v1.Query/Get" in run(*d, "rpc", "list") and "Admin" not in run(*d, "rpc", "list")
+    known = {m["name"] for m in lines(run(*gone, "rpc", "list", "--offline", "--json"))}
+    assert known > names["hub"] | names["node"]
+    run(*gone, "rpc", "list", code=3)
+    out = run(*d, "rpc", "describe", "Query/Get")
+    assert "rpc Get(lienthong.v1.GetRequest) returns (lienthong.v1.GetReply);" in out and "Aggregate" not in out
+    assert "  string collection = 1;\n" in out and "sint64 integer = 2;  // one of group 1 at most" in out
+    assert "// needs read; a second time changes nothing; deadline 10 s, at most 60 s\n" in out
+    assert "cần quyền read" in run("--lang", "vi", *d, "rpc", "describe", "lienthong.v1.Query")
+    kind = json.loads(run(*d, "rpc", "describe", "FilterOp", "--json"))["enumeration"]
+    assert kind[0]["value"][1] == {"name": "FILTER_OP_EQ", "number": 1}
+    run(*h, "rpc", "describe", "InviteRequest")
+    run(*gone, "rpc", "describe", "InviteRequest", "--offline")
+    for lang, words in (("en", "nothing that you may call here is named \"lienthong.v1.InviteRequest\""), ("vi", "mà bạn được gọi")):
+        assert words in complaint(*d, "rpc", "describe", "InviteRequest", code=1, lang=lang)
+    # calls
+    key = {"collection": "household_poverty", "unit": "16906", "key": "16906/HN00500"}
+    got = json.loads(run(*n, "rpc", "call", "Query/Get", json.dumps(key)))
+    assert {"name": "head_name", "value": {"text": "Lô Văn Mẫu"}} in got["record"]["field"], got
+    got = json.loads(run(*d, "rpc", "call", "/lienthong.v1.Query/Get", json.dumps(key)))
+    assert "head_name" in got["record"]["masked"] and got["freshness"]["units"] == 1, got
+    want = sum(w["status"] == "tiep_nhan" for w in map(json.loads, open(f"{WORK}/day.jsonl")))
+    ask = {"collection": "dossier", "filter": [{"field": "status", "op": "FILTER_OP_EQ", "value": [{"enumeration": "tiep_nhan"}]}]}
+    json.dump(ask, open(f"{WORK}/ask.json", "w"), indent=1)
+    got = json.loads(run(*d, "rpc", "call", "Query.Aggregate", "@ask.json"))
+    assert [g.get("count", "0") for g in got["group"]] == [str(want)], (got, want)
+    p = subprocess.run([f"{BIN}/ltctl", *d, "rpc", "call", "Query/Aggregate", "-"], input=json.dumps(ask), text=True,
+                       capture_output=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+    assert p.returncode == 0 and json.loads(p.stdout)["group"] == got["group"]
+    assert json.loads(run(*n, "rpc", "call", "grpc.health.v1.Health/Check")) == {"status": "SERVING"}
+    assert json.loads(run(*h, "rpc", "call", "Health/Check", "--reflect")) == {"status": "SERVING"}
+    put = {**key, "field": [{"name": "members", "value": {"integer": 7}}]}
+    made = json.loads(run(*n, "rpc", "call", "Records/Put", json.dumps(put)))
+    assert len(made["feed"]) == 36 and int(made["seq"]) > 0 and not made.get("unchanged")
+    assert json.loads(run(*n, "rpc", "call", "Records/Put", json.dumps(put)))["unchanged"]
+    # what is wrong with the request, in both languages, by its path; nothing was asked
+    put["field"][0]["value"]["integer"] = "7.5"
+    for lang, words in (("en", "field[0].value.integer: \"7.5\" is not a whole number"),
+                        ("vi", "field[0].value.integer: \"7.5\" không phải số nguyên")):
+        assert words in complaint(*gone, "rpc", "call", "Records/Put", json.dumps(put), code=2, lang=lang)
+    assert "--reflect" in complaint(*gone, "rpc", "call", "Query/Get", "{\"newField\":1}", code=2)
+    assert "not JSON: line 1" in complaint(*gone, "rpc", "call", "Query/Get", "{", code=2)
+    assert "2 MiB" in complaint(*gone, "rpc", "call", "Query/Get", "-", code=2, text=" " * 2**21 + "{}")
+    complaint(*gone, "rpc", "call", code=2)
+    complaint(*gone, "rpc", "call", "Query/Get", "{}", "{}", code=2)
+    complaint(*n, "rpc", "call", "Query/Get", "@nowhere.json", code=3)
+    complaint(*gone, "rpc", "call", "Query/Get", code=3)
+    # refused and not there
+    assert "NOT_FOUND QUERY" in complaint(*n, "rpc", "call", "Query/Get", json.dumps({**key, "key": "16906/HN00999"}), code=1)
+    assert "PERMISSION_DENIED METHOD" in complaint(*d, "rpc", "call", "Admin/Status", code=1)
+    both = json.loads(complaint(*d, "rpc", "call", "Admin/Status", "--json", code=1))
+    assert both["code"] == "PERMISSION_DENIED" and both["message"] != both["message_vi"]
+    complaint(*d, "rpc", "call", "Query/Nothing", code=1)
+    complaint(*d, "rpc", "call", "Nothing/Get", code=1)
+    complaint(*d, "rpc", "call", "Record", "--reflect", code=2)
+    until("what was written is receipted", *n, "status")
+
+
+KINDS = ('{"int32":-5,"uint64":"18446744073709551615","wide":0.1,"yes":true,"text":"Ấ","raw":"AAEC","colour":"BLUE",'
+         '"nest":{"many":[{},{"leaf":2}]},"manyColour":["RED"],"manySint64":["-1","1"],"oneUint64":"0"}')
+
+
+def check_rpc_newer():
+    """A daemon with a service that this ltctl was not built with, and one that is older than Reflection."""
+    k = ["-C", "hub2"]
+
+    def serve(*more):
+        p = subprocess.Popen([f"{BIN}/rpc_newer", "hub2", *more], cwd=WORK, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert p.stdout.readline() == b"ready\n"
+        return p
+
+    def done(p):
+        p.stdin.close()
+        assert p.wait(WAIT_S) == 0
+
+    p = serve()
+    assert "/lttest.Kinder/Repeat" in {m["name"] for m in lines(run(*k, "rpc", "list", "--json"))}
+    assert "rpc Repeat(lttest.Kinds) returns (stream lttest.Kinds);" in run(*k, "rpc", "describe", "lttest.Kinder")
+    assert run(*k, "rpc", "call", "lttest.Kinder/Say", KINDS) == KINDS + "\n"
+    assert "nest.many[1].leaf: -1 is not" in complaint(*k, "rpc", "call", "lttest.Kinder/Say",
+                                                       "{\"nest\":{\"many\":[{},{\"leaf\":-1}]}}", code=2)
+    complaint(*k, "rpc", "call", "lttest.Kinder", code=2)
+    # streams
+    assert run(*k, "rpc", "call", "lttest.Kinder/Repeat", '{"uint32":300}') == '{"uint32":300}\n' * 300
+    assert run(*k, "rpc", "call", "lttest.Kinder/Repeat", '{}') == ""
+    open_end = '{"yes":true,"uint32":4}'
+    assert run(*k, "rpc", "call", "lttest.Kinder/Repeat", open_end, "--max", "3") == '{"uint32":4,"yes":true}\n' * 3
+    assert run(*k, "rpc", "call", "lttest.Kinder/Repeat", open_end, "--max", "4") == '{"uint32":4,"yes":true}\n' * 4
+    late = subprocess.run([f"{BIN}/ltctl", *k, "rpc", "call", "lttest.Kinder/Repeat", open_end, "--timeout", "1s"],
+                          capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+    assert late.returncode == 3 and len(late.stdout.splitlines()) == 4 and "DEADLINE_EXCEEDED" in late.stderr, late
+    reader = subprocess.Popen([f"{BIN}/ltctl", *k, "rpc", "call", "lttest.Kinder/Repeat", '{"uint32":4294967295}'],
+                              cwd=WORK, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert reader.stdout.readline() == b'{"uint32":4294967295}\n'
+    reader.stdout.close()
+    assert reader.wait(WAIT_S) == 3  # nobody reads the answer
+    # every detail of a failure
+    said = complaint(*k, "rpc", "call", "lttest.Kinder/Fail", '{"leaf":9}', code=1)
+    for words in ("FAILED_PRECONDITION KINDER", "the leaf is 9", "nest.leaf", "LEAF", "1500 ms"):
+        assert words in said, said
+    assert "cái lá là 9" in complaint(*k, "rpc", "call", "lttest.Kinder/Fail", '{"leaf":9}', code=1, lang="vi")
+    both = json.loads(complaint(*k, "rpc", "call", "lttest.Kinder/Fail", '{"leaf":14}', "--json", code=3))
+    assert (both["code"], both["reason"], both["field"], both["rule"], both["retry_delay_ms"]) == \
+        ("UNAVAILABLE", "KINDER", "nest.leaf", "LEAF", 1500), both
+    done(p)
+    p = serve("old")
+    assert "lienthong.v1.Query/Get" in run(*k, "rpc", "list")
+    assert "rpc Get(" in run(*k, "rpc", "describe", "Query/Get")
+    for lang, words in (("en", "the other side is older"), ("vi", "bên kia là phiên bản cũ")):
+        assert words in complaint(*k, "rpc", "call", "lttest.Kinder/Say", code=3, lang=lang)
+    complaint(*k, "rpc", "call", "Health/Check", "--reflect", code=3)
+    assert "UNIMPLEMENTED" in complaint(*k, "rpc", "call", "Health/Check", code=3)
+    done(p)
+
+
 def check_proof():
     n, h = ["-C", "node"], ["-C", "hub"]
     feeds = lines(run(*n, "feeds", "--unit", "16906", "--json"))
@@ -517,7 +649,7 @@ def check_words():
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
     for step in (check_init, check_enrol, check_department, check_grant, check_records, check_languages, check_import,
-                 check_query, check_copied, check_proof, check_words):
+                 check_query, check_rpc, check_rpc_newer, check_copied, check_proof, check_words):
         print(step.__name__, flush=True)
         step()
 except BaseException:
