@@ -434,6 +434,24 @@ walk_field(struct walk *w, struct level *l)
 	return f == NULL ? walk_unknown(w, l, (unsigned)tag, wire) : walk_known(w, l, f, wire);
 }
 
+void
+lt_wire_init(const ProtobufCMessageDescriptor *d, ProtobufCMessage *m)
+{
+	unsigned i;
+
+	if (d->message_init != NULL) {
+		protobuf_c_message_init(d, m);
+		return;
+	}
+	m->descriptor = d;
+	for (i = 0; i < d->n_fields; i++)
+		if (d->fields[i].type == PROTOBUF_C_TYPE_STRING &&
+		    d->fields[i].label != PROTOBUF_C_LABEL_REPEATED &&
+		    !(d->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+			memcpy((char *)m + d->fields[i].offset, &d->fields[i].default_value,
+			    sizeof(d->fields[i].default_value));
+}
+
 /* ---- room for what is repeated ---- */
 
 /* Numbers in a packed field, if it is well-formed; each takes a byte at least. */
@@ -519,7 +537,7 @@ make_message(const struct walk *w, struct level *l, ProtobufCMessage **out)
 	if (rc != LT_OK)
 		return rc;
 	l->m = *out;
-	protobuf_c_message_init(l->d, l->m);
+	lt_wire_init(l->d, l->m);
 	if (!c.any)
 		return LT_OK;
 	if (c.unknown != 0)

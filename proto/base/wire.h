@@ -25,6 +25,9 @@ int lt_wire_check(
  * otherwise good. On error the arena may hold some of it. */
 int lt_wire_unpack(const ProtobufCMessageDescriptor *d, struct lt_slice bytes, size_t max_len,
     struct lt_arena *arena, ProtobufCMessage **msg, struct lt_err *err);
+/* A message with nothing in it. m: sizeof_message bytes, zeroed. Also of descriptors made at run time, which have no function for it
+ * (proto/rpc/describe.h). */
+void lt_wire_init(const ProtobufCMessageDescriptor *d, ProtobufCMessage *m);
 /* Append the packed message to out. LT_E_TOOBIG above max_len. */
 int lt_wire_pack(const ProtobufCMessage *msg, size_t max_len, struct lt_buf *out);
 

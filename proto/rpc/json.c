@@ -2,6 +2,7 @@
 #include "proto/rpc/json_impl.h"
 
 #include "proto/base/text.h"
+#include "proto/base/wire.h"
 
 #include <assert.h>
 #include <math.h>
@@ -485,29 +486,6 @@ find_field(const ProtobufCMessageDescriptor *d, const char *key)
 	return NULL;
 }
 
-/* Descriptors made at run time have no function for it. */
-static ProtobufCMessage *
-message_new(struct lt_arena *arena, const ProtobufCMessageDescriptor *d)
-{
-	ProtobufCMessage *m = lt_arena_alloc(arena, d->sizeof_message);
-	unsigned i;
-
-	if (m == NULL)
-		return NULL;
-	if (d->message_init != NULL) {
-		protobuf_c_message_init(d, m);
-		return m;
-	}
-	m->descriptor = d;
-	for (i = 0; i < d->n_fields; i++)
-		if (d->fields[i].type == PROTOBUF_C_TYPE_STRING &&
-		    d->fields[i].label != PROTOBUF_C_LABEL_REPEATED &&
-		    !(d->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
-			memcpy((char *)m + d->fields[i].offset, &d->fields[i].default_value,
-			    sizeof(void *));
-	return m;
-}
-
 static int
 read_message(struct reader *r, const ProtobufCMessageDescriptor *d, json_t *o,
     const struct place *up, unsigned depth, ProtobufCMessage **out)
@@ -527,9 +505,10 @@ read_message(struct reader *r, const ProtobufCMessageDescriptor *d, json_t *o,
 		return bad(r, up, o, object);
 	if (depth > LT_DEPTH_MAX)
 		return bad(r, up, NULL, deep);
-	*out = message_new(r->arena, d);
+	*out = lt_arena_alloc(r->arena, d->sizeof_message);
 	if (*out == NULL)
 		return no_memory(r);
+	lt_wire_init(d, *out);
 	json_object_foreach(o, key, v)
 	{
 		const ProtobufCFieldDescriptor *f = find_field(d, key);
