@@ -17,7 +17,7 @@
 static const struct lt_conf_key keys[] = {
 	{ "hub", "listen", LT_CONF_STR, "tcp://0.0.0.0:7340", 0, 0, NULL },
 	{ "hub", "addresses", LT_CONF_STR, "", 0, 0, NULL }, /* told to nodes; blanks between */
-	{ "hub", "idle_timeout", LT_CONF_MS, "60s", 5000, 3600000, NULL },
+	{ "hub", "idle_timeout", LT_CONF_MS, "60s", 1000, 3600000, NULL },
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 

@@ -17,6 +17,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	const struct lt_identity *id;
 	struct lt_kv_txn *txn;
 	struct lt_asking a;
+	struct lt_server_counts counts;
 
 	(void)req;
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
@@ -32,6 +33,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.log_head = lt_hub_log_position(a.s->hub);
 	r.projected = lt_hub_projected(a.s->hub);
 	r.sessions = lt_server_connections(a.s->server);
+	lt_server_counts(a.s->server, &counts);
+	r.silent_lines = counts.silent;
 	r.catalogue_version = lt_catalogue_version(a.cat);
 	r.registry_generation = lt_registry_generation(a.reg);
 	r.invitation_alarms = lt_alarms_count(lt_enrol_alarms(a.s->enrol));

@@ -20,6 +20,7 @@ static const struct lt_conf_key keys[] = {
 	{ "node", "bulk_from", LT_CONF_INT, "0", 0, 1439,
 	    NULL }, /* minutes of the day; equal: always */
 	{ "node", "bulk_to", LT_CONF_INT, "0", 0, 1439, NULL },
+	{ "node", "idle_timeout", LT_CONF_MS, "60s", 1000, 3600000, NULL },
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 
@@ -74,6 +75,7 @@ open_parts(struct daemon *d, struct lt_err *err)
 	lo.label = lt_conf_str(d->s.conf, "node", "label");
 	lo.bulk_from = (int)lt_conf_int(d->s.conf, "node", "bulk_from");
 	lo.bulk_to = (int)lt_conf_int(d->s.conf, "node", "bulk_to");
+	lo.idle_ms = (uint32_t)lt_conf_int(d->s.conf, "node", "idle_timeout");
 	if (rc == LT_OK)
 		rc = lt_link_start(&lo, &d->link, err);
 	d->service.node = d->node;

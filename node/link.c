@@ -49,6 +49,7 @@ struct lt_link {
 	uint64_t
 	    conn_no; /* rises with every connection: late answers of old ones are known by it */
 	enum lt_sync_phase phase;
+	uint64_t silent; /* lines that were half open */
 };
 
 static int64_t
@@ -259,6 +260,7 @@ on_closed(void *ctx, int rc, const char *why)
 
 	pthread_mutex_lock(&l->mx);
 	ours = l->closing;
+	l->silent += rc == LT_E_TIMEOUT && !ours;
 	pthread_mutex_unlock(&l->mx);
 	if (rc != LT_OK && !ours)
 		lt_session_say(l->session, "the line to the hub", why);
@@ -308,6 +310,7 @@ do_dial(struct lt_link *l)
 		.line_sk = id->line_sk,
 		.remote_line_key = id->hub_line_key,
 		.federation = id->federation.b,
+		.idle_ms = l->o.idle_ms,
 		.closed = on_closed,
 		.ctx = l };
 	int rc;
@@ -548,6 +551,7 @@ lt_link_status(struct lt_link *l, struct lt_link_status *out)
 {
 	pthread_mutex_lock(&l->mx);
 	out->phase = l->phase;
+	out->silent = l->silent;
 	pthread_mutex_unlock(&l->mx);
 	lt_session_status(l->session, out->error, sizeof(out->error), &out->last_contact_ms);
 }

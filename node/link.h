@@ -17,6 +17,7 @@ struct lt_link_options {
 	const char *addresses; /* of the hub, blanks between; tried in turn */
 	const char *label; /* this machine's name for people, told when joining; NULL: none */
 	int bulk_from, bulk_to; /* minutes of the day; equal: always */
+	uint32_t idle_ms; /* of the line, as in lt_dial_options */
 	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
 	void (*joined)(void *ctx);
 	void *ctx;
@@ -26,6 +27,7 @@ struct lt_link_status {
 	enum lt_sync_phase phase;
 	char error[768]; /* last failure, "" when none since the last login */
 	int64_t last_contact_ms; /* wall clock, 0 never */
+	uint64_t silent; /* lines given up because nothing was heard or taken on them any more, since the start */
 };
 
 int lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_err *err);

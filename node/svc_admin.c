@@ -142,6 +142,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.n_lane = 3;
 	r.lane = lane;
 	r.last_hub_contact_ms = link.last_contact_ms;
+	r.silent_lines = link.silent;
 	r.clock_offset_ms = lt_node_clock_offset(c.s->node);
 	r.clock_wrong = r.clock_offset_ms > CLOCK_WRONG_MS || r.clock_offset_ms < -CLOCK_WRONG_MS;
 	r.catalogue_version = lt_catalogue_version(c.cat);

@@ -60,6 +60,17 @@ print_lanes(const Ltpb__StatusReply *r)
 	ctl_table_print(&t);
 }
 
+/* A network that drops lines without telling the ends: worth asking who runs it. */
+static void
+print_silent(const Ltpb__StatusReply *r)
+{
+	if (r->silent_lines == 0)
+		return;
+	printf(T("%llu lines fell silent since the start and were given up\n",
+		   "từ khi khởi động, %llu lần đường truyền im lặng rồi bị bỏ\n"),
+	    (unsigned long long)r->silent_lines);
+}
+
 /* What a secretary reads over the phone. */
 static void
 print_node(struct ctl *c, const Ltpb__StatusReply *r)
@@ -89,6 +100,7 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 		   "KiB\n"),
 	    (unsigned long long)held, (unsigned long long)made, (unsigned long long)r->records,
 	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
+	print_silent(r);
 	if (r->clock_wrong)
 		printf(T("THE CLOCK OF THIS MACHINE IS WRONG by %lld s; set it\n",
 			   "ĐỒNG HỒ MÁY NÀY SAI %lld giây; hãy chỉnh lại\n"),
@@ -188,6 +200,7 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 	    (unsigned long long)r->log_head, (unsigned long long)r->projected,
 	    (unsigned long long)r->records, (unsigned long long)r->held, r->sessions,
 	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
+	print_silent(r);
 	if (r->invitation_alarms != 0)
 		printf(T("ALARM: %llu invitations were used a second time; see 'ltctl alarms'\n",
 			   "BÁO ĐỘNG: %llu thư mời bị dùng lần nữa; xem 'ltctl alarms'\n"),
@@ -236,6 +249,7 @@ print_json(
 	json_object_set_new(o, "catalogue_version", json_integer((json_int_t)r->catalogue_version));
 	json_object_set_new(o, "store_bytes", json_integer((json_int_t)r->store_bytes));
 	json_object_set_new(o, "held", json_integer((json_int_t)r->held));
+	json_object_set_new(o, "silent_lines", json_integer((json_int_t)r->silent_lines));
 	if (nodes == NULL) {
 		json_object_set_new(o, "connected", json_boolean(r->connected));
 		json_object_set_new(o, "link_state", ctl_json_text(r->link_state));

@@ -257,7 +257,11 @@ on_goaway(struct lt_conn *c, uint32_t last)
 	struct lt_mux_call *mc, *next;
 	struct lt_status st;
 
-	c->cl.goaway = true;
+	if (!c->cl.goaway) {
+		c->cl.goaway = true;
+		c->cl.goaway_by_ms = lt_conn_now(c) + LT_CONN_GOAWAY_MS;
+		lt_conn_due(c, c->cl.goaway_by_ms);
+	}
 	lt_status_set(&st, LT_STATUS_UNAVAILABLE, "STOPPING", "the other side is stopping");
 	for (mc = lt_mux_next(&c->mux, NULL); mc != NULL; mc = next) {
 		next = lt_mux_next(&c->mux, mc);
@@ -350,8 +354,12 @@ cl_tick(struct lt_conn *c, int64_t now)
 {
 	struct lt_mux_call *mc, *following;
 	struct lt_status st;
-	int64_t next = INT64_MAX;
+	int64_t next = c->cl.goaway ? c->cl.goaway_by_ms : INT64_MAX;
 
+	if (next <= now) {
+		lt_conn_die(c, LT_E_CLOSED, "the other side is stopping");
+		return INT64_MAX;
+	}
 	for (mc = lt_mux_next(&c->mux, NULL); mc != NULL; mc = following) {
 		struct lt_client_call *call = mc->user;
 
@@ -383,6 +391,8 @@ cl_gone(struct lt_conn *c)
 	struct lt_status st;
 
 	pthread_mutex_lock(&c->mx);
+	if (c->cl.goaway && c->rc == LT_E_CLOSED) /* it had said so before it closed */
+		(void)snprintf(c->why, sizeof(c->why), "the other side is stopping");
 	lt_status_set(
 	    &st, LT_STATUS_UNAVAILABLE, "CONNECTION_LOST", "the connection is gone: %s", c->why);
 	for (mc = lt_mux_next(&c->mux, NULL); mc != NULL; mc = next) {

@@ -28,6 +28,8 @@
 /* A peer that lets more than this wait and takes nothing for so long is cut. */
 #define LT_CONN_SEND_QUEUE_MAX (1024u * 1024)
 #define LT_CONN_STALL_MS 10000
+/* A client whose server has said that it goes away gives its calls this long to end. */
+#define LT_CONN_GOAWAY_MS 30000
 
 /* From a frame's first byte to its last; then the connection is closed. The length before a sealed frame is not
  * authenticated: one flipped bit makes it up to 16 KiB longer, and the rest never comes. The largest frame, 16,418
@@ -68,6 +70,7 @@ struct lt_client {
 	void (*closed)(void *ctx, int rc, const char *why);
 	void *closed_ctx;
 	bool opened, gone, done_told, closed_told, finished, goaway;
+	int64_t goaway_by_ms; /* when goaway: whatever still runs ends */
 	unsigned ncalls;
 	uint64_t requests;
 	char id_prefix[17];

@@ -110,6 +110,7 @@ struct lt_server_counts {
 	uint64_t not_admitted; /* `admit` said no, or another user on the local socket */
 	uint64_t handshake_late;
 	uint64_t cut; /* open ones ended by us: rules broken, silent, not reading, revoked */
+	uint64_t silent; /* of these, such as were half open: nothing heard, or nothing taken, for too long */
 	uint64_t calls;
 	uint64_t calls_refused; /* RESOURCE_EXHAUSTED */
 };
@@ -176,7 +177,8 @@ struct lt_dial_options {
 	const uint8_t *federation;
 	uint32_t connect_ms; /* connect and handshake; 0: 5,000 */
 	uint32_t idle_ms; /* 0: 60,000: ping after half of it, close after it */
-	/* Told once when the connection is gone, with the reason. NULL allowed. */
+	/* Told once when the connection is gone, with the reason; LT_E_TIMEOUT: it was half open, nothing was heard or taken on
+	 * it for too long. NULL allowed. */
 	void (*closed)(void *ctx, int rc, const char *why);
 	void *ctx;
 };

@@ -211,6 +211,7 @@ lt_server_counts(const struct lt_server *s, struct lt_server_counts *out)
 	out->not_admitted = s->n_not_admitted;
 	out->handshake_late = s->n_late;
 	out->cut = s->n_cut;
+	out->silent = s->n_silent;
 	out->calls = s->n_calls;
 	out->calls_refused = s->n_refused;
 }

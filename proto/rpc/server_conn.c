@@ -67,6 +67,7 @@ count_end(struct lt_server *s, struct lt_conn *c)
 		s->nopen--;
 		if (c->rc != LT_E_CLOSED) {
 			s->n_cut++;
+			s->n_silent += c->rc == LT_E_TIMEOUT;
 			log_closed(s, c, "cut");
 		}
 	} else if (c->sv.evicted) {

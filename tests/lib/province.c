@@ -48,6 +48,29 @@ province_setup(struct province *p, const char *unit, int node_port)
 	assert_int_equal(lt_pool_start(4, 1024, &p->pool), LT_OK);
 }
 
+static void
+append_conf(const char *dir, const char *line)
+{
+	struct lt_err err = { "" };
+	struct lt_buf b = { 0 };
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/lienthong.conf", dir);
+	if (lt_file_read(path, 4096, &b, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	lt_buf_str(&b, line);
+	if (lt_file_write(path, lt_buf_slice(&b), 0600, false, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	lt_buf_fini(&b);
+}
+
+void
+province_configure(struct province *p, const char *line)
+{
+	append_conf(p->f.dir, line);
+	append_conf(p->n.dir, line);
+}
+
 void
 province_free(void *message)
 {

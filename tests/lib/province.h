@@ -18,6 +18,8 @@ struct province {
 
 /* Folders and configuration; nothing runs afterwards. node_port: where the node looks for the hub (a proxy), 0: the hub. */
 void province_setup(struct province *p, const char *unit, int node_port);
+/* Add a line to the section of its own in each daemon's configuration; before they start. */
+void province_configure(struct province *p, const char *line);
 /* Both daemons, until the node has the catalogue. */
 void province_start(struct province *p, const char *const *hub_env, const char *const *node_env);
 void province_wait_catalogue(struct lt_conn *node);

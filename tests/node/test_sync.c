@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* splitmix64 of seed 1234567: its published outputs begin 6457827717110365317, 3203168211198807973,
@@ -711,6 +712,73 @@ test_jitter_range(void **state)
 }
 
 /* Announcements keep their pace, save when the hub asks for more. */
+#define NODES 148 /* of the largest province */
+#define AWAY_MS 10000
+
+static int
+by_time(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The most of sorted times within any window of this length. */
+static unsigned
+most_within(const int64_t *at, unsigned n, int64_t window)
+{
+	unsigned from = 0, to, most = 0;
+
+	for (to = 0; to < n; to++) {
+		while (at[to] - at[from] >= window)
+			from++;
+		most = to - from + 1 > most ? to - from + 1 : most;
+	}
+	return most;
+}
+
+/* All nodes of a province lose their hub at once, which is gone for ten seconds. Full jitter: the first attempts lie anywhere
+ * in the first second, some 15 in a tenth of it, and those that find the hub again are as far apart as the bounds have grown by
+ * then: 148 over some 8 seconds are 5 in a quarter of one. Three and four times that would be a herd. */
+static void
+test_redials_are_spread(void **state)
+{
+	int64_t first[NODES], back[NODES], now;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < NODES; i++) {
+		struct run r;
+
+		begin(&r);
+		r.s.rng = UINT64_C(0x5deece66d) * (i + 1); /* each has random numbers of its own */
+		online(&r, NULL, 0);
+		STEP(&r, 1000, LOST);
+		now = first[i] = find(&r, LT_SYNC_DO_TIMER)->at_ms;
+		assert_in_range(now, 1000, 1000 + LT_SYNC_BACKOFF_BASE_MS);
+		for (;;) {
+			clear(&r);
+			STEP(&r, now, TIMER);
+			assert_non_null(find(&r, LT_SYNC_DO_DIAL));
+			if (now >= 1000 + AWAY_MS)
+				break;
+			STEP(&r, now, DIALED, .ok = false);
+			now = find(&r, LT_SYNC_DO_TIMER)->at_ms;
+		}
+		back[i] = now - 1000 - AWAY_MS;
+	}
+	qsort(first, NODES, sizeof(first[0]), by_time);
+	qsort(back, NODES, sizeof(back[0]), by_time);
+	print_message(
+	    "%d redials: at most %u of the first in 100 ms; at most %u with the hub back in "
+	    "250 ms, half after %lld ms, the last after %lld ms\n",
+	    NODES, most_within(first, NODES, 100), most_within(back, NODES, 250),
+	    (long long)back[NODES / 2], (long long)back[NODES - 1]);
+	assert_true(most_within(first, NODES, 100) <= 45);
+	assert_true(most_within(back, NODES, 250) <= 20);
+	assert_true(back[NODES / 2] >= 1000);
+}
+
 static void
 test_announcement_asked_to_wait(void **state)
 {
@@ -1129,6 +1197,7 @@ main(void)
 		cmocka_unit_test(test_failed_pulls),
 		cmocka_unit_test(test_pulls_that_brought_something),
 		cmocka_unit_test(test_jitter_range),
+		cmocka_unit_test(test_redials_are_spread),
 		cmocka_unit_test(test_announcement_asked_to_wait),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_commit_while_greeting),

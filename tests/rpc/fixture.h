@@ -74,6 +74,7 @@ struct raw {
 };
 
 int raw_connect(struct fx *fx, bool tcp); /* a plain descriptor */
+int raw_free_port(void); /* of loopback, to listen on */
 void raw_open(struct raw *r, struct fx *fx, bool tcp); /* with the handshake done */
 void raw_open_on(
     struct raw *r, struct fx *fx, int fd); /* the same on a connected tcp socket, taken */

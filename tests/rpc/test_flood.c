@@ -21,12 +21,13 @@
 
 #define ECHO (&lttest__echo__descriptor)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STRANGERS 600 /* accepted one tenth as fast: whoever comes waits behind them in the kernel */
+#define STRANGERS \
+	600 /* accepted one tenth as fast: whoever comes waits behind them in the kernel */
 #else
 #define STRANGERS 2000
 #endif
-#define NEWCOMERS 5
-#define KNOWN_DIALS 5
+#define NEWCOMERS 4
+#define KNOWN_DIALS 4
 
 struct flood {
 	struct fx *fx;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "proto/rpc/conn_impl.h"
+#include "tests/lib/proxy.h"
 #include "tests/rpc/fixture.h"
 
 #include <sys/socket.h>
@@ -179,12 +180,126 @@ half_open(void **state)
 	fx_stop(&fx);
 }
 
+/* The hub says that it goes and then does neither: what runs gets its time, and not a millisecond more. */
+static void
+goes_away_and_stays(void **state)
+{
+	struct told t = { 0 };
+	struct one one[1];
+	struct lt_conn *c;
+	struct fx fx;
+	struct raw r;
+
+	(void)state;
+	fx_start(&fx, NULL);
+	hub_and_client(&fx, &r, &c, &t, one, 1);
+	until_request(&r, 1);
+	(void)raw_send(&r, LT_FRAME_GOAWAY, 0, 0, "\0\0\0\1stopping", 12);
+	raw_sync(&r);
+	assert_false(lt_conn_alive(c));
+	fx_clock_ms += LT_CONN_GOAWAY_MS / 2;
+	raw_sync(&r); /* saying it once more gives no more time, nor does talking */
+	(void)raw_send(&r, LT_FRAME_GOAWAY, 0, 0, "\0\0\0\1stopping", 12);
+	raw_sync(&r);
+	fx_clock_ms += LT_CONN_GOAWAY_MS - LT_CONN_GOAWAY_MS / 2 - 1;
+	raw_sync(&r);
+	assert_int_equal(t.closed, 0);
+	assert_int_equal(t.ends, 0);
+	fx_clock_ms += 1;
+	fx_until(is_closed, &t, "the client goes by itself");
+	assert_int_equal(t.rc, LT_E_CLOSED);
+	assert_int_equal(t.ends, 1);
+	assert_int_equal(t.status[0].code, LT_STATUS_UNAVAILABLE);
+	lt_conn_close(c);
+	raw_close(&r);
+	fx_stop(&fx);
+}
+
+struct silence {
+	struct fx *fx;
+	struct told *t;
+	unsigned closed;
+};
+
+static bool
+both_know(void *arg)
+{
+	struct silence *s = arg;
+
+	return s->t->closed == 1 && lt_server_connections(s->fx->server) == 0 &&
+	       s->fx->closed == s->closed;
+}
+
+/* A line that swallows what goes one way, or both, without telling: both ends know within the idle time, and count it. The end
+ * that still hears is told by the one that does not, if that way is open. */
+static void
+blackhole(void **state)
+{
+	const struct lt_server_options so = { .clock = &fx_clock };
+	static const struct {
+		bool held[2]; /* to the hub, from it */
+		bool client_deaf, server_deaf; /* hears nothing: its own clock must tell it */
+	} cases[] = {
+		{ { true, true }, true, true },
+		{ { true, false }, false, true },
+		{ { false, true }, true, false },
+	};
+	Lttest__EchoRequest req = LTTEST__ECHO_REQUEST__INIT;
+	struct lt_server_counts n, before = { 0 };
+	struct lt_dial_options o;
+	struct lt_status st;
+	struct proxy *p;
+	struct lt_conn *c;
+	struct fx fx;
+	char url[64];
+	unsigned i;
+	int port;
+
+	(void)state;
+	fx_start(&fx, &so);
+	port = raw_free_port();
+	(void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
+	p = proxy_start(port, fx.port);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct told t = { 0 };
+		struct silence s = { &fx, &t, i + 1 };
+
+		o = fx_dial_options(&fx, true);
+		o.url = url;
+		o.clock = &fx_clock;
+		o.closed = on_closed;
+		o.ctx = &t;
+		assert_int_equal(lt_dial(&o, &c, NULL), LT_OK);
+		assert_int_equal(
+		    lt_conn_call_wait(c, ECHO, "Say", &req.base, 0, NULL, &st), LT_STATUS_OK);
+		proxy_hold(p, PROXY_TO_HUB, cases[i].held[0]);
+		proxy_hold(p, PROXY_FROM_HUB, cases[i].held[1]);
+		fx_clock_ms += LT_CONN_IDLE_MS - 1;
+		assert_int_equal(t.closed, 0);
+		assert_int_equal(lt_server_connections(fx.server), 1);
+		/* Who still hears may be told by the other, or be as far itself: the clock jumps. */
+		fx_clock_ms += 1;
+		fx_until(both_know, &s, "both ends know");
+		lt_server_counts(fx.server, &n);
+		assert_true(t.rc == LT_E_TIMEOUT || (!cases[i].client_deaf && t.rc == LT_E_CLOSED));
+		assert_in_range(n.silent - before.silent, cases[i].server_deaf, 1);
+		before = n;
+		proxy_hold(p, PROXY_TO_HUB, false);
+		proxy_hold(p, PROXY_FROM_HUB, false);
+		lt_conn_close(c);
+	}
+	proxy_stop(p);
+	fx_stop(&fx);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(goes_away),
+		cmocka_unit_test(goes_away_and_stays),
 		cmocka_unit_test(half_open),
+		cmocka_unit_test(blackhole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -16,10 +17,7 @@
 
 #include "lienthong/v1/rpc.pb-c.h"
 
-#include <arpa/inet.h>
 #include <sodium.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define ECHO &lttest__echo__descriptor
 #define ITEMS_MAX 64
@@ -111,23 +109,10 @@ all_once(const struct reader *r, unsigned count)
 		assert_int_equal(r->number[i], i);
 }
 
-static int
-free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	(void)close(fd);
-	return ntohs(a.sin_port);
-}
-
 static void
 behind_proxy(struct reader *r, struct fx *fx)
 {
-	int port = free_port();
+	int port = raw_free_port();
 
 	memset(r, 0, sizeof(*r));
 	r->fx = fx;
@@ -135,25 +120,28 @@ behind_proxy(struct reader *r, struct fx *fx)
 	(void)snprintf(r->url, sizeof(r->url), "tcp://127.0.0.1:%d", port);
 }
 
-/* Cut after every byte that the server has to say in turn, and in the other direction likewise. */
+/* Cut after every byte that the server has to say in turn, and in the other direction likewise; as a rule after every fourth, as
+ * LT_CUT_STEP=1 has it after each. */
 static void
 cut_at_every_byte(void **state)
 {
 	static const enum proxy_direction way[] = { PROXY_FROM_HUB, PROXY_TO_HUB };
 	struct lt_resume_counts counts;
 	unsigned resumed = 0, d, cuts = 0;
-	uint64_t at, len;
+	const char *every = getenv("LT_CUT_STEP");
+	uint64_t at, len, step = every != NULL ? strtoull(every, NULL, 10) : 4;
 	struct lt_status st;
 	struct reader r;
 	struct fx fx;
 
 	(void)state;
+	assert_true(step > 0);
 	fx_start(&fx, NULL);
 	behind_proxy(&r, &fx);
 	for (d = 0; d < 2; d++) {
 		assert_int_equal(read_walk(&r, 3, WAIT_MS, &st, &counts), LT_STATUS_OK);
 		len = proxy_bytes(r.proxy, way[d]);
-		for (at = 0; at < len; at++) {
+		for (at = 0; at < len; at += step) {
 			proxy_cut_after(r.proxy, way[d], at);
 			assert_int_equal(read_walk(&r, 3, WAIT_MS, &st, &counts), LT_STATUS_OK);
 			all_once(&r, 3);

@@ -21,7 +21,7 @@ target_link_libraries(lt_test_rpc PUBLIC lt_test_echo lt_rpc PkgConfig::CMOCKA P
 lt_test(rpc head LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc leaks LIBS lt_test_rpc TIMEOUT 180)
 lt_test(rpc flood LIBS lt_test_rpc TIMEOUT 120)
-lt_test(rpc goaway LIBS lt_test_rpc TIMEOUT 120)
+lt_test(rpc goaway LIBS lt_test_rpc SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/proxy.c TIMEOUT 120)
 lt_test(rpc resume LIBS lt_test_rpc SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/proxy.c TIMEOUT 120)
 lt_test(rpc zstd LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
