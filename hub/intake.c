@@ -6,7 +6,6 @@
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
-#include "proto/feed/lean.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
 #include "proto/store/catalogue_store.h"
@@ -155,9 +154,7 @@ verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, s
 	if (bytes.len > LT_MESSAGE_MAX)
 		return lt_err_set(
 		    &in->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
-	rc = lt_changeset_restore(bytes, &in->arena, &bytes, &in->err);
-	if (rc == LT_OK)
-		rc = lt_changeset_parse(bytes, scratch, &cs, &in->err);
+	rc = lt_changeset_parse_lean(bytes, scratch, &in->arena, &cs, &in->err);
 	if (rc != LT_OK)
 		return rc;
 	author = lt_feed_author(&cs.feed);

@@ -60,6 +60,11 @@ struct lt_changeset {
  * LT_E_TOOBIG, LT_E_INVALID, LT_E_BADHASH (changes_root), LT_E_NOMEM. */
 int lt_changeset_parse(
     struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out, struct lt_err *err);
+/* The same for a ChangeSet of a push, of which personal_roots may have been left out (FORMAT.md 3.9): they are computed from the openings
+ * and put back, and *out is that of the whole ChangeSet, but for raw, which is `bytes`. The changes that were lean (change_raw)
+ * live in the arena `whole`, which may be the other one. Also LT_E_INVALID: a root is left out without all its openings. */
+int lt_changeset_parse_lean(struct lt_slice bytes, struct lt_arena *arena, struct lt_arena *whole,
+    struct lt_changeset *out, struct lt_err *err);
 /* A ChangeSet without openings that this machine parsed before and keeps: its header and where its changes lie. Nothing is hashed
  * but the header, and change is NULL: lt_change_skim() or lt_change_decode() of change_raw. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
 int lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out);

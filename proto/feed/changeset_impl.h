@@ -6,6 +6,7 @@
 
 /* Field numbers of changeset.proto that are read and written here byte for byte. */
 enum { CS_HEADER = 1, CS_SIGNATURE = 2, CS_CHANGE = 3, CS_OPENINGS = 4 };
+enum { CHANGE_PERSONAL = 7, CHANGE_ROOT = 8 };
 enum { OPENINGS_SEED = 1, OPENINGS_FIELD = 2 };
 enum { OPENED_CHANGE = 1, OPENED_NAME = 2, OPENED_SALT = 3, OPENED_FIELD_SET = 4, OPENED_LEAF = 5 };
 

@@ -15,6 +15,8 @@ struct parse {
 	struct lt_err *err;
 	size_t bare; /* bytes without openings, packed */
 	struct lt_slice openings; /* Openings bytes */
+	struct lt_arena *whole; /* of changes that were lean; NULL: none may be */
+	bool *lean; /* which changes are, with whole */
 	uint32_t change_count; /* as the header says */
 	struct lt_hash changes_root;
 };
@@ -29,6 +31,16 @@ static int
 out_of_memory(const struct parse *p)
 {
 	return lt_err_set(p->err, LT_E_NOMEM, "change-set: over the memory cap");
+}
+
+static int
+check_bare(const struct parse *p)
+{
+	if (p->bare > LT_CHANGESET_MAX)
+		return lt_err_set(p->err, LT_E_TOOBIG,
+		    "change-set: %zu bytes without openings, at most %d allowed", p->bare,
+		    LT_CHANGESET_MAX);
+	return LT_OK;
 }
 
 /* Find header, signature and openings, count the changes. */
@@ -62,10 +74,8 @@ scan(struct parse *p)
 	}
 	if (r.err != LT_OK)
 		return invalid(p, "malformed");
-	if (p->bare > LT_CHANGESET_MAX)
-		return lt_err_set(p->err, LT_E_TOOBIG,
-		    "change-set: %zu bytes without openings, at most %d allowed", p->bare,
-		    LT_CHANGESET_MAX);
+	if (check_bare(p) != LT_OK)
+		return LT_E_TOOBIG;
 	if (cs->nchange > LT_CHANGES_MAX)
 		return lt_err_set(p->err, LT_E_TOOBIG,
 		    "change-set: %zu changes, at most %d allowed", cs->nchange, LT_CHANGES_MAX);
@@ -147,7 +157,10 @@ decode_changes(struct parse *p)
 		return out_of_memory(p);
 	why.text[0] = '\0'; /* not all of it: this is the hot path */
 	for (i = 0; i < cs->nchange; i++) {
-		rc = lt_change_decode(cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], &why);
+		rc = p->whole == NULL ? lt_change_decode(cs->change_raw[i], &cs->feed, p->arena,
+					    &cs->change[i], &why)
+				      : lt_change_decode_lean(cs->change_raw[i], &cs->feed,
+					    p->arena, &cs->change[i], &p->lean[i], &why);
 		if (rc != LT_OK)
 			return lt_err_set(p->err, rc, "change %zu: %s", i, why.text);
 	}
@@ -534,15 +547,21 @@ lt_changeset_verify_signature(const struct lt_changeset *cs, const uint8_t pk[32
 	return LT_OK;
 }
 
-/* Changes from *i on, as many as fit, whose personal fields' trees are computed together. *at: the next opening. */
-static int
-verify_roots(const struct lt_changeset *cs, size_t *i, size_t *at, struct lt_err *err)
-{
-	struct lt_hash leaf[LT_MERKLE_MANY_MAX];
+/* The trees of as many changes as fit. */
+struct trees {
+	struct lt_hash leaf[LT_MERKLE_MANY_MAX]; /* then the roots */
 	uint32_t size[LT_MERKLE_MANY_MAX];
-	size_t change[LT_MERKLE_MANY_MAX], n = 0, leaves = 0, k;
+	size_t change[LT_MERKLE_MANY_MAX], n;
+};
+
+/* Of changes from *i on, whose personal fields' trees are computed together. *at: the next opening. */
+static void
+compute_trees(const struct lt_changeset *cs, size_t *i, size_t *at, struct trees *t)
+{
+	size_t leaves = 0, k;
 
 	_Static_assert(LT_MERKLE_MANY_MAX >= LT_FIELDS_MAX, "one change fits");
+	t->n = 0;
 	for (; *i < cs->nchange; ++*i) {
 		const struct lt_change *c = &cs->change[*i];
 
@@ -551,31 +570,130 @@ verify_roots(const struct lt_changeset *cs, size_t *i, size_t *at, struct lt_err
 		if (c->npersonal > LT_MERKLE_MANY_MAX - leaves)
 			break;
 		for (k = 0; k < c->npersonal; k++)
-			leaf[leaves++] = cs->opening[(*at)++].leaf;
-		change[n] = *i;
-		size[n++] = (uint32_t)c->npersonal;
+			t->leaf[leaves++] = cs->opening[(*at)++].leaf;
+		t->change[t->n] = *i;
+		t->size[t->n++] = (uint32_t)c->npersonal;
 	}
-	lt_merkle_many(leaf, size, n);
-	for (k = 0; k < n; k++)
-		if (!lt_hash_eq(&leaf[k], &cs->change[change[k]].personal_root))
-			return lt_err_set(err, LT_E_BADHASH,
-			    "change %zu: an opening is not what was signed", change[k]);
-	return LT_OK;
+	lt_merkle_many(t->leaf, t->size, t->n);
 }
 
 int
 lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
 {
-	size_t i, at = 0;
-	int rc = LT_OK;
+	struct trees t;
+	size_t i, k, at = 0;
 
 	for (i = 0; !cs->has_openings && i < cs->nchange; i++)
 		if (cs->change[i].npersonal != 0)
 			return lt_err_set(
 			    err, LT_E_NOTFOUND, "change %zu: the openings are missing", i);
-	for (i = 0; cs->has_openings && i < cs->nchange && rc == LT_OK;)
-		rc = verify_roots(cs, &i, &at, err);
+	for (i = 0; cs->has_openings && i < cs->nchange;) {
+		compute_trees(cs, &i, &at, &t);
+		for (k = 0; k < t.n; k++)
+			if (!lt_hash_eq(&t.leaf[k], &cs->change[t.change[k]].personal_root))
+				return lt_err_set(err, LT_E_BADHASH,
+				    "change %zu: an opening is not what was signed", t.change[k]);
+	}
+	return LT_OK;
+}
+
+/* ---- lean ones (FORMAT.md 3.9) ---- */
+
+/* A root is known only from all the values that it commits to. */
+static int
+check_lean(const struct parse *p)
+{
+	const struct lt_changeset *cs = p->cs;
+	size_t i;
+
+	for (i = 0; !cs->has_openings && i < cs->nchange; i++)
+		if (p->lean[i])
+			return lt_err_set(p->err, LT_E_INVALID,
+			    "change %zu: its personal_root is left out, and its openings, too", i);
+	for (i = 0; i < cs->nopening; i++)
+		if (cs->opening[i].withheld && p->lean[cs->opening[i].change])
+			return lt_err_set(p->err, LT_E_INVALID,
+			    "change %u: its personal_root is left out, and a value, too",
+			    (unsigned)cs->opening[i].change);
+	return LT_OK;
+}
+
+#define ROOT_FIELD_LEN (2 + LT_HASH_LEN) /* field 8 in its shortest form: tag, length, root */
+
+/* The change as it was hashed and signed. */
+static int
+put_root_back(struct parse *p, size_t i, const struct lt_hash *root)
+{
+	struct lt_slice raw = p->cs->change_raw[i];
+	uint8_t *b = lt_arena_alloc(p->whole, raw.len + ROOT_FIELD_LEN);
+
+	if (b == NULL)
+		return out_of_memory(p);
+	memcpy(b, raw.data, raw.len);
+	b[raw.len] = CHANGE_ROOT << 3 | 2;
+	b[raw.len + 1] = LT_HASH_LEN;
+	memcpy(b + raw.len + 2, root->b, LT_HASH_LEN);
+	p->cs->change_raw[i] = p->cs->change[i].raw = lt_slice(b, raw.len + ROOT_FIELD_LEN);
+	p->cs->change[i].personal_root = *root;
+	return LT_OK;
+}
+
+static int
+put_roots_back(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	struct trees t;
+	size_t i, k, at = 0;
+	int rc = check_lean(p);
+
+	for (i = 0; rc == LT_OK && cs->has_openings && i < cs->nchange;) {
+		compute_trees(cs, &i, &at, &t);
+		for (k = 0; rc == LT_OK && k < t.n; k++)
+			if (p->lean[t.change[k]])
+				rc = put_root_back(p, t.change[k], &t.leaf[k]);
+	}
 	return rc;
+}
+
+/* Bytes without openings, as they are with the roots. */
+static int
+count_whole(struct parse *p)
+{
+	const struct lt_changeset *cs = p->cs;
+	size_t i;
+
+	for (i = 0; i < cs->nchange; i++)
+		if (p->lean[i])
+			p->bare += lt_field_size(cs->change_raw[i].len + ROOT_FIELD_LEN) -
+				   lt_field_size(cs->change_raw[i].len);
+	return check_bare(p);
+}
+
+int
+lt_changeset_parse_lean(struct lt_slice bytes, struct lt_arena *arena, struct lt_arena *whole,
+    struct lt_changeset *out, struct lt_err *err)
+{
+	struct parse p = { .cs = out, .arena = arena, .whole = whole, .err = err };
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	out->raw = bytes;
+	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
+		LT_OK ||
+	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
+	    (rc = check_count(&p)) != LT_OK || (rc = gather_changes(&p)) != LT_OK)
+		return rc;
+	p.lean = lt_arena_alloc(arena, out->nchange * sizeof(*p.lean));
+	if (p.lean == NULL)
+		return out_of_memory(&p);
+	/* The header's root is over what the openings have to make first. */
+	if ((rc = decode_changes(&p)) != LT_OK || (rc = count_whole(&p)) != LT_OK)
+		return rc;
+	if (out->has_openings)
+		rc = parse_openings(&p);
+	if (rc == LT_OK)
+		rc = put_roots_back(&p);
+	return rc == LT_OK ? check_root(&p) : rc;
 }
 
 int

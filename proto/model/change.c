@@ -9,6 +9,18 @@
 /* Protobuf wire types that our messages use. */
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
 
+/* Field numbers of Change. */
+enum {
+	CHANGE_COLLECTION = 1,
+	CHANGE_KEY,
+	CHANGE_KIND,
+	CHANGE_SET,
+	CHANGE_CLEARED,
+	CHANGE_CONTEXT,
+	CHANGE_PERSONAL,
+	CHANGE_ROOT
+};
+
 struct wire_field {
 	uint32_t number;
 	uint64_t value; /* of WIRE_VARINT; 0 otherwise */
@@ -259,9 +271,9 @@ kind_check(const Ltpb__Change *pb, struct lt_err *err)
 	return LT_OK;
 }
 
-/* FORMAT.md 3.3. */
+/* FORMAT.md 3.3; lean: or 3.9, which leaves the root out. */
 static int
-change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, struct lt_err *err)
+change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, bool lean, struct lt_err *err)
 {
 	int rc;
 
@@ -281,7 +293,8 @@ change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, struct lt_err
 	    (rc = names_check(pb->personal, pb->n_personal, "personal", err)) != LT_OK ||
 	    (rc = disjoint_check(pb, err)) != LT_OK || (rc = context_check(pb, own, err)) != LT_OK)
 		return rc;
-	if (pb->personal_root.len != (pb->n_personal == 0 ? 0 : LT_HASH_LEN))
+	if (pb->personal_root.len != (pb->n_personal == 0 ? 0 : LT_HASH_LEN) &&
+	    !(lean && pb->personal_root.len == 0))
 		return lt_err_set(err, LT_E_INVALID,
 		    "personal_root has %zu bytes with %zu personal fields", pb->personal_root.len,
 		    pb->n_personal);
@@ -298,7 +311,7 @@ gather_sets(struct lt_change *c, const Ltpb__Change *pb, struct lt_err *err)
 
 	lt_reader_init(&r, c->raw);
 	while (wire_next(&r, &f)) {
-		if (f.number != 4 || !f.is_len)
+		if (f.number != CHANGE_SET || !f.is_len)
 			continue;
 		if (n == pb->n_set)
 			return lt_err_set(err, LT_E_INVALID, "malformed change");
@@ -334,14 +347,28 @@ change_fill(struct lt_change *c, const Ltpb__Change *pb, struct lt_arena *arena)
 		c->context[i].seq = pb->context[i]->seq;
 		c->context[i].hash8 = pb->context[i]->hash8;
 	}
-	if (pb->n_personal != 0)
+	if (pb->personal_root.len != 0)
 		memcpy(c->personal_root.b, pb->personal_root.data, LT_HASH_LEN);
 	return LT_OK;
 }
 
-int
-lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
-    struct lt_change *out, struct lt_err *err)
+/* Does field 8 stand in it? Empty, it would look as if it were left out, and stand there twice once it is put back. */
+static bool
+has_root(struct lt_slice raw)
+{
+	struct lt_reader r;
+	struct wire_field f;
+
+	lt_reader_init(&r, raw);
+	while (wire_next(&r, &f))
+		if (f.number == CHANGE_ROOT)
+			return true;
+	return false;
+}
+
+static int
+decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, bool *lean, struct lt_err *err)
 {
 	struct lt_change c = { .raw = raw };
 	ProtobufCMessage *msg = NULL;
@@ -352,30 +379,40 @@ lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_ar
 	if (rc != LT_OK)
 		return rc;
 	pb = (const Ltpb__Change *)msg;
-	rc = change_check(pb, own, err);
+	rc = change_check(pb, own, lean != NULL, err);
 	if (rc != LT_OK)
 		return rc;
 	rc = change_fill(&c, pb, arena);
 	if (rc != LT_OK)
 		return lt_err_set(err, rc, "the change needs more memory than its size allows");
 	rc = gather_sets(&c, pb, err);
+	if (rc == LT_OK && lean != NULL) {
+		*lean = c.npersonal != 0 && pb->personal_root.len == 0;
+		if (*lean && has_root(raw))
+			rc = lt_err_set(err, LT_E_INVALID,
+			    "personal_root has 0 bytes with %zu personal fields", c.npersonal);
+	}
 	if (rc == LT_OK)
 		*out = c;
 	return rc;
 }
 
+int
+lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, struct lt_err *err)
+{
+	return decode(raw, own, arena, out, NULL, err);
+}
+
+int
+lt_change_decode_lean(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, bool *lean, struct lt_err *err)
+{
+	return decode(raw, own, arena, out, lean, err);
+}
+
 /* ---- what was decoded before ---- */
 
-enum {
-	CHANGE_COLLECTION = 1,
-	CHANGE_KEY,
-	CHANGE_KIND,
-	CHANGE_SET,
-	CHANGE_CLEARED,
-	CHANGE_CONTEXT,
-	CHANGE_PERSONAL,
-	CHANGE_ROOT
-};
 enum { FIELD_SET_NAME = 1 };
 
 /* How many of each list there are. */
@@ -545,6 +582,6 @@ lt_field_set_decode(
 int
 lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out)
 {
-	assert(change_check(pb, NULL, NULL) == LT_OK);
+	assert(change_check(pb, NULL, false, NULL) == LT_OK);
 	return lt_wire_pack(&pb->base, LT_CHANGESET_MAX, out);
 }

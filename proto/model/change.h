@@ -48,6 +48,10 @@ struct lt_change {
  * LT_E_INVALID, LT_E_TOOBIG: err says which field and rule. LT_E_NOMEM: arena cap. */
 int lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
     struct lt_change *out, struct lt_err *err);
+/* The same for a change of a push, whose personal_root may have been left out (FORMAT.md 3.9): *lean tells, and then out's
+ * personal_root is zeros and its raw lacks field 8. */
+int lt_change_decode_lean(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, bool *lean, struct lt_err *err);
 /* A change that this machine decoded before and keeps: what merge and the reader of names need, nothing is checked but what
  * memory hangs on. The field sets have their name and no value. As above. LT_E_CORRUPT, LT_E_NOMEM. */
 int lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *out);

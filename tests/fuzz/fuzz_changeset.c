@@ -162,35 +162,41 @@ static void
 lean_and_back(const struct lt_changeset *cs)
 {
 	struct lt_buf lean = { 0 };
-	struct lt_slice back;
+	struct lt_changeset back;
 	struct lt_err err = { "" };
 	struct lt_arena arena;
 
 	lt_arena_init(&arena, 64u << 20);
 	FUZZ_MUST(lt_changeset_lean(cs->raw, &lean) == LT_OK);
 	FUZZ_MUST(lean.len <= cs->raw.len);
-	FUZZ_MUST(lt_changeset_restore(lt_buf_slice(&lean), &arena, &back, &err) == LT_OK);
-	FUZZ_MUST(lt_slice_eq(back, cs->raw));
+	FUZZ_MUST(
+	    lt_changeset_parse_lean(lt_buf_slice(&lean), &arena, &arena, &back, &err) == LT_OK);
+	same(cs, &back);
+	FUZZ_MUST(lt_changeset_verify_openings(&back, &err) == LT_OK);
 	lt_arena_fini(&arena);
 	lt_buf_fini(&lean);
 }
 
-/* Bytes of a stranger that may have left something out. */
+/* Bytes of a stranger that may have left something out: what is taken is what would have been taken whole. */
 static void
-restored(struct lt_slice bytes)
+perhaps_lean(struct lt_slice bytes, int whole)
 {
-	struct lt_changeset cs;
-	struct lt_slice whole;
+	struct lt_changeset cs, again;
+	struct lt_buf bare = { 0 };
 	struct lt_err err = { "" };
 	struct lt_arena arena;
 	int rc;
 
 	fuzz_arena_init(&arena, bytes.len);
-	rc = lt_changeset_restore(bytes, &arena, &whole, &err);
+	rc = lt_changeset_parse_lean(bytes, &arena, &arena, &cs, &err);
 	FUZZ_MUST(rc == LT_OK || err.text[0] != '\0');
-	if (rc == LT_OK && whole.data != bytes.data &&
-	    lt_changeset_parse(whole, &arena, &cs, &err) == LT_OK)
-		FUZZ_MUST(lt_changeset_verify_openings(&cs, &err) == LT_OK || cs.nopening != 0);
+	FUZZ_MUST(rc == LT_OK || rc == LT_E_NOMEM || whole != LT_OK);
+	if (rc == LT_OK) {
+		FUZZ_MUST(lt_changeset_strip(&cs, &bare) == LT_OK && bare.len <= LT_CHANGESET_MAX);
+		FUZZ_MUST(lt_changeset_parse(lt_buf_slice(&bare), &arena, &again, &err) == LT_OK);
+		same(&cs, &again);
+		lt_buf_fini(&bare);
+	}
 	fuzz_arena_fini(&arena);
 }
 
@@ -234,7 +240,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (verified == LT_OK)
 			lean_and_back(&cs);
 	}
-	restored(lt_slice(data, size));
+	perhaps_lean(lt_slice(data, size), rc);
 	fuzz_arena_fini(&arena);
 	fuzz_arena_init(&arena, size);
 	FUZZ_MUST(lt_changeset_parse(lt_slice(data, size), &arena, &twice, &err) == rc);
