@@ -396,7 +396,8 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	    w->arena, note_position, w, w->err);
 	lt_kv_abort(derived);
 	if (rc == LT_OK && w->request_id != NULL)
-		rc = lt_request_remember(txn, w->request_id, w->unit, &w->writes[0]);
+		rc = lt_request_remember(
+		    txn, w->request_id, w->unit, &w->writes[0], lt_wall_ms(w->h->clock));
 	return rc;
 }
 

@@ -354,7 +354,8 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	rc = lt_author_write(txn, txn, &author, j->cat, &j->n->identity->unit, j->writes, j->count,
 	    j->arena, after_append, j, j->err);
 	if (rc == LT_OK && j->request_id != NULL && !LT_SIM_BUG(REQUEST_APART))
-		rc = lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0]);
+		rc = lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0],
+		    lt_wall_ms(j->n->clock));
 	return rc;
 }
 
@@ -364,7 +365,8 @@ remember_apart(struct lt_kv_txn *txn, void *ctx)
 {
 	struct write_job *j = ctx;
 
-	return lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0]);
+	return lt_request_remember(
+	    txn, j->request_id, &j->n->identity->unit, &j->writes[0], lt_wall_ms(j->n->clock));
 }
 
 /* Under the lock all the time: who takes the function away may free its context as soon as that returns. */

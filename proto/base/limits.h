@@ -24,6 +24,9 @@
 	32 /* own feeds a node announces; what stands behind is not held for fresh */
 #define LT_IMPORT_ROWS_MAX 256 /* rows in one Import call */
 #define LT_REQUEST_ID_MAX 64 /* bytes of a request's id */
+/* Requests to write that are known again (table request), and how long at least if there are no more of them. */
+#define LT_REQUESTS_MAX 65536
+#define LT_REQUEST_KEEP_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define LT_METADATA_MAX 16 /* pairs in the head of a request */
 #define LT_METADATA_KEY_MAX 64
 #define LT_METADATA_VALUE_MAX 256

@@ -81,11 +81,13 @@ int lt_author_end_epoch(struct lt_kv_txn *log, const struct lt_unit *unit, enum 
 int lt_author_saw(struct lt_kv_txn *log, uint64_t hub_stamp, uint64_t effective);
 
 /* Request ids (16 bytes): what is sent twice has the effect of one. In the transaction of the write. recall: the result of
- * then (dot, key_out, unchanged) into w, texts in the arena; LT_E_NOTFOUND: not seen. remember keeps what went well. */
+ * then (dot, key_out, unchanged) into w, texts in the arena; LT_E_NOTFOUND: not seen. remember keeps what went well, and
+ * forgets the oldest: LT_REQUEST_KEEP_MS and LT_REQUESTS_MAX bound what is kept, a few are taken out with each new one.
+ * now_ms: the wall clock's. */
 int lt_request_recall(struct lt_kv_txn *txn, const uint8_t request_id[16], struct lt_write *w,
     struct lt_arena *arena, struct lt_err *err);
 int lt_request_remember(struct lt_kv_txn *txn, const uint8_t request_id[16],
-    const struct lt_unit *unit, const struct lt_write *w);
+    const struct lt_unit *unit, const struct lt_write *w, int64_t now_ms);
 
 /* Small values of this machine (table local). LT_E_NOTFOUND. */
 int lt_local_get(struct lt_kv_txn *txn, const char *name, struct lt_slice *value);

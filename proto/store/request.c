@@ -1,4 +1,4 @@
-/* Requests seen before (FORMAT.md 9.3, table request). */
+/* Requests seen before (FORMAT.md 9.3, tables request and request_at). */
 #include "proto/base/wire.h"
 #include "proto/store/author.h"
 
@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define REPLY_MAX 4096
+#define AT_LEN (8 + 16)
+/* Taken out with each new one: more than come in, so that a backlog goes, and few enough for any batch. */
+#define TRIM_MAX 8
 
 int
 lt_request_recall(struct lt_kv_txn *txn, const uint8_t request_id[16], struct lt_write *w,
@@ -36,9 +39,87 @@ lt_request_recall(struct lt_kv_txn *txn, const uint8_t request_id[16], struct lt
 	return LT_OK;
 }
 
+/* ---- forgetting ---- */
+
+/* A clock that was set back, or is dead, must not put what comes now before what came then: as the stamps do. */
+static int
+time_of(struct lt_kv_txn *txn, int64_t now_ms, uint64_t *ms)
+{
+	uint64_t hlc;
+	int rc = lt_local_get_u64(txn, "hlc", &hlc);
+
+	*ms = now_ms > 0 ? (uint64_t)now_ms : 0;
+	if (rc == LT_OK && *ms < (uint64_t)LT_STAMP_MS(hlc))
+		*ms = (uint64_t)LT_STAMP_MS(hlc);
+	return rc;
+}
+
+/* The first of request_at. Its value is empty: damage of it takes nothing away. */
+static int
+oldest(struct lt_kv_txn *txn, uint8_t key[LT_KV_KEY_MAX], size_t *len)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(txn, LT_T_REQUEST_AT, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	if (rc == LT_OK || rc == LT_E_CORRUPT) {
+		memcpy(key, k.data, k.len);
+		*len = k.len;
+		rc = LT_OK;
+	}
+	lt_kv_cursor_close(c);
+	return rc;
+}
+
+static int
+forget(struct lt_kv_txn *txn, const uint8_t *key, size_t len)
+{
+	int rc = len == AT_LEN ? lt_kv_del(txn, LT_T_REQUEST, lt_slice(key + 8, 16)) : LT_OK;
+
+	if (rc == LT_OK || rc == LT_E_NOTFOUND)
+		rc = lt_kv_del(txn, LT_T_REQUEST_AT, lt_slice(key, len));
+	return rc;
+}
+
+static int
+trim(struct lt_kv_txn *txn, uint64_t now)
+{
+	uint8_t key[LT_KV_KEY_MAX];
+	uint64_t n;
+	size_t len;
+	int i, rc = lt_kv_count(txn, LT_T_REQUEST_AT, &n);
+
+	for (i = 0; rc == LT_OK && i < TRIM_MAX; i++, n--) {
+		rc = oldest(txn, key, &len);
+		if (rc == LT_OK && len == AT_LEN && n <= LT_REQUESTS_MAX &&
+		    lt_load_u64(key) + (uint64_t)LT_REQUEST_KEEP_MS >= now)
+			return LT_OK;
+		if (rc == LT_OK)
+			rc = forget(txn, key, len);
+	}
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+note_time(struct lt_kv_txn *txn, const uint8_t request_id[16], int64_t now_ms)
+{
+	uint8_t key[AT_LEN];
+	uint64_t now;
+	int rc = time_of(txn, now_ms, &now);
+
+	lt_store_u64(key, now);
+	memcpy(key + 8, request_id, 16);
+	if (rc == LT_OK)
+		rc = lt_kv_put(txn, LT_T_REQUEST_AT, lt_slice(key, sizeof(key)), lt_slice(NULL, 0));
+	return rc == LT_OK ? trim(txn, now) : rc;
+}
+
 int
 lt_request_remember(struct lt_kv_txn *txn, const uint8_t request_id[16], const struct lt_unit *unit,
-    const struct lt_write *w)
+    const struct lt_write *w, int64_t now_ms)
 {
 	Ltpb__PutReply r = LTPB__PUT_REPLY__INIT;
 	struct lt_dot dot = w->dot;
@@ -59,5 +140,5 @@ lt_request_remember(struct lt_kv_txn *txn, const uint8_t request_id[16], const s
 	if (rc == LT_OK)
 		rc = lt_kv_put(txn, LT_T_REQUEST, lt_slice(request_id, 16), lt_buf_slice(&b));
 	lt_buf_fini(&b);
-	return rc;
+	return rc == LT_OK ? note_time(txn, request_id, now_ms) : rc;
 }

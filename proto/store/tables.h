@@ -24,6 +24,7 @@
 	X(OVERLAY, "overlay") \
 	X(QUARANTINE, "quarantine") \
 	X(REQUEST, "request") \
+	X(REQUEST_AT, "request_at") \
 	X(ENROL, "enrol") \
 	X(FRESH, "fresh") \
 	X(CURSOR, "cursor") \

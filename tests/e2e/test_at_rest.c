@@ -977,8 +977,9 @@ one_table(struct rest *t, const struct home *h, unsigned table, const struct ans
 	/* A node merges what the hub's verdict lets count. */
 	if (!h->at_hub && table == LT_T_DIGEST)
 		daemon_start(&t->p.hub, NULL);
-	/* The hub only adds to what it refused, and sums are for the scrub. */
-	if (table != LT_T_SUMS && (!h->at_hub || table != LT_T_QUARANTINE))
+	/* The hub only adds to what it refused, sums are for the scrub, and of requests' times only the first is looked at. */
+	if (table != LT_T_SUMS && table != LT_T_REQUEST_AT &&
+	    (!h->at_hub || table != LT_T_QUARANTINE))
 		fed_wait(is_named, &named, WAIT_MS, where);
 	daemon_end(&t->p.hub);
 	daemon_end(&t->p.node);

@@ -1011,9 +1011,9 @@ test_requests(void **state)
 	put(&d, &w);
 	ok(lt_kv_begin_write(d.env.kv, &txn));
 	assert_int_equal(lt_request_recall(txn, id, &again, A(&d), NULL), LT_E_NOTFOUND);
-	ok(lt_request_remember(txn, id, &d.unit, &w));
+	ok(lt_request_remember(txn, id, &d.unit, &w, 1));
 	w.rc = LT_E_REFUSED;
-	ok(lt_request_remember(txn, other, &d.unit, &w)); /* what failed may be tried again */
+	ok(lt_request_remember(txn, other, &d.unit, &w, 1)); /* what failed may be tried again */
 	ok(lt_kv_commit(txn));
 	memset(&again, 0xee, sizeof(again));
 	ok(lt_kv_begin_read(d.env.kv, &txn));
@@ -1023,6 +1023,120 @@ test_requests(void **state)
 	assert_memory_equal(&again.dot, &w.dot, sizeof(w.dot));
 	assert_false(again.unchanged);
 	assert_int_equal(lt_request_recall(txn, other, &again, A(&d), NULL), LT_E_NOTFOUND);
+	lt_kv_abort(txn);
+	desk_close(&d);
+}
+
+static void
+id_of(uint8_t id[16], uint64_t n)
+{
+	memset(id, 0x77, 16);
+	lt_store_u64(id, n);
+}
+
+static int
+recalls(struct lt_kv_txn *txn, uint64_t n)
+{
+	struct lt_write again;
+	struct lt_arena a;
+	uint8_t id[16];
+	int rc;
+
+	id_of(id, n);
+	lt_arena_init(&a, 1 << 16);
+	rc = lt_request_recall(txn, id, &again, &a, NULL);
+	lt_arena_fini(&a);
+	return rc;
+}
+
+static void
+remember(struct desk *d, struct lt_kv_txn *txn, uint64_t n, int64_t now_ms)
+{
+	struct lt_write w = { .rc = LT_OK, .unchanged = true };
+	uint8_t id[16];
+
+	id_of(id, n);
+	ok(lt_request_remember(txn, id, &d->unit, &w, now_ms));
+}
+
+static uint64_t
+rows_of(struct lt_kv_txn *txn, unsigned table)
+{
+	uint64_t n;
+
+	ok(lt_kv_count(txn, table, &n));
+	return n;
+}
+
+/* Kept for 30 days to the millisecond, and gone with the next one after that; both rows of it. */
+static void
+test_requests_expire_by_age(void **state)
+{
+	const int64_t t0 = INT64_C(1795305600000);
+	struct lt_kv_txn *txn;
+	struct desk d;
+	uint64_t i;
+
+	(void)state;
+	desk_open(&d, world_catalogue());
+	ok(lt_kv_begin_write(d.env.kv, &txn));
+	remember(&d, txn, 1, t0);
+	remember(&d, txn, 2, t0 + 1);
+	remember(&d, txn, 3, t0 + LT_REQUEST_KEEP_MS);
+	ok(recalls(txn, 1));
+	remember(&d, txn, 4, t0 + LT_REQUEST_KEEP_MS + 1);
+	assert_int_equal(recalls(txn, 1), LT_E_NOTFOUND);
+	ok(recalls(txn, 2));
+	assert_int_equal(rows_of(txn, LT_T_REQUEST), 3);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST_AT), 3);
+	/* A clock set back: what comes now is not the oldest, once a stamp was given or seen. */
+	ok(lt_author_saw(txn, 0, LT_STAMP(t0 + LT_REQUEST_KEEP_MS + 1, 0)));
+	remember(&d, txn, 5, 5);
+	remember(&d, txn, 6, t0 + LT_REQUEST_KEEP_MS + 2);
+	ok(recalls(txn, 5));
+	assert_int_equal(recalls(txn, 2), LT_E_NOTFOUND);
+	/* After a long time all go, eight with each. */
+	for (i = 0; i < 30; i++)
+		remember(&d, txn, 100 + i, t0 + 2 * LT_REQUEST_KEEP_MS);
+	i = rows_of(txn, LT_T_REQUEST);
+	remember(&d, txn, 200, t0 + 4 * LT_REQUEST_KEEP_MS);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST), i + 1 - 8);
+	remember(&d, txn, 201, t0 + 4 * LT_REQUEST_KEEP_MS);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST), i + 2 - 16);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST_AT), i + 2 - 16);
+	ok(recalls(txn, 201));
+	lt_kv_abort(txn);
+	desk_close(&d);
+}
+
+/* As many as there may be, and one more: the oldest makes room. */
+static void
+test_requests_expire_by_count(void **state)
+{
+	const int64_t t0 = INT64_C(1795305600000);
+	struct lt_kv_txn *txn;
+	uint8_t key[24];
+	struct desk d;
+	uint64_t i;
+
+	(void)state;
+	desk_open(&d, world_catalogue());
+	ok(lt_kv_begin_write(d.env.kv, &txn));
+	remember(&d, txn, 0, t0);
+	for (i = 1; i < LT_REQUESTS_MAX - 1; i++) {
+		lt_store_u64(key, (uint64_t)t0 + i);
+		id_of(key + 8, i);
+		ok(lt_kv_append(
+		    txn, LT_T_REQUEST_AT, lt_slice(key, sizeof(key)), lt_slice(NULL, 0)));
+	}
+	remember(&d, txn, i, t0 + (int64_t)i);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST_AT), LT_REQUESTS_MAX);
+	ok(recalls(txn, 0));
+	remember(&d, txn, i + 1, t0 + (int64_t)i + 1);
+	assert_int_equal(rows_of(txn, LT_T_REQUEST_AT), LT_REQUESTS_MAX);
+	assert_int_equal(recalls(txn, 0), LT_E_NOTFOUND);
+	ok(recalls(txn, i));
+	ok(recalls(txn, i + 1));
 	lt_kv_abort(txn);
 	desk_close(&d);
 }
@@ -1124,6 +1238,8 @@ main(void)
 		cmocka_unit_test(test_wrong_clocks),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_requests_expire_by_age),
+		cmocka_unit_test(test_requests_expire_by_count),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_run_again),
 	};

@@ -157,7 +157,8 @@ small_state(struct fix *f)
 	w.dot = (struct lt_dot){ feed_in(r), golden_number(r, "seq"),
 		(uint32_t)golden_number(r, "index") };
 	(void)snprintf(w.key_out, sizeof(w.key_out), "%s", golden_text(r, "key"));
-	ok(lt_request_remember(f->txn, golden_bytes(r, "id").data, &f->unit, &w));
+	ok(lt_request_remember(f->txn, golden_bytes(r, "id").data, &f->unit, &w,
+	    (int64_t)golden_number(r, "asked_ms")));
 }
 
 static void
@@ -253,6 +254,7 @@ TABLE(history, LT_T_HISTORY)
 TABLE(digest, LT_T_DIGEST)
 TABLE(overlay, LT_T_OVERLAY)
 TABLE(request, LT_T_REQUEST)
+TABLE(request_at, LT_T_REQUEST_AT)
 TABLE(local, LT_T_LOCAL)
 
 static void
@@ -575,6 +577,7 @@ main(void)
 		cmocka_unit_test(table_digest),
 		cmocka_unit_test(table_overlay),
 		cmocka_unit_test(table_request),
+		cmocka_unit_test(table_request_at),
 		cmocka_unit_test(table_local),
 		cmocka_unit_test(index_values),
 		cmocka_unit_test(keys_have_one_spelling),

@@ -526,6 +526,8 @@ def store():
     written, reply = request(entries)
     request_id = run(16, 0xc1)
     tables["request"] = {request_id: reply}
+    asked = BASE + 1000  # after the latest stamp
+    tables["request_at"] = {u64(asked) + request_id: b""}
     epoch = bytes([0x5a]) * 8
     tables["local"] = {
         b"hlc": u64(BASE + 900 << 16 | 5), b"hub_stamp": u64(BASE + 800 << 16),
@@ -539,7 +541,7 @@ def store():
                      "refused": e.get("refused", []), "held": e.get("held", []),
                      "clamp": [u64(v) for v in e.get("clamp", [])]} for e in entries],
         "missing": {"feed": missing, "seq": 9, "position": held["position"], "change": 0},
-        "request": dict(written, id=request_id),
+        "request": dict(written, id=request_id, asked_ms=asked),
         "local": {"hlc": u64(BASE + 900 << 16 | 5), "hub_stamp": u64(BASE + 800 << 16), "epoch": epoch, "lane": 3},
         "tables": {name: rows(t) for name, t in sorted(tables.items())},
         "contexts": contexts,
