@@ -565,6 +565,9 @@ run_call(struct ctl *c, const struct method *m, const ProtobufCMessage *req, uin
 	ctl_new_request_id(c);
 	rc = lt_conn_call_with(
 	    c->conn, m->service, m->method->name, &head, req, timeout_ms, &ops, a, &id);
+	if (rc == LT_E_TOOBIG)
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("the request is larger than 1 MiB", "yêu cầu lớn quá 1 MiB"));
 	if (rc != LT_OK)
 		return ctl_fail(
 		    CTL_UNKNOWN, T("not sent: %s", "chưa gửi được: %s"), lt_strerror(rc));

@@ -297,6 +297,7 @@ static const struct {
 	{ "\"oneText\":\"\",\"oneYes\":false", "one_yes", "", "oneof" },
 	/* not JSON */
 	{ "\"int32\":1,\"int32\":2", "", "", "duplicate" },
+	{ "\"yes\":true,\"\\u0079es\":false", "", "", "duplicate" },
 	{ "\"int32\":01", "", "", "not JSON: line 1" },
 	{ "\"int32\":+1", "", "", "not JSON" },
 	{ "\"int32\":1.", "", "", "not JSON" },

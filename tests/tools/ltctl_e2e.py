@@ -435,6 +435,7 @@ def check_rpc():
     assert "--reflect" in complaint(*gone, "rpc", "call", "Query/Get", "{\"newField\":1}", code=2)
     assert "not JSON: line 1" in complaint(*gone, "rpc", "call", "Query/Get", "{", code=2)
     assert "2 MiB" in complaint(*gone, "rpc", "call", "Query/Get", "-", code=2, text=" " * 2**21 + "{}")
+    assert "1 MiB" in complaint(*n, "rpc", "call", "Query/Get", "-", code=2, text=json.dumps({"key": "x" * 2**20}))
     complaint(*gone, "rpc", "call", code=2)
     complaint(*gone, "rpc", "call", "Query/Get", "{}", "{}", code=2)
     complaint(*n, "rpc", "call", "Query/Get", "@nowhere.json", code=3)
