@@ -25,6 +25,7 @@ begin(struct asking_query *x, struct lt_service *s, void *data)
 		rc = lt_kv_begin_read(lt_hub_log(x->a.s->hub), &x->log);
 	lt_reading_init(
 	    &x->r, x->a.call, &x->a.who, x->a.cat, lt_hub_province(x->a.s->hub), &x->a.arena);
+	x->r.q.packed = true;
 	x->r.q.log = x->log;
 	x->r.q.derived = x->derived;
 	return rc;

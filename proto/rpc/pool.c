@@ -5,10 +5,16 @@
 #include <stdlib.h>
 #include <time.h>
 
+struct lt_queue {
+	struct lt_task *first, *last;
+};
+
 struct lt_pool {
 	pthread_mutex_t mx; /* guards the queue */
 	pthread_cond_t cv;
-	struct lt_task *first, *last;
+	struct lt_queue quick, slow; /* slow: tasks that take long */
+	uint64_t places; /* given so far, over both */
+	unsigned nslow; /* of those, running */
 	size_t submitted; /* of lt_pool_submit(), waiting */
 	size_t queue_max;
 	bool stopping;
@@ -32,14 +38,29 @@ struct lt_pool {
 static void
 enqueue(struct lt_pool *p, struct lt_task *t)
 {
+	struct lt_queue *q = t->takes_long ? &p->slow : &p->quick;
+
 	t->next = NULL;
 	t->state = LT_TASK_QUEUED;
-	if (p->last != NULL)
-		p->last->next = t;
+	t->place = p->places++;
+	if (q->last != NULL)
+		q->last->next = t;
 	else
-		p->first = t;
-	p->last = t;
+		q->first = t;
+	q->last = t;
 	pthread_cond_signal(&p->cv);
+}
+
+/* The queue of the task that came first, of those that may run now; NULL: none. Whoever asks for one record does not stand
+ * behind a dozen nodes whose change-sets are being verified. */
+static struct lt_queue *
+next_queue(struct lt_pool *p)
+{
+	bool slow = p->slow.first != NULL && p->nslow < (p->nthreads + 1) / 2;
+
+	if (p->quick.first == NULL)
+		return slow ? &p->slow : NULL;
+	return slow && p->slow.first->place < p->quick.first->place ? &p->slow : &p->quick;
 }
 
 void
@@ -61,18 +82,23 @@ lt_pool_push(struct lt_pool *p, struct lt_task *t)
 }
 
 static void
-run_one(struct lt_pool *p)
+run_one(struct lt_pool *p, struct lt_queue *q)
 {
-	struct lt_task *t = p->first;
-	bool again;
+	struct lt_task *t = q->first;
+	bool again, slow = q == &p->slow;
 
-	p->first = t->next;
-	if (p->first == NULL)
-		p->last = NULL;
+	q->first = t->next;
+	if (q->first == NULL)
+		q->last = NULL;
 	t->state = LT_TASK_RUNNING;
+	p->nslow += slow;
 	pthread_mutex_unlock(&p->mx);
 	t->fn(t->arg);
 	pthread_mutex_lock(&p->mx);
+	p->nslow -= slow;
+	/* Who waited for this has no signal of its own. */
+	if (slow && (p->slow.first != NULL || p->stopping))
+		pthread_cond_broadcast(&p->cv);
 	again = t->state == LT_TASK_AGAIN;
 	if (again) {
 		enqueue(p, t);
@@ -88,12 +114,13 @@ static void *
 worker(void *arg)
 {
 	struct lt_pool *p = arg;
+	struct lt_queue *q;
 
 	pthread_mutex_lock(&p->mx);
 	for (;;) {
-		if (p->first != NULL)
-			run_one(p);
-		else if (p->stopping)
+		if ((q = next_queue(p)) != NULL)
+			run_one(p, q);
+		else if (p->stopping && p->slow.first == NULL)
 			break;
 		else
 			pthread_cond_wait(&p->cv, &p->mx);

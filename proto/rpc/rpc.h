@@ -31,6 +31,8 @@ struct lt_method {
 	uint32_t deadline_ms; /* used when the caller names none; 0: none (streams) */
 	uint32_t deadline_max_ms; /* a longer one is cut to this; 0: no limit */
 	unsigned grant; /* the owner's word for what a caller needs; see `authorize` */
+	bool
+	    takes_long; /* holds a worker for many milliseconds: never on more than half of them at once */
 };
 
 /* ---- workers ---- */

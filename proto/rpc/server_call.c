@@ -302,6 +302,7 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	call->task.fn = call_task;
 	call->task.release = call_release;
 	call->task.arg = call;
+	call->task.takes_long = m->takes_long;
 	call->arrived_ms = lt_conn_now(c);
 	call->deadline_ms = deadline_of(m, head->timeout_ms, call->arrived_ms);
 	return call;

@@ -1,5 +1,6 @@
 #include "proto/service/reading.h"
 #include "proto/service/call.h"
+#include "proto/store/tables.h"
 
 #include <string.h>
 
@@ -33,14 +34,19 @@ static bool
 is_there(const struct lt_reading *r, const char *code)
 {
 	struct lt_unit unit;
-	Ltpb__Record *rec;
+	struct lt_buf rk = { 0 };
+	struct lt_slice v;
 	bool any = false;
+	int rc;
 
 	if (lt_unit_set(&unit, lt_slice_str(code)) != LT_OK || strcmp(unit.s, "_") == 0 ||
 	    lt_unit_eq(&unit, &r->q.province) ||
 	    (r->of.who->kind == LT_ASKER_LOCAL && lt_unit_eq(&unit, &r->of.who->unit)))
 		return true;
-	if (lt_record_get(r->q.derived, "_unit", "_", code, r->q.arena, &rec) != LT_E_NOTFOUND)
+	lt_key_record(&rk, "_unit", "_", code);
+	rc = rk.err != LT_OK ? rk.err : lt_kv_get(r->q.derived, LT_T_SHOWN, lt_buf_slice(&rk), &v);
+	lt_buf_fini(&rk);
+	if (rc != LT_E_NOTFOUND)
 		return true;
 	(void)lt_record_each(r->q.derived, "_unit", "_", lt_slice(NULL, 0), note_any, &any);
 	return !any;

@@ -68,6 +68,9 @@ struct lt_query {
 	const uint8_t *token_key;
 	/* Index entries looked at to tell a narrow index from a wide one; 0: 2,000. Changes how rows are found, never which. */
 	size_t few;
+	/* The fields of records in replies of Get and List stand packed among base.unknown_fields, `field` is empty: for who does
+	 * nothing with a reply but send it. They lie in the store: the reply must be packed before the transactions end. */
+	bool packed;
 };
 
 /* Codes: LT_E_UNKNOWN (no such field), LT_E_DENIED (a field, or the collection), LT_E_NOTFOUND (also what one

@@ -42,6 +42,7 @@ get(struct lt_scope *s, const Ltpb__GetRequest *req, Ltpb__GetReply *reply, stru
 	struct lt_slice record;
 	struct lt_row row;
 	const bool *mask;
+	size_t items;
 	int rc = lt_mask_make(s, req->mask, req->n_mask, &mask, err);
 
 	lt_key_record(&rk, req->collection, req->unit, req->key);
@@ -55,7 +56,7 @@ get(struct lt_scope *s, const Ltpb__GetRequest *req, Ltpb__GetReply *reply, stru
 	if (rc == LT_OK)
 		rc = lt_row_open(&row, lt_buf_slice(&rk), record);
 	if (rc == LT_OK) {
-		rc = lt_record_reply(s, &row, mask, &reply->record);
+		rc = lt_record_reply(s, &row, mask, &reply->record, &items);
 		lt_row_close(&row);
 	}
 	lt_buf_fini(&rk);

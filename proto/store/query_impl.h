@@ -154,8 +154,9 @@ int lt_source_order(const struct lt_rows *r, const struct lt_qfield *f, struct l
 /* Which fields are wanted: by place, NULL for all in sight. */
 int lt_mask_make(
     struct lt_scope *s, char *const *mask, size_t n, const bool **out, struct lt_err *err);
-/* The row as the asker sees it, in the query's arena. */
-int lt_record_reply(struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out);
+/* The row as the asker sees it, in the query's arena; *items: its repeated items, all levels. */
+int lt_record_reply(
+    struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out, size_t *items);
 /* Repeated items of a message, all levels. */
 size_t lt_record_items(const Ltpb__Record *r);
 size_t lt_field_items(const Ltpb__FieldSet *f);

@@ -102,16 +102,17 @@ static int
 page_add(struct list *l, struct lt_row *row, const struct place *at)
 {
 	Ltpb__Record *r;
+	size_t items;
 	int rc;
 
 	if (l->reply->n_record == l->want) {
 		l->more = true;
 		return LT_E_CANCELLED;
 	}
-	rc = lt_record_reply(l->scope, row, l->mask, &r);
+	rc = lt_record_reply(l->scope, row, l->mask, &r, &items);
 	if (rc != LT_OK)
 		return rc;
-	if (!lt_room_take(&l->room, ltpb__record__get_packed_size(r) + 8, lt_record_items(r))) {
+	if (!lt_room_take(&l->room, ltpb__record__get_packed_size(r) + 8, items)) {
 		l->more = true;
 		return LT_E_CANCELLED;
 	}

@@ -349,16 +349,42 @@ cost(const struct lt_source *src, size_t n, size_t few)
 	return src->equal.data != NULL ? few : few + 1;
 }
 
+/* Rows by unit and key are asked for, and one index has them so, behind one value: a page reads no more of it than it shows.
+ * With other indexes to choose from, entries are counted first. */
+static int
+only_value(const struct lt_rows *r, struct lt_source *out, bool *found)
+{
+	struct lt_source src;
+	size_t i, n = 0;
+	bool any;
+	int rc = LT_OK;
+
+	*found = false;
+	for (i = 0; rc == LT_OK && i < r->ntest; i++) {
+		if (!lt_scope_indexed(r->scope, &r->test[i].field) || !narrows(r->test[i].op))
+			continue;
+		rc = n++ == 0 ? test_source(r, &r->test[i], &src, &any) : LT_OK;
+	}
+	*found = rc == LT_OK && n == 1 && src.equal.data != NULL && walkable(&src, true);
+	if (*found)
+		*out = src;
+	return rc;
+}
+
 int
 lt_source_plan(const struct lt_rows *r, bool by_rk, struct lt_source *out, bool *narrow)
 {
 	struct lt_scope *s = r->scope;
 	struct lt_source src;
 	size_t i, n = 0, few = few_of(s), best = SIZE_MAX;
-	bool any;
+	bool any = false;
 	int rc = lt_source_scan(s, out);
 
 	*narrow = false;
+	if (rc == LT_OK && by_rk)
+		rc = only_value(r, out, &any);
+	if (rc != LT_OK || any)
+		return rc;
 	for (i = 0; rc == LT_OK && best != 0 && i < r->ntest; i++) {
 		struct count c = { .scope = s, .max = few };
 

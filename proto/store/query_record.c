@@ -1,6 +1,9 @@
 /* A record as the asker sees it: what is out of sight is named, not shown. */
 #include "proto/store/query_impl.h"
 
+#include "proto/base/text.h"
+#include "proto/base/wire.h"
+#include "proto/model/plain.h"
 #include "proto/model/value.h"
 
 #include <stdlib.h>
@@ -155,8 +158,8 @@ make_lists(struct making *m, const Ltpb__Record *stored)
 		   : LT_OK;
 }
 
-int
-lt_record_reply(struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out)
+static int
+reply_unpacked(struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out)
 {
 	struct making m = { .s = s, .mask = mask };
 	Ltpb__Record *stored;
@@ -189,6 +192,338 @@ lt_record_reply(struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__
 	qsort(m.out->field, m.out->n_field, sizeof(*m.out->field), field_order);
 	qsort(m.out->masked, m.out->n_masked, sizeof(*m.out->masked), name_order);
 	*out = m.out;
+	return rc;
+}
+
+/* ---- fields as they lie in the store ---- */
+
+enum { /* tags of Record */
+	COLLECTION = 1 << 3 | 2,
+	UNIT = 2 << 3 | 2,
+	KEY = 3 << 3 | 2,
+	FIELD = 4 << 3 | 2,
+	CONFLICT = 6 << 3 | 2,
+	INCOMPLETE = 7 << 3,
+	REVISION = 8 << 3 | 2,
+	WITHHELD = 10 << 3 | 2,
+	CHANGED_MS = 11 << 3,
+};
+
+/* A FieldSet on its way, with its length before it as protobuf-c keeps a field that it does not know. */
+struct packed_field {
+	char name[LT_NAME_MAX + 1];
+	struct lt_slice framed;
+};
+
+struct packing {
+	struct making m;
+	struct packed_field *field;
+	size_t n, cap, items;
+};
+
+static bool
+goes_before(const struct packed_field *a, const struct packed_field *b)
+{
+	return strcmp(a->name, b->name) < 0;
+}
+
+/* In order of names; most come in that order. */
+static void
+packed_insert(struct packing *p, const char *name, struct lt_slice framed)
+{
+	struct packed_field f = { .framed = framed };
+	size_t i = p->n++;
+
+	lt_slice_to_text(f.name, sizeof(f.name), lt_slice_str(name));
+	for (; i > 0 && goes_before(&f, &p->field[i - 1]); i--)
+		p->field[i] = p->field[i - 1];
+	p->field[i] = f;
+}
+
+/* What is no plain value is looked at before it goes on. */
+static int
+packed_check(struct packing *p, struct lt_slice raw, const char *name)
+{
+	struct lt_slice value;
+	ProtobufCMessage *msg;
+	int rc;
+
+	if (lt_plain(raw, lt_slice_str(name), &value)) {
+		p->items++;
+		return LT_OK;
+	}
+	rc = lt_wire_unpack(
+	    &ltpb__field_set__descriptor, raw, LT_MESSAGE_MAX, p->m.s->q->arena, &msg, NULL);
+	if (rc != LT_OK)
+		return rc == LT_E_NOMEM ? rc : LT_E_CORRUPT;
+	p->items += lt_field_items((const Ltpb__FieldSet *)msg);
+	return LT_OK;
+}
+
+static int
+packed_hide(struct packing *p, const char *name)
+{
+	char *copy = lt_arena_dup(p->m.s->q->arena, name, strlen(name));
+
+	if (copy == NULL)
+		return LT_E_NOMEM;
+	p->m.out->masked[p->m.out->n_masked++] = copy;
+	return LT_OK;
+}
+
+static int
+packed_put(struct packing *p, struct lt_slice raw, struct lt_slice framed)
+{
+	char name[LT_NAME_MAX + 1];
+	int rc;
+
+	/* FieldSet begins with its name. */
+	if (raw.len < 2 || raw.data[0] != (1 << 3 | 2) || raw.data[1] > LT_NAME_MAX ||
+	    raw.len < 2 + (size_t)raw.data[1])
+		return LT_E_CORRUPT;
+	lt_slice_to_text(name, sizeof(name), lt_slice(raw.data + 2, raw.data[1]));
+	switch (sight_of(p->m.s, p->m.view, p->m.mask, name)) {
+	case SHOWN:
+		if (p->n == p->cap)
+			return LT_E_CORRUPT;
+		rc = packed_check(p, raw, name);
+		if (rc == LT_OK)
+			packed_insert(p, name, framed);
+		return rc;
+	case HIDDEN:
+		return packed_hide(p, name);
+	case UNWANTED:
+		break;
+	}
+	return LT_OK;
+}
+
+static int
+text_of(struct packing *p, struct lt_slice bytes, char **out)
+{
+	*out = lt_text_valid(bytes) ? lt_arena_dup(p->m.s->q->arena, bytes.data, bytes.len) : NULL;
+	return *out != NULL ? LT_OK : lt_text_valid(bytes) ? LT_E_NOMEM : LT_E_CORRUPT;
+}
+
+/* conflict and withheld, as put_marks() has them. */
+static int
+packed_mark(struct packing *p, uint64_t tag, struct lt_slice bytes)
+{
+	Ltpb__Record *r = p->m.out;
+	enum sight sight;
+	char *name;
+	int rc = text_of(p, bytes, &name);
+
+	if (rc != LT_OK)
+		return rc;
+	sight = sight_of(p->m.s, p->m.view, p->m.mask, name);
+	if (sight == SHOWN && tag == CONFLICT)
+		r->conflict[r->n_conflict++] = name;
+	else if (sight == SHOWN)
+		r->withheld[r->n_withheld++] = name;
+	else if (sight == HIDDEN && tag == WITHHELD)
+		r->masked[r->n_masked++] = name;
+	return LT_OK;
+}
+
+static int
+packed_member(
+    struct packing *p, uint64_t tag, uint64_t number, struct lt_slice bytes, struct lt_slice framed)
+{
+	Ltpb__Record *r = p->m.out;
+	char *skipped, **text;
+
+	switch (tag) {
+	case FIELD:
+		return packed_put(p, bytes, framed);
+	case COLLECTION:
+	case UNIT:
+	case KEY:
+		text = tag == COLLECTION ? &r->collection : tag == UNIT ? &r->unit : &r->key;
+		/* The key says what its fields say. */
+		return text_of(p, bytes, tag == KEY && !p->m.view->key ? &skipped : text);
+	case CONFLICT:
+	case WITHHELD:
+		return packed_mark(p, tag, bytes);
+	case INCOMPLETE:
+		r->incomplete = number != 0;
+		return LT_OK;
+	case REVISION:
+		r->revision.data = lt_arena_dup(p->m.s->q->arena, bytes.data, bytes.len);
+		r->revision.len = bytes.len;
+		return r->revision.data == NULL ? LT_E_NOMEM : LT_OK;
+	case CHANGED_MS:
+		r->changed_ms = (int64_t)number;
+		return LT_OK;
+	default:
+		return LT_OK;
+	}
+}
+
+/* fn for every member: of those with a length `bytes` without and `framed` with it. */
+typedef int member_fn(struct packing *p, uint64_t tag, uint64_t number, struct lt_slice bytes,
+    struct lt_slice framed);
+
+static int
+each_member(struct packing *p, struct lt_slice record, member_fn *fn)
+{
+	struct lt_slice bytes, framed;
+	struct lt_reader r;
+	uint64_t tag, n;
+	const uint8_t *from;
+	int rc = LT_OK;
+
+	lt_reader_init(&r, record);
+	while (rc == LT_OK && r.err == LT_OK && lt_reader_left(&r) != 0) {
+		tag = lt_read_varint(&r);
+		from = r.p;
+		n = lt_read_varint(&r);
+		bytes = framed = lt_slice(NULL, 0);
+		if ((tag & 7) == 2) {
+			bytes = lt_read_bytes(&r, n > lt_reader_left(&r) ? SIZE_MAX : (size_t)n);
+			framed = lt_slice(from, (size_t)(r.p - from));
+		} else if ((tag & 7) != 0) {
+			return LT_E_CORRUPT;
+		}
+		if (r.err == LT_OK)
+			rc = fn(p, tag, n, bytes, framed);
+	}
+	return rc == LT_OK && r.err != LT_OK ? LT_E_CORRUPT : rc;
+}
+
+static int
+count_member(
+    struct packing *p, uint64_t tag, uint64_t number, struct lt_slice bytes, struct lt_slice framed)
+{
+	(void)number;
+	(void)bytes;
+	(void)framed;
+	p->cap += tag == FIELD;
+	p->items += tag == CONFLICT || tag == WITHHELD;
+	return LT_OK;
+}
+
+#define LENGTH_MAX 10
+
+/* The length of the body right before it, where there are LENGTH_MAX bytes for it; both together. */
+static struct lt_slice
+frame(uint8_t *body, size_t len)
+{
+	size_t n = 1, i;
+	uint64_t v = len;
+
+	while (v >>= 7)
+		n++;
+	for (i = 0, v = len; i < n; i++, v >>= 7)
+		body[i - n] = (uint8_t)((v & 0x7f) | (i + 1 < n ? 0x80 : 0));
+	return lt_slice(body - n, n + len);
+}
+
+/* Fields of the key, and the unit's, packed in the arena. */
+static int
+packed_name(struct packing *p)
+{
+	Ltpb__Record *r = p->m.out;
+	size_t i, len;
+	uint8_t *b;
+
+	for (i = 0; i < r->n_field; i++) {
+		len = ltpb__field_set__get_packed_size(r->field[i]);
+		b = lt_arena_alloc(p->m.s->q->arena, LENGTH_MAX + len);
+		if (b == NULL)
+			return LT_E_NOMEM;
+		(void)ltpb__field_set__pack(r->field[i], b + LENGTH_MAX);
+		packed_insert(p, r->field[i]->name, frame(b + LENGTH_MAX, len));
+		p->items++;
+	}
+	r->n_field = 0;
+	return LT_OK;
+}
+
+static int
+packed_finish(struct packing *p)
+{
+	ProtobufCMessageUnknownField *u = lt_arena_alloc(p->m.s->q->arena, (p->n + 1) * sizeof(*u));
+	size_t i;
+
+	if (u == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < p->n; i++) {
+		u[i].tag = FIELD >> 3;
+		u[i].wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+		u[i].data = (uint8_t *)(uintptr_t)p->field[i].framed.data;
+		u[i].len = p->field[i].framed.len;
+	}
+	p->m.out->base.unknown_fields = u;
+	p->m.out->base.n_unknown_fields = (unsigned)p->n;
+	return LT_OK;
+}
+
+static int
+packed_room(struct packing *p)
+{
+	struct lt_arena *a = p->m.s->q->arena;
+	size_t names = p->m.s->col->nkey + 2 + p->m.s->col->nfield, marks = p->items;
+	Ltpb__Record *r = p->m.out;
+
+	p->cap += names;
+	p->items = 0;
+	p->field = lt_arena_alloc(a, p->cap * sizeof(*p->field));
+	r->field = lt_arena_alloc(a, names * sizeof(*r->field));
+	r->masked = lt_arena_alloc(a, (p->cap + marks) * sizeof(*r->masked));
+	r->conflict = lt_arena_alloc(a, marks * sizeof(*r->conflict));
+	r->withheld = lt_arena_alloc(a, marks * sizeof(*r->withheld));
+	return p->field == NULL || r->field == NULL || r->masked == NULL || r->conflict == NULL ||
+		       r->withheld == NULL
+		   ? LT_E_NOMEM
+		   : LT_OK;
+}
+
+/* As reply_unpacked(), but what is shown is passed on as it lies in the store: among the fields that protobuf-c does not know,
+ * which it writes behind the others. */
+static int
+reply_packed(
+    struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out, size_t *items)
+{
+	struct packing p = { .m = { .s = s, .mask = mask } };
+	int rc = lt_scope_view(s, row->unit, &p.m.view);
+
+	p.m.out = rc == LT_OK ? lt_arena_alloc(s->q->arena, sizeof(*p.m.out)) : NULL;
+	if (rc == LT_OK && p.m.out == NULL)
+		rc = LT_E_NOMEM;
+	if (rc != LT_OK)
+		return rc;
+	ltpb__record__init(p.m.out);
+	rc = each_member(&p, row->record, count_member);
+	if (rc == LT_OK)
+		rc = packed_room(&p);
+	if (rc == LT_OK)
+		rc = each_member(&p, row->record, packed_member);
+	if (rc == LT_OK)
+		rc = put_name(&p.m, row);
+	if (rc == LT_OK)
+		rc = packed_name(&p);
+	if (rc == LT_OK)
+		rc = packed_finish(&p);
+	if (rc != LT_OK)
+		return rc;
+	qsort(p.m.out->masked, p.m.out->n_masked, sizeof(*p.m.out->masked), name_order);
+	*items = p.items + 1 + p.m.out->n_masked + p.m.out->n_conflict + p.m.out->n_withheld;
+	*out = p.m.out;
+	return LT_OK;
+}
+
+int
+lt_record_reply(
+    struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__Record **out, size_t *items)
+{
+	int rc;
+
+	if (s->q->packed)
+		return reply_packed(s, row, mask, out, items);
+	rc = reply_unpacked(s, row, mask, out);
+	if (rc == LT_OK)
+		*items = lt_record_items(*out);
 	return rc;
 }
 

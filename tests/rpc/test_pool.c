@@ -139,6 +139,77 @@ timers(void **state)
 	lt_pool_stop(p);
 }
 
+static void
+no_release(void *arg)
+{
+	(void)arg;
+}
+
+static _Atomic unsigned slow_now, slow_most;
+
+static void
+slow_run(void *arg)
+{
+	unsigned now = ++slow_now;
+
+	if (now > slow_most)
+		slow_most = now;
+	wait_go(arg);
+	slow_now--;
+}
+
+/* Tasks that take long leave half of the workers to the others, come in their order, and all run, also when the pool stops. */
+static void
+long_tasks(void **state)
+{
+	struct lt_task slow[9], quick[5];
+	struct lt_pool *p;
+	int i;
+
+	(void)state;
+	go = false;
+	ran = running = slow_now = slow_most = 0;
+	memset(slow, 0, sizeof(slow));
+	memset(quick, 0, sizeof(quick));
+	assert_int_equal(lt_pool_start(4, 1, &p), LT_OK);
+	for (i = 0; i < 9; i++) {
+		slow[i].fn = slow_run;
+		slow[i].release = no_release;
+		slow[i].takes_long = true;
+		lt_pool_push(p, &slow[i]);
+	}
+	await(&running, 2);
+	/* All of these run while the long ones are held. */
+	for (i = 0; i < 5; i++) {
+		quick[i].fn = count_run;
+		quick[i].release = no_release;
+		lt_pool_push(p, &quick[i]);
+	}
+	await(&ran, 5);
+	assert_int_equal(running, 2);
+	go = true;
+	lt_pool_stop(p);
+	assert_int_equal(ran, 14);
+	assert_int_equal(slow_most, 2);
+}
+
+/* Where there is one worker it does both, in the order in which they came. */
+static void
+long_tasks_alone(void **state)
+{
+	struct lt_task slow = { .fn = count_run, .release = no_release, .takes_long = true };
+	struct lt_task quick = { .fn = count_run, .release = no_release };
+	struct lt_pool *p;
+
+	(void)state;
+	ran = 0;
+	assert_int_equal(lt_pool_start(1, 1, &p), LT_OK);
+	lt_pool_push(p, &slow);
+	lt_pool_push(p, &quick);
+	await(&ran, 2);
+	lt_pool_stop(p);
+}
+
 int
 main(void)
 {
@@ -146,6 +217,8 @@ main(void)
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(timers),
+		cmocka_unit_test(long_tasks),
+		cmocka_unit_test(long_tasks_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

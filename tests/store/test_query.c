@@ -196,19 +196,50 @@ pages_stay_while_rows_come(void **state)
 	}
 }
 
+/* The same question with the fields packed: on the line nobody can tell. */
+static void
+same_packed(struct asking *a, const Ltpb__GetRequest *req, int rc, const Ltpb__GetReply *reply)
+{
+	struct lt_buf b = { 0 }, again = { 0 };
+	struct lt_err err = { "" };
+	Ltpb__GetReply packed;
+	ProtobufCMessage *msg;
+
+	a->q.packed = true;
+	assert_int_equal(lt_query_get(&a->q, req, &packed, &err), rc);
+	a->q.packed = false;
+	if (rc == LT_OK) {
+		assert_int_equal(packed.record->n_field, 0);
+		assert_int_equal(lt_wire_pack(&packed.base, LT_MESSAGE_MAX, &b), LT_OK);
+		assert_int_equal(lt_wire_unpack(&ltpb__get_reply__descriptor, lt_buf_slice(&b),
+				     LT_MESSAGE_MAX, &a->arena, &msg, NULL),
+		    LT_OK);
+		lt_buf_clear(&b);
+		assert_int_equal(lt_wire_pack(msg, LT_MESSAGE_MAX, &b), LT_OK);
+		assert_int_equal(lt_wire_pack(&reply->base, LT_MESSAGE_MAX, &again), LT_OK);
+		assert_int_equal(b.len, again.len);
+		assert_memory_equal(b.data, again.data, b.len);
+	}
+	lt_buf_fini(&b);
+	lt_buf_fini(&again);
+}
+
 static int
 get(struct asking *a, const char *col, const char *unit, const char *key, const char *mask,
     Ltpb__GetReply *reply)
 {
 	Ltpb__GetRequest req = LTPB__GET_REQUEST__INIT;
 	char *names[1] = { (char *)mask };
+	int rc;
 
 	req.collection = (char *)col;
 	req.unit = (char *)unit;
 	req.key = (char *)key;
 	req.mask = names;
 	req.n_mask = mask != NULL;
-	return lt_query_get(&a->q, &req, reply, &a->err);
+	rc = lt_query_get(&a->q, &req, reply, &a->err);
+	same_packed(a, &req, rc, reply);
+	return rc;
 }
 
 static void

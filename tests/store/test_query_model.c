@@ -1,6 +1,7 @@
 /* Queries: a model that holds the same values in its own form answers the same random questions. */
 #include "query_model.h"
 
+#include "proto/base/wire.h"
 #include "proto/model/value.h"
 
 #include <stdlib.h>
@@ -424,6 +425,26 @@ random_few(struct asking *a)
 	a->q.few = few[model_below(5)];
 }
 
+/* Half of the replies are asked for packed; they must read the same. */
+static void
+read_packed(struct asking *a, Ltpb__ListReply *reply)
+{
+	struct lt_buf b = { 0 };
+	ProtobufCMessage *msg;
+	size_t i;
+
+	for (i = 0; i < reply->n_record; i++) {
+		assert_int_equal(reply->record[i]->n_field, 0);
+		lt_buf_clear(&b);
+		assert_int_equal(lt_wire_pack(&reply->record[i]->base, LT_MESSAGE_MAX, &b), LT_OK);
+		assert_int_equal(lt_wire_unpack(&ltpb__record__descriptor, lt_buf_slice(&b),
+				     LT_MESSAGE_MAX, &a->arena, &msg, NULL),
+		    LT_OK);
+		reply->record[i] = (Ltpb__Record *)msg;
+	}
+	lt_buf_fini(&b);
+}
+
 /* All pages of one question, of random sizes and found in random ways. */
 static void
 check_list(struct asking *a, const struct question *q, size_t number)
@@ -442,11 +463,14 @@ check_list(struct asking *a, const struct question *q, size_t number)
 	do {
 		random_few(a);
 		req.page_size = model_below(4) == 0 ? 0 : (uint32_t)(1 + model_below(60));
+		a->q.packed = model_below(2) == 0;
 		rc = lt_query_list(&a->q, &req, &reply, &a->err);
 		if (rc != code)
 			fail_msg("question %zu: %d, not %d: %s", number, rc, code, a->err.text);
 		if (rc != LT_OK)
 			return;
+		if (a->q.packed)
+			read_packed(a, &reply);
 		assert_true(reply.n_record <= (req.page_size == 0 ? 100 : req.page_size));
 		for (i = 0; i < reply.n_record; i++, at++) {
 			if (at >= n ||
