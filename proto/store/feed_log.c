@@ -126,20 +126,29 @@ lt_feed_log_running(const struct lt_hash *before, uint64_t position,
 	lt_h(LT_TAG_LOG, part, 3, out);
 }
 
+/* Where the log ends. An entry is large and is verified when it is read: once a transaction is enough. */
+struct tail {
+	uint64_t known; /* 1, else the rest says nothing */
+	uint64_t last;
+	struct lt_hash running;
+};
+_Static_assert(sizeof(struct tail) <= LT_KV_NOTE_BYTES, "fits");
+
+#define ENTRY_HEAD_MAX (1 + 8 + LT_HASH_LEN + 1 + LT_UNIT_MAX)
+
 static int
 entry_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
-    uint64_t position, const struct lt_hash *before)
+    const struct tail *tail)
 {
-	struct lt_hash running;
 	struct lt_buf value = { 0 };
 	uint8_t key[8];
 	int rc;
 
-	lt_store_u64(key, position);
+	lt_store_u64(key, tail->last);
+	(void)lt_buf_reserve(&value, ENTRY_HEAD_MAX + cs->raw.len); /* stripped it is shorter */
 	lt_buf_u8(&value, 0);
 	lt_buf_u64(&value, arrival_ms);
-	lt_feed_log_running(before, position, &cs->hash, &running);
-	lt_buf_put(&value, running.b, LT_HASH_LEN);
+	lt_buf_put(&value, tail->running.b, LT_HASH_LEN);
 	lt_buf_framed8(&value, lt_slice_str(cs->unit.s));
 	rc = lt_changeset_strip(cs, &value);
 	if (rc == LT_OK)
@@ -163,22 +172,43 @@ seq_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position)
 	return lt_kv_put(txn, LT_T_SEQ, lt_log_key_slice(&k), lt_slice(value, sizeof(value)));
 }
 
+static int
+tail_read(struct lt_kv_txn *txn, struct tail *out)
+{
+	struct tail *note = lt_kv_note(txn, LT_T_ENTRY);
+	struct lt_entry e;
+	int rc = LT_OK;
+
+	if (note->known == 0) {
+		rc = lt_feed_log_last(txn, &note->last);
+		if (rc == LT_OK && note->last != 0) {
+			rc = lt_feed_log_read(txn, note->last, &e);
+			note->running = e.running;
+		}
+		note->known = rc == LT_OK;
+	}
+	*out = *note;
+	return rc;
+}
+
+static void
+tail_note(struct lt_kv_txn *txn, const struct tail *now)
+{
+	struct tail *note = lt_kv_note(txn, LT_T_ENTRY);
+
+	*note = *now;
+}
+
 int
 lt_feed_log_append(
     struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position)
 {
-	struct lt_hash before = { { 0 } };
 	struct lt_head head;
-	struct lt_entry e;
-	uint64_t last;
+	struct tail tail;
 	int rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
 
 	if (rc == LT_OK)
-		rc = lt_feed_log_last(txn, &last);
-	if (rc == LT_OK && last != 0) {
-		rc = lt_feed_log_read(txn, last, &e);
-		before = e.running;
-	}
+		rc = tail_read(txn, &tail);
 	if (rc != LT_OK)
 		return rc;
 	assert(cs->seq == head.seq + 1 || LT_SIM_BUG(PAST_GAP));
@@ -186,16 +216,19 @@ lt_feed_log_append(
 	head.hash = cs->hash;
 	head.stamp = cs->stamp;
 	head.key_no = cs->key_no;
-	head.last_position = last + 1;
-	rc = entry_put(txn, cs, arrival_ms, last + 1, &before);
+	head.last_position = ++tail.last;
+	lt_feed_log_running(&tail.running, tail.last, &cs->hash, &tail.running);
+	rc = entry_put(txn, cs, arrival_ms, &tail);
 	if (rc == LT_OK)
-		rc = seq_put(txn, cs, last + 1);
+		tail_note(txn, &tail);
 	if (rc == LT_OK)
-		rc = lt_opening_put_all(txn, cs, last + 1);
+		rc = seq_put(txn, cs, tail.last);
+	if (rc == LT_OK)
+		rc = lt_opening_put_all(txn, cs, tail.last);
 	if (rc == LT_OK)
 		rc = lt_feed_log_head_put(txn, &cs->unit, &cs->feed, &head);
 	if (rc == LT_OK)
-		*position = last + 1;
+		*position = tail.last;
 	return rc;
 }
 

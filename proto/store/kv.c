@@ -354,6 +354,17 @@ lt_kv_clear(struct lt_kv_txn *txn, unsigned table)
 	return rc != LT_OK ? rc : write_end(txn, table, txn->kv->ops->clear(txn, table));
 }
 
+void *
+lt_kv_note(struct lt_kv_txn *txn, unsigned table)
+{
+	assert(table < txn->kv->ntables);
+	if (txn->note_table != table || txn->note_gen != txn->gen[table])
+		memset(txn->note, 0, sizeof(txn->note));
+	txn->note_table = table;
+	txn->note_gen = txn->gen[table];
+	return txn->note;
+}
+
 int
 lt_kv_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n)
 {

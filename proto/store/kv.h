@@ -83,6 +83,10 @@ int lt_kv_put(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct
 int lt_kv_append(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value);
 /* LT_E_NOTFOUND when not there. */
 int lt_kv_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key);
+/* Memory for what the caller found out about a table in this transaction: zeros at first, and again after every write to the table (then
+ * it may be filled anew) or a note about another one. Valid until the next write. */
+#define LT_KV_NOTE_BYTES 48
+void *lt_kv_note(struct lt_kv_txn *txn, unsigned table);
 /* Number of entries. */
 int lt_kv_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n);
 /* Remove every entry of a table. */

@@ -77,6 +77,9 @@ struct lt_kv_txn {
 	int err; /* what made this transaction fit for abort only */
 	unsigned cursors; /* open ones */
 	uint32_t gen[LT_KV_TABLES_MAX]; /* rises with every write to the table */
+	unsigned note_table;
+	uint32_t note_gen; /* of that table when the note was last asked for */
+	uint64_t note[LT_KV_NOTE_BYTES / 8];
 	struct lt_kv_sums *sums; /* owned; what it changed, NULL: nothing */
 };
 

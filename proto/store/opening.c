@@ -19,31 +19,37 @@ opening_key(struct lt_log_key *k, uint64_t position, uint32_t change, const char
 	lt_log_key_put(k, field, strlen(field));
 }
 
+/* Positions rise, and within a change-set the keys do: all but always there is nothing behind. */
 static int
-opening_put(struct lt_kv_txn *txn, const struct lt_opening *o, uint64_t position)
+put_last(struct lt_kv_txn *txn, const struct lt_log_key *k, struct lt_slice value)
+{
+	int rc = lt_kv_append(txn, LT_T_OPENING, lt_log_key_slice(k), value);
+
+	return rc == LT_E_EXISTS ? lt_kv_put(txn, LT_T_OPENING, lt_log_key_slice(k), value) : rc;
+}
+
+static int
+opening_put(
+    struct lt_kv_txn *txn, const struct lt_opening *o, uint64_t position, struct lt_buf *value)
 {
 	struct lt_log_key k;
-	struct lt_buf value = { 0 };
-	int rc;
 
 	opening_key(&k, position, o->change, o->name);
-	lt_buf_u8(&value, o->withheld ? WITHHELD : OPENED);
+	lt_buf_clear(value);
+	lt_buf_u8(value, o->withheld ? WITHHELD : OPENED);
 	if (o->withheld) {
-		lt_buf_put(&value, o->leaf.b, LT_HASH_LEN);
+		lt_buf_put(value, o->leaf.b, LT_HASH_LEN);
 	} else {
-		lt_buf_put(&value, o->salt, LT_SALT_LEN);
-		lt_buf_put_slice(&value, o->field_set);
+		lt_buf_put(value, o->salt, LT_SALT_LEN);
+		lt_buf_put_slice(value, o->field_set);
 	}
-	rc = value.err;
-	if (rc == LT_OK)
-		rc = lt_kv_put(txn, LT_T_OPENING, lt_log_key_slice(&k), lt_buf_slice(&value));
-	lt_buf_fini(&value);
-	return rc;
+	return value->err != LT_OK ? value->err : put_last(txn, &k, lt_buf_slice(value));
 }
 
 int
 lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position)
 {
+	struct lt_buf value = { 0 };
 	struct lt_log_key k;
 	size_t i;
 	int rc = LT_OK;
@@ -51,11 +57,12 @@ lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_
 	if (!cs->has_openings)
 		return LT_OK;
 	for (i = 0; rc == LT_OK && i < cs->nopening; i++)
-		rc = opening_put(txn, &cs->opening[i], position);
+		rc = opening_put(txn, &cs->opening[i], position, &value);
+	lt_buf_fini(&value);
 	/* The seed is kept beside the salts: with it the openings travel without 16 bytes each. */
 	if (rc == LT_OK && cs->seed.len == LT_SALT_LEN) {
 		opening_key(&k, position, SEED_CHANGE, "");
-		rc = lt_kv_put(txn, LT_T_OPENING, lt_log_key_slice(&k), cs->seed);
+		rc = put_last(txn, &k, cs->seed);
 	}
 	return rc;
 }
