@@ -28,5 +28,7 @@ run=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
 	run=(setarch -R)
 fi
+# One more than there are processors: some tests wait now and then, for a line to fall silent or a process to end.
+tests=${LT_JOBS:-$(($(nproc) + 1))}
 # No tests found would be a pass that says nothing.
-exec "${run[@]}" ctest --preset "$preset" --no-tests=error --parallel "$jobs" "$@"
+exec "${run[@]}" ctest --preset "$preset" --no-tests=error --parallel "$tests" "$@"

@@ -4,15 +4,12 @@ target_link_libraries(lt_tests_federation PUBLIC lt_hub lt_node PRIVATE lt_build
 target_compile_definitions(lt_tests_federation PRIVATE LT_PROTO_DATA="${CMAKE_SOURCE_DIR}/proto/data")
 add_library(lt_e2e INTERFACE)
 target_link_libraries(lt_e2e INTERFACE lt_tests_federation)
-# libnng is not instrumented: what it synchronises inside looks like a race to TSan.
 function(lt_e2e_test name)
   cmake_parse_arguments(E "" "TIMEOUT" "" ${ARGN})
   if(NOT E_TIMEOUT)
     set(E_TIMEOUT 240)
   endif()
   lt_test(e2e ${name} ${E_UNPARSED_ARGUMENTS} TIMEOUT ${E_TIMEOUT})
-  set_tests_properties(e2e.${name} PROPERTIES
-    ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp")
 endfunction()
 lt_e2e_test(federation)
 lt_e2e_test(node)

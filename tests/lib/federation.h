@@ -66,7 +66,7 @@ int fed_put_dossier(struct fed_node *n, unsigned number, const char *status, str
 /* The dossier's text form of a field at the hub; false when it is not there. */
 bool fed_hub_field(
     struct fed *f, const char *unit, unsigned number, const char *field, char *out, size_t cap);
-/* Ask cond(ctx) until it is true, at most timeout_ms (asserts then, naming what). */
+/* Ask cond(ctx) until it is true, at most four times timeout_ms (asserts then, naming what). */
 void fed_wait(bool (*cond)(void *ctx), void *ctx, int timeout_ms, const char *what);
 
 #endif
