@@ -1,4 +1,5 @@
 #include "node/node_impl.h"
+#include "node/receipts.h"
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
@@ -639,7 +640,9 @@ run_receipt(struct lt_kv_txn *txn, void *ctx)
 {
 	const struct meet_job *j = ctx;
 
-	return lt_kv_put(txn, LT_T_RECEIPT, j->receipt_key, j->receipt);
+	int rc = lt_kv_put(txn, LT_T_RECEIPT, j->receipt_key, j->receipt);
+
+	return rc == LT_OK ? lt_receipts_thin(txn, j->receipt_key) : rc;
 }
 
 /* It must speak of what stands here: a receipt for another branch is none for ours. */

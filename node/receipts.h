@@ -20,4 +20,10 @@ struct lt_receipts {
 int lt_receipts_newest(struct lt_kv_txn *txn, struct lt_slice uk, size_t max, size_t bytes_max,
     struct lt_arena *arena, struct lt_receipts *out);
 
+/* After the receipt under this key (uk || seq) was put: of its feed those of the same day in Vietnam (since_ms) that come before it
+ * go, at most LT_RECEIPTS_THIN_MAX of them, and so does it if a later one of that day is there already. The newest of the feed and
+ * the last of each day stay. What cannot be read stays, too. In the same transaction. */
+#define LT_RECEIPTS_THIN_MAX 64
+int lt_receipts_thin(struct lt_kv_txn *txn, struct lt_slice key);
+
 #endif

@@ -11,6 +11,7 @@ from golden_base import H, Key, feed_id, framed, p_bytes, p_text, p_varint, run,
 
 UNIT, PROVINCE = "17254", "40"
 NOW = 1795305600000  # milliseconds since 1970, the clock of the tests
+HOUR = 3600 * 1000
 URGENT, NORMAL, BULK = 1, 2, 3
 ASIDE = 0x80  # 9.11: in the lane byte
 ROLE_NODE, ROLE_HUB = 1, 2
@@ -173,16 +174,16 @@ def at_node(federation, hub, node):
     overlay = dots(ours, position[id(ours)], aside(ours["feed"]))
     history.update(overlay)
     of_seq = {cs["seq"]: position[id(cs)] for cs in (n1, n2, n3)}
-    receipts = [receipt(federation, hub, u1, NOW - 50000),
-                receipt(federation, hub, n2, NOW - 60000, refused),
-                receipt(federation, hub, n3, NOW - 40000)]
+    # n1's is of the day before in Vietnam: NOW is 07:00 there.
+    got = [(u1, NOW - 50000, ()), (n1, NOW - 7 * HOUR - 1, ()), (n2, NOW - 7 * HOUR, refused), (n3, NOW - 40000, ())]
+    receipts = [receipt(federation, hub, *g) for g in got]
+    last = {(cs["feed"], (since + 7 * HOUR) // (24 * HOUR)): n for n, (cs, since, _) in enumerate(got)}
     waiting = name_of("verdict", n1["feed"]) + "%016x" % position[id(v2)]
     return {
         "comes": [cs["bytes"] for cs in comes],
         "receipts": receipts,
         "tables": {
-            "receipt": {uk(u1["feed"]) + u64(1): receipts[0], uk(n2["feed"]) + u64(2): receipts[1],
-                        uk(n3["feed"]) + u64(3): receipts[2]},
+            "receipt": {uk(got[n][0]["feed"]) + u64(got[n][0]["seq"]): receipts[n] for n in last.values()},
             "feed": feed, "seq": seq, "history": history, "overlay": overlay,
             "quarantine": {u64(of_seq[seq]) + u32(i): u16(reason) for seq, i, reason in refused},
         },
