@@ -11,11 +11,11 @@
 #include <string.h>
 
 static const struct lt_method methods[] = {
-	{ "/lttest.Kinder/Say", false, true, 10000, 60000, 3 },
-	{ "/lttest.Kinder/Repeat", true, true, 0, 0, 3 },
-	{ "/lttest.Kinder/Fail", false, false, 10000, 60000, 4 },
-	{ "/lienthong.v1.Reflection/ListServices", false, true, 10000, 60000, 0 },
-	{ "/lienthong.v1.Reflection/Describe", false, true, 10000, 60000, 0 },
+	{ "/lttest.Kinder/Say", false, true, 10000, 60000, 3, false },
+	{ "/lttest.Kinder/Repeat", true, true, 0, 0, 3, false },
+	{ "/lttest.Kinder/Fail", false, false, 10000, 60000, 4, false },
+	{ "/lienthong.v1.Reflection/ListServices", false, true, 10000, 60000, 0, false },
+	{ "/lienthong.v1.Reflection/Describe", false, true, 10000, 60000, 0, false },
 };
 
 static void
