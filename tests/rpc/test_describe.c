@@ -123,7 +123,8 @@ static const unsigned kinds_order[] = { 0 };
 static const ProtobufCServiceDescriptor kinds_service = { PROTOBUF_C__SERVICE_DESCRIPTOR_MAGIC,
 	"lttest.Kinder", "Kinder", "", "lttest", 1, kinds_method, kinds_order };
 static const ProtobufCServiceDescriptor *const kinds_services[] = { &kinds_service };
-static const struct lt_method kinds_methods[] = { { "/lttest.Kinder/Say", true, false, 5, 7, 3 } };
+static const struct lt_method kinds_methods[] = { { "/lttest.Kinder/Say", true, false, 5, 7, 3,
+    false } };
 
 static struct lt_described
 kinds(void)
