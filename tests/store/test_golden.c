@@ -180,7 +180,7 @@ setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	f.store = golden("store");
-	env_open(&f.env, false);
+	env_open(&f.env, true); /* sums are begun where a file is opened */
 	lt_arena_init(&f.arena, (size_t)64 << 20);
 	f.cat = world_catalogue();
 	ok(lt_unit_set(&f.unit, lt_slice_str(golden_text(f.store, "unit"))));
@@ -255,6 +255,7 @@ TABLE(digest, LT_T_DIGEST)
 TABLE(overlay, LT_T_OVERLAY)
 TABLE(request, LT_T_REQUEST)
 TABLE(request_at, LT_T_REQUEST_AT)
+TABLE(sums, LT_T_SUMS)
 TABLE(local, LT_T_LOCAL)
 
 static void
@@ -578,6 +579,7 @@ main(void)
 		cmocka_unit_test(table_overlay),
 		cmocka_unit_test(table_request),
 		cmocka_unit_test(table_request_at),
+		cmocka_unit_test(table_sums),
 		cmocka_unit_test(table_local),
 		cmocka_unit_test(index_values),
 		cmocka_unit_test(keys_have_one_spelling),

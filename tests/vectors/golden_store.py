@@ -7,7 +7,7 @@ import datetime
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from golden_base import (H, H16, Key, by_name, feed_id, field_set, framed, framed8, p_bytes, p_fixed64, p_text,
+from golden_base import (H, H16, Key, checksum, feed_id, field_set, framed, framed8, p_bytes, p_fixed64, p_text,
                          p_varint, run, seal, u8, u16, u32, u64, value, varint)
 
 FEDERATION = bytes([0x5f]) * 32
@@ -516,6 +516,33 @@ def request(entries):
     return written, reply
 
 
+# 9.12
+
+def upto(key, byte, times):
+    """Up to the times-th such byte; the whole key where there are not so many."""
+    parts = key.split(byte)
+    return key if len(parts) <= times else byte.join(parts[:times]) + byte
+
+
+SEGMENT = {
+    "feed": lambda key: b"", "opening": lambda key: key[:7], "judgement": lambda key: key[:7],
+    "held": lambda key: key[:1 + key[0]], "overlay": lambda key: upto(key, b"\0", 2), "request": lambda key: key[:1],
+    "local": lambda key: upto(key, b"/", 2),
+}
+
+
+def sums(tables):
+    out = {b"\0": u8(1)}
+    segments = {}
+    for name, segment in SEGMENT.items():
+        for key, v in tables[name].items():
+            stored = checksum(name, key, v)
+            segments.setdefault(framed8(name) + segment(key), []).append(int.from_bytes(stored, "big"))
+    for key, all_of in segments.items():
+        out[key] = u64(len(all_of)) + u64(sum(all_of) % (1 << 64))
+    return out
+
+
 def store():
     entries, missing = history()
     tables = log_tables(entries)
@@ -534,6 +561,7 @@ def store():
         b"epoch/" + UNIT.encode() + b"/3": epoch,
         b"rows": u32(1) + u64(1) + u8(0),
     }
+    tables["sums"] = sums(tables)
     return {
         "federation": FEDERATION, "unit": UNIT, "catalogue_version": 1,
         "entries": [{"bytes": e["made"][e["form"]], "hash": e["made"]["hash"], "by_hub": e["by_hub"],
