@@ -306,6 +306,51 @@ append_only_at_the_end(void **state)
 	expect_count(f->kv, ALPHA, 3);
 }
 
+static bool
+zeros(const void *p)
+{
+	static const uint8_t none[LT_KV_NOTE_BYTES];
+
+	return memcmp(p, none, sizeof(none)) == 0;
+}
+
+/* What was found out about a table is forgotten by each kind of write to it, by a note about another one, and with the
+ * transaction; reading and writing elsewhere leave it. */
+static void
+a_note_lasts_until_its_table_is_written_to(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *t;
+	struct lt_slice v;
+	unsigned i;
+
+	for (i = 0; i < 5; i++) {
+		ok(lt_kv_begin_write(f->kv, &t));
+		ok(lt_kv_put(t, ALPHA, str("a"), str("1")));
+		assert_true(zeros(lt_kv_note(t, ALPHA)));
+		memset(lt_kv_note(t, ALPHA), 0xee, LT_KV_NOTE_BYTES);
+		ok(lt_kv_get(t, ALPHA, str("a"), &v));
+		ok(lt_kv_put(t, BETA, str("a"), str("1")));
+		assert_false(zeros(lt_kv_note(t, ALPHA)));
+		if (i == 0)
+			ok(lt_kv_put(t, ALPHA, str("a"), str("1")));
+		if (i == 1)
+			ok(lt_kv_append(t, ALPHA, str("b"), str("1")));
+		if (i == 2)
+			ok(lt_kv_del(t, ALPHA, str("a")));
+		if (i == 3)
+			ok(lt_kv_clear(t, ALPHA));
+		if (i == 4)
+			assert_true(zeros(lt_kv_note(t, BETA)));
+		assert_true(zeros(lt_kv_note(t, ALPHA)));
+		memset(lt_kv_note(t, ALPHA), 0xee, LT_KV_NOTE_BYTES);
+		lt_kv_abort(t);
+	}
+	ok(lt_kv_begin_read(f->kv, &t));
+	assert_true(zeros(lt_kv_note(t, ALPHA)));
+	lt_kv_abort(t);
+}
+
 static void
 del_count_clear_abort(void **state)
 {
@@ -2020,6 +2065,8 @@ readers_and_writers_at_once(void **state)
 	    cmocka_unit_test_setup_teardown(key_bounds, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(value_bounds, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(append_only_at_the_end, setup, teardown), \
+	    cmocka_unit_test_setup_teardown( \
+		a_note_lasts_until_its_table_is_written_to, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(del_count_clear_abort, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(cursor_edges, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(cursor_stale_after_write, setup, teardown), \
