@@ -1,4 +1,5 @@
 #include "hub/daemon.h"
+#include "hub/scrub.h"
 #include "hub/service.h"
 #include "proto/base/config.h"
 #include "proto/base/daemon.h"
@@ -18,6 +19,9 @@ static const struct lt_conf_key keys[] = {
 	{ "hub", "listen", LT_CONF_STR, "tcp://0.0.0.0:7340", 0, 0, NULL },
 	{ "hub", "addresses", LT_CONF_STR, "", 0, 0, NULL }, /* told to nodes; blanks between */
 	{ "hub", "idle_timeout", LT_CONF_MS, "60s", 1000, 3600000, NULL },
+	{ "hub", "scrub_every", LT_CONF_MS, "24h", 0, INT64_C(30) * 86400000,
+	    NULL }, /* 0: when asked */
+	{ "hub", "scrub_percent", LT_CONF_INT, "2", 1, 100, NULL }, /* of one core */
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 
@@ -27,6 +31,7 @@ struct daemon {
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
+	struct lt_scrubber *scrubber;
 	struct lt_service service;
 	char address_text[LT_ADDRESSES_LEN_MAX + 1];
 	const char *address[LT_ADDRESSES_MAX];
@@ -76,10 +81,14 @@ open_parts(struct daemon *d, struct lt_err *err)
 		rc = lt_serving_work(&d->s, WORKERS, WORK_QUEUE);
 	if (rc == LT_OK)
 		rc = lt_pulls_open(d->hub, d->s.pool, &d->pulls);
+	if (rc == LT_OK)
+		rc = lt_hub_scrubber_start(d->hub, lt_conf_int(d->s.conf, "hub", "scrub_every"),
+		    (unsigned)lt_conf_int(d->s.conf, "hub", "scrub_percent"), &d->scrubber);
 	d->service.hub = d->hub;
 	d->service.enrol = d->enrol;
 	d->service.fresh = d->fresh;
 	d->service.pulls = d->pulls;
+	d->service.scrubber = d->scrubber;
 	return rc;
 }
 
@@ -110,6 +119,7 @@ close_parts(struct daemon *d)
 		lt_hub_on_news(d->hub, NULL, NULL);
 	lt_serving_quiet(&d->s);
 	lt_serving_rest(&d->s);
+	lt_scrubber_stop(d->scrubber);
 	lt_pulls_close(d->pulls);
 	lt_fresh_close(d->fresh);
 	lt_enrol_close(d->enrol);

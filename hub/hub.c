@@ -181,6 +181,12 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	h->must_see = h->log_position;
 	if (rc == LT_OK)
 		rc = lt_hub_reload(h, err);
+	if (rc == LT_E_CORRUPT) {
+		lt_warn("the derived tables are damaged: they are built anew");
+		rc = lt_projector_clear(h);
+		if (rc == LT_OK)
+			rc = lt_hub_reload(h, err);
+	}
 	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
 	if (rc == LT_OK)

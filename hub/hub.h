@@ -54,6 +54,10 @@ uint64_t lt_hub_log_position(struct lt_hub *h);
 uint64_t lt_hub_projected(struct lt_hub *h);
 /* False while the tables are built anew at the start: nobody can be told from a stranger yet. */
 bool lt_hub_knows_principals(struct lt_hub *h);
+/* Build the derived tables anew from the log, beginning now; also of a projector that stopped at something damaged. Until
+ * lt_hub_mending() is false again, queries are to be refused: what is not there yet would look like what is not there. */
+void lt_hub_rebuild(struct lt_hub *h);
+bool lt_hub_mending(struct lt_hub *h);
 /* Wait until the derived tables reach the position. LT_E_TIMEOUT. */
 int lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms);
 

@@ -46,6 +46,9 @@ struct lt_hub {
 	struct lt_registry *registry;
 	uint64_t projected;
 	uint64_t rebuild_until; /* the tables are built anew up to here, 0: they are not */
+	uint64_t builds; /* how often that was begun */
+	bool rebuild_wanted; /* and not begun yet */
+	bool mending; /* they were damaged, and are not whole yet */
 	bool stopping;
 	int projector_rc; /* why the projector stopped, LT_OK while it runs */
 };
@@ -57,6 +60,8 @@ void lt_hub_tell_news(struct lt_hub *h);
 int lt_projector_start(struct lt_hub *h, struct lt_err *err);
 void lt_projector_stop(struct lt_hub *h);
 void lt_projector_kick(struct lt_hub *h);
+/* Empty the derived tables: at the start they are built anew then. */
+int lt_projector_clear(struct lt_hub *h);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
 bool lt_projector_step(struct lt_hub *h);
 

@@ -88,8 +88,8 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
-static int
-clear_derived(struct lt_hub *h)
+int
+lt_projector_clear(struct lt_hub *h)
 {
 	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,
 		LT_T_DIGEST, LT_T_CURSOR };
@@ -350,6 +350,8 @@ begin_rebuild(struct lt_hub *h)
 {
 	pthread_mutex_lock(&h->mx);
 	h->rebuild_until = h->log_position;
+	h->mending = h->mending && h->rebuild_until != 0;
+	h->builds++;
 	pthread_mutex_unlock(&h->mx);
 }
 
@@ -362,10 +364,46 @@ rebuild_done(struct lt_hub *h, uint64_t position)
 	pthread_mutex_lock(&h->mx);
 	if (h->rebuild_until != 0 && position >= h->rebuild_until) {
 		h->rebuild_until = 0;
+		h->mending = h->rebuild_wanted;
 		done = true;
 	}
 	pthread_mutex_unlock(&h->mx);
 	return done;
+}
+
+/* Somebody asked for it. */
+static bool
+take_wanted(struct lt_hub *h)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&h->mx);
+	wanted = h->rebuild_wanted;
+	h->rebuild_wanted = false;
+	if (wanted)
+		h->projector_rc = LT_OK;
+	pthread_mutex_unlock(&h->mx);
+	return wanted;
+}
+
+void
+lt_hub_rebuild(struct lt_hub *h)
+{
+	pthread_mutex_lock(&h->mx);
+	h->rebuild_wanted = h->mending = true;
+	pthread_cond_broadcast(&h->cond);
+	pthread_mutex_unlock(&h->mx);
+}
+
+bool
+lt_hub_mending(struct lt_hub *h)
+{
+	bool mending;
+
+	pthread_mutex_lock(&h->mx);
+	mending = h->mending;
+	pthread_mutex_unlock(&h->mx);
+	return mending;
 }
 
 /* *clear_due: the tables must be emptied; stays until it was done. */
@@ -374,7 +412,8 @@ after_acts(struct lt_hub *h, struct cursor *cursor, bool *clear_due)
 {
 	struct lt_catalogue *was = lt_hub_catalogue(h), *is;
 	struct lt_err err = { "" };
-	int rc = lt_hub_reload(h, &err);
+	/* Tables that are to be emptied may be so damaged that nothing can be read from them. */
+	int rc = *clear_due ? LT_OK : lt_hub_reload(h, &err);
 
 	if (rc != LT_OK)
 		lt_error("registry and catalogue cannot be read again: %s", err.text);
@@ -390,7 +429,7 @@ after_acts(struct lt_hub *h, struct cursor *cursor, bool *clear_due)
 	lt_catalogue_unref(was);
 	lt_catalogue_unref(is);
 	if (rc == LT_OK && *clear_due) {
-		rc = clear_derived(h);
+		rc = lt_projector_clear(h);
 		if (rc == LT_OK) {
 			memset(cursor, 0, sizeof(*cursor));
 			*clear_due = false;
@@ -425,13 +464,15 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 		while (!h->stopping && pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
 			;
 	} else {
-		while (!more && !h->stopping && h->projected >= h->log_position && !late) {
+		while (!more && !h->stopping && !h->rebuild_wanted &&
+		       h->projected >= h->log_position && !late) {
 			if (!lt_verdicts_failed(h->verdicts)) {
 				pthread_cond_wait(&h->cond, &h->mx);
 				continue;
 			}
 			retry_at(&ts);
-			while (!h->stopping && h->projected >= h->log_position && !late)
+			while (!h->stopping && !h->rebuild_wanted &&
+			       h->projected >= h->log_position && !late)
 				late = pthread_cond_timedwait(&h->cond, &h->mx, &ts) == ETIMEDOUT;
 		}
 	}
@@ -458,8 +499,14 @@ static int
 turn(struct lt_hub *h, struct lt_projector *p)
 {
 	bool acts = false;
-	int rc = p->clear_due ? LT_OK : project_batch(h, &p->cursor, &p->more, &acts);
+	int rc;
 
+	if (take_wanted(h)) {
+		lt_warn("the derived tables are built anew from the feed log");
+		begin_rebuild(h);
+		p->clear_due = true;
+	}
+	rc = p->clear_due ? LT_OK : project_batch(h, &p->cursor, &p->more, &acts);
 	p->reload |= acts;
 	if (rc == LT_OK && !p->clear_due && rebuild_done(h, p->cursor.position))
 		p->reload = true;
@@ -486,6 +533,20 @@ stopped(struct lt_hub *h, const struct lt_projector *p, int rc)
 	publish(h, p->cursor.position, rc);
 }
 
+/* What is damaged may be the tables, and then a rebuild mends it. true: one is wanted; false: the hub stops. */
+static bool
+wait_for_rebuild(struct lt_hub *h)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&h->mx);
+	while (!h->stopping && !h->rebuild_wanted)
+		pthread_cond_wait(&h->cond, &h->mx);
+	wanted = !h->stopping;
+	pthread_mutex_unlock(&h->mx);
+	return wanted;
+}
+
 static void *
 projector(void *arg)
 {
@@ -496,12 +557,13 @@ projector(void *arg)
 
 	while (!stop) {
 		rc = turn(h, p);
-		if (rc != LT_OK && !mends_itself(rc))
-			break;
+		if (rc != LT_OK && !mends_itself(rc)) {
+			stopped(h, p, rc);
+			stop = !wait_for_rebuild(h);
+			continue;
+		}
 		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : LT_HUB_RETRY_MS);
 	}
-	if (rc != LT_OK && !stop)
-		stopped(h, p, rc);
 	return NULL;
 }
 
@@ -511,9 +573,10 @@ lt_projector_step(struct lt_hub *h)
 	struct lt_projector *p = h->projector;
 	int rc;
 
-	if (h->projector_rc != LT_OK || lt_mono_ms(h->clock) < p->retry_at_ms)
+	if ((h->projector_rc != LT_OK && !h->rebuild_wanted) ||
+	    lt_mono_ms(h->clock) < p->retry_at_ms)
 		return false;
-	if (!p->clear_due && !p->reload && h->projected >= h->log_position)
+	if (!p->clear_due && !p->reload && !h->rebuild_wanted && h->projected >= h->log_position)
 		return false;
 	rc = turn(h, p);
 	p->retry_at_ms = 0;
@@ -548,13 +611,15 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 		fits = false;
 	if (rc == LT_E_CORRUPT || !fits) {
 		lt_warn("the derived tables do not fit the feed log: they are built anew");
-		rc = clear_derived(h);
+		rc = lt_projector_clear(h);
 		memset(&c, 0, sizeof(c));
 		if (rc == LT_OK)
 			rc = lt_hub_reload(h, err);
 	}
-	if (c.position == 0)
+	if (c.position == 0) {
+		h->mending = true;
 		begin_rebuild(h);
+	}
 	h->projected = c.position;
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include "hub/hub.h"
 #include "hub/pull.h"
 #include "proto/rpc/methods.h"
+#include "proto/store/scrubber.h"
 
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
@@ -20,6 +21,7 @@ struct lt_service {
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
+	struct lt_scrubber *scrubber; /* NULL: none */
 	struct lt_server *server; /* for counts and cutting; set by lt_service_add() */
 	uint64_t
 	    cut_generation; /* of the registry whose former principals were cut off; lt_service_news() only */

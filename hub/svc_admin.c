@@ -2,6 +2,7 @@
 #include "hub/grant.h"
 #include "hub/service_impl.h"
 #include "proto/service/feeds.h"
+#include "proto/service/scrubbing.h"
 
 #include <string.h>
 
@@ -50,6 +51,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 		(void)lt_hub_forks(txn, NULL, NULL, &r.forks);
 		lt_kv_abort(txn);
 	}
+	r.rebuilding = lt_hub_mending(a.s->hub);
+	lt_scrubbing_status(a.s->scrubber, &r);
 	closure(&r, data);
 	lt_asking_end(&a);
 }
@@ -436,6 +439,54 @@ acknowledge_alarm(Ltpb__Admin_Service *service, const Ltpb__AcknowledgeAlarmRequ
 	lt_asking_end(&a);
 }
 
+/* ---- the store ---- */
+
+static void
+scrub(Ltpb__Admin_Service *service, const Ltpb__ScrubRequest *req, Ltpb__ScrubReply_Closure closure,
+    void *data)
+{
+	Ltpb__ScrubReply r = LTPB__SCRUB_REPLY__INIT;
+	struct lt_asking a;
+	int rc = LT_E_DENIED;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	/* It is of everybody's data, and costs the hub time. */
+	if (lt_access_unit(&a.who, LT_VERB_INSPECT, "_"))
+		rc = lt_scrubbing_answer(a.s->scrubber, req, &a.arena, &r);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "SCRUB", "");
+	lt_asking_end(&a);
+}
+
+static void
+rebuild(Ltpb__Admin_Service *service, const Ltpb__RebuildRequest *req,
+    Ltpb__RebuildReply_Closure closure, void *data)
+{
+	Ltpb__RebuildReply r = LTPB__REBUILD_REPLY__INIT;
+	struct lt_err err = { "" };
+	struct lt_asking a;
+	int rc = LT_OK;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	/* Nobody gets an answer meanwhile: that is not for everybody who may look. */
+	if (!lt_access_unit(&a.who, LT_VERB_ENROL, "_"))
+		rc = LT_E_DENIED;
+	if (rc == LT_OK && req->start && !req->anyway)
+		rc = lt_scrubbing_may_rebuild(a.s->scrubber, &err);
+	if (rc == LT_OK && req->start)
+		lt_hub_rebuild(a.s->hub);
+	r.running = lt_hub_mending(a.s->hub);
+	r.position = lt_hub_projected(a.s->hub);
+	r.log_head = lt_hub_log_position(a.s->hub);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "REBUILD", err.text);
+	lt_asking_end(&a);
+}
+
 const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
@@ -446,4 +497,6 @@ const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.list_enrolments = list_enrolments,
 	.approve = approve,
 	.reject = reject,
-	.acknowledge_alarm = acknowledge_alarm };
+	.acknowledge_alarm = acknowledge_alarm,
+	.scrub = scrub,
+	.rebuild = rebuild };

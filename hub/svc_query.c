@@ -28,6 +28,12 @@ begin(struct asking_query *x, struct lt_service *s, void *data)
 	x->r.q.packed = true;
 	x->r.q.log = x->log;
 	x->r.q.derived = x->derived;
+	/* What is not there yet must not look like what is not there. */
+	if (rc == LT_OK && lt_hub_mending(s->hub))
+		rc = lt_err_set(&x->err, LT_E_UNAVAILABLE,
+		    "the hub's tables were damaged and are being built anew from its log; try "
+		    "again "
+		    "later");
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "node/daemon.h"
 #include "node/link.h"
+#include "node/scrub.h"
 #include "node/service.h"
 #include "proto/base/config.h"
 #include "proto/base/daemon.h"
@@ -21,6 +22,9 @@ static const struct lt_conf_key keys[] = {
 	    NULL }, /* minutes of the day; equal: always */
 	{ "node", "bulk_to", LT_CONF_INT, "0", 0, 1439, NULL },
 	{ "node", "idle_timeout", LT_CONF_MS, "60s", 1000, 3600000, NULL },
+	{ "node", "scrub_every", LT_CONF_MS, "24h", 0, INT64_C(30) * 86400000,
+	    NULL }, /* 0: when asked */
+	{ "node", "scrub_percent", LT_CONF_INT, "2", 1, 100, NULL }, /* of one core */
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 
@@ -28,6 +32,7 @@ struct daemon {
 	struct lt_serving s;
 	struct lt_node *node;
 	struct lt_link *link;
+	struct lt_scrubber *scrubber;
 	struct lt_node_service service;
 };
 
@@ -78,6 +83,10 @@ open_parts(struct daemon *d, struct lt_err *err)
 	lo.idle_ms = (uint32_t)lt_conf_int(d->s.conf, "node", "idle_timeout");
 	if (rc == LT_OK)
 		rc = lt_link_start(&lo, &d->link, err);
+	if (rc == LT_OK)
+		rc = lt_node_scrubber_start(d->node, lt_conf_int(d->s.conf, "node", "scrub_every"),
+		    (unsigned)lt_conf_int(d->s.conf, "node", "scrub_percent"), &d->scrubber);
+	d->service.scrubber = d->scrubber;
 	d->service.node = d->node;
 	d->service.link = d->link;
 	return rc == LT_OK ? serve_local(d, err) : rc;
@@ -89,6 +98,7 @@ close_parts(struct daemon *d)
 	lt_serving_quiet(&d->s);
 	lt_link_stop(d->link);
 	lt_serving_rest(&d->s);
+	lt_scrubber_stop(d->scrubber);
 	lt_node_close(d->node);
 	lt_serving_end(&d->s);
 }

@@ -43,6 +43,7 @@ batch_committed(void *ctx, size_t njobs)
 			lt_error("catalogue and registry could not be read again: %s", err.text);
 	}
 	lt_node_rebuild_on(n);
+	lt_node_mend_on(n);
 }
 
 /* ---- snapshots ---- */
@@ -238,7 +239,9 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 		lt_node_close(n);
 		return rc;
 	}
+	n->mending = true; /* the first step finds out whether there is anything to do */
 	lt_node_rebuild_on(n);
+	lt_node_mend_on(n);
 	*out = n;
 	return LT_OK;
 }

@@ -30,6 +30,9 @@ struct lt_node {
 	bool rebuilding, rebuild_queued, rebuild_more;
 	bool rebuild_careful; /* the last step met something damaged */
 	size_t rebuild_records;
+	/* Damaged derived tables put right (proto/store/mend.h), likewise. */
+	atomic_bool mending;
+	bool mend_queued, mend_more;
 
 	pthread_mutex_t
 	    reload_mx; /* one at a time, or an older snapshot would replace a newer one */
@@ -50,6 +53,9 @@ void lt_node_rebuild_on(struct lt_node *n);
 /* Begin the rebuild where the rows are of another catalogue; project with reindex when *building. */
 int lt_node_check_rows(
     struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat, bool *building);
+
+/* scrub.c. The same for mending. */
+void lt_node_mend_on(struct lt_node *n);
 
 /* While a rebuild is under way: the records that somebody is about to write, at once. */
 int lt_node_rows_for(struct lt_node *n, struct lt_kv_txn *txn, struct lt_catalogue *cat,

@@ -5,6 +5,7 @@
 #include "node/link.h"
 #include "node/node.h"
 #include "proto/rpc/methods.h"
+#include "proto/store/scrubber.h"
 
 #include "lienthong/v1/admin.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
@@ -12,6 +13,7 @@
 struct lt_node_service {
 	struct lt_node *node;
 	struct lt_link *link; /* NULL: no line (offline use) */
+	struct lt_scrubber *scrubber; /* NULL: none */
 	/* Filled by lt_node_service_add(); a handler finds its lt_node_service around the service it is given. */
 	Ltpb__Records_Service records_rpc;
 	Ltpb__Query_Service query_rpc;

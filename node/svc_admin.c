@@ -1,8 +1,10 @@
 /* node/svc_admin.c - the node about itself: status, feeds, log, receipts. */
 #include "node/receipts.h"
+#include "node/scrub.h"
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
 #include "proto/service/feeds.h"
+#include "proto/service/scrubbing.h"
 
 #include <string.h>
 
@@ -147,6 +149,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.clock_wrong = r.clock_offset_ms > CLOCK_WRONG_MS || r.clock_offset_ms < -CLOCK_WRONG_MS;
 	r.catalogue_version = lt_catalogue_version(c.cat);
 	r.store_bytes = lt_kv_used_bytes(lt_node_kv(c.s->node));
+	r.rebuilding = lt_node_mending(c.s->node);
+	lt_scrubbing_status(c.s->scrubber, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
@@ -247,6 +251,46 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 	lt_node_call_end(&c);
 }
 
+/* ---- the store ---- */
+
+static void
+scrub(Ltpb__Admin_Service *service, const Ltpb__ScrubRequest *req, Ltpb__ScrubReply_Closure closure,
+    void *data)
+{
+	Ltpb__ScrubReply r = LTPB__SCRUB_REPLY__INIT;
+	struct lt_node_call c;
+	int rc;
+
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
+	rc = lt_scrubbing_answer(c.s->scrubber, req, &c.arena, &r);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&c, rc, "SCRUB");
+	lt_node_call_end(&c);
+}
+
+static void
+rebuild(Ltpb__Admin_Service *service, const Ltpb__RebuildRequest *req,
+    Ltpb__RebuildReply_Closure closure, void *data)
+{
+	Ltpb__RebuildReply r = LTPB__REBUILD_REPLY__INIT;
+	struct lt_node_call c;
+	int rc = LT_OK;
+
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
+	if (req->start && !req->anyway)
+		rc = lt_scrubbing_may_rebuild(c.s->scrubber, &c.err);
+	if (rc == LT_OK && req->start)
+		rc = lt_node_mend(c.s->node);
+	r.running = lt_node_mending(c.s->node);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&c, rc, "REBUILD");
+	lt_node_call_end(&c);
+}
+
 /* ---- what only a hub answers ---- */
 
 static void
@@ -284,4 +328,6 @@ const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_IN
 	.list_enrolments = list_enrolments,
 	.approve = approve,
 	.reject = reject,
-	.acknowledge_alarm = acknowledge_alarm };
+	.acknowledge_alarm = acknowledge_alarm,
+	.scrub = scrub,
+	.rebuild = rebuild };

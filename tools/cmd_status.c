@@ -5,6 +5,34 @@
 
 #define WITHIN_DEFAULT_S 3600
 
+/* ---- the store ---- */
+
+static void
+print_store(struct ctl *c, const Ltpb__StatusReply *r)
+{
+	if (r->rebuilding)
+		printf("%s\n",
+		    T("THE DERIVED TABLES WERE DAMAGED and are being built anew; answers are not "
+		      "whole yet",
+			"CÁC BẢNG DẪN XUẤT BỊ HỎNG và đang được dựng lại; câu trả lời chưa đầy "
+			"đủ"));
+	if (r->lost != 0)
+		printf(
+		    T("ALARM: THE STORE IS DAMAGED in %llu places that no rebuild mends; call the "
+		      "province's IT staff, switch nothing off; see 'ltctl scrub --last'\n",
+			"BÁO ĐỘNG: KHO DỮ LIỆU BỊ HỎNG ở %llu chỗ không dựng lại được; hãy gọi cán "
+			"bộ CNTT của tỉnh, đừng tắt máy; xem 'ltctl scrub --last'\n"),
+		    (unsigned long long)r->lost);
+	else if (r->findings != 0)
+		printf(
+		    T("the store is damaged in %llu places that a rebuild mends; see 'ltctl scrub "
+		      "--last'\n",
+			"kho dữ liệu hỏng ở %llu chỗ có thể dựng lại; xem 'ltctl scrub --last'\n"),
+		    (unsigned long long)r->findings);
+	printf(T("store checked as a whole: %s\n", "kho được kiểm tra toàn bộ lần cuối: %s\n"),
+	    ctl_time(&c->arena, r->scrubbed_ms));
+}
+
 /* ---- a node ---- */
 
 static bool
@@ -115,6 +143,7 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 			"đó "
 			"(xem cột đường gửi của 'ltctl list')\n"),
 		    (unsigned long long)forked);
+	print_store(c, r);
 	print_lanes(r);
 }
 
@@ -211,6 +240,7 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 			   "BÁO ĐỘNG: %llu gói của nhánh thứ hai được giữ làm chứng cứ; xem 'ltctl "
 			   "nodes'\n"),
 		    (unsigned long long)r->forks);
+	print_store(c, r);
 	ctl_print_nodes(c, nodes->n_node, nodes->node);
 }
 
@@ -250,6 +280,10 @@ print_json(
 	json_object_set_new(o, "store_bytes", json_integer((json_int_t)r->store_bytes));
 	json_object_set_new(o, "held", json_integer((json_int_t)r->held));
 	json_object_set_new(o, "silent_lines", json_integer((json_int_t)r->silent_lines));
+	json_object_set_new(o, "findings", json_integer((json_int_t)r->findings));
+	json_object_set_new(o, "lost", json_integer((json_int_t)r->lost));
+	json_object_set_new(o, "scrubbed_ms", json_integer(r->scrubbed_ms));
+	json_object_set_new(o, "rebuilding", json_boolean(r->rebuilding));
 	if (nodes == NULL) {
 		json_object_set_new(o, "connected", json_boolean(r->connected));
 		json_object_set_new(o, "link_state", ctl_json_text(r->link_state));
@@ -311,7 +345,7 @@ cmd_status(struct ctl *c, int argc, char **argv)
 		print_hub(c, r, nodes);
 	else
 		print_node(c, r);
-	code = behind ? CTL_NO : CTL_DONE;
+	code = behind || r->findings != 0 || r->rebuilding ? CTL_NO : CTL_DONE;
 out:
 	ctl_reply_free(m);
 	ctl_reply_free(n);

@@ -211,9 +211,9 @@ void ctl_print_alarm(struct ctl *c, const Ltpb__InvitationAlarm *a);
 
 ctl_run_fn cmd_hub_init, cmd_node_init, cmd_client_init, cmd_client_join, cmd_enrol_invite,
     cmd_enrol_list, cmd_enrol_approve, cmd_enrol_reject, cmd_alarms, cmd_alarms_acknowledge,
-    cmd_status, cmd_nodes, cmd_freshness, cmd_feeds, cmd_log, cmd_show, cmd_verify, cmd_receipts,
-    cmd_verify_receipt, cmd_prove, cmd_verify_proof, cmd_put, cmd_get, cmd_list, cmd_delete,
-    cmd_history, cmd_query, cmd_import, cmd_rpc_list, cmd_rpc_describe, cmd_rpc_call, cmd_version,
-    cmd_help;
+    cmd_status, cmd_nodes, cmd_freshness, cmd_scrub, cmd_rebuild, cmd_feeds, cmd_log, cmd_show,
+    cmd_verify, cmd_receipts, cmd_verify_receipt, cmd_prove, cmd_verify_proof, cmd_put, cmd_get,
+    cmd_list, cmd_delete, cmd_history, cmd_query, cmd_import, cmd_rpc_list, cmd_rpc_describe,
+    cmd_rpc_call, cmd_version, cmd_help;
 
 #endif

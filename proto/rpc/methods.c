@@ -39,6 +39,8 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Admin/Reject", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL, false },
 	{ "/lienthong.v1.Admin/AcknowledgeAlarm", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL,
 	    false },
+	{ "/lienthong.v1.Admin/Scrub", false, true, 10 * S, MIN, LT_VERB_INSPECT, false },
+	{ "/lienthong.v1.Admin/Rebuild", false, true, 10 * S, MIN, LT_VERB_INSPECT, false },
 	{ "/lienthong.v1.Reflection/ListServices", false, true, 10 * S, MIN, LT_VERB_NONE, false },
 	{ "/lienthong.v1.Reflection/Describe", false, true, 10 * S, MIN, LT_VERB_NONE, false },
 };

@@ -57,7 +57,15 @@ static const struct words by_reason[] = {
 	    "không được xem nội dung này; hãy bỏ bớt trường hoặc đơn vị, hay xin tỉnh cấp quyền" },
 	{ "QUERY", LT_STATUS_INVALID_ARGUMENT, false,
 	    "câu hỏi không đúng; hãy xem lại tên trường, điều kiện lọc và cách gộp" },
+	{ "QUERY", LT_STATUS_UNAVAILABLE, false,
+	    "các bảng tra cứu của đầu mối đang được dựng lại; hãy thử lại sau ít phút" },
 	{ "QUERY", ANY, true, "không tra cứu được" },
+	{ "SCRUB", ANY, true, "không kiểm tra được kho dữ liệu" },
+	{ "REBUILD", LT_STATUS_DATA_LOSS, false,
+	    "nhật ký bị hỏng, phần lấy từ đó không dựng lại được; hãy xem 'ltctl scrub --last' và "
+	    "gọi "
+	    "người phụ trách" },
+	{ "REBUILD", ANY, true, "không dựng lại được các bảng dẫn xuất" },
 	{ "FRESHNESS", ANY, false, "máy của xã không biết độ mới của nơi khác; hãy hỏi đầu mối" },
 	{ "HUB_ONLY", ANY, false, "việc này chỉ đầu mối trả lời; hãy hỏi đầu mối" },
 	{ "RECEIPTS", LT_STATUS_UNIMPLEMENTED, false,

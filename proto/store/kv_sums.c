@@ -127,6 +127,8 @@ hash_of(unsigned table, struct lt_slice segment)
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ table;
 	size_t i;
 
+	if (segment.data == NULL)
+		return (size_t)(h ^ h >> 32);
 	/* Few segments at a time: a flood of collisions would need as many segments in one transaction. */
 	for (i = 0; i < segment.len; i++)
 		h = (h ^ segment.data[i]) * UINT64_C(0x100000001b3);
@@ -389,6 +391,14 @@ sum_table(struct lt_kv_txn *txn, unsigned table)
 	}
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_kv_sums_remake(struct lt_kv_txn *txn, unsigned table)
+{
+	int rc = lt_kv_sums_cleared(txn, table);
+
+	return rc == LT_OK ? sum_table(txn, table) : rc;
 }
 
 int

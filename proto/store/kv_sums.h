@@ -38,6 +38,8 @@ int lt_kv_sums_get(
 /* The key of a segment's row: framed8(table) || segment. Appended to out. */
 void lt_kv_sums_key(
     struct lt_buf *out, const struct lt_kv *kv, unsigned table, struct lt_slice segment);
+/* Make the rows of one table anew, which has been put right. */
+int lt_kv_sums_remake(struct lt_kv_txn *txn, unsigned table);
 /* Make all rows anew from what stands in the tables: whatever is missing there is forgotten by that. */
 int lt_kv_sums_make(struct lt_kv_txn *txn);
 

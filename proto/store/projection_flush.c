@@ -367,7 +367,7 @@ lt_projection_try(struct lt_projection *p)
 
 struct comparing {
 	struct lt_projection *p;
-	lt_differs_fn *differs;
+	lt_differs_fn *differs; /* NULL: mend */
 	void *ctx;
 };
 
@@ -376,9 +376,15 @@ static int
 compare_value(
     const struct comparing *c, unsigned table, struct lt_slice key, struct lt_slice want, bool any)
 {
+	struct lt_kv_txn *txn = c->p->o.derived;
 	struct lt_slice have;
-	int rc = lt_kv_get(c->p->o.derived, table, key, &have);
+	int rc = lt_kv_get(txn, table, key, &have);
 
+	if (c->differs == NULL && (rc == LT_OK || rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT)) {
+		if (rc == LT_OK ? any && lt_slice_eq(have, want) : rc == LT_E_NOTFOUND && !any)
+			return LT_OK;
+		return any ? lt_kv_put(txn, table, key, want) : del_quiet(txn, table, key);
+	}
 	if (rc == LT_E_CORRUPT || (rc == LT_E_NOTFOUND && any))
 		c->differs(c->ctx, table, key, rc);
 	else if (rc == LT_OK && !any)
@@ -442,6 +448,12 @@ lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx
 	}
 	free(list);
 	return rc;
+}
+
+int
+lt_projection_mend(struct lt_projection *p)
+{
+	return lt_projection_compare(p, NULL, NULL);
 }
 
 int

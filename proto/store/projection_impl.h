@@ -142,6 +142,9 @@ int lt_projection_try(struct lt_projection *p);
  * afterwards, nothing else. */
 typedef void lt_differs_fn(void *ctx, unsigned table, struct lt_slice key, int how);
 int lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx);
+/* The same, and what differs is written as it should be; derived is a write transaction. Digests are left alone: they are of what
+ * the rows were taken for, and are to be added up anew afterwards. */
+int lt_projection_mend(struct lt_projection *p);
 
 /* Append the index keys of a record's bytes (empty: none) to the list, to be put or deleted; some may stand twice. arena: for
  * the while. LT_E_CORRUPT. */

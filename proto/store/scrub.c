@@ -267,11 +267,12 @@ lt_scrub_step(struct lt_scrub *s, const struct lt_scrub_budget *budget, bool *do
 	if (rc == LT_OK && through) {
 		struct lt_scrub_at next = { .phase = s->at.phase + 1 };
 
-		s->at = next;
-		if (next.phase == LT_SCRUB_PHASES) {
+		*done = next.phase == LT_SCRUB_PHASES;
+		if (*done) {
+			next.phase = 0;
 			round_end(s);
-			*done = true;
 		}
+		s->at = next;
 	}
 	return rc;
 }

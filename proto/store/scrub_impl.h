@@ -49,6 +49,7 @@ struct lt_scrub {
 	uint64_t found[LT_SCRUB_FINDINGS_MAX]; /* the round in which it was found last */
 	uint64_t round; /* of the progress; rises with every beginning */
 	bool running, full;
+	bool mending; /* not a scrub: what differs is put right (mend.c) */
 	struct lt_scrub_at at;
 	size_t nsuspect;
 	struct lt_scrub_suspect suspect[LT_SCRUB_SUSPECTS_MAX];
@@ -74,6 +75,31 @@ bool lt_scrub_is_damage(struct lt_scrub *s, int rc, unsigned table, struct lt_sl
  * can. */
 int lt_scrub_after(
     struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v);
+
+/* ---- scrub_rows.c, for mend.c as well ---- */
+
+/* The records of one collection and unit: what their keys begin with. */
+struct lt_scrub_group {
+	size_t len; /* 0: none left */
+	uint8_t b[LT_KV_KEY_MAX];
+};
+typedef uint16_t lt_scrub_lanes[LT_DIGEST_LANES];
+
+/* Every change of the change-set at a position, in the history (and overlay) of its record. */
+int lt_scrub_changes(struct lt_scrub *s, uint64_t position);
+/* Work a record out again and compare. LT_E_CORRUPT: its history or the log is damaged; LT_E_UNKNOWN: no such collection any
+ * more. */
+int lt_scrub_record(struct lt_scrub *s, struct lt_slice rk, lt_differs_fn *differs, void *ctx);
+/* The record behind the one in at, by the keys of the history. LT_E_NOTFOUND; LT_E_CORRUPT: they cannot be walked. */
+int lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c);
+/* Does something account for this row of record, shown, index or overlay? */
+int lt_scrub_accounted(struct lt_scrub *s, unsigned table, struct lt_slice k, bool *known);
+/* The group of the first key of the table that is not below from. */
+int lt_scrub_group(
+    struct lt_scrub *s, unsigned table, struct lt_slice from, struct lt_scrub_group *g);
+/* The sums of its rows, bucket by bucket. *sound false: a row is damaged, no sum of it says anything. */
+int lt_scrub_sum_group(
+    struct lt_scrub *s, struct lt_slice group, lt_scrub_lanes *lanes, bool *sound);
 
 /* Each: part of its phase; *done when the phase is through. */
 typedef int lt_scrub_phase_fn(struct lt_scrub *s, bool *done);

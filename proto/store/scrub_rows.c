@@ -127,7 +127,8 @@ is_left_out(const struct change_check *c, const struct lt_change *change, uint32
 	if (rc == LT_OK)
 		rc = lt_projection_add(p, &c->view->unit, &mc, c->position);
 	lt_projection_abort(p);
-	return rc != LT_OK;
+	/* A row of the history that is damaged leaves nothing out. */
+	return rc != LT_OK && rc != LT_E_CORRUPT;
 }
 
 static int
@@ -143,6 +144,40 @@ position_in(
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* Must this change stand in the history? On a node one of an own feed that came down and is not judged yet does not, and one
+ * that was made here does: both may be; who mends takes it for the second. */
+static bool
+is_due(const struct change_check *c, const struct lt_change *change, uint32_t index, bool noted,
+    bool known)
+{
+	if (c->aside)
+		return true;
+	if (c->view->seq > c->judged)
+		return c->own && c->s->mending;
+	if (!noted && !known)
+		return c->s->node;
+	return noted || !is_left_out(c, change, index);
+}
+
+/* Told, or put right. */
+static int
+history_differs(
+    struct change_check *c, unsigned table, struct lt_slice key, enum lt_scrub_what what)
+{
+	uint8_t value[8];
+	int rc;
+
+	if (!c->s->mending) {
+		lt_scrub_found(c->s, table, key, what);
+		return LT_OK;
+	}
+	lt_store_u64(value, c->position);
+	rc = what == LT_SCRUB_EXTRA
+		 ? lt_kv_del(c->s->derived, table, key)
+		 : lt_kv_put(c->s->derived, table, key, lt_slice(value, sizeof(value)));
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 static int
 check_history(
     struct change_check *c, const struct lt_change *change, uint32_t index, struct lt_slice key)
@@ -150,31 +185,35 @@ check_history(
 	const struct lt_judgement *j = &c->view->judgement;
 	struct lt_scrub *s = c->s;
 	bool noted = lt_judgement_refuses(j, index, NULL) || lt_judgement_holds(j, index);
-	bool there, waits,
+	bool there, waits, may_wait,
 	    known = lt_catalogue_find(s->world.catalogue, change->collection) != NULL;
 	uint64_t position;
 	int rc = position_in(s, LT_T_HISTORY, key, &there, &position);
 
-	if (rc != LT_OK)
+	if (rc != LT_OK && (rc != LT_E_CORRUPT || !s->mending))
 		return rc == LT_E_CORRUPT ? LT_OK : rc;
 	if (there && position != c->position)
-		lt_scrub_found(s, LT_T_HISTORY, key, LT_SCRUB_WRONG);
-	/* On a node one of an own feed that came down and is not judged yet is in no history, one made here is. */
-	if (!there && (c->aside || c->view->seq <= c->judged) && (noted || known || s->node) &&
-	    (noted || c->aside || !known || !is_left_out(c, change, index)))
-		lt_scrub_found(s, LT_T_HISTORY, key, LT_SCRUB_MISSING);
-	if (!s->node || !there)
+		rc = history_differs(c, LT_T_HISTORY, key, LT_SCRUB_WRONG);
+	else if (!there && is_due(c, change, index, noted, known))
+		rc = history_differs(c, LT_T_HISTORY, key, LT_SCRUB_MISSING);
+	else if (!there && !s->mending)
 		return LT_OK;
+	if (!s->node || (rc != LT_OK && rc != LT_E_CORRUPT))
+		return rc;
 	rc = position_in(s, LT_T_OVERLAY, key, &waits, &position);
-	if (rc != LT_OK)
+	if (rc != LT_OK && (rc != LT_E_CORRUPT || !s->mending))
 		return rc == LT_E_CORRUPT ? LT_OK : rc;
+	if (c->aside)
+		return waits && position != c->position
+			   ? history_differs(c, LT_T_OVERLAY, key, LT_SCRUB_WRONG)
+			   : LT_OK;
+	may_wait = c->own && (c->view->seq > c->judged || lt_judgement_holds(j, index));
+	if (waits && !may_wait)
+		return history_differs(c, LT_T_OVERLAY, key, LT_SCRUB_EXTRA);
 	if (waits && position != c->position)
-		lt_scrub_found(s, LT_T_OVERLAY, key, LT_SCRUB_WRONG);
-	if (waits && !c->aside &&
-	    (!c->own || (c->view->seq <= c->judged && !lt_judgement_holds(j, index))))
-		lt_scrub_found(s, LT_T_OVERLAY, key, LT_SCRUB_EXTRA);
-	if (!waits && !c->aside && c->own && c->view->seq > c->judged && known)
-		lt_scrub_found(s, LT_T_OVERLAY, key, LT_SCRUB_MISSING);
+		return history_differs(c, LT_T_OVERLAY, key, LT_SCRUB_WRONG);
+	if (!waits && c->own && c->view->seq > c->judged && known)
+		return history_differs(c, LT_T_OVERLAY, key, LT_SCRUB_MISSING);
 	return LT_OK;
 }
 
@@ -209,6 +248,7 @@ check_change(struct change_check *c, uint32_t index)
 static int
 whose(struct change_check *c)
 {
+	struct lt_feed_id aside = lt_feed_aside(&c->view->feed);
 	struct lt_head head;
 	uint64_t position = 0;
 	int rc;
@@ -217,8 +257,16 @@ whose(struct change_check *c)
 	if (!c->s->node)
 		return LT_OK;
 	rc = lt_feed_log_find(c->s->log, &c->view->unit, &c->view->feed, c->view->seq, &position);
-	if (rc == LT_OK || rc == LT_E_NOTFOUND) {
-		c->aside = position != c->position;
+	if (rc == LT_OK && position != c->position)
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_E_NOTFOUND) {
+		rc = lt_feed_log_find(c->s->log, &c->view->unit, &aside, c->view->seq, &position);
+		c->aside = rc == LT_OK && position == c->position;
+		/* Under neither name: the log is damaged, and says so itself. */
+		if (rc == LT_OK && !c->aside)
+			rc = LT_E_CORRUPT;
+	}
+	if (rc == LT_OK) {
 		rc = lt_feed_log_head(c->s->log, &c->view->unit, &c->view->feed, &head);
 		c->judged = head.judged;
 	}
@@ -230,8 +278,8 @@ whose(struct change_check *c)
 	return rc;
 }
 
-static int
-check_changes(struct lt_scrub *s, uint64_t position)
+int
+lt_scrub_changes(struct lt_scrub *s, uint64_t position)
 {
 	struct lt_log_view view;
 	struct change_check c = { .s = s, .view = &view, .position = position };
@@ -257,7 +305,7 @@ lt_scrub_history(struct lt_scrub *s, bool *done)
 	int rc = ready(s, done);
 
 	while (rc == LT_OK && !*done && s->at.position < s->projected && lt_scrub_more(s)) {
-		rc = check_changes(s, s->at.position + 1);
+		rc = lt_scrub_changes(s, s->at.position + 1);
 		if (rc == LT_OK)
 			s->at.position++;
 	}
@@ -268,8 +316,8 @@ lt_scrub_history(struct lt_scrub *s, bool *done)
 /* ---- every record worked out again ---- */
 
 /* To what its history says: LT_OK, LT_E_CORRUPT (the history or the log is damaged), LT_E_UNKNOWN (no such collection any more). */
-static int
-compare_record(struct lt_scrub *s, struct lt_slice rk, lt_differs_fn *differs, void *ctx)
+int
+lt_scrub_record(struct lt_scrub *s, struct lt_slice rk, lt_differs_fn *differs, void *ctx)
 {
 	char text[LT_RK_MAX + 1];
 	struct lt_slice collection, unit, key;
@@ -289,7 +337,7 @@ compare_record(struct lt_scrub *s, struct lt_slice rk, lt_differs_fn *differs, v
 	rc = lt_projection_rebuild(p, (const char *)collection.data, &u, (const char *)key.data,
 	    by_hub, s->world.registry);
 	if (rc == LT_OK)
-		rc = lt_projection_compare(p, differs, ctx);
+		rc = s->mending ? lt_projection_mend(p) : lt_projection_compare(p, differs, ctx);
 	lt_projection_abort(p);
 	return rc;
 }
@@ -358,18 +406,18 @@ check_record(struct lt_scrub *s, struct lt_slice rk)
 
 	lt_scrub_took(s, rk.len);
 	if (!s->node && (s->owed || s->projected < s->last)) {
-		rc = compare_record(s, rk, count_differs, &n);
+		rc = lt_scrub_record(s, rk, count_differs, &n);
 		if (n != 0 || rc == LT_E_CORRUPT)
 			suspect(s, rk);
 		return rc == LT_E_NOMEM ? rc : LT_OK;
 	}
-	rc = compare_record(s, rk, differs_now, s);
+	rc = lt_scrub_record(s, rk, differs_now, s);
 	return settle(s, rk, rc);
 }
 
 /* The record behind the one in at, by the keys of the history. LT_E_NOTFOUND; LT_E_CORRUPT: its keys are not walked. */
-static int
-next_record(struct lt_scrub *s, struct lt_kv_cursor *c)
+int
+lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c)
 {
 	struct lt_scrub_at *at = &s->at;
 	uint8_t from[LT_RK_MAX + 1];
@@ -402,7 +450,7 @@ lt_scrub_records(struct lt_scrub *s, bool *done)
 		return rc;
 	rc = lt_kv_cursor_open(s->derived, LT_T_HISTORY, &c);
 	while (rc == LT_OK && !*done && lt_scrub_more(s)) {
-		rc = next_record(s, c);
+		rc = lt_scrub_next_record(s, c);
 		if (rc == LT_OK)
 			rc = check_record(s, lt_slice(s->at.key, s->at.key_len));
 		else
@@ -432,7 +480,7 @@ lt_scrub_suspects(struct lt_scrub *s, bool *done)
 			s->suspect[kept++] = *q;
 			continue;
 		}
-		rc = compare_record(s, lt_slice(q->rk, q->rk_len), count_differs, &n);
+		rc = lt_scrub_record(s, lt_slice(q->rk, q->rk_len), count_differs, &n);
 		if (n == 0 && rc == LT_OK)
 			continue;
 		if (++q->times < SUSPECT_TIMES && (s->owed || s->projected < s->last)) {
@@ -441,7 +489,7 @@ lt_scrub_suspects(struct lt_scrub *s, bool *done)
 			rc = LT_OK;
 			continue;
 		}
-		rc = compare_record(s, lt_slice(q->rk, q->rk_len), differs_now, s);
+		rc = lt_scrub_record(s, lt_slice(q->rk, q->rk_len), differs_now, s);
 		rc = settle(s, lt_slice(q->rk, q->rk_len), rc);
 	}
 	if (rc != LT_OK)
@@ -525,8 +573,8 @@ index_known(struct lt_scrub *s, struct lt_slice k, bool *known)
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
-static int
-accounted(struct lt_scrub *s, unsigned table, struct lt_slice k, bool *known)
+int
+lt_scrub_accounted(struct lt_scrub *s, unsigned table, struct lt_slice k, bool *known)
 {
 	uint64_t position;
 	int rc;
@@ -564,7 +612,7 @@ walk_orphans(struct lt_scrub *s, unsigned table, bool *through)
 		    (at->key_len != 0 && lt_slice_cmp(k, lt_slice(at->key, at->key_len)) <= 0);
 		if (*through)
 			break;
-		rc = accounted(s, table, k, &known);
+		rc = lt_scrub_accounted(s, table, k, &known);
 		if (rc == LT_OK && !known)
 			lt_scrub_found(s, table, k, LT_SCRUB_EXTRA);
 		lt_scrub_took(s, k.len);
@@ -596,14 +644,9 @@ lt_scrub_orphans(struct lt_scrub *s, bool *done)
 
 /* ---- digests ---- */
 
-struct group {
-	size_t len; /* 0: none left */
-	uint8_t b[LT_KV_KEY_MAX];
-};
-
 /* The group (collection, unit) of the first key of the table that is not below from. */
-static int
-group_from(struct lt_scrub *s, unsigned table, struct lt_slice from, struct group *g)
+int
+lt_scrub_group(struct lt_scrub *s, unsigned table, struct lt_slice from, struct lt_scrub_group *g)
 {
 	struct lt_slice k = { NULL, 0 }, v;
 	struct lt_kv_cursor *c;
@@ -634,7 +677,7 @@ in_group(struct lt_slice k, struct lt_slice group)
 }
 
 static void
-add_row(lt_digest_lanes *lanes, struct lt_slice rk, struct lt_slice row)
+add_row(lt_scrub_lanes *lanes, struct lt_slice rk, struct lt_slice row)
 {
 	char text[LT_KV_KEY_MAX + 1];
 	struct lt_slice collection, unit, key;
@@ -651,8 +694,8 @@ add_row(lt_digest_lanes *lanes, struct lt_slice rk, struct lt_slice row)
 }
 
 /* *sound false: a row is damaged, no sum of it says anything. */
-static int
-sum_group(struct lt_scrub *s, struct lt_slice group, lt_digest_lanes *lanes, bool *sound)
+int
+lt_scrub_sum_group(struct lt_scrub *s, struct lt_slice group, lt_scrub_lanes *lanes, bool *sound)
 {
 	struct lt_slice k = { NULL, 0 }, v = { NULL, 0 };
 	struct lt_kv_cursor *c;
@@ -680,7 +723,7 @@ sum_group(struct lt_scrub *s, struct lt_slice group, lt_digest_lanes *lanes, boo
 }
 
 static int
-compare_buckets(struct lt_scrub *s, const struct group *g, lt_digest_lanes *lanes)
+compare_buckets(struct lt_scrub *s, const struct lt_scrub_group *g, lt_scrub_lanes *lanes)
 {
 	uint8_t key[LT_KV_KEY_MAX + 1], want[LT_DIGEST_BYTES];
 	static const uint8_t empty[LT_DIGEST_BYTES];
@@ -705,11 +748,12 @@ compare_buckets(struct lt_scrub *s, const struct group *g, lt_digest_lanes *lane
 }
 
 static int
-check_group(struct lt_scrub *s, const struct group *g)
+check_group(struct lt_scrub *s, const struct lt_scrub_group *g)
 {
-	lt_digest_lanes *lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*lanes));
+	lt_scrub_lanes *lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*lanes));
 	bool sound = false;
-	int rc = lanes == NULL ? LT_E_NOMEM : sum_group(s, lt_slice(g->b, g->len), lanes, &sound);
+	int rc = lanes == NULL ? LT_E_NOMEM
+			       : lt_scrub_sum_group(s, lt_slice(g->b, g->len), lanes, &sound);
 
 	if (rc == LT_OK && sound)
 		rc = compare_buckets(s, g, lanes);
@@ -721,15 +765,15 @@ int
 lt_scrub_digests(struct lt_scrub *s, bool *done)
 {
 	struct lt_scrub_at *at = &s->at;
-	struct group of_rows, of_digests, *g;
+	struct lt_scrub_group of_rows, of_digests, *g;
 	int rc = ready(s, done);
 
 	while (rc == LT_OK && !*done && lt_scrub_more(s)) {
 		struct lt_slice from = lt_slice(at->key, at->key_len);
 
-		rc = group_from(s, LT_T_RECORD, from, &of_rows);
+		rc = lt_scrub_group(s, LT_T_RECORD, from, &of_rows);
 		if (rc == LT_OK)
-			rc = group_from(s, LT_T_DIGEST, from, &of_digests);
+			rc = lt_scrub_group(s, LT_T_DIGEST, from, &of_digests);
 		if (rc != LT_OK)
 			break;
 		g = &of_rows;

@@ -143,7 +143,7 @@ next_summed(struct lt_scrub *s, struct lt_kv_txn *txn, bool first, struct segmen
 	else if (rc == LT_OK)
 		rc = lt_scrub_after(c, lt_buf_slice(&from), &k, &v);
 	/* A damaged row is found where the table of sums itself is walked. */
-	if ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len >= prefix &&
+	if ((rc == LT_OK || rc == LT_E_CORRUPT) && k.data != NULL && k.len >= prefix &&
 	    memcmp(k.data, from.data, prefix) == 0) {
 		g->found = true;
 		stand_at(g->b, &g->len, lt_slice(k.data + prefix, k.len - prefix));

@@ -349,6 +349,22 @@ req_acknowledge(struct world *w, enum who who)
 }
 
 static const ProtobufCMessage *
+req_scrub(struct world *w, enum who who)
+{
+	NEW(Ltpb__ScrubRequest, ltpb__scrub_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_rebuild(struct world *w, enum who who)
+{
+	NEW(Ltpb__RebuildRequest, ltpb__rebuild_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
 req_services(struct world *w, enum who who)
 {
 	NEW(Ltpb__ListServicesRequest, ltpb__list_services_request__init);
@@ -405,6 +421,8 @@ static const struct {
 	{ "/lienthong.v1.Admin/Approve", req_approve, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/Reject", req_reject, { U, U, D, D, D, D, O, O } },
 	{ "/lienthong.v1.Admin/AcknowledgeAlarm", req_acknowledge, { U, U, D, D, D, D, O, O } },
+	{ "/lienthong.v1.Admin/Scrub", req_scrub, { U, U, D, D, D, D, O, O } },
+	{ "/lienthong.v1.Admin/Rebuild", req_rebuild, { U, U, D, D, D, D, O, O } },
 	/* Who may call nothing else learns that. */
 	{ "/lienthong.v1.Reflection/ListServices", req_services, { O, O, O, O, O, O, O, O } },
 	{ "/lienthong.v1.Reflection/Describe", req_describe, { O, O, O, O, O, O, O, O } },

@@ -1,5 +1,7 @@
 /* What must hold. A ledger outside of the machines knows every change-set that its author committed; a watch on each disk
  * reads what is new there after every step. */
+#include "hub/scrub.h"
+#include "node/scrub.h"
 #include "proto/feed/trust.h"
 #include "proto/base/wire.h"
 #include "proto/store/projection.h"
@@ -844,6 +846,54 @@ check_held(struct sim *s)
 	lt_kv_abort(txn);
 }
 
+/* ---- a scrub finds nothing ---- */
+
+#define SCRUB_STEPS 1000000
+
+static int
+scrub_round(const struct lt_scrub_options *o, struct lt_scrub_status *st)
+{
+	struct lt_scrub *scrub = NULL;
+	bool done = false;
+	unsigned steps;
+	int rc = lt_scrub_open(o, &scrub);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_scrub_restart(scrub, true);
+	for (steps = 0; rc == LT_OK && !done && steps < SCRUB_STEPS; steps++)
+		rc = lt_scrub_step(scrub, NULL, &done);
+	lt_scrub_status(scrub, st);
+	lt_scrub_close(scrub);
+	return rc != LT_OK || done ? rc : LT_E_TIMEOUT;
+}
+
+static void
+check_scrub(struct sim *s, int no)
+{
+	struct lt_scrub_status *st = calloc(1, sizeof(*st));
+	struct lt_scrub_options o;
+	int rc;
+
+	if (st == NULL)
+		abort();
+	if (no == SIM_HUB)
+		lt_hub_scrub_options(s->hub, &o);
+	else if (s->m[no].node != NULL)
+		lt_node_scrub_options(s->m[no].node, &o);
+	else
+		goto out;
+	rc = scrub_round(&o, st);
+	if (rc != LT_OK)
+		sim_fail(s, "machine %d cannot be scrubbed: %s", no, lt_strerror(rc));
+	else if (st->nfinding != 0)
+		sim_fail(s, "a scrub of machine %d finds %zu: %s in table %s", no, st->nfinding,
+		    lt_scrub_what_name(st->finding[0].what),
+		    lt_table_names[st->finding[0].table]);
+out:
+	free(st);
+}
+
 void
 sim_check_end(struct sim *s)
 {
@@ -859,4 +909,6 @@ sim_check_end(struct sim *s)
 		check_tokens(s);
 	if (!s->failed)
 		check_replay(s);
+	for (i = 0; i <= SIM_NODES && !s->failed; i++)
+		check_scrub(s, i);
 }

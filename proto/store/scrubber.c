@@ -1,0 +1,240 @@
+#include "proto/store/scrubber.h"
+
+#include "proto/base/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PERCENT_DEFAULT 2
+#define FIRST_MS 60000 /* after a start: others have more to do then */
+#define KEEP_MS 600000 /* between two notes of the progress: an old disk has little to give */
+#define AGAIN_MS 500 /* after a step that could not be taken */
+#define PAUSE_MIN_MS 20
+#define PAUSE_MAX_MS 10000
+#define MEND_PAUSE_MS 3600000
+
+struct lt_scrubber {
+	struct lt_scrubber_options o;
+	pthread_t thread;
+	struct lt_scrub *scrub; /* the thread's */
+	int64_t kept_ms; /* the thread's; monotonic */
+	int64_t mended_ms; /* likewise, 0: never */
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t cond;
+	bool stop, asked, asked_full;
+	bool answering; /* the round under way was asked for */
+	struct lt_scrub_status status;
+};
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* Until so long has passed, somebody asks, or the end. With the lock. */
+static void
+pause_for(struct lt_scrubber *s, int64_t ms)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	while (!s->stop && !s->asked && pthread_cond_timedwait(&s->cond, &s->mx, &ts) == 0)
+		;
+}
+
+static void
+keep(struct lt_scrubber *s)
+{
+	struct lt_buf b = { 0 };
+
+	s->kept_ms = now_us() / 1000;
+	if (s->o.keep != NULL && lt_scrub_save(s->scrub, &b) == LT_OK)
+		s->o.keep(s->o.ctx, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+}
+
+static bool
+may_mend(const struct lt_scrub_status *st)
+{
+	size_t i;
+
+	for (i = 0; i < st->nfinding; i++)
+		if (!st->finding[i].derived)
+			return false;
+	return st->nfinding != 0 && st->truth_clean;
+}
+
+static void
+round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
+{
+	int64_t now = now_us() / 1000,
+		pause = s->o.mend_pause_ms != 0 ? s->o.mend_pause_ms : MEND_PAUSE_MS;
+
+	if (st->nfinding != 0)
+		lt_error("scrub: %zu findings; see 'ltctl scrub'", st->nfinding + (size_t)st->more);
+	keep(s);
+	if (s->o.mend == NULL || !may_mend(st) || (s->mended_ms != 0 && now - s->mended_ms < pause))
+		return;
+	s->mended_ms = now;
+	lt_warn("scrub: only derived tables are damaged: they are built anew");
+	s->o.mend(s->o.ctx);
+}
+
+/* One step, and how long to rest after it. */
+static int64_t
+step(struct lt_scrubber *s, bool quick, bool *done)
+{
+	struct lt_scrub_status *st = malloc(sizeof(*st));
+	unsigned percent = s->o.percent != 0 ? s->o.percent : PERCENT_DEFAULT;
+	int64_t took, rest, began = now_us();
+	int rc = lt_scrub_step(s->scrub, NULL, done);
+
+	took = now_us() - began;
+	if (st != NULL) {
+		lt_scrub_status(s->scrub, st);
+		pthread_mutex_lock(&s->mx);
+		s->status = *st;
+		pthread_mutex_unlock(&s->mx);
+	}
+	if (*done && st != NULL)
+		round_done(s, st);
+	else if (now_us() / 1000 - s->kept_ms > KEEP_MS)
+		keep(s);
+	free(st);
+	if (rc != LT_OK)
+		return AGAIN_MS;
+	rest = took * (100 - percent) / percent / 1000;
+	if (rest < PAUSE_MIN_MS)
+		rest = PAUSE_MIN_MS;
+	return quick ? 0 : rest < PAUSE_MAX_MS ? rest : PAUSE_MAX_MS;
+}
+
+/* A machine that is switched off every evening must get through as well: the interval counts from the last round, where the
+ * clock can be believed, and a round that was cut off goes on. */
+static int64_t
+first_pause(const struct lt_scrubber *s)
+{
+	int64_t ago = lt_wall_ms(lt_clock_system()) - s->status.round_ended_ms;
+
+	if (s->status.round_began_ms != 0 || s->status.round_ended_ms == 0 || ago < 0 ||
+	    ago > s->o.every_ms - FIRST_MS)
+		return s->o.every_ms < FIRST_MS ? s->o.every_ms : FIRST_MS;
+	return s->o.every_ms - ago;
+}
+
+static void *
+run(void *arg)
+{
+	struct lt_scrubber *s = arg;
+	bool idle = true, done = false, quick;
+	int64_t rest;
+
+	pthread_mutex_lock(&s->mx);
+	rest = first_pause(s);
+	while (!s->stop) {
+		if (idle && s->o.every_ms == 0 && !s->asked) {
+			pthread_cond_wait(&s->cond, &s->mx);
+			continue;
+		}
+		if (rest != 0)
+			pause_for(s, rest);
+		if (s->stop)
+			break;
+		if (s->asked) {
+			lt_scrub_restart(s->scrub, s->asked_full);
+			s->answering = true;
+			s->asked = s->asked_full = false;
+		}
+		quick = s->answering;
+		pthread_mutex_unlock(&s->mx);
+		rest = step(s, quick, &done);
+		pthread_mutex_lock(&s->mx);
+		idle = done;
+		if (done) {
+			s->answering = false;
+			rest = s->o.every_ms;
+		}
+	}
+	pthread_mutex_unlock(&s->mx);
+	return NULL;
+}
+
+int
+lt_scrubber_start(const struct lt_scrubber_options *o, struct lt_scrubber **out)
+{
+	struct lt_scrubber *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+
+	*out = NULL;
+	if (s == NULL) {
+		lt_scrub_close(o->scrub);
+		return LT_E_NOMEM;
+	}
+	s->o = *o;
+	s->scrub = o->scrub;
+	s->kept_ms = now_us() / 1000;
+	lt_scrub_status(s->scrub, &s->status);
+	pthread_mutex_init(&s->mx, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&s->thread, NULL, run, s) != 0) {
+		pthread_cond_destroy(&s->cond);
+		pthread_mutex_destroy(&s->mx);
+		lt_scrub_close(s->scrub);
+		free(s);
+		return LT_E_NOMEM;
+	}
+	*out = s;
+	return LT_OK;
+}
+
+void
+lt_scrubber_stop(struct lt_scrubber *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&s->mx);
+	s->stop = true;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+	pthread_join(s->thread, NULL);
+	if (s->status.round_began_ms != 0)
+		keep(s);
+	pthread_cond_destroy(&s->cond);
+	pthread_mutex_destroy(&s->mx);
+	lt_scrub_close(s->scrub);
+	free(s);
+}
+
+void
+lt_scrubber_ask(struct lt_scrubber *s, bool full)
+{
+	pthread_mutex_lock(&s->mx);
+	s->asked = true;
+	s->asked_full = s->asked_full || full;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+}
+
+void
+lt_scrubber_status(struct lt_scrubber *s, struct lt_scrub_status *out, bool *asked)
+{
+	pthread_mutex_lock(&s->mx);
+	*out = s->status;
+	*asked = s->asked || s->answering;
+	pthread_mutex_unlock(&s->mx);
+}

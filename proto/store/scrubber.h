@@ -1,0 +1,34 @@
+/* proto/store/scrubber.h - the thread on which a daemon scrubs its store: a round at every interval, at a few percent of a core, or
+ * at once and without pause when somebody asked.
+ *
+ * Threads: every function from any thread but those of the options, which run on the scrubber's. */
+#ifndef LT_STORE_SCRUBBER_H
+#define LT_STORE_SCRUBBER_H
+
+#include "proto/store/scrub.h"
+
+struct lt_scrubber;
+
+struct lt_scrubber_options {
+	struct lt_scrub *scrub; /* taken, also on failure */
+	int64_t
+	    every_ms; /* from the end of a round to the beginning of the next; 0: only when asked */
+	unsigned percent; /* of one core, 1..100, while nobody asks; 0: 2 */
+	/* Keep the progress (lt_scrub_save()) for the next start. NULL allowed. */
+	void (*keep)(void *ctx, struct lt_slice progress);
+	/* A round found something derived damaged and everything else sound: build it anew. NULL allowed. Called at most once in
+	 * mend_pause_ms, as what comes back at once does not come from the disk. */
+	void (*mend)(void *ctx);
+	int64_t mend_pause_ms; /* 0: an hour */
+	void *ctx;
+};
+
+int lt_scrubber_start(const struct lt_scrubber_options *o, struct lt_scrubber **out);
+void lt_scrubber_stop(struct lt_scrubber *s); /* NULL allowed; keeps the progress */
+
+/* A round from its beginning, now. full: every signature. */
+void lt_scrubber_ask(struct lt_scrubber *s, bool full);
+/* As of the last step. *asked: a round that was asked for is under way, or about to begin. */
+void lt_scrubber_status(struct lt_scrubber *s, struct lt_scrub_status *out, bool *asked);
+
+#endif
