@@ -50,6 +50,7 @@ struct lt_verdicts {
 	int said; /* why it failed last, as logged; LT_OK: nothing to say */
 	int64_t retry_ms; /* not before, on the monotonic clock */
 	int64_t last_ms; /* when the last job was made */
+	bool watching; /* a job that does nothing but ask again waits for the writer */
 };
 
 /* ---- sets of feeds ---- */
@@ -806,16 +807,45 @@ lt_verdicts_kick(struct lt_verdicts *v)
 	return kick(v, false);
 }
 
+static int
+run_nothing(struct lt_kv_txn *txn, void *ctx)
+{
+	(void)txn;
+	(void)ctx;
+	return LT_OK;
+}
+
+static void
+watched(void *ctx, int rc)
+{
+	struct lt_verdicts *v = ctx;
+
+	(void)rc;
+	pthread_mutex_lock(&v->mx);
+	v->watching = false;
+	pthread_mutex_unlock(&v->mx);
+	lt_verdicts_after_commit(v);
+}
+
 void
 lt_verdicts_after_commit(struct lt_verdicts *v)
 {
-	bool due;
+	bool now, watch;
 
 	pthread_mutex_lock(&v->mx);
-	due = lt_mono_ms(v->h->clock) - v->last_ms >= BUSY_PAUSE_MS;
+	now = lt_mono_ms(v->h->clock) - v->last_ms >= BUSY_PAUSE_MS ||
+	      lt_writer_waiting(v->h->writer) == 0;
+	watch = !now && !v->watching && (v->owed.n != 0 || v->scan_owed);
+	v->watching |= watch;
 	pthread_mutex_unlock(&v->mx);
-	/* What waits now ends in a commit after which this is asked again. */
-	if (due || lt_writer_waiting(v->h->writer) == 0)
+	/* What waits now may all fail, and then no commit follows: a job of our own, behind it, asks again in any case. */
+	if (watch && lt_writer_submit(v->h->writer, run_nothing, watched, v) != LT_OK) {
+		pthread_mutex_lock(&v->mx);
+		v->watching = false;
+		pthread_mutex_unlock(&v->mx);
+		now = true;
+	}
+	if (now)
 		(void)lt_verdicts_kick(v);
 }
 
