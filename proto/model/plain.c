@@ -1,6 +1,7 @@
 #include "proto/model/plain.h"
 
 #include "proto/base/limits.h"
+#include "proto/base/text.h"
 #include "proto/model/value.h"
 
 #include <string.h>
@@ -124,57 +125,109 @@ lt_plain(struct lt_slice field_set, struct lt_slice name, struct lt_slice *value
 	       is_plain_value(*value);
 }
 
-/* Longer than what of a text an index has. */
-#define TEXT_READ 128
-
-int
-lt_plain_index(struct lt_slice value, uint32_t scale, struct lt_buf *out)
+/* Read a plain value. Bytes are borrowed; of a text *text is set and v->text is not; d is for a decimal. */
+static void
+read_value(struct lt_slice value, Ltpb__Value *v, Ltpb__Decimal *d, struct lt_slice *text)
 {
 	const uint8_t *p = value.data + 1, *end = value.data + value.len;
-	Ltpb__Value v = LTPB__VALUE__INIT;
 	struct lt_slice bytes = { NULL, 0 };
-	char text[TEXT_READ];
-	Ltpb__Decimal d;
 	uint64_t n = 0;
 	int64_t number;
 
+	*text = bytes;
 	/* The wire type: bytes or a number. */
 	if ((value.data[0] & 7) == 2)
 		(void)last_bytes(p, end, &bytes);
 	else
 		(void)varint(p, end, UINT64_MAX, &n);
 	number = (int64_t)(n >> 1 ^ (0 - (n & 1)));
+	ltpb__value__init(v);
 	switch (value.data[0]) {
 	case TEXT:
 	case ENUMERATION:
-		lt_slice_to_text(text, sizeof(text), bytes);
-		v.v_case = LTPB__VALUE__V_TEXT;
-		v.text = text;
+		*text = bytes;
+		v->v_case =
+		    value.data[0] == TEXT ? LTPB__VALUE__V_TEXT : LTPB__VALUE__V_ENUMERATION;
 		break;
 	case BYTES:
-		v.v_case = LTPB__VALUE__V_BYTES;
-		v.bytes.data = (uint8_t *)(uintptr_t)bytes.data;
-		v.bytes.len = bytes.len;
+		v->v_case = LTPB__VALUE__V_BYTES;
+		v->bytes.data = (uint8_t *)(uintptr_t)bytes.data;
+		v->bytes.len = bytes.len;
 		break;
 	case DECIMAL:
-		(void)read_decimal(bytes, &d);
-		v.v_case = LTPB__VALUE__V_DECIMAL;
-		v.decimal = &d;
+		(void)read_decimal(bytes, d);
+		v->v_case = LTPB__VALUE__V_DECIMAL;
+		v->decimal = d;
 		break;
 	case BOOLEAN:
-		v.v_case = LTPB__VALUE__V_BOOLEAN;
-		v.boolean = n != 0;
+		v->v_case = LTPB__VALUE__V_BOOLEAN;
+		v->boolean = n != 0;
 		break;
 	case DATE:
-		v.v_case = LTPB__VALUE__V_DATE;
-		v.date = (int32_t)number;
+		v->v_case = LTPB__VALUE__V_DATE;
+		v->date = (int32_t)number;
+		break;
+	case TIMESTAMP:
+		v->v_case = LTPB__VALUE__V_TIMESTAMP;
+		v->timestamp = number;
 		break;
 	default:
-		v.v_case =
-		    value.data[0] == TIMESTAMP ? LTPB__VALUE__V_TIMESTAMP : LTPB__VALUE__V_INTEGER;
-		v.integer = number;
-		v.timestamp = number;
+		v->v_case = LTPB__VALUE__V_INTEGER;
+		v->integer = number;
 		break;
 	}
+}
+
+static void
+set_text(Ltpb__Value *v, char *text)
+{
+	if (v->v_case == LTPB__VALUE__V_TEXT)
+		v->text = text;
+	else
+		v->enumeration = text;
+}
+
+int
+lt_plain_value(struct lt_slice field_set, struct lt_slice name, struct lt_arena *arena,
+    const Ltpb__Value **out)
+{
+	struct both {
+		Ltpb__Value v;
+		Ltpb__Decimal d;
+	} * b;
+	struct lt_slice value, text;
+	char *copy;
+
+	if (!lt_plain(field_set, name, &value))
+		return LT_E_NOTFOUND;
+	b = lt_arena_alloc(arena, sizeof(*b));
+	if (b == NULL)
+		return LT_E_NOMEM;
+	read_value(value, &b->v, &b->d, &text);
+	*out = &b->v;
+	if (text.len == 0)
+		return LT_OK;
+	if (!lt_text_valid(text))
+		return LT_E_NOTFOUND;
+	copy = lt_arena_dup(arena, text.data, text.len);
+	set_text(&b->v, copy);
+	return copy == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+/* Longer than what of a text an index has. */
+#define TEXT_READ 128
+
+int
+lt_plain_index(struct lt_slice value, uint32_t scale, struct lt_buf *out)
+{
+	char start[TEXT_READ];
+	struct lt_slice text;
+	Ltpb__Value v;
+	Ltpb__Decimal d;
+
+	read_value(value, &v, &d, &text);
+	lt_slice_to_text(start, sizeof(start), text);
+	if (text.len != 0)
+		set_text(&v, start);
 	return lt_value_index(&v, scale, 0, out);
 }

@@ -370,6 +370,24 @@ lt_access_field(const struct lt_asker *who, const struct lt_catalogue *cat,
 	       granted(who, &w);
 }
 
+/* Most grants give all fields of what they give: then one question answers for every field. */
+void
+lt_access_fields(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const char *unit, bool *in)
+{
+	struct want w = { .verb = "read", .unit = unit, .collection = c->id, .every_field = true };
+	enum level level = level_of(who, cat, province, c, unit);
+	bool every = granted(who, &w);
+	size_t i;
+
+	w.every_field = false;
+	for (i = 0; i < c->nfield; i++) {
+		w.field = c->field[i].rule.name;
+		in[i] =
+		    level_shows(level, c->field[i].rule.personal) && (every || granted(who, &w));
+	}
+}
+
 /* In one unit: where the records are in sight, is the field too? */
 static bool
 nowhere_hidden(const struct lt_asker *who, const struct lt_catalogue *cat,

@@ -50,6 +50,9 @@ bool lt_access_records(const struct lt_asker *who, const struct lt_catalogue *ca
 bool lt_access_field(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const char *unit,
     const struct lt_field *f);
+/* The same of every field of the collection, by place: in[i]. */
+void lt_access_fields(const struct lt_asker *who, const struct lt_catalogue *cat,
+    const struct lt_unit *province, const struct lt_collection *c, const char *unit, bool *in);
 /* For filters, orders and groups over many units: is the field in sight in every unit whose records are? */
 bool lt_access_field_everywhere(const struct lt_asker *who, const struct lt_catalogue *cat,
     const struct lt_unit *province, const struct lt_collection *c, const struct lt_field *f);

@@ -43,6 +43,8 @@ struct lt_sight {
 	 * can reach? (Where units are named, field() is asked for each.) */
 	bool (*field_everywhere)(
 	    void *ctx, const struct lt_collection *c, const struct lt_field *f);
+	/* field() of every field at once, by place; NULL: each is asked for. */
+	void (*fields)(void *ctx, const struct lt_collection *c, const char *unit, bool *in);
 	void *ctx;
 };
 

@@ -86,6 +86,8 @@ struct lt_row {
 int lt_row_value(struct lt_row *row, const struct lt_scope *s, const struct lt_qfield *f,
     const Ltpb__Value **v, bool *withheld);
 int lt_row_open(struct lt_row *row, struct lt_slice rk, struct lt_slice record);
+/* The same in a row that may have been open (a zeroed one was not): its memory is used again. */
+int lt_row_next(struct lt_row *row, struct lt_slice rk, struct lt_slice record);
 void lt_row_close(struct lt_row *row);
 
 /* ---- filters (query_filter.c) ---- */

@@ -2,27 +2,46 @@
 #include "proto/store/query_impl.h"
 
 #include "proto/base/wire.h"
+#include "proto/model/plain.h"
 #include "proto/model/validate.h"
 
-enum { RECORD_FIELD = 4, RECORD_WITHHELD = 10, SET_NAME = 1, SET_VALUE = 2 };
+enum { RECORD_FIELD = 4, RECORD_WITHHELD = 10, SET_NAME = 1 };
 
-int
-lt_row_open(struct lt_row *row, struct lt_slice rk, struct lt_slice record)
+static int
+row_set(struct lt_row *row, struct lt_slice rk, struct lt_slice record)
 {
 	struct lt_slice c, unit, key;
 	int rc = lt_key_record_split(rk, &c, &unit, &key);
 
-	memset(row, 0, sizeof(*row));
 	if (rc != LT_OK)
 		return rc;
 	if (unit.len > LT_UNIT_MAX || key.len > LT_KEY_MAX)
 		return LT_E_CORRUPT;
 	row->rk = rk;
 	row->record = record;
-	memcpy(row->unit, unit.data, unit.len);
-	memcpy(row->key, key.data, key.len);
-	lt_arena_init(&row->arena, LT_SHOW_ARENA);
+	row->entry = lt_slice(NULL, 0);
+	row->split = false;
+	row->npart = 0;
+	lt_slice_to_text(row->unit, sizeof(row->unit), unit);
+	lt_slice_to_text(row->key, sizeof(row->key), key);
 	return LT_OK;
+}
+
+int
+lt_row_open(struct lt_row *row, struct lt_slice rk, struct lt_slice record)
+{
+	memset(row, 0, sizeof(*row));
+	lt_arena_init(&row->arena, LT_SHOW_ARENA);
+	return row_set(row, rk, record);
+}
+
+int
+lt_row_next(struct lt_row *row, struct lt_slice rk, struct lt_slice record)
+{
+	if (row->rk.data == NULL)
+		return lt_row_open(row, rk, record);
+	lt_arena_clear(&row->arena);
+	return row_set(row, rk, record);
 }
 
 void
@@ -31,77 +50,85 @@ lt_row_close(struct lt_row *row)
 	lt_arena_fini(&row->arena);
 }
 
-/* The next member of a message of numbers and length-delimited ones. */
-static bool
-next_member(struct lt_reader *r, uint32_t *number, struct lt_slice *bytes)
+/* A number of the wire; NULL: cut off or too long. Nearly all are of one byte. */
+static const uint8_t *
+number_at(const uint8_t *p, const uint8_t *end, uint64_t *v)
+{
+	unsigned shift;
+
+	for (*v = 0, shift = 0; p < end && shift < 64; shift += 7) {
+		*v |= (uint64_t)(*p & 0x7f) << shift;
+		if (!(*p++ & 0x80))
+			return p;
+	}
+	return NULL;
+}
+
+/* The next member of a message of numbers and length-delimited ones; NULL: malformed. */
+static const uint8_t *
+member_at(const uint8_t *p, const uint8_t *end, uint32_t *number, struct lt_slice *bytes)
 {
 	uint64_t tag, n;
 
-	*bytes = lt_slice(NULL, 0);
-	if (r->err != LT_OK || lt_reader_left(r) == 0)
-		return false;
-	tag = lt_read_varint(r);
+	p = number_at(p, end, &tag);
+	if (p != NULL)
+		p = number_at(p, end, &n);
+	if (p == NULL || ((tag & 7) != 0 && ((tag & 7) != 2 || n > (uint64_t)(end - p))))
+		return NULL;
 	*number = (uint32_t)(tag >> 3);
-	n = lt_read_varint(r);
-	if ((tag & 7) == 2) {
-		if (n > lt_reader_left(r))
-			r->err = LT_E_INVALID;
-		else
-			*bytes = lt_read_bytes(r, (size_t)n);
-	} else if ((tag & 7) != 0) {
-		r->err = LT_E_INVALID;
-	}
-	return r->err == LT_OK;
+	*bytes = lt_slice(p, (tag & 7) == 2 ? (size_t)n : 0);
+	return p + bytes->len;
 }
 
-/* The value bytes of a FieldSet when it has this name. */
-static int
-named_value(struct lt_slice field_set, struct lt_slice name, struct lt_slice *value, bool *found)
+/* What we pack begins with the name. */
+static bool
+is_named(struct lt_slice field_set, struct lt_slice name)
 {
-	struct lt_reader r;
+	const uint8_t *p = field_set.data;
+
+	return field_set.len >= 2 + name.len && p[0] == (SET_NAME << 3 | 2) && p[1] == name.len &&
+	       memcmp(p + 2, name.data, name.len) == 0;
+}
+
+/* The bytes of a named FieldSet, empty: there is none; or the name is among those withheld. */
+static int
+find_stored(
+    const struct lt_row *row, struct lt_slice name, struct lt_slice *field_set, bool *withheld)
+{
+	const uint8_t *p = row->record.data, *end = p + row->record.len;
 	struct lt_slice bytes;
 	uint32_t number;
 
-	*found = false;
-	lt_reader_init(&r, field_set);
-	while (next_member(&r, &number, &bytes)) {
-		if (number == SET_NAME && !lt_slice_eq(bytes, name))
-			return LT_OK;
-		if (number == SET_NAME)
-			*found = true;
-		if (number == SET_VALUE)
-			*value = bytes;
+	while (p != end && field_set->len == 0 && !*withheld) {
+		p = member_at(p, end, &number, &bytes);
+		if (p == NULL)
+			return LT_E_CORRUPT;
+		if (number == RECORD_FIELD && is_named(bytes, name))
+			*field_set = bytes;
+		if (number == RECORD_WITHHELD)
+			*withheld = lt_slice_eq(bytes, name);
 	}
-	return r.err == LT_OK ? LT_OK : LT_E_CORRUPT;
+	return LT_OK;
 }
 
 static int
 stored_value(struct lt_row *row, const char *name, const Ltpb__Value **v, bool *withheld)
 {
-	struct lt_slice bytes, value = { NULL, 0 }, want = lt_slice_str(name);
-	struct lt_reader r;
+	struct lt_slice field_set = { NULL, 0 };
 	ProtobufCMessage *msg;
-	uint32_t number;
-	bool found = false;
-	int rc = LT_OK;
+	int rc = find_stored(row, lt_slice_str(name), &field_set, withheld);
 
-	lt_reader_init(&r, row->record);
-	while (rc == LT_OK && !found && !*withheld && next_member(&r, &number, &bytes)) {
-		if (number == RECORD_FIELD)
-			rc = named_value(bytes, want, &value, &found);
-		if (number == RECORD_WITHHELD)
-			*withheld = lt_slice_eq(bytes, want);
-	}
-	if (rc != LT_OK || r.err != LT_OK)
-		return LT_E_CORRUPT;
-	if (!found)
-		return LT_OK;
+	if (rc != LT_OK || field_set.len == 0)
+		return rc;
+	rc = lt_plain_value(field_set, lt_slice_str(name), &row->arena, v);
+	if (rc != LT_E_NOTFOUND)
+		return rc;
 	rc = lt_wire_unpack(
-	    &ltpb__value__descriptor, value, LT_MESSAGE_MAX, &row->arena, &msg, NULL);
+	    &ltpb__field_set__descriptor, field_set, LT_MESSAGE_MAX, &row->arena, &msg, NULL);
 	if (rc != LT_OK)
 		return rc == LT_E_NOMEM ? rc : LT_E_CORRUPT;
-	*v = (const Ltpb__Value *)msg;
-	return LT_OK;
+	*v = ((const Ltpb__FieldSet *)msg)->value;
+	return *v == NULL ? LT_E_CORRUPT : LT_OK;
 }
 
 static int

@@ -28,12 +28,21 @@ of_field_everywhere(void *ctx, const struct lt_collection *c, const struct lt_fi
 	return lt_access_field_everywhere(of->who, of->catalogue, of->province, c, f);
 }
 
+static void
+of_fields(void *ctx, const struct lt_collection *c, const char *unit, bool *in)
+{
+	const struct lt_sight_of *of = ctx;
+
+	lt_access_fields(of->who, of->catalogue, of->province, c, unit, in);
+}
+
 void
 lt_sight_of_asker(struct lt_sight_of *of, struct lt_sight *out)
 {
 	out->unit = of_unit;
 	out->field = of_field;
 	out->field_everywhere = of_field_everywhere;
+	out->fields = of_fields;
 	out->ctx = of;
 }
 
@@ -126,8 +135,12 @@ view_fill(const struct lt_scope *s, struct lt_unit_view *v)
 
 	v->seen = sight->unit(sight->ctx, s->col, v->unit.s);
 	v->key = v->seen;
+	if (v->seen && sight->fields != NULL)
+		sight->fields(sight->ctx, s->col, v->unit.s, v->field);
 	for (i = 0; v->seen && i < s->col->nfield; i++) {
-		v->field[i] = sight->field(sight->ctx, s->col, v->unit.s, &s->col->field[i]);
+		if (sight->fields == NULL)
+			v->field[i] =
+			    sight->field(sight->ctx, s->col, v->unit.s, &s->col->field[i]);
 		if (s->col->field[i].in_key && !v->field[i])
 			v->key = false;
 	}

@@ -9,6 +9,7 @@ struct walk {
 	lt_row_fn *fn;
 	void *ctx;
 	int rc; /* why it stopped */
+	struct lt_row row; /* the one at hand */
 };
 
 static int
@@ -61,20 +62,16 @@ passes(const struct lt_rows *r, struct lt_row *row, bool *yes)
 static int
 one_row(struct walk *w, struct lt_slice rk, struct lt_slice record, struct lt_slice entry)
 {
-	struct lt_row row;
 	bool yes = false;
 	int rc = lt_scope_tick(w->r->scope);
 
 	if (rc == LT_OK)
-		rc = lt_row_open(&row, rk, record);
+		rc = lt_row_next(&w->row, rk, record);
 	if (rc != LT_OK)
 		return rc;
-	row.entry = entry;
-	rc = passes(w->r, &row, &yes);
-	if (rc == LT_OK && yes)
-		rc = w->fn(w->ctx, &row);
-	lt_row_close(&row);
-	return rc;
+	w->row.entry = entry;
+	rc = passes(w->r, &w->row, &yes);
+	return rc == LT_OK && yes ? w->fn(w->ctx, &w->row) : rc;
 }
 
 /* The record of an index entry. One that is not there leaves nothing to show. */
@@ -228,7 +225,7 @@ lt_source_each(const struct lt_source *src, const struct lt_rows *r, const struc
     bool descending, lt_row_fn *fn, void *ctx)
 {
 	struct stop stop = { fn, ctx, false };
-	struct walk w = { src, r, stop_row, &stop, LT_OK };
+	struct walk w = { .src = src, .r = r, .fn = stop_row, .ctx = &stop };
 	int rc;
 
 	if (src->collected)
@@ -237,5 +234,6 @@ lt_source_each(const struct lt_source *src, const struct lt_rows *r, const struc
 		rc = each_index(&w, after, descending);
 	else
 		rc = each_record(&w, after, descending);
+	lt_row_close(&w.row);
 	return stop.quiet ? LT_OK : rc;
 }

@@ -102,9 +102,10 @@ check(struct lt_slice raw)
 	ProtobufCMessage *msg;
 	Ltpb__FieldSet *fs;
 	struct lt_buf again = { 0 }, slow = { 0 }, fast = { 0 };
-	bool plain = lt_plain(raw, lt_slice_str("status"), &value);
+	const Ltpb__Value *v;
+	int rc;
 
-	if (!plain)
+	if (!lt_plain(raw, lt_slice_str("status"), &value))
 		return false;
 	lt_arena_init(&arena, 1 << 20);
 	msg = protobuf_c_message_unpack(&ltpb__field_set__descriptor, &arena.pb, raw.len, raw.data);
@@ -119,6 +120,13 @@ check(struct lt_slice raw)
 	assert_int_equal(lt_wire_pack(msg, 1 << 20, &again), LT_OK);
 	assert_int_equal(again.len, raw.len);
 	assert_memory_equal(again.data, raw.data, raw.len);
+	rc = lt_plain_value(raw, lt_slice_str("status"), &arena, &v);
+	/* Spoilt text need not be UTF-8. */
+	assert_true(rc == LT_OK || rc == LT_E_NOTFOUND);
+	if (rc == LT_OK) {
+		assert_int_equal(v->v_case, fs->value->v_case);
+		assert_true(lt_value_eq(v, fs->value));
+	}
 	assert_int_equal(lt_plain_index(value, 2, &fast), lt_value_index(fs->value, 2, 0, &slow));
 	assert_true(lt_slice_eq(lt_buf_slice(&fast), lt_buf_slice(&slow)));
 	lt_buf_fini(&again);

@@ -377,7 +377,7 @@ ask_begin(struct asking *a, struct env *e)
 	memset(a, 0, sizeof(*a));
 	ok(lt_kv_begin_read(e->kv, &a->txn));
 	lt_arena_init(&a->arena, (size_t)64 << 20);
-	a->sight = (struct lt_sight){ eye_unit, eye_field, eye_everywhere, &a->eyes };
+	a->sight = (struct lt_sight){ eye_unit, eye_field, eye_everywhere, NULL, &a->eyes };
 	a->q = (struct lt_query){ .log = a->txn,
 		.derived = a->txn,
 		.catalogue = cat,

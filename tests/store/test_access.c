@@ -561,6 +561,7 @@ print_list(FILE *out, const char *const *list, size_t n, char end)
 static void
 print_question(FILE *out, const struct question *q, size_t seen[2])
 {
+	bool in[LT_FIELDS_MAX];
 	const struct lt_principal *p = &q->a.principal;
 	const struct lt_asker *who = &q->a.who;
 	struct lt_unit unit;
@@ -582,6 +583,8 @@ print_question(FILE *out, const struct question *q, size_t seen[2])
 		verbs |= lt_access_method(who, (enum lt_verb)v) ? 1u << v : 0;
 	records = lt_access_records(who, cat, &province, q->c, q->unit);
 	field = lt_access_field(who, cat, &province, q->c, q->unit, q->f);
+	lt_access_fields(who, cat, &province, q->c, q->unit, in);
+	assert_int_equal(in[q->f - q->c->field], field);
 	seen[field]++;
 	(void)lt_access_write(who, cat, &province, q->c, q->unit, &writer);
 	ok(lt_unit_set(&unit, lt_slice_str(q->unit)));
