@@ -727,7 +727,7 @@ compare_buckets(struct lt_scrub *s, const struct lt_scrub_group *g, lt_scrub_lan
 {
 	uint8_t key[LT_KV_KEY_MAX + 1], want[LT_DIGEST_BYTES];
 	static const uint8_t empty[LT_DIGEST_BYTES];
-	struct lt_slice v, k = lt_slice(key, g->len + 1);
+	struct lt_slice v = { NULL, 0 }, k = lt_slice(key, g->len + 1);
 	unsigned b;
 	int rc = LT_OK;
 
