@@ -3,10 +3,10 @@
 #include "proto/rpc/describe.h"
 #include "proto/rpc/json.h"
 #include "proto/rpc/methods.h"
+#include "proto/rpc/resume.h"
 #include "tools/ctl.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -487,54 +487,45 @@ read_request(struct ctl *c, const struct method *m, struct lt_slice text, Protob
 
 /* ---- rpc call: the answer ---- */
 
-/* One call under way; told by the workers, awaited by the command. */
+/* One call under way; told by a worker, one message after the other. */
 struct answer {
+	struct ctl *c;
 	uint64_t max; /* 0: no limit */
-	pthread_mutex_t mx; /* guards what follows */
-	pthread_cond_t cv;
 	uint64_t n; /* messages printed */
-	bool enough, ended;
+	bool enough;
 	int rc; /* of printing */
 	struct lt_status status;
 };
 
-static void
+static bool
 on_item(void *ctx, const ProtobufCMessage *m)
 {
 	struct answer *a = ctx;
 	struct lt_buf out;
 	int rc;
 
-	pthread_mutex_lock(&a->mx);
-	if (!a->enough) {
-		lt_buf_init(&out, LT_JSON_OUT_MAX);
-		rc = lt_json_write(m, &out);
-		lt_buf_u8(&out, '\n');
-		if (rc == LT_OK)
-			rc = out.err;
-		if (rc == LT_OK)
-			(void)fwrite(out.data, 1, out.len, stdout);
-		/* Whoever reads a stream reads it as it comes; a write that failed is told at the end. */
-		(void)fflush(stdout);
-		lt_buf_fini(&out);
-		a->rc = rc;
-		a->n++;
-		a->enough = rc != LT_OK || ferror(stdout) || a->n == a->max;
-		pthread_cond_signal(&a->cv);
-	}
-	pthread_mutex_unlock(&a->mx);
+	lt_buf_init(&out, LT_JSON_OUT_MAX);
+	rc = lt_json_write(m, &out);
+	lt_buf_u8(&out, '\n');
+	if (rc == LT_OK)
+		rc = out.err;
+	if (rc == LT_OK)
+		(void)fwrite(out.data, 1, out.len, stdout);
+	/* Whoever reads a stream reads it as it comes; a write that failed is told at the end. */
+	(void)fflush(stdout);
+	lt_buf_fini(&out);
+	a->rc = rc;
+	a->n++;
+	a->enough = rc != LT_OK || ferror(stdout) || a->n == a->max;
+	return !a->enough;
 }
 
-static void
-on_end(void *ctx, const struct lt_status *status)
+static int
+dial(void *ctx, uint32_t left_ms, struct lt_conn **out, struct lt_err *err)
 {
 	struct answer *a = ctx;
 
-	pthread_mutex_lock(&a->mx);
-	a->status = *status;
-	a->ended = true;
-	pthread_cond_signal(&a->cv);
-	pthread_mutex_unlock(&a->mx);
+	return ctl_redial(a->c, left_ms, out, err);
 }
 
 static enum ctl_exit
@@ -553,35 +544,36 @@ say_end(const struct ctl *c, const struct answer *a)
 	return ctl_status(c, &a->status);
 }
 
+/* A stream goes on after a cut where the method knows how (FORMAT.md 6.10). */
 static enum ctl_exit
-run_call(struct ctl *c, const struct method *m, const ProtobufCMessage *req, uint32_t timeout_ms,
+run_stream(struct ctl *c, const struct method *m, const ProtobufCMessage *req, uint32_t timeout_ms,
     struct answer *a)
 {
-	static const struct lt_call_ops ops = { on_item, on_end };
-	const struct lt_call_head head = { .request_id = c->request_id };
-	uint32_t id = 0;
-	int rc;
+	const struct lt_resume_options o = { .clock = lt_clock_system(),
+		.dial = dial,
+		.service = m->service,
+		.method = m->method->name,
+		.request = req,
+		.request_id = c->request_id,
+		.timeout_ms = timeout_ms,
+		.item = on_item,
+		.ctx = a };
 
-	ctl_new_request_id(c);
-	rc = lt_conn_call_with(
-	    c->conn, m->service, m->method->name, &head, req, timeout_ms, &ops, a, &id);
-	if (rc == LT_E_TOOBIG)
-		return ctl_fail(CTL_USAGE, "%s",
-		    T("the request is larger than 1 MiB", "yêu cầu lớn quá 1 MiB"));
-	if (rc != LT_OK)
-		return ctl_fail(
-		    CTL_UNKNOWN, T("not sent: %s", "chưa gửi được: %s"), lt_strerror(rc));
-	pthread_mutex_lock(&a->mx);
-	while (!a->ended && !a->enough)
-		pthread_cond_wait(&a->cv, &a->mx);
-	if (!a->ended) {
-		pthread_mutex_unlock(&a->mx);
-		lt_conn_cancel(c->conn, id);
-		pthread_mutex_lock(&a->mx);
-	}
-	while (!a->ended)
-		pthread_cond_wait(&a->cv, &a->mx);
-	pthread_mutex_unlock(&a->mx);
+	(void)lt_resume_read(&o, &a->status, NULL);
+	return say_end(c, a);
+}
+
+static enum ctl_exit
+run_unary(struct ctl *c, const struct method *m, const ProtobufCMessage *req, uint32_t timeout_ms,
+    struct answer *a)
+{
+	const struct lt_call_head head = { .request_id = c->request_id };
+	ProtobufCMessage *reply = NULL;
+
+	if (lt_conn_call_wait_with(c->conn, m->service, m->method->name, &head, req, timeout_ms,
+		&reply, &a->status) == LT_STATUS_OK)
+		(void)on_item(a, reply);
+	ctl_reply_free(reply);
 	return say_end(c, a);
 }
 
@@ -589,23 +581,23 @@ static enum ctl_exit
 call_method(
     struct ctl *c, const struct method *m, struct lt_slice text, uint64_t max, uint64_t timeout_s)
 {
-	struct answer a = { .max = max };
+	struct answer a = { .c = c, .max = max };
 	ProtobufCMessage *req = NULL;
 	enum ctl_exit code = read_request(c, m, text, &req);
 	uint32_t ms = timeout_s != 0             ? (uint32_t)(timeout_s * 1000)
 		      : m->row->server_streaming ? 0
 						 : UNARY_MS;
 
+	if (code == CTL_DONE && protobuf_c_message_get_packed_size(req) > LT_MESSAGE_MAX)
+		code = ctl_fail(CTL_USAGE, "%s",
+		    T("the request is larger than 1 MiB", "yêu cầu lớn quá 1 MiB"));
 	if (code == CTL_DONE)
 		code = ctl_connect(c);
 	if (code != CTL_DONE)
 		return code;
-	pthread_mutex_init(&a.mx, NULL);
-	pthread_cond_init(&a.cv, NULL);
-	code = run_call(c, m, req, ms, &a);
-	pthread_cond_destroy(&a.cv);
-	pthread_mutex_destroy(&a.mx);
-	return code;
+	ctl_new_request_id(c);
+	return m->row->server_streaming ? run_stream(c, m, req, ms, &a)
+					: run_unary(c, m, req, ms, &a);
 }
 
 enum ctl_exit

@@ -2,8 +2,12 @@
 #include "proto/base/file.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
+#include "proto/rpc/methods.h"
+#include "proto/rpc/resume.h"
+#include "proto/store/access.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +15,8 @@
 
 #define WORKERS 2
 #define WORK_QUEUE 64
-#define CALL_MS 60000
+#define CALL_MS 60000 /* of one call, connecting anew after a cut included */
+#define REDIAL_MS 5000
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define CERTIFICATE_MAX 4096
 #define CERTIFICATE_ARENA ((size_t)1024 * 1024)
@@ -369,29 +374,43 @@ dial_local(struct ctl *c)
 	    err.text[0] != '\0' ? err.text : lt_strerror(rc), hub ? "lt-hub" : "lt-node", c->dir);
 }
 
+/* One of the hub's addresses after the other; says nothing. */
+static int
+try_addresses(struct ctl *c, uint32_t connect_ms, struct lt_conn **out, struct lt_err *err)
+{
+	struct lt_dial_options o = { .pool = c->pool,
+		.clock = lt_clock_system(),
+		.line_sk = c->id->line_sk,
+		.remote_line_key = c->id->hub_line_key,
+		.federation = c->id->federation.b,
+		.connect_ms = connect_ms };
+	char *save = NULL, *url,
+	     *addresses = lt_arena_dup(&c->arena, c->id->addresses, strlen(c->id->addresses));
+	int rc = LT_E_INVALID;
+
+	if (addresses == NULL)
+		return LT_E_NOMEM;
+	for (url = strtok_r(addresses, " ", &save); url != NULL && rc != LT_OK;
+	     url = strtok_r(NULL, " ", &save)) {
+		o.url = url;
+		rc = lt_dial(&o, out, err);
+	}
+	return rc;
+}
+
 enum ctl_exit
 ctl_dial_hub(struct ctl *c)
 {
-	struct lt_dial_options o = { .clock = lt_clock_system() };
 	struct lt_err err = { "" };
-	char *save = NULL, *addresses, *url;
-	int rc = LT_E_INVALID;
+	int rc;
 
 	if (start_pool(c) != CTL_DONE)
 		return CTL_UNKNOWN;
-	o.pool = c->pool;
-	o.line_sk = c->id->line_sk;
-	o.remote_line_key = c->id->hub_line_key;
-	o.federation = c->id->federation.b;
-	addresses = lt_arena_dup(&c->arena, c->id->addresses, strlen(c->id->addresses));
-	if (addresses == NULL)
-		return ctl_error(LT_E_NOMEM, NULL);
-	for (url = strtok_r(addresses, " ", &save); url != NULL; url = strtok_r(NULL, " ", &save)) {
-		o.url = url;
-		rc = lt_dial(&o, &c->conn, &err);
-		if (rc == LT_OK)
-			return CTL_DONE;
-	}
+	rc = try_addresses(c, 0, &c->conn, &err);
+	if (rc == LT_OK)
+		return CTL_DONE;
+	if (rc == LT_E_NOMEM)
+		return ctl_error(rc, NULL);
 	if (rc == LT_E_DENIED)
 		return ctl_fail(CTL_UNKNOWN,
 		    T("the hub at %s closes the line: it does not know this machine (was the "
@@ -465,6 +484,7 @@ ctl_join(struct ctl *c, Ltpb__PrincipalState *state)
 	ProtobufCMessage *m = NULL;
 	enum ctl_exit code;
 
+	*state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_UNSPECIFIED;
 	if (!has_token(c)) {
 		*state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 		return CTL_DONE;
@@ -481,7 +501,7 @@ ctl_join(struct ctl *c, Ltpb__PrincipalState *state)
 	req.proof.len = sizeof(proof);
 	req.label = (char *)client_label(c);
 	code = ctl_call(c, &ltpb__enrol__descriptor, "Join", &req.base, &m);
-	if (code == CTL_DONE) {
+	if (code == CTL_DONE && m != NULL) {
 		const Ltpb__JoinReply *r = (const Ltpb__JoinReply *)m;
 
 		*state = r->state;
@@ -512,6 +532,31 @@ join_first(struct ctl *c)
 			"đầu mối chưa chấp nhận máy này (%s)"),
 		    ctl_state(state));
 	return code;
+}
+
+int
+ctl_redial(struct ctl *c, uint32_t left_ms, struct lt_conn **out, struct lt_err *err)
+{
+	struct lt_dial_options o = { .pool = c->pool, .clock = lt_clock_system() };
+	char *path, url[SOCKET_PATH_MAX + 16];
+
+	if (left_ms != 0 && left_ms < REDIAL_MS)
+		o.connect_ms = left_ms;
+	if (c->conn != NULL && lt_conn_alive(c->conn)) {
+		*out = c->conn;
+		c->conn = NULL;
+		return LT_OK;
+	}
+	lt_conn_close(c->conn);
+	c->conn = NULL;
+	if (ctl_is_client(c))
+		return try_addresses(c, o.connect_ms, out, err);
+	path = ctl_path(c, "sock");
+	if (path == NULL)
+		return LT_E_NOMEM;
+	(void)snprintf(url, sizeof(url), "ipc://%s", path);
+	o.url = url;
+	return lt_dial(&o, out, err);
 }
 
 enum ctl_exit
@@ -553,19 +598,76 @@ ctl_new_request_id(struct ctl *c)
 	lt_hex(c->request_id, id, sizeof(id));
 }
 
+/* Does this method only look? Then asking once more changes nothing. */
+static bool
+only_reads(const ProtobufCServiceDescriptor *service, const char *method)
+{
+	char name[256];
+	size_t i;
+
+	(void)snprintf(name, sizeof(name), "/%s/%s", service->name, method);
+	for (i = 0; i < lt_nmethods; i++)
+		if (strcmp(lt_methods[i].name, name) == 0)
+			return lt_methods[i].idempotent &&
+			       (lt_methods[i].grant == LT_VERB_READ ||
+				   lt_methods[i].grant == LT_VERB_INSPECT);
+	return false;
+}
+
+/* The line is gone or the other side is stopping: wait a little, another time each, and connect anew. false: another failure,
+ * or no time is left. */
+static bool
+connected_again(struct ctl *c, const struct lt_status *st, int64_t end_ms)
+{
+	struct lt_err err = { "" };
+	unsigned n;
+	int64_t left;
+
+	if (st->code != LT_STATUS_UNAVAILABLE ||
+	    (strcmp(st->reason, "CONNECTION_LOST") != 0 && strcmp(st->reason, "NOT_SENT") != 0 &&
+		strcmp(st->reason, "STOPPING") != 0))
+		return false;
+	for (n = 0;; n++) {
+		uint32_t bound = (uint32_t)LT_RESUME_BACKOFF_BASE_MS << (n < 6 ? n : 6);
+		int64_t wait = (int64_t)randombytes_uniform(bound + 1);
+		struct lt_conn *conn = NULL;
+		int rc;
+
+		left = end_ms - lt_mono_ms(lt_clock_system());
+		if (left <= wait + 1)
+			return false;
+		(void)poll(NULL, 0, (int)wait);
+		rc = ctl_redial(c, (uint32_t)(left - wait), &conn, &err);
+		c->conn = conn;
+		if (rc == LT_OK)
+			return true;
+		if (rc == LT_E_DENIED || rc == LT_E_NOMEM || rc == LT_E_INVALID)
+			return false;
+	}
+}
+
 enum ctl_exit
 ctl_try(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
     const ProtobufCMessage *request, ProtobufCMessage **reply, struct lt_status *status)
 {
 	const struct lt_call_head head = { .request_id = c->request_id };
+	int64_t end = lt_mono_ms(lt_clock_system()) + CALL_MS, left = CALL_MS;
 
 	ctl_new_request_id(c);
-	memset(status, 0, sizeof(*status));
-	*reply = NULL;
-	return lt_conn_call_wait_with(
-		   c->conn, service, method, &head, request, CALL_MS, reply, status) == LT_STATUS_OK
-		   ? CTL_DONE
-		   : CTL_NO;
+	do {
+		memset(status, 0, sizeof(*status));
+		*reply = NULL;
+		if (c->conn == NULL) /* a call before this one had lost it for good */
+			lt_status_set(status, LT_STATUS_UNAVAILABLE, "CONNECTION_LOST",
+			    "the connection is gone");
+		else if (lt_conn_call_wait_with(c->conn, service, method, &head, request,
+			     (uint32_t)left, reply, status) == LT_STATUS_OK)
+			return CTL_DONE;
+		if (!only_reads(service, method) || !connected_again(c, status, end))
+			return CTL_NO;
+		left = end - lt_mono_ms(lt_clock_system());
+	} while (left > 0);
+	return CTL_NO;
 }
 
 enum ctl_exit

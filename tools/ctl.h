@@ -102,6 +102,9 @@ bool ctl_is_client(const struct ctl *c); /* a department's or operator's: it ask
 /* Connect: to DIR/sock of a node or hub, over the line for a client. Opens first. A client with an invitation not spent yet asks
  * to join before. */
 enum ctl_exit ctl_connect(struct ctl *c);
+/* After ctl_connect(): hand over its connection, or a new one where that is gone. No complaints; what lt_dial() says. left_ms: 0
+ * for no limit of its own. */
+int ctl_redial(struct ctl *c, uint32_t left_ms, struct lt_conn **out, struct lt_err *err);
 /* Without joining first. Clients only. */
 enum ctl_exit ctl_dial_hub(struct ctl *c);
 /* Ask to join over the open connection; *state is the hub's answer. When active the token is taken out of the
@@ -116,7 +119,8 @@ enum ctl_exit ctl_write_new(struct ctl *c, const char *name, const char *text);
 const char *ctl_data_file(struct ctl *c, const char *name);
 void ctl_close(struct ctl *c);
 
-/* One unary call. *reply is freed by ctl_reply_free(). */
+/* One unary call. *reply is freed by ctl_reply_free(). What only reads is asked again over a new connection when its own is cut,
+ * within the minute that a call has: so what goes page by page goes on where it was. */
 enum ctl_exit ctl_call(struct ctl *c, const ProtobufCServiceDescriptor *service, const char *method,
     const ProtobufCMessage *request, ProtobufCMessage **reply);
 /* The same, leaving complaints to the caller: status->code is the answer. */

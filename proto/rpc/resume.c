@@ -16,7 +16,7 @@ struct reading {
 	/* Of the call under way: its callbacks come one after the other. */
 	struct lt_buf token; /* of the last item told */
 	struct lt_buf next; /* of the item that comes now */
-	bool resumed, unheeded, no_memory;
+	bool resumed, unheeded, no_memory, enough;
 	uint32_t id;
 
 	pthread_mutex_t mx; /* guards what follows */
@@ -44,11 +44,15 @@ on_item(void *ctx, const ProtobufCMessage *m)
 	struct lt_buf told = r->token;
 
 	r->unheeded = r->unheeded || (r->resumed && r->next.len == 0);
+	if (r->enough)
+		return;
 	if (r->unheeded || r->no_memory) {
 		lt_conn_cancel(r->conn, r->id);
 		return;
 	}
-	r->o->item(r->o->ctx, m);
+	r->enough = !r->o->item(r->o->ctx, m);
+	if (r->enough)
+		lt_conn_cancel(r->conn, r->id);
 	r->counts.items++;
 	r->failures = 0;
 	r->bare = r->next.len == 0;
@@ -139,7 +143,9 @@ call(struct reading *r, struct lt_status *st)
 		pthread_cond_wait(&r->cv, &r->mx);
 	*st = r->status;
 	pthread_mutex_unlock(&r->mx);
-	if (r->no_memory)
+	if (r->enough)
+		memset(st, 0, sizeof(*st));
+	else if (r->no_memory)
 		lt_status_set(st, LT_STATUS_RESOURCE_EXHAUSTED, "MEMORY", "out of memory");
 	else if (r->unheeded)
 		lt_status_set(st, LT_STATUS_FAILED_PRECONDITION, "RESUME_UNKNOWN",

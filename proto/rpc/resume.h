@@ -25,7 +25,8 @@ struct lt_resume_options {
 	uint32_t timeout_ms; /* for everything together; 0: none */
 	uint32_t backoff_ms; /* the first bound; 0: LT_RESUME_BACKOFF_BASE_MS */
 	struct lt_slice token; /* of an item read before; empty: from the start */
-	void (*item)(void *ctx, const ProtobufCMessage *m); /* on a worker; borrowed */
+	bool (*item)(void *ctx,
+	    const ProtobufCMessage *m); /* on a worker; borrowed. false: enough, end with OK */
 	/* After each item that has one: keep a copy, and another process can go on. NULL allowed. */
 	void (*token_of)(void *ctx, struct lt_slice token);
 	void *ctx;

@@ -12,6 +12,11 @@
 #include <string.h>
 
 #define WAIT_MS 60000
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IDLE "6s" /* slow as they are, they must not fall silent by themselves */
+#else
+#define IDLE "2s"
+#endif
 #define START_MS 30000
 
 struct line {
@@ -79,7 +84,7 @@ setup(void **state)
 
 	assert_non_null(l);
 	province_setup(&l->p, "17254", port);
-	province_configure(&l->p, "idle_timeout = 1s\n");
+	province_configure(&l->p, "idle_timeout = " IDLE "\n");
 	l->proxy = proxy_start(port, l->p.port);
 	daemon_start(&l->p.hub, NULL);
 	l->hub = daemon_dial_wait(&l->p.hub, l->p.pool, START_MS);

@@ -33,6 +33,7 @@ struct reader {
 	size_t token_len[ITEMS_MAX];
 	uint8_t token[ITEMS_MAX][LT_RESUME_TOKEN_MAX];
 	bool cut_each; /* the line, after every item */
+	unsigned enough_at; /* 0: never */
 	bool bare_after; /* the server is replaced by one from before tokens after the first item */
 };
 
@@ -49,7 +50,7 @@ dial(void *ctx, uint32_t left_ms, struct lt_conn **out, struct lt_err *err)
 	return lt_dial(&o, out, err);
 }
 
-static void
+static bool
 on_item(void *ctx, const ProtobufCMessage *m)
 {
 	struct reader *r = ctx;
@@ -62,6 +63,7 @@ on_item(void *ctx, const ProtobufCMessage *m)
 		r->fx->walk_bare = true;
 	if (r->cut_each)
 		proxy_cut(r->proxy);
+	return r->enough_at == 0 || r->n < r->enough_at;
 }
 
 static void
@@ -484,6 +486,29 @@ stream_without_tokens(void **state)
 	fx_stop(&fx);
 }
 
+/* Who has enough hears no more, of a stream that would go on for ever, too. */
+static void
+enough(void **state)
+{
+	struct lt_resume_counts counts;
+	struct lt_status st;
+	struct reader r;
+	struct fx fx;
+
+	(void)state;
+	memset(&r, 0, sizeof(r));
+	fx_start(&fx, NULL);
+	r.fx = &fx;
+	r.enough_at = 7;
+	assert_int_equal(read_walk(&r, 50, WAIT_MS, &st, &counts), LT_STATUS_OK);
+	all_once(&r, 7);
+	fx.walk_burst = 7;
+	assert_int_equal(read_walk(&r, 50, WAIT_MS, &st, &counts), LT_STATUS_OK);
+	all_once(&r, 7);
+	assert_int_equal(counts.items, 7);
+	fx_stop(&fx);
+}
+
 /* Nobody there: until the deadline, or for a number of times where there is none. What no attempt mends ends it at once. */
 static void
 gives_up(void **state)
@@ -524,6 +549,7 @@ main(void)
 		cmocka_unit_test(behind_the_last),
 		cmocka_unit_test(older_server),
 		cmocka_unit_test(stream_without_tokens),
+		cmocka_unit_test(enough),
 		cmocka_unit_test(gives_up),
 	};
 

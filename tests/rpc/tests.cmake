@@ -6,6 +6,7 @@ lt_test(rpc golden SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
 lt_test(rpc line)
 lt_test(rpc mux)
 lt_test(rpc pool)
+lt_test(rpc order)
 # The streaming service of the tests.
 add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/echo.pb-c.c ${CMAKE_CURRENT_BINARY_DIR}/echo.pb-c.h
   COMMAND ${PROTOC_C} -I${CMAKE_CURRENT_SOURCE_DIR}/rpc --c_out=${CMAKE_CURRENT_BINARY_DIR}

@@ -498,6 +498,15 @@ def check_rpc_newer():
     assert (both["code"], both["reason"], both["field"], both["rule"], both["retry_delay_ms"]) == \
         ("UNAVAILABLE", "KINDER", "nest.leaf", "LEAF", 1500), both
     done(p)
+    # a daemon that goes every 70 messages, and another that takes its place: one stream, each message once
+    p = serve("70")
+    reader = subprocess.Popen([f"{BIN}/ltctl", *k, "rpc", "call", "lttest.Kinder/Repeat", '{"uint32":300}', "--timeout", "60s"],
+                              cwd=WORK, env=ENV, stdout=subprocess.PIPE)
+    for more in ("70", "70", "70", "100000"):
+        assert p.wait(WAIT_S) == 0
+        p = serve(more)
+    assert reader.communicate(timeout=WAIT_S)[0] == b'{"uint32":300}\n' * 300 and reader.returncode == 0
+    done(p)
     p = serve("old")
     assert "lienthong.v1.Query/Get" in run(*k, "rpc", "list")
     assert "rpc Get(" in run(*k, "rpc", "describe", "Query/Get")

@@ -1,5 +1,6 @@
-/* rpc_newer DIR [old] - a daemon with a service that no ltctl was built with, at the socket of a data directory; "old": without
- * Reflection. Prints a line when it listens, ends with standard input. */
+/* rpc_newer DIR [old | COUNT] - a daemon with a service that no ltctl was built with, at the socket of a data directory; "old":
+ * without Reflection; COUNT: it is gone at once after so many messages of a stream, and gave them as the part of a stream that can
+ * be gone on with. Prints a line when it listens, ends with standard input. */
 #include "proto/rpc/reflection.h"
 #include "proto/rpc/rpc.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct lt_method methods[] = {
 	{ "/lttest.Kinder/Say", false, true, 10000, 60000, 3, false },
@@ -28,9 +30,11 @@ kinder_say(
 
 struct repeat {
 	const Lttest__Kinds *what; /* valid until the call has ended */
-	uint32_t sent;
+	uint32_t from, sent;
 	bool ended;
 };
+
+static unsigned die_after; /* 0: never */
 
 static void
 repeat_ready(struct lt_call *c, void *ctx)
@@ -39,7 +43,16 @@ repeat_ready(struct lt_call *c, void *ctx)
 	struct lt_status st = { 0 };
 
 	while (r->sent < r->what->uint_32) {
-		if (lt_call_send(c, &r->what->base) != LT_OK)
+		uint8_t behind[4];
+
+		if (die_after != 0 && r->sent - r->from == die_after) {
+			usleep(
+			    50 *
+			    1000); /* for what was sent to be written: it need not be, but then nothing is shown */
+			_exit(0);
+		}
+		lt_store_u32(behind, r->sent + 1);
+		if (lt_call_send_at(c, &r->what->base, lt_slice(behind, sizeof(behind))) != LT_OK)
 			return;
 		r->sent++;
 	}
@@ -61,6 +74,8 @@ kinder_repeat(
 	if (r == NULL)
 		abort();
 	r->what = req;
+	if (lt_call_resume_at(lt_call_of(data)).len == 4)
+		r->from = r->sent = lt_load_u32(lt_call_resume_at(lt_call_of(data)).data);
 	lt_call_stream(lt_call_of(data), &ops, r);
 }
 
@@ -80,12 +95,15 @@ kinder_fail(
 	lt_call_fail(lt_call_of(data), &st);
 }
 
+static const uint8_t secret[32] = { 7 }; /* the same of each that takes the place of another */
+
 static Lttest__Kinder_Service kinder = LTTEST__KINDER__INIT(kinder_);
 
 int
 main(int argc, char **argv)
 {
 	struct lt_server_options o = { .clock = lt_clock_system(),
+		.resume_secret = secret,
 		.methods = methods,
 		.nmethods = sizeof(methods) / sizeof(methods[0]) };
 	struct lt_server *s = NULL;
@@ -102,7 +120,9 @@ main(int argc, char **argv)
 	rc = lt_server_new(&o, &s, &err);
 	if (rc == LT_OK)
 		rc = lt_server_add(s, &kinder.base, &err);
-	if (rc == LT_OK && argc == 2)
+	if (argc > 2)
+		die_after = (unsigned)strtoul(argv[2], NULL, 10);
+	if (rc == LT_OK && (argc == 2 || die_after != 0))
 		rc = lt_server_add(s, lt_reflection_service(), &err);
 	if (rc == LT_OK)
 		rc = lt_server_listen(s, url, &err);
