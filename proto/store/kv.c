@@ -405,8 +405,20 @@ cursor_result(struct lt_kv_cursor *c, int rc, struct lt_slice key, struct lt_sli
 	c->placed = rc == LT_OK;
 	if (rc != LT_OK)
 		return rc;
+	c->at = key;
 	*k = key;
 	return lt_kv_unseal(&c->txn->kv->table[c->table], key, stored, v);
+}
+
+/* Damage can lead a walk in circles without end, or back: keys that do not go on in order end it. */
+static int
+astray(struct lt_kv_cursor *c, struct lt_slice *k)
+{
+	lt_error(
+	    "a table is damaged: keys of %s are out of order", c->txn->kv->table[c->table].name);
+	c->placed = false;
+	*k = c->at;
+	return LT_E_CORRUPT;
 }
 
 static int
@@ -421,6 +433,9 @@ seek(struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_
 		return LT_E_INVALID;
 	c->gen = c->txn->gen[c->table];
 	rc = (before ? ops->seek_before : ops->seek)(c, key, &fk, &fs);
+	c->at = key;
+	if (rc == LT_OK && key.len != 0 && (lt_slice_cmp(fk, key) < 0) != before)
+		return astray(c, k);
 	return cursor_result(c, rc, fk, fs, k, v);
 }
 
@@ -442,12 +457,16 @@ step(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v, bool forwar
 {
 	const struct lt_kv_ops *ops = c->txn->kv->ops;
 	struct lt_slice fk = { NULL, 0 }, fs = { NULL, 0 };
+	int rc;
 
 	if (c->gen != c->txn->gen[c->table])
 		return LT_E_USAGE;
 	if (!c->placed)
 		return LT_E_NOTFOUND;
-	return cursor_result(c, (forward ? ops->next : ops->prev)(c, &fk, &fs), fk, fs, k, v);
+	rc = (forward ? ops->next : ops->prev)(c, &fk, &fs);
+	if (rc == LT_OK && (forward ? lt_slice_cmp(fk, c->at) : lt_slice_cmp(c->at, fk)) <= 0)
+		return astray(c, k);
+	return cursor_result(c, rc, fk, fs, k, v);
 }
 
 int

@@ -94,8 +94,8 @@ int lt_kv_clear(struct lt_kv_txn *txn, unsigned table);
 
 /* Cursors die with their transaction; close them before it ends. Keys and values as for get.
  * LT_E_NOTFOUND at the end; next and prev then say so again until a new seek. LT_E_CORRUPT: *k names
- * the entry, the cursor stands on it and can go on. LT_E_USAGE from next and prev: the table was
- * written to since the last seek; seek again. */
+ * the entry, the cursor stands on it and can go on; or keys are out of order, then the next is
+ * LT_E_NOTFOUND. LT_E_USAGE from next and prev: the table was written to since the last seek; seek again. */
 int lt_kv_cursor_open(struct lt_kv_txn *txn, unsigned table, struct lt_kv_cursor **out);
 void lt_kv_cursor_close(struct lt_kv_cursor *c);
 /* First entry with key >= the given. Empty slice: the first. */

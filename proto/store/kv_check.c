@@ -20,8 +20,6 @@
 #define GUARD_MAGIC "LTGUARD1"
 #define GUARD_LEN 64u
 #define GUARD_SUMMED (GUARD_LEN - crypto_shorthash_BYTES)
-/* Leaves that a look which is not full takes of each table. */
-#define SAMPLES 32
 /* A disk that is slower than this is not one that a store can work on. */
 #define SECONDS_MIN 60
 #define BYTES_A_SECOND ((uint64_t)2 << 20)
@@ -149,7 +147,9 @@ against(const struct lt_kv_guard *g, uint64_t txnid, uint64_t meta)
 static int
 look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct shared *s)
 {
-	struct lt_pages_options o = { .table = c->table, .ntable = c->ntable, .samples = SAMPLES };
+	struct lt_pages_options o = {
+		.table = c->table, .ntable = c->ntable, .need = c->need, .samples = c->samples
+	};
 	uint64_t txnid = 0, meta = 0;
 	struct stat st;
 	void *map, *buf;

@@ -16,6 +16,7 @@
 
 /* Up to this the whole file is read every time: a tenth of a second. */
 #define LT_KV_CHECK_ALWAYS ((uint64_t)64 << 20)
+#define LT_KV_CHECK_SAMPLES 32
 /* Else after an unclean stop, or after so long; a machine without a clock that runs counts its starts, one a day. */
 #define LT_KV_CHECK_SECONDS ((uint64_t)7 * 24 * 3600)
 #define LT_KV_CHECK_OPENS 7
@@ -49,8 +50,10 @@ struct lt_kv_check {
 	const char *file;
 	const struct lt_kv_table *table; /* the last is "meta" */
 	unsigned ntable;
+	const uint8_t *need; /* of each, as in page_walk.h */
 	uint64_t now_s;
 	uint64_t always; /* LT_KV_CHECK_ALWAYS */
+	unsigned samples; /* leaves of each table in a look that is not full: LT_KV_CHECK_SAMPLES */
 	unsigned seconds; /* to give up after; 0: by the size of the file */
 	/* out */
 	enum lt_kv_look look;

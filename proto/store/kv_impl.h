@@ -89,6 +89,7 @@ struct lt_kv_cursor {
 	unsigned table;
 	uint32_t gen; /* of the table at the last seek */
 	bool placed; /* stands on an entry */
+	struct lt_slice at; /* its key */
 };
 
 /* Fill the shared part from the options. */

@@ -16,6 +16,7 @@
 #include "proto/base/log.h"
 #include "proto/store/kv_check.h"
 #include "proto/store/kv_sums.h"
+#include "proto/store/kv_test.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -83,6 +84,9 @@ struct env_cursor {
 	struct lt_kv_cursor base;
 	MDB_cursor *mc;
 };
+
+uint64_t lt_kv_test_check_always = LT_KV_CHECK_ALWAYS;
+unsigned lt_kv_test_check_samples = LT_KV_CHECK_SAMPLES;
 
 /* LMDB breaks when one process opens an environment twice. */
 static pthread_mutex_t open_mx = PTHREAD_MUTEX_INITIALIZER; /* guards open_list */
@@ -798,14 +802,40 @@ refuse(
 	    why);
 }
 
+/* What each table of a look needs: everything that cannot be worked out from the log again must be there. */
+static void
+needs(const struct env *e, uint8_t need[LT_PAGES_TABLES_MAX])
+{
+	static const char *const again[] = { "record", "shown", "index", "history", "digest",
+		"cursor", "sums" };
+	unsigned t, i;
+
+	memset(need, 0, LT_PAGES_TABLES_MAX);
+	need[e->base.ntables] = LT_PAGES_NEED_KEYS; /* meta */
+	for (t = 0; t < e->base.ntables; t++) {
+		need[t] = LT_PAGES_NEED_KEYS;
+		for (i = 0; i < sizeof(again) / sizeof(again[0]); i++)
+			if (strcmp(e->base.table[t].name, again[i]) == 0)
+				need[t] = 0;
+		if (lt_kv_summed(&e->base, t))
+			need[t] |= LT_PAGES_NEED_SUMS;
+		if (t == e->base.sums_table)
+			need[t] = LT_PAGES_IS_SUMS;
+	}
+}
+
 /* Let a child look at the file. */
 static int
 look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 {
 	struct lt_kv_table table[LT_PAGES_TABLES_MAX];
-	struct lt_kv_check c = {
-		.dir = e->dir, .file = DATA_FILE, .table = table, .always = LT_KV_CHECK_ALWAYS
-	};
+	uint8_t need[LT_PAGES_TABLES_MAX];
+	struct lt_kv_check c = { .dir = e->dir,
+		.file = DATA_FILE,
+		.table = table,
+		.need = need,
+		.always = lt_kv_test_check_always,
+		.samples = lt_kv_test_check_samples };
 	bool known;
 	char why[256];
 
@@ -814,6 +844,7 @@ look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 		return LT_OK;
 	memcpy(table, e->base.table, sizeof(table[0]) * e->base.ntables);
 	table[e->base.ntables] = e->meta;
+	needs(e, need);
 	c.ntable = e->base.ntables + 1;
 	c.now_s = (uint64_t)time(NULL);
 	known = lt_kv_guard_read(e->dir, &e->guard);

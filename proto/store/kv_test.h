@@ -20,4 +20,10 @@ int lt_kv_test_del_raw(struct lt_kv_txn *txn, unsigned table, struct lt_slice ke
 int lt_kv_test_flip(
     struct lt_kv *kv, unsigned table, struct lt_slice key, size_t bit, size_t *nbits);
 
+/* Up to how many bytes the file of a store is read whole before it is opened, whatever the note beside it says
+ * (LT_KV_CHECK_ALWAYS): 0 for what a large store goes through. */
+extern uint64_t lt_kv_test_check_always;
+/* And how many ways to a leaf of each table are taken then (LT_KV_CHECK_SAMPLES); a small store has few others. */
+extern unsigned lt_kv_test_check_samples;
+
 #endif

@@ -17,6 +17,9 @@ _Static_assert(sizeof(size_t) == 8 && BYTE_ORDER == LITTLE_ENDIAN,
 /* Pages at the end that were taken and given back in one transaction were never written; more than this is no store's. */
 #define UNWRITTEN_MAX ((uint64_t)4 << 20)
 
+/* To hash in search of a flipped bit of a key. */
+#define FLIPS_BYTES ((size_t)4 << 20)
+
 enum { P_BRANCH = 1, P_LEAF = 2, P_OVERFLOW = 4, P_META = 8 };
 enum { F_BIGDATA = 1, F_SUBDATA = 2 };
 #define FREE_KEY 8u /* MDB_INTEGERKEY */
@@ -283,6 +286,9 @@ key_flipped(const struct lt_kv_table *t, struct lt_slice key, struct lt_slice va
 	uint8_t k[LT_KV_KEY_MAX], sum[LT_KV_SUM_LEN];
 	size_t bit;
 
+	/* Of a value that is large the damage is in the value, all but surely. */
+	if (value.len * key.len * 8 > FLIPS_BYTES)
+		return false;
 	memcpy(k, key.data, key.len);
 	for (bit = 0; bit < key.len * 8; bit++) {
 		k[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -307,6 +313,33 @@ note_bad(struct walk *w, struct lt_slice key)
 	memcpy(r->bad_key, key.data, r->bad_key_len);
 }
 
+/* A row of the table `sums`: framed8(table) || segment, count and sum. One more says that there are all of them. */
+static void
+note_sums(struct walk *w, struct lt_slice key, struct lt_slice value)
+{
+	size_t len = key.len == 0 ? 0 : key.data[0];
+	unsigned i;
+
+	if (len == 0) {
+		w->r->summed = true;
+		return;
+	}
+	for (i = 0; i < w->o->ntable && len < key.len && value.len == 16; i++) {
+		const struct lt_kv_table *t = &w->o->table[i];
+
+		if (t->prefix_len - 4 != len || memcmp(t->prefix + 4, key.data + 1, len) != 0)
+			continue;
+		w->r->table[i].want_entries += lt_load_u64(value.data);
+		w->r->table[i].want_sums += lt_load_u64(value.data + 8);
+	}
+}
+
+static unsigned
+need(const struct walk *w, int table)
+{
+	return w->o->need == NULL ? 0 : w->o->need[table];
+}
+
 static void
 verify(struct walk *w, struct lt_slice key, struct lt_slice stored)
 {
@@ -321,10 +354,13 @@ verify(struct walk *w, struct lt_slice key, struct lt_slice stored)
 	}
 	value = lt_slice(stored.data, stored.len - LT_KV_SUM_LEN);
 	lt_kv_sum(t, key, value, sum);
-	rt->sums += u64(stored.data + value.len);
-	rt->right += u64(sum);
-	if (memcmp(sum, stored.data + value.len, LT_KV_SUM_LEN) == 0)
+	rt->sums += lt_load_u64(stored.data + value.len);
+	rt->right += lt_load_u64(sum);
+	if (memcmp(sum, stored.data + value.len, LT_KV_SUM_LEN) == 0) {
+		if ((need(w, w->table) & LT_PAGES_IS_SUMS) != 0)
+			note_sums(w, key, value);
 		return;
+	}
 	note_bad(w, key);
 	if (key_flipped(t, key, value, stored.data + value.len))
 		rt->moved++;
@@ -655,6 +691,30 @@ walk_main(struct walk *w, struct tree main_tree)
 	return fine && walk_tables(w, main_tree);
 }
 
+/* Is everything there that should be? A row of `sums` that cannot be read leaves that open. */
+static void
+complete(struct walk *w)
+{
+	bool sure = w->r->summed;
+	unsigned i;
+
+	for (i = 0; i < w->o->ntable; i++)
+		sure =
+		    sure && ((need(w, (int)i) & LT_PAGES_IS_SUMS) == 0 || w->r->table[i].bad == 0);
+	for (i = 0; i < w->o->ntable; i++) {
+		const struct lt_pages_table *t = &w->r->table[i];
+
+		w->table = (int)i;
+		if ((need(w, (int)i) & LT_PAGES_NEED_KEYS) != 0 && t->moved != 0)
+			(void)fault(w, LT_PAGES_MOVED, 0);
+		/* A checksum that is itself damaged counts as it should be. */
+		if (sure && (need(w, (int)i) & LT_PAGES_NEED_SUMS) != 0 &&
+		    (t->entries != t->want_entries ||
+			(t->sums != t->want_sums && t->right != t->want_sums)))
+			(void)fault(w, LT_PAGES_SUMS, 0);
+	}
+}
+
 void
 lt_pages_walk(const struct lt_pages_options *o, struct lt_pages_report *r)
 {
@@ -679,6 +739,8 @@ lt_pages_walk(const struct lt_pages_options *o, struct lt_pages_report *r)
 	else if (walk_tree(&w, T_FREE, free_tree, 0) && walk_main(&w, main_tree) &&
 		 o->seen != NULL && w.taken != w.pages)
 		(void)fault(&w, LT_PAGES_LOST, w.taken);
+	if (r->fault == LT_PAGES_WHOLE && o->seen != NULL)
+		complete(&w);
 	if (r->fault_table < -1 || r->fault_table >= (int)o->ntable)
 		r->fault_table = -1;
 }
@@ -694,7 +756,8 @@ lt_pages_fault_text(enum lt_pages_fault fault_code)
 		"a table does not have as many entries as it should",
 		"a large value lies in pages that are not its own",
 		"the list of free pages is not one", "the row of a table is not one",
-		"pages have been lost from a table",
+		"pages have been lost from a table", "an entry is missing, its key is damaged",
+		"a table does not hold what was written to it last",
 		"it is older than what was last committed to it" };
 
 	if ((unsigned)fault_code >= sizeof(text) / sizeof(text[0]))

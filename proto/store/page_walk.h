@@ -25,6 +25,8 @@ enum lt_pages_fault {
 	LT_PAGES_FREE, /* the list of free pages */
 	LT_PAGES_TABLE, /* the row of a table */
 	LT_PAGES_LOST, /* pages that nothing reaches */
+	LT_PAGES_MOVED, /* an entry stands under a key that has one bit flipped: it is missing under its own */
+	LT_PAGES_SUMS, /* the entries of a table are not those that were written last (kv_sums.h) */
 	LT_PAGES_OLDER /* not by the walk: the file is of before the last commit that is known of */
 };
 
@@ -41,11 +43,19 @@ enum lt_pages_kind {
 typedef void lt_pages_see_fn(
     void *ctx, uint64_t page, uint64_t npages, enum lt_pages_kind kind, int table);
 
+enum {
+	LT_PAGES_NEED_KEYS =
+	    1, /* nothing else can tell what is missing: a moved entry is a fault */
+	LT_PAGES_NEED_SUMS = 2, /* the table `sums` says what it holds */
+	LT_PAGES_IS_SUMS = 4
+};
+
 struct lt_pages_options {
 	const uint8_t *file; /* mapped; size bytes */
 	size_t size;
 	const struct lt_kv_table *table; /* ours; the last is "meta" */
 	unsigned ntable;
+	const uint8_t *need; /* what each table needs: LT_PAGES_NEED_; NULL: nothing */
 	uint8_t *seen; /* lt_pages_seen_bytes(), zeroed; NULL: roots and samples only */
 	unsigned samples; /* then: walks from a root to a leaf, for each table */
 	uint64_t seed; /* where they go */
@@ -60,6 +70,7 @@ struct lt_pages_table {
 	uint64_t bad; /* entries that do not verify */
 	uint64_t
 	    moved; /* of these, entries whose key has one bit flipped: one that is missed elsewhere */
+	uint64_t want_entries, want_sums; /* as the table `sums` has it */
 };
 
 /* Plain bytes: it may lie in memory shared with another process. */
@@ -70,6 +81,7 @@ struct lt_pages_report {
 	uint64_t txnid; /* of the newest meta page */
 	uint64_t pages; /* that LMDB counts, the meta pages among them */
 	uint64_t read; /* pages that were looked at */
+	bool summed; /* the table `sums` is there and complete */
 	uint64_t bad; /* entries that do not verify, of all tables */
 	int bad_table; /* of the first of them */
 	uint8_t bad_key_len;

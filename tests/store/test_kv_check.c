@@ -159,6 +159,7 @@ look(struct fix *f, const struct lt_kv_guard *g, uint64_t now_s, uint64_t always
 		.ntable = 3,
 		.now_s = now_s,
 		.always = always,
+		.samples = 4,
 		.seconds = seconds };
 
 	c.dir = open(f->dir, O_RDONLY | O_DIRECTORY);
