@@ -1,0 +1,155 @@
+/* tests/damage/damage.h - a rig that damages real stores, and looks at what a program makes of them.
+ *
+ * The stores of a hub (log, derived tables) and of a node, as a small federation leaves them, are read into memory, with an
+ * older copy of each. Each damage is one change to one file, drawn from a seed and its number. Then a child opens the store as a
+ * program does (which looks at it in a child of its own), reads every entry forwards, backwards and by key, asks queries, and scrubs.
+ * What it got is compared with what stood there before.
+ */
+#ifndef LT_TESTS_DAMAGE_H
+#define LT_TESTS_DAMAGE_H
+
+#include "proto/feed/identity.h"
+#include "proto/store/page_walk.h"
+#include "proto/store/tables.h"
+
+#define PAGE_BYTES 4096u
+#define SECTOR_BYTES 512u
+
+/* ---- stores ---- */
+
+enum store { STORE_LOG, STORE_DERIVED, STORE_NODE, STORES };
+
+struct live_page {
+	uint64_t page;
+	uint8_t kind; /* enum lt_pages_kind */
+	bool own; /* of LMDB's own tables: free pages, names */
+};
+
+struct truth_entry {
+	struct lt_slice key, value;
+};
+
+struct truth_table {
+	struct truth_entry *e; /* rising by key */
+	size_t n;
+};
+
+struct sample {
+	const char *name; /* folder: "log", ... */
+	enum lt_kv_kind kind;
+	uint8_t *file, *old; /* of now, and of some time before */
+	size_t size, old_size;
+	uint8_t guard[64];
+	size_t npage;
+	struct live_page *page; /* each page that means something, free ones last */
+	size_t nlive; /* of them, those that are not free */
+	unsigned depth; /* levels of the deepest table */
+	struct lt_arena arena;
+	struct truth_table table[LT_T_COUNT];
+};
+
+struct stores {
+	char from[256]; /* where the pristine files lie */
+	char dir[64]; /* a folder in memory, with a folder for each store */
+	struct lt_identity *hub, *node;
+	struct sample s[STORES];
+};
+
+/* A federation writes them, in a process of its own. keep: a folder that exists, where they stay, and are taken from if it has
+ * some; else NULL. Asserts on failure. */
+void stores_make(struct stores *s, const char *keep);
+void stores_free(struct stores *s);
+/* Put a store's folder into this state: file, note, and nothing else. guard NULL: no note. */
+void stores_put(const struct stores *s, enum store which, const uint8_t *file, size_t size,
+    const uint8_t *guard);
+/* Open as a program does; -LT_E_ codes. */
+int stores_open(const struct stores *s, enum store which, struct lt_kv **out, struct lt_err *err);
+
+/* ---- damages ---- */
+
+enum kind {
+	KIND_BIT, /* one bit the other way */
+	KIND_ZERO, /* a sector of zeros */
+	KIND_STALE, /* a sector as it was in the older copy */
+	KIND_SWAP, /* two pages in each other's place */
+	KIND_TORN, /* a page whose end is as it was in the older copy, or another page's */
+	KIND_CUT, /* the file ends early */
+	KINDS
+};
+
+enum place {
+	PLACE_META,
+	PLACE_BRANCH,
+	PLACE_LEAF,
+	PLACE_LARGE,
+	PLACE_OWN,
+	PLACE_FREE,
+	PLACE_END,
+	PLACES
+};
+
+/* How the store was left before. */
+enum left {
+	LEFT_KILLED, /* not closed */
+	LEFT_CLOSED,
+	LEFT_BARE, /* no note beside it, as of an older program */
+	LEFT_LARGE, /* closed, and so large that only roots and samples are looked at */
+	LEFTS
+};
+
+struct damage {
+	uint64_t number;
+	enum store store;
+	enum kind kind;
+	enum place place;
+	enum left left;
+	bool live;
+	uint64_t page;
+	char text[96];
+	size_t size; /* of the damaged file */
+};
+
+extern const char *const kind_name[KINDS];
+extern const char *const place_name[PLACES];
+extern const char *const left_name[LEFTS];
+
+uint64_t draw(uint64_t *state);
+/* Damage number n of this seed: the file into out, which has room for the sample's size. */
+void damage_make(const struct stores *s, uint64_t seed, uint64_t n, struct damage *d, uint8_t *out);
+
+/* ---- what a program makes of it ---- */
+
+enum outcome {
+	SEEN_NOTHING, /* everything as it was; and the scrub, of every eighth, finds nothing */
+	SEEN_FOUND, /* everything as it was, and the scrub finds something */
+	SEEN_REFUSED, /* not opened */
+	SEEN_ASIDE, /* set aside, begun anew */
+	SEEN_UNREADABLE, /* errors in place of answers, the rest as it was; the scrub finds it */
+	SEEN_OMITTED, /* something answered as absent; the scrub finds it */
+	SEEN_STALE, /* an older value served; the scrub finds it */
+	SEEN_CRASHED, /* LEFT_LARGE only: died of a signal once; the next start does not open it */
+	/* defects */
+	BAD_WRONG, /* a value or an answer that never was true */
+	BAD_HIDDEN, /* an omission, an older value or an error that no scrub finds */
+	BAD_CRASH,
+	BAD_HANG,
+	BAD_LOOP, /* the next start fares no better */
+	OUTCOMES
+};
+extern const char *const outcome_name[OUTCOMES];
+#define OUTCOME_DEFECT BAD_WRONG
+
+struct seen {
+	enum outcome outcome;
+	char why[256];
+};
+
+/* Note the truth of the pristine stores, queries among it. Once. */
+void serve_learn(struct stores *s);
+/* In a process forked since: results of its own. */
+void serve_apart(void);
+void serve_forget(void);
+/* The damaged file lies in its place. */
+void serve(const struct stores *s, const struct damage *d, struct seen *out);
+
+#endif

@@ -1,0 +1,23 @@
+# Damaged stores (damage/damage.h): a sample here, as many as wanted by damage.sh.
+file(GLOB LT_DAMAGE_SRCS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/damage/*.c)
+add_executable(lt-damage ${LT_DAMAGE_SRCS})
+target_link_libraries(lt-damage PRIVATE lt_tests_federation lt_hub lt_node lt_build PkgConfig::CMOCKA)
+if(LT_SANITIZE)
+  add_test(NAME damage.stores COMMAND lt-damage --count 60 -j 2)
+else()
+  add_test(NAME damage.stores COMMAND lt-damage --count 1000 -j 2)
+endif()
+set_tests_properties(damage.stores PROPERTIES TIMEOUT 600 LABELS damage
+  ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp")
+
+# The same over programs with a defect planted in them (proto/store/damage_bug.h): each must be found.
+add_executable(lt-damage-bugs ${LT_DAMAGE_SRCS} ${CMAKE_SOURCE_DIR}/proto/store/kv.c
+  ${CMAKE_SOURCE_DIR}/proto/store/kv_check.c ${CMAKE_SOURCE_DIR}/proto/store/scrub.c)
+target_compile_definitions(lt-damage-bugs PRIVATE LT_DAMAGE_BUGS=1)
+target_link_libraries(lt-damage-bugs PRIVATE lt_tests_federation lt_hub lt_node lt_build PkgConfig::CMOCKA)
+if(NOT LT_SANITIZE)
+  foreach(bug NO_SUM NO_CHECK NO_OMISSION)
+    add_test(NAME damage.bug_${bug} COMMAND lt-damage-bugs --count 200 -j 2 --until-defect --large --bug ${bug})
+    set_tests_properties(damage.bug_${bug} PROPERTIES TIMEOUT 600 LABELS damage)
+  endforeach()
+endif()
