@@ -69,7 +69,7 @@ int lt_changeset_parse_lean(struct lt_slice bytes, struct lt_arena *arena, struc
  * but the header, and change is NULL: lt_change_skim() or lt_change_decode() of change_raw. LT_E_INVALID, LT_E_TOOBIG, LT_E_NOMEM. */
 int lt_changeset_open(struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out);
 /* What appending *cs and judging its contexts need, in an arena of its own: everything but what the changes say, decoded (no
- * collection, key or field in change[], no field in opening[], no earlier). An eighth of the memory of a parsed change-set of dossiers. The
+ * collection, key or field in change[], no field in opening[], no earlier). Much less memory than a parsed change-set. The
  * message is borrowed as before. LT_E_NOMEM. */
 int lt_changeset_keep(
     const struct lt_changeset *cs, struct lt_arena *arena, struct lt_changeset *out);
@@ -126,7 +126,7 @@ struct lt_seal {
 int lt_changeset_seal(
     const struct lt_seal *s, struct lt_buf *out, struct lt_hash *hash, struct lt_err *err);
 /* The same bytes with zeros for the signature, and nothing read back: for who asks what admission would say of a draft before
- * anything is signed, at a tenth of the cost. s->key is not looked at. What breaks the format is found by lt_changeset_parse(). */
+ * anything is signed, at a small part of the cost. s->key is not looked at. What breaks the format is found by lt_changeset_parse(). */
 int lt_changeset_try(const struct lt_seal *s, struct lt_buf *out, struct lt_err *err);
 
 /* ChangeSet without openings, from received byte strings (FORMAT.md 9.5), appended to out. */

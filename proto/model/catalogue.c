@@ -153,21 +153,6 @@ seal_collection(struct lt_catalogue *c, struct lt_collection *col, struct lt_err
 	return LT_OK;
 }
 
-/* Once all else has its memory: whatever has no table is matched without one. */
-static void
-make_tables(struct lt_catalogue *c)
-{
-	size_t before = c->arena.used, i, k;
-
-	for (i = 0; i < c->ncollection; i++)
-		for (k = 0; k < c->collection[i].nfield; k++) {
-			struct lt_field *f = &c->collection[i].field[k];
-
-			if (f->has_pattern && c->arena.used - before < LT_PATTERN_TABLES_MAX)
-				f->table = lt_pattern_table(f->pattern, &c->arena);
-		}
-}
-
 int
 lt_catalogue_seal(struct lt_catalogue *c, struct lt_err *err)
 {
@@ -188,7 +173,6 @@ lt_catalogue_seal(struct lt_catalogue *c, struct lt_err *err)
 		if (by_collection_id(&c->by_id[i - 1], &c->by_id[i]) == 0)
 			return lt_err_set(
 			    err, LT_E_EXISTS, "collection \"%s\" stands twice", c->by_id[i]->id);
-	make_tables(c);
 	return LT_OK;
 }
 
@@ -264,10 +248,7 @@ lt_field_matches(const struct lt_field *f, const char *text)
 
 	if (!f->has_pattern)
 		return true;
-	if (strnlen(text, max + 1) > max)
-		return false;
-	return f->table != NULL ? lt_pattern_table_match(f->table, text)
-				: lt_pattern_match(&f->regex, text);
+	return strnlen(text, max + 1) <= max && lt_pattern_match(&f->regex, text);
 }
 
 /* ---- parts ---- */

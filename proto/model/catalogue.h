@@ -17,8 +17,6 @@
 #define LT_KEY_FIELDS_MAX 8
 #define LT_INDEXES_MAX 8
 
-struct lt_pattern_table;
-
 enum lt_unit_rule { LT_UNIT_COMMUNE, LT_UNIT_PROVINCE, LT_UNIT_FEDERATION, LT_UNIT_ANY };
 
 /* Bits of writers and creators. */
@@ -46,7 +44,6 @@ struct lt_field {
 	                              * nothing, default_max_len, with a pattern or without; 0: other types */
 	bool has_pattern;
 	const char *pattern;
-	const struct lt_pattern_table *table; /* the same as a table, or NULL */
 	regex_t regex; /* compiled for the C locale; regexec only through lt_field_matches() */
 	bool has_min, has_max;
 	int64_t min, max; /* in the unit of the field: int, days, unscaled decimal at scale */

@@ -27,8 +27,6 @@
 #define LT_PATTERNS_NODES_MAX 20000 /* of all patterns of a catalogue; about 45 MiB when compiled */
 #define LT_PATTERN_REPEAT_MAX 255
 #define LT_PATTERN_DEPTH_MAX 8
-#define LT_PATTERN_TABLES_MAX \
-	((size_t)2 * 1024 * 1024) /* of a catalogue; 108 patterns take 100 KiB */
 
 /* The fields of a collection by name. */
 struct lt_field_order {
@@ -68,9 +66,5 @@ int lt_pattern_check(const char *pattern, size_t *nodes, struct lt_err *err);
 /* Compile a checked pattern for the C locale. LT_E_INVALID, LT_E_NOMEM. */
 int lt_pattern_compile(const char *pattern, regex_t *out, struct lt_err *err);
 bool lt_pattern_match(const regex_t *regex, const char *text);
-/* The same answers from a table in the arena, 20 times as fast. NULL: the pattern is not allowed, its table would be large, or out of
- * memory. Any thread may match. */
-const struct lt_pattern_table *lt_pattern_table(const char *pattern, struct lt_arena *arena);
-bool lt_pattern_table_match(const struct lt_pattern_table *t, const char *text);
 
 #endif

@@ -614,98 +614,6 @@ test_patterns(void **state)
 	assert_int_equal(lt_pattern_check(longest, &nodes, NULL), LT_E_TOOBIG);
 }
 
-/* A text that often matches: the pattern's own letters, digits and marks, and now and then anything else. */
-static void
-random_text(const char *pattern, uint32_t *seed, char out[24])
-{
-	static const char usual[] = "0123456789AZaz.-_/";
-	size_t len, i, n = strlen(pattern);
-
-	*seed = *seed * 1664525u + 1013904223u;
-	len = *seed >> 24;
-	len = len % 23;
-	for (i = 0; i < len; i++) {
-		*seed = *seed * 1664525u + 1013904223u;
-		if (*seed >> 30 == 0)
-			out[i] = pattern[(*seed >> 8) % n];
-		else if (*seed >> 25 == 96)
-			out[i] = (char)(uint8_t)(1 + (*seed >> 8) % 255);
-		else
-			out[i] = usual[(*seed >> 8) % (sizeof(usual) - 1)];
-	}
-	out[len] = '\0';
-}
-
-static size_t
-same_answers(const char *pattern, const regex_t *regex, const struct lt_pattern_table *t, size_t n)
-{
-	static uint32_t seed = 7;
-	size_t i, hits = 0;
-	char text[24];
-
-	for (i = 0; i < n; i++) {
-		bool want;
-
-		random_text(pattern, &seed, text);
-		want = lt_pattern_match(regex, text);
-		hits += want;
-		if (lt_pattern_table_match(t, text) != want)
-			fail_msg("%s on \"%s\": regexec() says %d", pattern, text, want);
-	}
-	return hits;
-}
-
-/* A table says what regexec() says: of every pattern of the catalogue, and of each construction there is. */
-static void
-tables_agree_with_regexec(void **state)
-{
-	static const char *const constructions[] = { "^a$", "^[0-9]?[a-z]?$", "^([0-9]|[a-z]{2})$",
-		"^(a|z|az)+$", "^([0-9][.])*[0-9]$", "^.{2,4}$", "^[^0-9]+$", "^[^a-z.]{1,}$",
-		"^[-a]*$", "^[a-]*$", "^[+--]+$", "^a(.z)?[0-9]{0,3}$", "^(0|(1|(2|3)4?)5?)6?$",
-		"^[a-z]{2,}$", "^(a[)(|]z|[|])$", "^[0-9]{1,3}([.][0-9]{3}){0,4}$",
-		"^(a|a|aa)a?$" };
-	struct lt_catalogue *c = load();
-	const struct lt_pattern_table *t;
-	size_t i, k, hits = 0, tables = 0;
-	struct lt_arena arena;
-	regex_t regex;
-
-	(void)state;
-	lt_arena_init(&arena, 1 << 20);
-	for (i = 0; i < sizeof(constructions) / sizeof(constructions[0]); i++) {
-		t = lt_pattern_table(constructions[i], &arena);
-		assert_non_null(t);
-		assert_int_equal(lt_pattern_compile(constructions[i], &regex, NULL), LT_OK);
-		hits += same_answers(constructions[i], &regex, t, 4000);
-		regfree(&regex);
-	}
-	assert_true(hits > 2000);
-	for (i = 0; i < lt_catalogue_count(c); i++) {
-		const struct lt_collection *col = lt_catalogue_at(c, i);
-
-		for (k = 0; k < col->nfield; k++) {
-			const struct lt_field *f = &col->field[k];
-
-			if (!f->has_pattern)
-				continue;
-			tables += f->table != NULL;
-			if (f->table != NULL)
-				(void)same_answers(f->pattern, &f->regex, f->table, 300);
-		}
-	}
-	assert_true(tables >= 108);
-	/* the border of how large a table may be, and what is no pattern */
-	assert_non_null(lt_pattern_table("^a{253}$", &arena));
-	assert_null(lt_pattern_table("^a{255}b$", &arena));
-	assert_null(lt_pattern_table("^(.*a.{9}|b)$", &arena));
-	assert_null(lt_pattern_table("a", &arena));
-	lt_arena_fini(&arena);
-	lt_arena_init(&arena, 100);
-	assert_null(lt_pattern_table("^a$", &arena));
-	lt_arena_fini(&arena);
-	lt_catalogue_unref(c);
-}
-
 /* Split and joined again it is the same catalogue, byte for byte on the second way round. */
 static void
 test_split_join(void **state)
@@ -806,7 +714,6 @@ main(void)
 		cmocka_unit_test(test_hostile_json),
 		cmocka_unit_test(test_damaged_file),
 		cmocka_unit_test(test_patterns),
-		cmocka_unit_test(tables_agree_with_regexec),
 		cmocka_unit_test(test_split_join),
 		cmocka_unit_test(test_threads),
 	};
