@@ -354,7 +354,9 @@ sees_field_everywhere(void *ctx, const struct lt_collection *c, const struct lt_
 const struct lt_sight *
 fuzz_all_in_sight(void)
 {
-	static const struct lt_sight all = { sees_unit, sees_field, sees_field_everywhere, NULL };
+	static const struct lt_sight all = {
+		.unit = sees_unit, .field = sees_field, .field_everywhere = sees_field_everywhere
+	};
 
 	return &all;
 }
