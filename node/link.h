@@ -27,7 +27,8 @@ struct lt_link_status {
 	enum lt_sync_phase phase;
 	char error[768]; /* last failure, "" when none since the last login */
 	int64_t last_contact_ms; /* wall clock, 0 never */
-	uint64_t silent; /* lines given up because nothing was heard or taken on them any more, since the start */
+	uint64_t
+	    silent; /* lines given up because nothing was heard or taken on them any more, since the start */
 };
 
 int lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_err *err);

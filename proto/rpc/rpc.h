@@ -112,7 +112,8 @@ struct lt_server_counts {
 	uint64_t not_admitted; /* `admit` said no, or another user on the local socket */
 	uint64_t handshake_late;
 	uint64_t cut; /* open ones ended by us: rules broken, silent, not reading, revoked */
-	uint64_t silent; /* of these, such as were half open: nothing heard, or nothing taken, for too long */
+	uint64_t
+	    silent; /* of these, such as were half open: nothing heard, or nothing taken, for too long */
 	uint64_t calls;
 	uint64_t calls_refused; /* RESOURCE_EXHAUSTED */
 };

@@ -47,8 +47,8 @@ struct lt_server {
 	_Atomic unsigned nstreams; /* of these, streams that have begun */
 	_Atomic unsigned nopen;
 	_Atomic bool stopping;
-	_Atomic uint64_t n_accepted, n_over_limit, n_evicted, n_bad, n_not_admitted, n_late, n_cut, n_silent,
-	    n_calls, n_refused;
+	_Atomic uint64_t n_accepted, n_over_limit, n_evicted, n_bad, n_not_admitted, n_late, n_cut,
+	    n_silent, n_calls, n_refused;
 	_Atomic int64_t next_log_ms;
 	_Atomic unsigned logs_kept_back;
 	_Atomic int64_t failures_until_ms; /* the second that failures_told is of */

@@ -888,8 +888,7 @@ check_scrub(struct sim *s, int no)
 		sim_fail(s, "machine %d cannot be scrubbed: %s", no, lt_strerror(rc));
 	else if (st->nfinding != 0)
 		sim_fail(s, "a scrub of machine %d finds %zu: %s in table %s", no, st->nfinding,
-		    lt_scrub_what_name(st->finding[0].what),
-		    lt_table_names[st->finding[0].table]);
+		    lt_scrub_what_name(st->finding[0].what), lt_table_names[st->finding[0].table]);
 out:
 	free(st);
 }
