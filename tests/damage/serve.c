@@ -69,6 +69,7 @@ first(const char *fmt, ...)
 	if (shared->first[0] != '\0')
 		return;
 	va_start(ap, fmt);
+	/* clang 14 does not see the va_start. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	(void)vsnprintf(shared->first, sizeof(shared->first), fmt, ap);
 	va_end(ap);
 }
@@ -600,7 +601,7 @@ learn_world(const struct stores *s, int at, struct lt_kv_txn *txn)
 static void
 note_ask(const struct stores *s, struct ask *a, struct lt_kv_txn *log, struct lt_kv_txn *derived)
 {
-	struct lt_slice answer;
+	struct lt_slice answer = { NULL, 0 };
 	struct lt_arena arena;
 	int rc;
 
