@@ -851,7 +851,7 @@ check_held(struct sim *s)
 #define SCRUB_STEPS 1000000
 
 static int
-scrub_round(const struct lt_scrub_options *o, struct lt_scrub_status *st)
+scrub_round(const struct lt_scrub_options *o, struct lt_node *node, struct lt_scrub_status *st)
 {
 	struct lt_scrub *scrub = NULL;
 	bool done = false;
@@ -861,8 +861,12 @@ scrub_round(const struct lt_scrub_options *o, struct lt_scrub_status *st)
 	if (rc != LT_OK)
 		return rc;
 	lt_scrub_restart(scrub, true);
-	for (steps = 0; rc == LT_OK && !done && steps < SCRUB_STEPS; steps++)
+	for (steps = 0; rc == LT_OK && !done && steps < SCRUB_STEPS; steps++) {
 		rc = lt_scrub_step(scrub, NULL, &done);
+		/* As its thread does: again, when what is under way has gone on. */
+		if (rc == LT_E_UNAVAILABLE && node != NULL && lt_node_step(node))
+			rc = LT_OK;
+	}
 	lt_scrub_status(scrub, st);
 	lt_scrub_close(scrub);
 	return rc != LT_OK || done ? rc : LT_E_TIMEOUT;
@@ -883,7 +887,7 @@ check_scrub(struct sim *s, int no)
 		lt_node_scrub_options(s->m[no].node, &o);
 	else
 		goto out;
-	rc = scrub_round(&o, st);
+	rc = scrub_round(&o, no == SIM_HUB ? NULL : s->m[no].node, st);
 	if (rc != LT_OK)
 		sim_fail(s, "machine %d cannot be scrubbed: %s", no, lt_strerror(rc));
 	else if (st->nfinding != 0)
