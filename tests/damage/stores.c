@@ -280,6 +280,7 @@ stores_free(struct stores *s)
 		free(s->s[i].file);
 		free(s->s[i].old);
 		free(s->s[i].page);
+		lt_arena_fini(&s->s[i].arena);
 	}
 	lt_identity_free(s->hub);
 	lt_identity_free(s->node);

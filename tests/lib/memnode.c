@@ -150,6 +150,17 @@ memnode_stop(struct memnode *x)
 	x->n.node = NULL;
 }
 
+static bool
+has_catalogue(void *ctx)
+{
+	struct lt_node *n = ctx;
+	struct lt_catalogue *cat = lt_node_catalogue(n);
+	bool has = lt_catalogue_version(cat) != 0;
+
+	lt_catalogue_unref(cat);
+	return has;
+}
+
 static void
 make(struct memnode_story *s, struct memnode *x, bool manual, uint64_t seed)
 {
@@ -166,6 +177,9 @@ make(struct memnode_story *s, struct memnode *x, bool manual, uint64_t seed)
 	ask_ok(s, x, LT_SYNC_DO_JOIN, &c);
 	assert_true(c.ev.active);
 	assert_int_equal(memnode_sync(s, x), 0); /* catalogue and registry come down */
+	/* The writer's thread reads them behind the commit, and perhaps behind our answer. */
+	if (!manual)
+		fed_wait(has_catalogue, x->n.node, 10000, "the catalogue is read");
 }
 
 void
