@@ -240,8 +240,8 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 		return rc;
 	}
 	n->mending = true; /* the first step finds out whether there is anything to do */
+	/* Its commit brings the first step of mending: from here on the writer's thread has both. */
 	lt_node_rebuild_on(n);
-	lt_node_mend_on(n);
 	*out = n;
 	return LT_OK;
 }

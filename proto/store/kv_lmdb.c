@@ -60,6 +60,8 @@ struct env {
 	struct lt_kv_table meta;
 	int dir; /* folder, locked unless read_only */
 	int guard_fd; /* -1: read_only, or not that far */
+	pthread_mutex_t
+	    guard_mx; /* of the next: a commit is noted when LMDB's own lock is free again */
 	struct lt_kv_guard guard;
 	bool opened; /* and given out */
 	dev_t dev;
@@ -215,11 +217,15 @@ static int
 note(struct env *e, bool clean, bool sync)
 {
 	struct lt_kv_guard *g = &e->guard;
+	int rc = EIO;
 
-	if (!read_meta(e, &g->txnid, &g->meta))
-		return EIO;
-	g->clean = clean;
-	return lt_kv_guard_write(e->guard_fd, g, sync);
+	(void)pthread_mutex_lock(&e->guard_mx);
+	if (read_meta(e, &g->txnid, &g->meta)) {
+		g->clean = clean;
+		rc = lt_kv_guard_write(e->guard_fd, g, sync);
+	}
+	(void)pthread_mutex_unlock(&e->guard_mx);
+	return rc;
 }
 
 static uint64_t
@@ -1133,6 +1139,7 @@ env_close(struct lt_kv *kv)
 	if (e->dir >= 0)
 		(void)close(e->dir);
 	lt_kv_fini(kv);
+	(void)pthread_mutex_destroy(&e->guard_mx);
 	free(e);
 }
 
@@ -1171,6 +1178,7 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 	if (e == NULL)
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	e->dir = e->guard_fd = -1;
+	(void)pthread_mutex_init(&e->guard_mx, NULL);
 	lt_kv_init(&e->base, &env_ops, o);
 	lt_kv_table_init(&e->meta, "meta");
 	rc = folder_take(e, o, err);
