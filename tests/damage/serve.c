@@ -61,6 +61,8 @@ struct shared {
 
 static struct shared *shared;
 
+static void first(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 static void
 first(const char *fmt, ...)
 {

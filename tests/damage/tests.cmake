@@ -7,8 +7,7 @@ if(LT_SANITIZE)
 else()
   add_test(NAME damage.stores COMMAND lt-damage --count 1000 -j 2)
 endif()
-set_tests_properties(damage.stores PROPERTIES TIMEOUT 600 LABELS damage
-  ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.supp")
+set_tests_properties(damage.stores PROPERTIES TIMEOUT 600 LABELS damage)
 
 # The same over programs with a defect planted in them (proto/store/damage_bug.h): each must be found.
 add_executable(lt-damage-bugs ${LT_DAMAGE_SRCS} ${CMAKE_SOURCE_DIR}/proto/store/kv.c

@@ -292,7 +292,7 @@ dump_derived(struct lt_kv *kv, struct lt_buf *out)
 static void
 mend(struct stores *s)
 {
-	struct lt_scrub_world w = { NULL };
+	struct lt_scrub_world w = { .catalogue = NULL };
 	struct lt_mend_options o = { .author = s->o.author, .clock = s->o.clock, .ms = 0 };
 	struct lt_kv_txn *txn;
 	bool more = true;
