@@ -225,7 +225,7 @@ put_opening(struct lt_buf *op, struct lt_slice opened, enum wrong wrong)
 			fs = f.bytes;
 	}
 	assert_true(name.len < sizeof(text));
-	memcpy(text, name.data, name.len);
+	lt_slice_to_text(text, sizeof(text), name);
 	if (change != 2) {
 		lt_opened_put(op, change, text, none, fs, none);
 		return;

@@ -582,12 +582,13 @@ static void
 hub_builds_anew(void **state)
 {
 	struct lt_buf want = { 0 }, have = { 0 };
-	struct row row[ROWS_EACH];
+	struct row row[ROWS_EACH] = { { .env = DERIVED } };
 	size_t i, n;
 
 	(void)state;
 	dump_derived(story.m.derived, &want);
 	n = pick_rows(DERIVED, LT_T_RECORD, row);
+	assert_true(n > 0);
 	for (i = 0; i < n; i++)
 		assert_true(do_damage(story.m.derived, &row[i], FLIP, i));
 	assert_true(do_damage(story.m.derived, &row[0], DROP, 0));
