@@ -64,7 +64,7 @@ print_text(struct ctl *c, const Ltpb__ScrubReply *r)
 		ctl_cell(&t, "%s", hex);
 		ctl_cell(&t, "%s", ctl_time(&c->arena, f->since_ms));
 		ctl_cell(&t, "%s",
-		    f->derived ? T("ltctl rebuild", "ltctl rebuild")
+		    f->derived ? "ltctl rebuild"
 			       : T("restore it from a backup or from the other side",
 				     "khôi phục từ bản sao lưu hoặc từ phía bên kia"));
 	}
