@@ -259,14 +259,6 @@ lt_fresh_open(struct lt_hub *h, struct lt_fresh **out)
 	return LT_OK;
 }
 
-static int
-run_nothing(struct lt_kv_txn *txn, void *ctx)
-{
-	(void)txn;
-	(void)ctx;
-	return LT_OK;
-}
-
 void
 lt_fresh_close(struct lt_fresh *f)
 {
@@ -275,7 +267,7 @@ lt_fresh_close(struct lt_fresh *f)
 	if (f == NULL)
 		return;
 	/* A push that came just before the stop is still told here, on the writer's thread: jobs end in order. */
-	(void)lt_writer_run(lt_hub_writer(f->h), run_nothing, NULL);
+	(void)lt_writer_run(lt_hub_writer(f->h), lt_job_nothing, NULL);
 	pthread_mutex_lock(&f->mx);
 	save_changed(f);
 	pthread_mutex_unlock(&f->mx);

@@ -807,14 +807,6 @@ lt_verdicts_kick(struct lt_verdicts *v)
 	return kick(v, false);
 }
 
-static int
-run_nothing(struct lt_kv_txn *txn, void *ctx)
-{
-	(void)txn;
-	(void)ctx;
-	return LT_OK;
-}
-
 static void
 watched(void *ctx, int rc)
 {
@@ -839,7 +831,7 @@ lt_verdicts_after_commit(struct lt_verdicts *v)
 	v->watching |= watch;
 	pthread_mutex_unlock(&v->mx);
 	/* What waits now may all fail, and then no commit follows: a job of our own, behind it, asks again in any case. */
-	if (watch && lt_writer_submit(v->h->writer, run_nothing, watched, v) != LT_OK) {
+	if (watch && lt_writer_submit(v->h->writer, lt_job_nothing, watched, v) != LT_OK) {
 		pthread_mutex_lock(&v->mx);
 		v->watching = false;
 		pthread_mutex_unlock(&v->mx);

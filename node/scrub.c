@@ -9,14 +9,6 @@
 #define PROGRESS "scrub"
 
 static int
-run_nothing(struct lt_kv_txn *txn, void *ctx)
-{
-	(void)txn;
-	(void)ctx;
-	return LT_OK;
-}
-
-static int
 world(void *ctx, struct lt_scrub_world *out)
 {
 	struct lt_node *n = ctx;
@@ -24,7 +16,7 @@ world(void *ctx, struct lt_scrub_world *out)
 	/* What differs now will be put right. The next step comes behind a commit: where one failed (a full disk) and nobody writes,
 	 * none would come. */
 	if (n->mending) {
-		(void)lt_writer_submit(n->writer, run_nothing, NULL, NULL);
+		(void)lt_writer_submit(n->writer, lt_job_nothing, NULL, NULL);
 		return LT_E_UNAVAILABLE;
 	}
 	out->catalogue = lt_node_catalogue(n);

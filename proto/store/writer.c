@@ -257,6 +257,14 @@ lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ct
 	return submit(w, &j);
 }
 
+int
+lt_job_nothing(struct lt_kv_txn *txn, void *ctx)
+{
+	(void)txn;
+	(void)ctx;
+	return LT_OK;
+}
+
 size_t
 lt_writer_waiting(struct lt_writer *w)
 {

@@ -41,6 +41,8 @@ int lt_writer_start(struct lt_kv *kv, const struct lt_writer_options *o, struct 
 /* LT_E_UNAVAILABLE: the queue is full, retry later; LT_E_CLOSED: stopping. Any thread. done is called
  * exactly once if and only if this returns LT_OK. */
 int lt_writer_submit(struct lt_writer *w, lt_job_fn *run, lt_done_fn *done, void *ctx);
+/* A job without work: in order behind the others, and what comes after a commit comes after its. */
+lt_job_fn lt_job_nothing;
 /* Jobs that wait now: another commit follows. Any thread. */
 size_t lt_writer_waiting(struct lt_writer *w);
 /* Submit and wait for the result (rc of the job or its commit). Not from the writer thread. Manual: steps until

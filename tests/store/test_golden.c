@@ -11,6 +11,7 @@
 #include "proto/store/author.h"
 #include "proto/store/catalogue_store.h"
 #include "proto/store/projection.h"
+#include "proto/store/mend.h"
 #include "proto/store/rebuild.h"
 
 #include <lmdb.h>
@@ -150,6 +151,7 @@ small_state(struct fix *f)
 
 	ok(lt_rebuild_check(f->txn, f->cat, false, &building));
 	assert_false(building);
+	ok(lt_mend_begin(f->txn));
 	ok(lt_author_saw(f->txn, golden_u64(golden_in(local, "hub_stamp")),
 	    golden_u64(golden_in(local, "hlc"))));
 	ok(lt_author_feed(f->txn, &a, &f->unit, (enum lt_lane)golden_number(local, "lane"), &feed));

@@ -560,6 +560,7 @@ def store():
         b"hlc": u64(BASE + 900 << 16 | 5), b"hub_stamp": u64(BASE + 800 << 16),
         b"epoch/" + UNIT.encode() + b"/3": epoch,
         b"rows": u32(1) + u64(1) + u8(0),
+        b"mend": u8(0) + u64(0),
     }
     tables["sums"] = sums(tables)
     return {
