@@ -240,8 +240,8 @@ relay_thread(void *arg)
 
 /* ---- life ---- */
 
-static int
-listen_on(int port)
+int
+bench_listen_on(int port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),
@@ -281,7 +281,7 @@ bench_relay_start(
 		return LT_E_NOMEM;
 	r->target = target;
 	r->per_address = per_address;
-	r->listener = listen_on(port);
+	r->listener = bench_listen_on(port);
 	r->stop = eventfd(0, EFD_CLOEXEC);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
 	good = r->listener >= 0 && r->stop >= 0 && r->epoll >= 0;

@@ -9,6 +9,9 @@
 
 struct bench_relay;
 
+/* A socket that listens on this port of loopback and does not block; -1: errno says why. */
+int bench_listen_on(int port);
+
 /* Listens on `port`, forwards to `target`, both of loopback; every per_address connections have a source address of
  * their own (0: all have 127.0.0.1). */
 int bench_relay_start(

@@ -1,4 +1,5 @@
 #include "tools/bench/thin.h"
+#include "tools/bench/relay.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -242,23 +243,6 @@ thin_thread(void *arg)
 	return NULL;
 }
 
-static int
-listen_on(int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-
-	if (fd < 0)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 16) == 0)
-		return fd;
-	(void)close(fd);
-	return -1;
-}
-
 static void
 close_all(struct bench_thin *t)
 {
@@ -278,7 +262,7 @@ bench_thin_start(struct bench *b, const struct bench_thin_options *o, struct ben
 		return LT_E_NOMEM;
 	t->o = *o;
 	t->rng = o->seed;
-	t->listener = listen_on(o->port);
+	t->listener = bench_listen_on(o->port);
 	t->stop = eventfd(0, EFD_CLOEXEC);
 	if (t->listener < 0 || t->stop < 0 ||
 	    pthread_create(&t->thread, NULL, thin_thread, t) != 0) {
