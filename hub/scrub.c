@@ -29,63 +29,24 @@ lt_hub_scrub_options(struct lt_hub *h, struct lt_scrub_options *o)
 		.ctx = h };
 }
 
-#define PROGRESS "scrub"
-
-struct progress {
-	struct lt_slice bytes;
-};
-
-static int
-run_keep(struct lt_kv_txn *txn, void *ctx)
-{
-	const struct progress *p = ctx;
-
-	return lt_local_put(txn, PROGRESS, p->bytes);
-}
-
-static void
-keep(void *ctx, struct lt_slice bytes)
-{
-	struct lt_hub *h = ctx;
-	struct progress p = { bytes };
-
-	/* Not kept: a round begins again. */
-	(void)lt_writer_run(h->writer, run_keep, &p);
-}
-
 static void
 mend(void *ctx)
 {
 	lt_hub_rebuild(ctx);
 }
 
-static void
-resume(struct lt_hub *h, struct lt_scrub *scrub)
-{
-	struct lt_kv_txn *txn;
-	struct lt_slice saved;
-
-	if (lt_kv_begin_read(h->log, &txn) != LT_OK)
-		return;
-	if (lt_local_get(txn, PROGRESS, &saved) == LT_OK)
-		(void)lt_scrub_resume(scrub, saved);
-	lt_kv_abort(txn);
-}
-
 int
 lt_hub_scrubber_start(
     struct lt_hub *h, int64_t every_ms, unsigned percent, struct lt_scrubber **out)
 {
-	struct lt_scrubber_options o = {
-		.every_ms = every_ms, .percent = percent, .keep = keep, .mend = mend, .ctx = h
-	};
 	struct lt_scrub_options so;
-	int rc;
+	const struct lt_scrubber_options o = { .scrub = &so,
+		.writer = h->writer,
+		.every_ms = every_ms,
+		.percent = percent,
+		.mend = mend,
+		.ctx = h };
 
 	lt_hub_scrub_options(h, &so);
-	rc = lt_scrub_open(&so, &o.scrub);
-	if (rc != LT_OK)
-		return rc;
-	resume(h, o.scrub);
 	return lt_scrubber_start(&o, out);
 }

@@ -6,8 +6,6 @@
 #include "proto/store/rebuild.h"
 
 #define STEP_MS 50
-#define PROGRESS "scrub"
-
 static int
 world(void *ctx, struct lt_scrub_world *out)
 {
@@ -119,61 +117,24 @@ lt_node_mend_on(struct lt_node *n)
 
 /* ---- the thread ---- */
 
-struct progress {
-	struct lt_slice bytes;
-};
-
-static int
-run_keep(struct lt_kv_txn *txn, void *ctx)
-{
-	const struct progress *p = ctx;
-
-	return lt_local_put(txn, PROGRESS, p->bytes);
-}
-
-static void
-keep(void *ctx, struct lt_slice bytes)
-{
-	struct lt_node *n = ctx;
-	struct progress p = { bytes };
-
-	/* Not kept: a round begins again. */
-	(void)lt_writer_run(n->writer, run_keep, &p);
-}
-
 static void
 mend(void *ctx)
 {
 	(void)lt_node_mend(ctx);
 }
 
-static void
-resume(struct lt_node *n, struct lt_scrub *scrub)
-{
-	struct lt_kv_txn *txn;
-	struct lt_slice saved;
-
-	if (lt_kv_begin_read(n->kv, &txn) != LT_OK)
-		return;
-	if (lt_local_get(txn, PROGRESS, &saved) == LT_OK)
-		(void)lt_scrub_resume(scrub, saved);
-	lt_kv_abort(txn);
-}
-
 int
 lt_node_scrubber_start(
     struct lt_node *n, int64_t every_ms, unsigned percent, struct lt_scrubber **out)
 {
-	struct lt_scrubber_options o = {
-		.every_ms = every_ms, .percent = percent, .keep = keep, .mend = mend, .ctx = n
-	};
 	struct lt_scrub_options so;
-	int rc;
+	const struct lt_scrubber_options o = { .scrub = &so,
+		.writer = n->writer,
+		.every_ms = every_ms,
+		.percent = percent,
+		.mend = mend,
+		.ctx = n };
 
 	lt_node_scrub_options(n, &so);
-	rc = lt_scrub_open(&so, &o.scrub);
-	if (rc != LT_OK)
-		return rc;
-	resume(n, o.scrub);
 	return lt_scrubber_start(&o, out);
 }

@@ -1,6 +1,7 @@
 #include "proto/store/scrubber.h"
 
 #include "proto/base/log.h"
+#include "proto/store/author.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define AGAIN_MS 500 /* after a step that could not be taken */
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 10000
+#define PROGRESS "scrub" /* in table local */
 #define MEND_PAUSE_MS 3600000
 
 struct lt_scrubber {
@@ -54,15 +56,37 @@ pause_for(struct lt_scrubber *s, int64_t ms)
 		;
 }
 
+static int
+run_keep(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct lt_buf *b = ctx;
+
+	return lt_local_put(txn, PROGRESS, lt_buf_slice(b));
+}
+
 static void
 keep(struct lt_scrubber *s)
 {
 	struct lt_buf b = { 0 };
 
 	s->kept_ms = now_us() / 1000;
-	if (s->o.keep != NULL && lt_scrub_save(s->scrub, &b) == LT_OK)
-		s->o.keep(s->o.ctx, lt_buf_slice(&b));
+	/* Not kept: a round begins again. */
+	if (lt_scrub_save(s->scrub, &b) == LT_OK)
+		(void)lt_writer_run(s->o.writer, run_keep, &b);
 	lt_buf_fini(&b);
+}
+
+static void
+resume(struct lt_scrub *scrub, struct lt_kv *kv)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice saved;
+
+	if (lt_kv_begin_read(kv, &txn) != LT_OK)
+		return;
+	if (lt_local_get(txn, PROGRESS, &saved) == LT_OK)
+		(void)lt_scrub_resume(scrub, saved);
+	lt_kv_abort(txn);
 }
 
 static bool
@@ -176,14 +200,19 @@ lt_scrubber_start(const struct lt_scrubber_options *o, struct lt_scrubber **out)
 {
 	struct lt_scrubber *s = calloc(1, sizeof(*s));
 	pthread_condattr_t attr;
+	int rc;
 
 	*out = NULL;
-	if (s == NULL) {
-		lt_scrub_close(o->scrub);
+	if (s == NULL)
 		return LT_E_NOMEM;
-	}
 	s->o = *o;
-	s->scrub = o->scrub;
+	rc = lt_scrub_open(o->scrub, &s->scrub);
+	s->o.scrub = NULL;
+	if (rc != LT_OK) {
+		free(s);
+		return rc;
+	}
+	resume(s->scrub, o->scrub->log);
 	s->kept_ms = now_us() / 1000;
 	lt_scrub_status(s->scrub, &s->status);
 	pthread_mutex_init(&s->mx, NULL);

@@ -6,16 +6,17 @@
 #define LT_STORE_SCRUBBER_H
 
 #include "proto/store/scrub.h"
+#include "proto/store/writer.h"
 
 struct lt_scrubber;
 
 struct lt_scrubber_options {
-	struct lt_scrub *scrub; /* taken, also on failure */
+	const struct lt_scrub_options *scrub; /* copied */
+	/* Of scrub->log, whose table local keeps the progress for the next start. Runs until the scrubber has stopped. */
+	struct lt_writer *writer;
 	int64_t
 	    every_ms; /* from the end of a round to the beginning of the next; 0: only when asked */
 	unsigned percent; /* of one core, 1..100, while nobody asks; 0: 2 */
-	/* Keep the progress (lt_scrub_save()) for the next start. NULL allowed. */
-	void (*keep)(void *ctx, struct lt_slice progress);
 	/* A round found something derived damaged and everything else sound: build it anew. NULL allowed. Called at most once in
 	 * mend_pause_ms, as what comes back at once does not come from the disk. */
 	void (*mend)(void *ctx);
@@ -23,6 +24,7 @@ struct lt_scrubber_options {
 	void *ctx;
 };
 
+/* LT_E_NOMEM. */
 int lt_scrubber_start(const struct lt_scrubber_options *o, struct lt_scrubber **out);
 void lt_scrubber_stop(struct lt_scrubber *s); /* NULL allowed; keeps the progress */
 
