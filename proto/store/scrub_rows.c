@@ -13,19 +13,25 @@
 #define ARENA ((size_t)64 * 1024 * 1024)
 #define SUSPECT_TIMES 5
 #define SUSPECT_WAITS 1000
+#define BEYOND_CURSOR 64 /* positions */
 
 /* ---- may they be compared now? ---- */
 
 static int
 hub_ready(struct lt_scrub *s)
 {
-	uint64_t version = lt_catalogue_version(s->world.catalogue), of;
+	uint64_t version = lt_catalogue_version(s->world.catalogue), of, rows;
 	struct lt_slice key = lt_slice_str("projector"), v;
 	int rc = lt_kv_get(s->derived, LT_T_CURSOR, key, &v);
 
 	s->projected = 0;
-	if (rc == LT_E_NOTFOUND)
-		return s->last == 0 ? LT_OK : LT_E_UNAVAILABLE;
+	if (rc == LT_E_NOTFOUND) {
+		rc = lt_kv_count(s->derived, LT_T_HISTORY, &rows);
+		/* Written with the first rows, and gone with the last. */
+		if (rc == LT_OK && rows != 0)
+			lt_scrub_found(s, LT_T_CURSOR, key, LT_SCRUB_MISSING);
+		return rc == LT_OK && s->last != 0 ? LT_E_UNAVAILABLE : rc;
+	}
 	if (rc == LT_OK && v.len != CURSOR_LEN)
 		rc = LT_E_CORRUPT;
 	if (rc != LT_OK)
@@ -299,6 +305,60 @@ lt_scrub_changes(struct lt_scrub *s, uint64_t position)
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
+/* Does the history know a change of this position? */
+static int
+is_projected(struct lt_scrub *s, uint64_t at, struct lt_arena *arena, bool *known)
+{
+	struct lt_buf rk = { 0 }, key = { 0 };
+	struct lt_log_view view;
+	struct lt_change change;
+	struct lt_dot dot;
+	uint64_t position;
+	uint32_t i;
+	int rc;
+
+	memset(&view, 0, sizeof(view));
+	rc = lt_log_view_open(&view, s->log, at);
+	for (i = 0; rc == LT_OK && !*known && i < view.nchange; i++) {
+		lt_arena_clear(arena);
+		rc = lt_log_view_change(&view, i, arena, &change);
+		if (rc != LT_OK)
+			break;
+		dot = (struct lt_dot){ view.feed, view.seq, i };
+		lt_buf_clear(&rk);
+		lt_buf_clear(&key);
+		lt_key_record(&rk, change.collection, view.unit.s, change.key);
+		lt_dot_key(&key, lt_buf_slice(&rk), &dot);
+		rc = rk.err != LT_OK ? rk.err : key.err;
+		if (rc == LT_OK)
+			rc = position_in(s, LT_T_HISTORY, lt_buf_slice(&key), known, &position);
+	}
+	lt_buf_fini(&rk);
+	lt_buf_fini(&key);
+	lt_log_view_close(&view);
+	/* What is damaged has its own finding. */
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+/* Rows and cursor are written together: a history that knows of what stands behind the cursor says that an older cursor stands
+ * there. Some positions do: only those of which every change is refused have no row. */
+static int
+check_cursor(struct lt_scrub *s)
+{
+	uint64_t at, n = s->last - s->projected;
+	struct lt_arena arena;
+	bool older = false;
+	int rc = LT_OK;
+
+	lt_arena_init(&arena, ARENA);
+	for (at = 1; rc == LT_OK && !older && at <= n && at <= BEYOND_CURSOR; at++)
+		rc = is_projected(s, s->projected + at, &arena, &older);
+	if (older)
+		lt_scrub_found(s, LT_T_CURSOR, lt_slice_str("projector"), LT_SCRUB_WRONG);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
 int
 lt_scrub_history(struct lt_scrub *s, bool *done)
 {
@@ -309,8 +369,10 @@ lt_scrub_history(struct lt_scrub *s, bool *done)
 		if (rc == LT_OK)
 			s->at.position++;
 	}
-	*done = *done || s->at.position >= s->projected;
-	return rc;
+	if (rc != LT_OK || *done)
+		return rc;
+	*done = s->at.position >= s->projected;
+	return *done && s->last > s->projected ? check_cursor(s) : rc;
 }
 
 /* ---- every record worked out again ---- */

@@ -129,19 +129,40 @@ absent(unsigned table)
 	first("table %s: an entry is absent", lt_table_names[table]);
 }
 
+/* A pristine store's entries, read from the damaged one. */
+struct reading {
+	const struct sample *x;
+	struct lt_kv *kv;
+	struct lt_kv_txn *txn; /* NULL: none could be begun */
+};
+
+/* After some errors LMDB answers nothing more in the same transaction, which says nothing about what stands there. */
 static void
-read_one_way(const struct sample *x, struct lt_kv_txn *txn, unsigned table, bool forward)
+begin_again(struct reading *r, int rc)
 {
-	const struct truth_table *t = &x->table[table];
+	if (rc == LT_OK || rc == LT_E_NOTFOUND)
+		return;
+	lt_kv_abort(r->txn);
+	r->txn = NULL;
+	rc = lt_kv_begin_read(r->kv, &r->txn);
+	if (rc != LT_OK)
+		failed(0, rc);
+}
+
+static void
+read_one_way(struct reading *r, unsigned table, bool forward)
+{
+	const struct truth_table *t = &r->x->table[table];
 	const struct lt_slice end = { NULL, 0 };
 	struct lt_slice k = end, v = end;
 	struct lt_kv_cursor *c;
 	size_t seen = 0, bound = t->n * 2 + 100;
 	bool broken = false;
-	int rc = lt_kv_cursor_open(txn, table, &c);
+	int rc = lt_kv_cursor_open(r->txn, table, &c);
 
 	if (rc != LT_OK) {
 		failed(table, rc);
+		begin_again(r, rc);
 		return;
 	}
 	for (rc = (forward ? lt_kv_seek : lt_kv_seek_before)(c, end, &k, &v);
@@ -149,55 +170,57 @@ read_one_way(const struct sample *x, struct lt_kv_txn *txn, unsigned table, bool
 	     rc = (forward ? lt_kv_next : lt_kv_prev)(c, &k, &v)) {
 		seen++;
 		if (rc == LT_OK) {
-			compare(x, table, k, v);
+			compare(r->x, table, k, v);
 			continue;
 		}
 		broken = true;
 		failed(table, rc);
+		if (rc != LT_E_CORRUPT)
+			break;
 	}
 	lt_kv_cursor_close(c);
 	if (!broken && seen < t->n)
 		absent(table);
 	if (seen >= bound)
 		first("table %s: a walk in circles", lt_table_names[table]);
+	begin_again(r, rc);
 }
 
 static void
-read_by_key(const struct sample *x, struct lt_kv_txn *txn, unsigned table)
+read_by_key(struct reading *r, unsigned table)
 {
-	const struct truth_table *t = &x->table[table];
+	const struct truth_table *t = &r->x->table[table];
 	struct lt_slice v;
 	size_t i;
 
-	for (i = 0; i < t->n; i++) {
-		int rc = lt_kv_get(txn, table, t->e[i].key, &v);
+	for (i = 0; i < t->n && r->txn != NULL; i++) {
+		int rc = lt_kv_get(r->txn, table, t->e[i].key, &v);
 
 		if (rc == LT_OK)
-			compare(x, table, t->e[i].key, v);
+			compare(r->x, table, t->e[i].key, v);
 		else if (rc == LT_E_NOTFOUND)
 			absent(table);
 		else
 			failed(table, rc);
+		begin_again(r, rc);
 	}
 }
 
 static void
 read_all(const struct sample *x, struct lt_kv *kv)
 {
-	struct lt_kv_txn *txn;
+	struct reading r = { x, kv, NULL };
 	unsigned table;
-	int rc = lt_kv_begin_read(kv, &txn);
 
-	if (rc != LT_OK) {
-		failed(0, rc);
-		return;
-	}
+	begin_again(&r, LT_E_IO);
 	for (table = 0; table < LT_T_COUNT; table++) {
-		read_one_way(x, txn, table, true);
-		read_one_way(x, txn, table, false);
-		read_by_key(x, txn, table);
+		if (r.txn != NULL)
+			read_one_way(&r, table, true);
+		if (r.txn != NULL)
+			read_one_way(&r, table, false);
+		read_by_key(&r, table);
 	}
-	lt_kv_abort(txn);
+	lt_kv_abort(r.txn);
 }
 
 /* ---- queries ---- */

@@ -414,9 +414,7 @@ every_table(void **state)
 			n = pick_rows(env, table, row);
 			for (i = 0; i < n; i++)
 				for (d = 0; d < DAMAGES; d++, bit = bit * 31 + 7)
-					/* From an older cursor the projector goes on just as well. */
-					if (table != LT_T_CURSOR || d == FLIP)
-						cases[d] += one_case(&row[i], (enum damage)d, bit);
+					cases[d] += one_case(&row[i], (enum damage)d, bit);
 		}
 	print_message(
 	    "%u flipped, %u dropped, %u as before\n", cases[FLIP], cases[DROP], cases[OLD]);
