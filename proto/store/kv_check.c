@@ -56,6 +56,7 @@ lt_kv_guard_read(int dir, struct lt_kv_guard *g)
 	g->meta = lt_load_u64(p + 24);
 	g->full_s = lt_load_u64(p + 32);
 	g->opens = lt_load_u64(p + 40);
+	g->names = lt_load_u64(p + 48);
 	return true;
 }
 
@@ -88,6 +89,7 @@ lt_kv_guard_write(int fd, const struct lt_kv_guard *g, bool sync)
 	lt_store_u64(p + 24, g->meta);
 	lt_store_u64(p + 32, g->full_s);
 	lt_store_u64(p + 40, g->opens);
+	lt_store_u64(p + 48, g->clean ? g->names : 0);
 	guard_sum(p, p + GUARD_SUMMED);
 	/* In place and in one sector: old or new. */
 	n = pwrite(fd, p, sizeof(p), 0);
@@ -144,6 +146,18 @@ against(const struct lt_kv_guard *g, uint64_t txnid, uint64_t meta)
 	return txnid == g->txnid && meta != g->meta ? LT_PAGES_META : LT_PAGES_WHOLE;
 }
 
+/* Nothing was written since: the page is as it was. */
+static bool
+names_differ(const struct lt_kv_guard *g, uint64_t txnid, const uint8_t *file, size_t size)
+{
+	uint64_t at = lt_pages_names_at(file, file + LT_PAGES_PAGE);
+
+	if (!g->clean || g->names == 0 || txnid != g->txnid)
+		return false;
+	return at == 0 || at >= size / LT_PAGES_PAGE ||
+	       lt_pages_names(file + at * LT_PAGES_PAGE) != g->names;
+}
+
 static int
 look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct shared *s)
 {
@@ -158,7 +172,7 @@ look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct sh
 	if (fstat(fd, &st) != 0)
 		return errno;
 	o.size = (size_t)st.st_size;
-	if (o.size < 2 * 4096) {
+	if (o.size < (size_t)2 * LT_PAGES_PAGE) {
 		s->report.fault = LT_PAGES_META;
 		s->report.fault_table = -1;
 		return 0;
@@ -169,11 +183,15 @@ look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct sh
 	o.file = map;
 	seen = lt_pages_seen_bytes(o.file, o.size);
 	s->full = true;
-	if (seen != 0 && lt_pages_meta(o.file, o.file + 4096, &txnid, &meta)) {
+	if (seen != 0 && lt_pages_meta(o.file, o.file + LT_PAGES_PAGE, &txnid, &meta)) {
 		s->full = g == NULL || !g->clean || txnid != g->txnid || is_due(c, g) ||
-			  o.size <= c->always || o.size / 4096 < lt_pages_counted(o.file, o.size);
+			  o.size <= c->always ||
+			  o.size / LT_PAGES_PAGE < lt_pages_counted(o.file, o.size);
 		if (g != NULL)
 			s->report.fault = against(g, txnid, meta);
+		if (g != NULL && s->report.fault == LT_PAGES_WHOLE &&
+		    names_differ(g, txnid, o.file, o.size))
+			s->report.fault = LT_PAGES_NAMES;
 	}
 	s->report.fault_table = -1;
 	if (s->report.fault != LT_PAGES_WHOLE)

@@ -5,7 +5,8 @@
  * memory of the heap, so that other threads of the parent do not matter. It has one descriptor, the file; it holds none of the
  * parent's locks (the lock of the folder goes with its descriptor), and dies with the parent.
  *
- * The note, `guard` (FORMAT.md 9.1): whether the last writer closed the store, what the newest meta page was, and when the whole
+ * The note, `guard` (FORMAT.md 9.1): whether the last writer closed the store, what the newest meta page was and, once closed, the page
+ * that says where each table begins (an older one names older tables, of which no part need be damaged), and when the whole
  * file was read last. It is synced when the store is opened and when it is closed; after a commit it is written without a sync, and
  * so may be older than the file after a power cut, never newer.
  */
@@ -27,6 +28,8 @@ struct lt_kv_guard {
 	uint64_t meta; /* and what it says, as one number (lt_pages_meta()) */
 	uint64_t full_s; /* when the whole file was read last, seconds since 1970; 0: never */
 	uint64_t opens; /* since then */
+	uint64_t
+	    names; /* when closed: the page with the tables' names (lt_pages_names()); 0: none, or not noted */
 };
 
 /* false: none, or damaged (then it is as if there were none). dir: the store's folder. */

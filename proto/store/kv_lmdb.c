@@ -198,19 +198,29 @@ stretch(const struct env *e)
 
 /* ---- the note beside the file (kv_check.h) ---- */
 
-/* The newest meta page, read from the file: LMDB's own descriptor, since another one that is closed drops its locks. */
+/* The newest meta page, read from the file: LMDB's own descriptor, since another one that is closed drops its locks. names NULL: not
+ * wanted. */
 static bool
-read_meta(const struct env *e, uint64_t *txnid, uint64_t *meta)
+read_meta(const struct env *e, uint64_t *txnid, uint64_t *meta, uint64_t *names)
 {
-	uint8_t page[2][LT_PAGES_META_LEN];
+	uint8_t page[2][LT_PAGES_META_LEN], root[LT_PAGES_PAGE];
 	mdb_filehandle_t fd;
 	MDB_stat st;
+	uint64_t at;
 
-	return mdb_env_stat(e->env, &st) == 0 && mdb_env_get_fd(e->env, &fd) == 0 &&
-	       pread(fd, page[0], sizeof(page[0]), 0) == (ssize_t)sizeof(page[0]) &&
-	       pread(fd, page[1], sizeof(page[1]), (off_t)st.ms_psize) ==
-		   (ssize_t)sizeof(page[1]) &&
-	       lt_pages_meta(page[0], page[1], txnid, meta);
+	if (mdb_env_stat(e->env, &st) != 0 || mdb_env_get_fd(e->env, &fd) != 0 ||
+	    pread(fd, page[0], sizeof(page[0]), 0) != (ssize_t)sizeof(page[0]) ||
+	    pread(fd, page[1], sizeof(page[1]), (off_t)st.ms_psize) != (ssize_t)sizeof(page[1]) ||
+	    !lt_pages_meta(page[0], page[1], txnid, meta))
+		return false;
+	if (names == NULL)
+		return true;
+	at = lt_pages_names_at(page[0], page[1]);
+	*names = at != 0 && pread(fd, root, sizeof(root), (off_t)(at * LT_PAGES_PAGE)) ==
+				(ssize_t)sizeof(root)
+		     ? lt_pages_names(root)
+		     : 0;
+	return true;
 }
 
 static int
@@ -220,7 +230,7 @@ note(struct env *e, bool clean, bool sync)
 	int rc = EIO;
 
 	(void)pthread_mutex_lock(&e->guard_mx);
-	if (read_meta(e, &g->txnid, &g->meta)) {
+	if (read_meta(e, &g->txnid, &g->meta, clean ? &g->names : NULL)) {
 		g->clean = clean;
 		rc = lt_kv_guard_write(e->guard_fd, g, sync);
 	}

@@ -7,7 +7,8 @@
 _Static_assert(sizeof(size_t) == 8 && BYTE_ORDER == LITTLE_ENDIAN,
     "LMDB's file is laid out as the machine is; other machines need a layout of their own here");
 
-#define PAGE 4096u /* what LMDB takes on all machines that we run on; another size is refused */
+#define PAGE \
+	LT_PAGES_PAGE /* what LMDB takes on all machines that we run on; another size is refused */
 #define HEADER 16u
 #define NODE 8u
 #define MAGIC 0xBEEFC0DEu
@@ -140,6 +141,27 @@ lt_pages_meta(const uint8_t *page0, const uint8_t *page1, uint64_t *txnid, uint6
 	(void)crypto_shorthash(out, m, LT_PAGES_META_LEN, key);
 	memcpy(sum, out, sizeof(*sum));
 	return true;
+}
+
+uint64_t
+lt_pages_names_at(const uint8_t *page0, const uint8_t *page1)
+{
+	const uint8_t *m = newest(page0, page1);
+	uint64_t root = m == NULL ? NO_PAGE : tree_of(m + META_TREE(1)).root;
+
+	return root == NO_PAGE ? 0 : root;
+}
+
+uint64_t
+lt_pages_names(const uint8_t *page)
+{
+	static const uint8_t key[crypto_shorthash_KEYBYTES] = "lt1.names";
+	uint8_t out[crypto_shorthash_BYTES];
+	uint64_t sum;
+
+	(void)crypto_shorthash(out, page, PAGE, key);
+	sum = u64(out);
+	return sum != 0 ? sum : 1;
 }
 
 static const uint8_t *
@@ -758,7 +780,8 @@ lt_pages_fault_text(enum lt_pages_fault fault_code)
 		"the list of free pages is not one", "the row of a table is not one",
 		"pages have been lost from a table", "an entry is missing, its key is damaged",
 		"a table does not hold what was written to it last",
-		"it is older than what was last committed to it" };
+		"it is older than what was last committed to it",
+		"the page that names its tables is not the one written last" };
 
 	if ((unsigned)fault_code >= sizeof(text) / sizeof(text[0]))
 		return "something";

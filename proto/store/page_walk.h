@@ -27,7 +27,9 @@ enum lt_pages_fault {
 	LT_PAGES_LOST, /* pages that nothing reaches */
 	LT_PAGES_MOVED, /* an entry stands under a key that has one bit flipped: it is missing under its own */
 	LT_PAGES_SUMS, /* the entries of a table are not those that were written last (kv_sums.h) */
-	LT_PAGES_OLDER /* not by the walk: the file is of before the last commit that is known of */
+	/* Not by the walk: */
+	LT_PAGES_OLDER, /* the file is of before the last commit that is known of */
+	LT_PAGES_NAMES /* the page that says where the tables begin is not the one that was written last */
 };
 
 /* What an entry of a page is, for LT_PAGES_SEE. */
@@ -101,5 +103,11 @@ const char *lt_pages_fault_text(enum lt_pages_fault fault);
 bool lt_pages_meta(const uint8_t *page0, const uint8_t *page1, uint64_t *txnid, uint64_t *sum);
 
 #define LT_PAGES_META_LEN 152 /* bytes of a meta page that mean something */
+
+#define LT_PAGES_PAGE 4096u /* bytes of a page */
+/* Where the page with the tables' names lies, as the newest meta page says; 0: there is none, or neither is one. */
+uint64_t lt_pages_names_at(const uint8_t *page0, const uint8_t *page1);
+/* That page as one number, never 0. */
+uint64_t lt_pages_names(const uint8_t *page);
 
 #endif

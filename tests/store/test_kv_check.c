@@ -291,6 +291,81 @@ the_note_says_what_happened(void **state)
 	open_it(f);
 }
 
+/* Byte for byte (FORMAT.md 9.1); the sums by an implementation of SipHash of its own. */
+static void
+the_notes_bytes(void **state)
+{
+	static const char hex[] =
+	    "4c54475541524431010000000000000001020304050607081112131415161718"
+	    "000000007735940000000000000000063b8535cea81c69c0554c4b0a21a0a156";
+	struct fix *f = *state;
+	struct lt_kv_guard g = { true, 0x0102030405060708, 0x1112131415161718, 2000000000, 6, 0 },
+			   r;
+	uint8_t page[PAGE], want[64], have[65];
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(page); i++)
+		page[i] = (uint8_t)(i * 7 + i / 256);
+	g.names = lt_pages_names(page);
+	assert_true(g.names == 0x3b8535cea81c69c0);
+	ok(lt_unhex(want, sizeof(want), hex));
+	fd = open(f->guard, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(lt_kv_guard_write(fd, &g, true), 0);
+	assert_int_equal(pread(fd, have, sizeof(have), 0), sizeof(want));
+	assert_memory_equal(have, want, sizeof(want));
+	assert_true(guard_of(f, &r));
+	assert_true(r.clean && r.txnid == g.txnid && r.meta == g.meta && r.full_s == g.full_s &&
+		    r.opens == g.opens && r.names == g.names);
+	g.clean = false; /* of an open store the page is not noted */
+	assert_int_equal(lt_kv_guard_write(fd, &g, true), 0);
+	assert_true(guard_of(f, &r));
+	assert_int_equal(r.names, 0);
+	assert_int_equal(close(fd), 0);
+}
+
+/* The page with the tables' names as it was one commit before: every tree that it names is whole. A look that is not full finds it by the
+ * note alone. */
+static void
+an_older_page_of_names_is_found(void **state)
+{
+	struct fix *f = *state;
+	uint8_t old[PAGE], new[PAGE], meta[2][PAGE];
+	struct lt_kv_guard g;
+	uint64_t at[2];
+	int fd = open(f->data, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, meta, sizeof(meta), 0), sizeof(meta));
+	at[0] = lt_pages_names_at(meta[0], meta[1]);
+	assert_int_equal(pread(fd, old, PAGE, (off_t)(at[0] * PAGE)), PAGE);
+	open_it(f);
+	fill(f, 410);
+	close_it(f);
+	assert_int_equal(pread(fd, meta, sizeof(meta), 0), sizeof(meta));
+	at[1] = lt_pages_names_at(meta[0], meta[1]);
+	assert_true(at[1] != 0 && at[1] != at[0]);
+	assert_int_equal(pread(fd, new, PAGE, (off_t)(at[1] * PAGE)), PAGE);
+	assert_int_equal(close(fd), 0);
+	assert_true(guard_of(f, &g));
+	assert_true(g.clean && g.names == lt_pages_names(new));
+	assert_int_equal(look(f, &g, 1000, 0, 0).look, LT_KV_LOOK_WHOLE);
+	memcpy(old, &at[1], sizeof(at[1])); /* a page says its own number */
+	poke(f->data, (off_t)(at[1] * PAGE), old, PAGE);
+	assert_int_equal(look(f, &g, 1000, 0, 0).report.fault, LT_PAGES_NAMES);
+	assert_int_equal(look(f, &g, 1000, 0, 0).look, LT_KV_LOOK_DAMAGED);
+	poke(f->data, (off_t)(at[1] * PAGE), new, PAGE);
+	g.txnid--; /* written to since */
+	g.names ^= 1;
+	assert_int_equal(look(f, &g, 1000, 0, 0).look, LT_KV_LOOK_WHOLE);
+	g.txnid++;
+	assert_int_equal(look(f, &g, 1000, 0, 0).report.fault, LT_PAGES_NAMES);
+	g.names = 0; /* of a program that did not note it */
+	assert_int_equal(look(f, &g, 1000, 0, 0).look, LT_KV_LOOK_WHOLE);
+	poke(f->data, 0, meta[0], PAGE);
+}
+
 /* A process that is killed leaves no clean note. */
 static void
 a_killed_writer_is_no_clean_stop(void **state)
@@ -517,6 +592,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(when_all_of_it_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_file_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_note_says_what_happened, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_notes_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_page_of_names_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_killed_writer_is_no_clean_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(truth_is_refused_and_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(
