@@ -144,6 +144,34 @@ lt_history_each(struct lt_kv_txn *derived, const char *collection, const char *u
 	return rc == LT_E_CANCELLED ? LT_OK : rc;
 }
 
+/* Keys of the history are rk || 0 || dot: with a 1 in place of the 0 nothing of this record stands behind, and everything of the next one
+ * does. */
+int
+lt_history_next_record(
+    struct lt_kv_cursor *c, uint8_t rk[LT_RK_MAX], size_t *len, struct lt_slice *key)
+{
+	uint8_t from[LT_RK_MAX + 1];
+	struct lt_slice v, next;
+	int rc;
+
+	memcpy(from, rk, *len);
+	from[*len] = 1;
+	*key = lt_slice(NULL, 0);
+	rc = lt_kv_seek(c, lt_slice(from, *len == 0 ? 0 : *len + 1), key, &v);
+	/* A damaged entry still names its record, which then fails by itself. */
+	if (rc != LT_OK && (rc != LT_E_CORRUPT || key->len == 0))
+		return rc;
+	if (key->len <= 1 + LT_DOT_KEY || key->len - 1 - LT_DOT_KEY > LT_RK_MAX)
+		return LT_E_CORRUPT;
+	next = lt_slice(key->data, key->len - 1 - LT_DOT_KEY);
+	/* An entry of another table, cut like one of this, would lead back, and the walk in circles. */
+	if (*len != 0 && lt_slice_cmp(next, lt_slice(rk, *len)) <= 0)
+		return LT_E_CORRUPT;
+	*len = next.len;
+	memcpy(rk, next.data, next.len);
+	return LT_OK;
+}
+
 /* A change set aside is of a feed of its own, beside what the hub holds under its name; what both branches have in common it
  * covers, as it did. */
 static int

@@ -222,14 +222,22 @@ static int
 mend_records(struct mending *m, bool *done)
 {
 	struct lt_scrub_at *at = &m->s->at;
+	uint8_t foreign[LT_KV_KEY_MAX];
 	struct lt_kv_cursor *c;
-	struct lt_slice rk;
+	struct lt_slice rk, key;
 	int rc = lt_kv_cursor_open(m->o->txn, LT_T_HISTORY, &c);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_scrub_next_record(m->s, c);
+	rc = lt_scrub_next_record(m->s, c, &key);
+	if (rc == LT_E_CORRUPT && key.len != 0 && key.len <= sizeof(foreign))
+		memcpy(foreign, key.data, key.len);
+	else
+		key.len = 0;
 	lt_kv_cursor_close(c);
+	/* None of a history: behind it there may be more. */
+	if (key.len != 0)
+		return del_quiet(m->o->txn, LT_T_HISTORY, lt_slice(foreign, key.len));
 	*done = rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT;
 	if (rc != LT_OK)
 		return *done ? LT_OK : rc;

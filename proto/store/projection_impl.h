@@ -109,6 +109,10 @@ bool lt_dots_drop_aside(struct lt_dots *dots);
 void lt_dots_fini(struct lt_dots *dots);
 /* The entries of a record in history or overlay, appended to dots. */
 int lt_dots_read(struct lt_kv_txn *txn, unsigned table, struct lt_slice rk, struct lt_dots *dots);
+/* The record behind the one of rk (of *len bytes; 0: the first one) by the keys of the history: rk and *len become it. c: a cursor of
+ * the history. *key: the entry that named it, or that is none. LT_E_NOTFOUND; LT_E_CORRUPT: it cannot be walked there, rk stays. */
+int lt_history_next_record(
+    struct lt_kv_cursor *c, uint8_t rk[LT_RK_MAX], size_t *len, struct lt_slice *key);
 /* Apply own changes not judged yet on a row. scratch: any buffer, overwritten. */
 int lt_overlay_apply(struct lt_kv_txn *log, struct lt_log_view *view, const struct lt_rules *rules,
     bool unit_is_province, const struct lt_dots *dots, struct lt_buf *row, struct lt_buf *scratch);

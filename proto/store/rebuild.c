@@ -123,29 +123,6 @@ struct step {
 	bool more;
 };
 
-/* The record behind the one at hand. Keys of the history are rk || 0 || dot: with a 1 in place of the 0 nothing of this record
- * stands behind, and everything of the next one does. */
-static int
-next_record(struct lt_kv_cursor *c, struct mark *at)
-{
-	uint8_t key[LT_RK_MAX + 1];
-	struct lt_slice k = { NULL, 0 }, v;
-	size_t len = at->done_len;
-	int rc;
-
-	memcpy(key, at->done, len);
-	key[len] = 1;
-	rc = lt_kv_seek(c, lt_slice(key, len == 0 ? 0 : len + 1), &k, &v);
-	/* A damaged entry still names its record, which then fails by itself. */
-	if (rc != LT_OK && (rc != LT_E_CORRUPT || k.len == 0))
-		return rc;
-	if (k.len <= 1 + LT_DOT_KEY || k.len - 1 - LT_DOT_KEY > sizeof(at->done))
-		return LT_E_CORRUPT;
-	at->done_len = k.len - 1 - LT_DOT_KEY;
-	memcpy(at->done, k.data, at->done_len);
-	return LT_OK;
-}
-
 static int
 rebuild_record(struct step *s)
 {
@@ -186,6 +163,7 @@ report(const struct mark *at, int rc)
 static int
 gather(struct step *s, struct lt_kv_cursor *c, size_t max, bool *failed)
 {
+	struct lt_slice k;
 	int rc = LT_OK;
 
 	*failed = false;
@@ -193,7 +171,7 @@ gather(struct step *s, struct lt_kv_cursor *c, size_t max, bool *failed)
 	for (s->n = 0; s->n < max; s->n++) {
 		if (s->n != 0 && s->o->clock != NULL && lt_mono_ms(s->o->clock) >= s->until)
 			break;
-		rc = next_record(c, &s->at);
+		rc = lt_history_next_record(c, s->at.done, &s->at.done_len, &k);
 		if (rc == LT_E_NOTFOUND) {
 			s->more = false;
 			return LT_OK;

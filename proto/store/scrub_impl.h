@@ -90,8 +90,9 @@ int lt_scrub_changes(struct lt_scrub *s, uint64_t position);
 /* Work a record out again and compare. LT_E_CORRUPT: its history or the log is damaged; LT_E_UNKNOWN: no such collection any
  * more. */
 int lt_scrub_record(struct lt_scrub *s, struct lt_slice rk, lt_differs_fn *differs, void *ctx);
-/* The record behind the one in at, by the keys of the history. LT_E_NOTFOUND; LT_E_CORRUPT: they cannot be walked. */
-int lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c);
+/* The record behind the one in at, by the keys of the history. LT_E_NOTFOUND; LT_E_CORRUPT: they cannot be walked behind at, *key (if it
+ * is not empty) is none of a history. */
+int lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c, struct lt_slice *key);
 /* Does something account for this row of record, shown, index or overlay? */
 int lt_scrub_accounted(struct lt_scrub *s, unsigned table, struct lt_slice k, bool *known);
 /* The group of the first key of the table that is not below from. */

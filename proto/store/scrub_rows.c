@@ -479,40 +479,25 @@ check_record(struct lt_scrub *s, struct lt_slice rk)
 
 /* The record behind the one in at, by the keys of the history. LT_E_NOTFOUND; LT_E_CORRUPT: its keys are not walked. */
 int
-lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c)
+lt_scrub_next_record(struct lt_scrub *s, struct lt_kv_cursor *c, struct lt_slice *key)
 {
-	struct lt_scrub_at *at = &s->at;
-	uint8_t from[LT_RK_MAX + 1];
-	struct lt_slice k = { NULL, 0 }, v;
-	size_t len = at->key_len;
-	int rc;
-
-	if (len > LT_RK_MAX)
-		return LT_E_CORRUPT;
-	memcpy(from, at->key, len);
-	from[len] = 1;
-	rc = lt_kv_seek(c, lt_slice(from, len == 0 ? 0 : len + 1), &k, &v);
-	if (rc != LT_OK && (rc != LT_E_CORRUPT || k.len == 0))
-		return rc;
-	if (k.len <= 1 + LT_DOT_KEY || k.len - 1 - LT_DOT_KEY > LT_RK_MAX ||
-	    (len != 0 && lt_slice_cmp(k, lt_slice(from, len + 1)) < 0))
-		return LT_E_CORRUPT;
-	at->key_len = k.len - 1 - LT_DOT_KEY;
-	memcpy(at->key, k.data, at->key_len);
-	return LT_OK;
+	return s->at.key_len > LT_RK_MAX
+		   ? LT_E_CORRUPT
+		   : lt_history_next_record(c, s->at.key, &s->at.key_len, key);
 }
 
 int
 lt_scrub_records(struct lt_scrub *s, bool *done)
 {
 	struct lt_kv_cursor *c;
+	struct lt_slice key;
 	int rc = ready(s, done);
 
 	if (rc != LT_OK || *done)
 		return rc;
 	rc = lt_kv_cursor_open(s->derived, LT_T_HISTORY, &c);
 	while (rc == LT_OK && !*done && lt_scrub_more(s)) {
-		rc = lt_scrub_next_record(s, c);
+		rc = lt_scrub_next_record(s, c, &key);
 		if (rc == LT_OK)
 			rc = check_record(s, lt_slice(s->at.key, s->at.key_len));
 		else
