@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define QUERYABLE_MS (15 * 60 * 1000)
 
@@ -147,6 +148,19 @@ tell_limit(struct bench *b, const struct intake_case *c, const char *what, doubl
 	return tell(b, c, what, value, unit, BENCH_INFO, 0, note);
 }
 
+/* CPU that the libraries alone take for what stands between a push and its rows; all cores at it and nothing else. */
+static double
+all_of_it_us(const struct bench_limits *l)
+{
+	return l->both_us + l->append_us + (l->put_one_us < l->put_us ? l->put_one_us : l->put_us);
+}
+
+static double
+all_of_it(const struct bench_limits *l)
+{
+	return 1e6 * (double)sysconf(_SC_NPROCESSORS_ONLN) / all_of_it_us(l);
+}
+
 static int
 tell_limits(struct bench *b, const struct intake_case *c, const struct bench_limits *l)
 {
@@ -168,6 +182,9 @@ tell_limits(struct bench *b, const struct intake_case *c, const struct bench_lim
 	if (rc == LT_OK && l->put > 0)
 		rc = tell_limit(b, c, "limit: the same in one environment", l->put_one, "changes/s",
 		    l->put_one_us, "LMDB, one writer");
+	if (rc == LT_OK && l->put > 0)
+		rc = tell_limit(b, c, "limit: all of it one after the other", all_of_it(l),
+		    "changes/s", all_of_it_us(l), "verify, decode, append, put: all cores");
 	return rc;
 }
 
@@ -187,6 +204,10 @@ tell_ratios(struct bench *b, const struct intake_case *c, const struct bench_fee
 	if (rc == LT_OK && l->put > 0)
 		rc = tell(b, c, "queryable, of LMDB alone, one writer",
 		    100 * (double)f->changes / g->queryable / l->put_one, "%", BENCH_INFO, 0, "");
+	if (rc == LT_OK && l->put > 0)
+		rc = tell(b, c, "queryable, of all of it one after the other",
+		    100 * (double)f->changes / g->queryable / all_of_it(l), "%", BENCH_INFO, 0,
+		    "libraries alone, all cores");
 	if (rc == LT_OK && c->changes == 1)
 		rc = tell(b, c, "durable change-sets", (double)f->sets / g->receipt, "sets/s",
 		    BENCH_AT_LEAST, 10000, "");
