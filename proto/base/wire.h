@@ -1,5 +1,6 @@
 /* proto/base/wire.h - the bounded wire walker: every message from outside is read by it, and not by protobuf-c's own
- * unpacking.
+ * unpacking. Change-sets that are written the plain way are read by hand (proto/model/change_read.h), which accepts nothing that
+ * the walker does not.
  *
  * protobuf-c recurses without limit, allocates what is announced, and cuts strings at NUL. The
  * walker allocates nothing and checks, driven by the message's descriptor: depth, repeats, lengths,

@@ -2,43 +2,21 @@
 #include "proto/feed/changeset.h"
 
 #include "proto/base/wire.h"
+#include "proto/base/wire_read.h"
 #include "proto/feed/changeset_impl.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
-
 bool
 lt_wire_next(struct lt_reader *r, struct lt_wire_field *f)
 {
-	uint64_t tag, len;
+	struct lt_wire_item item;
+	bool found = lt_wire_step(r, &item);
 
-	if (r->err != LT_OK || lt_reader_left(r) == 0)
-		return false;
-	memset(f, 0, sizeof(*f));
-	tag = lt_read_varint(r);
-	f->number = (uint32_t)(tag >> 3);
-	switch (tag & 7) {
-	case WIRE_VARINT:
-		f->value = lt_read_varint(r);
-		break;
-	case WIRE_FIXED64:
-		(void)lt_read_bytes(r, 8);
-		break;
-	case WIRE_FIXED32:
-		(void)lt_read_bytes(r, 4);
-		break;
-	case WIRE_LEN:
-		len = lt_read_varint(r);
-		if (r->err == LT_OK && len > lt_reader_left(r))
-			r->err = LT_E_INVALID;
-		f->bytes = lt_read_bytes(r, (size_t)len);
-		break;
-	default:
-		r->err = LT_E_INVALID;
-	}
-	return r->err == LT_OK;
+	if (found)
+		*f = (struct lt_wire_field){ item.number, item.value, item.bytes };
+	return found;
 }
 
 static size_t
@@ -61,7 +39,7 @@ void
 lt_field_put(struct lt_buf *out, uint32_t number, struct lt_slice bytes)
 {
 	assert(number < 16);
-	lt_buf_u8(out, (uint8_t)(number << 3 | WIRE_LEN));
+	lt_buf_u8(out, (uint8_t)(number << 3 | LT_WIRE_BYTES));
 	lt_buf_varint(out, bytes.len);
 	lt_buf_put_slice(out, bytes);
 }
@@ -87,10 +65,10 @@ lt_opened_put(struct lt_buf *out, uint32_t change, const char *name, struct lt_s
 	size_t len = (change == 0 ? 0 : 1 + varint_size(change)) + unless_empty(n) +
 		     unless_empty(salt) + unless_empty(field_set) + unless_empty(leaf);
 
-	lt_buf_u8(out, OPENINGS_FIELD << 3 | WIRE_LEN);
+	lt_buf_u8(out, OPENINGS_FIELD << 3 | LT_WIRE_BYTES);
 	lt_buf_varint(out, len);
 	if (change != 0) {
-		lt_buf_u8(out, OPENED_CHANGE << 3 | WIRE_VARINT);
+		lt_buf_u8(out, OPENED_CHANGE << 3 | LT_WIRE_VARINT);
 		lt_buf_varint(out, change);
 	}
 	put_unless_empty(out, OPENED_NAME, n);

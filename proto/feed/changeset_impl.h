@@ -24,6 +24,10 @@ bool lt_wire_next(struct lt_reader *r, struct lt_wire_field *f);
 int lt_header_read(struct lt_slice header, struct lt_arena *arena, struct lt_changeset *cs,
     uint32_t *change_count, struct lt_hash *changes_root, struct lt_err *err);
 
+/* For the tests: lt_changeset_parse() (whole NULL) and lt_changeset_parse_lean(), but every message in it read by the walker. */
+int lt_changeset_parse_walk(struct lt_slice bytes, struct lt_arena *arena, struct lt_arena *whole,
+    struct lt_changeset *out, struct lt_err *err);
+
 /* A length-delimited field: bytes it takes, and the field itself. Numbers up to 15. */
 size_t lt_field_size(size_t len);
 void lt_field_put(struct lt_buf *out, uint32_t number, struct lt_slice bytes);

@@ -2,10 +2,13 @@
  * wire walker, then hashes, then what costs memory. */
 #include "proto/feed/changeset.h"
 
+#include "proto/base/text.h"
 #include "proto/base/wire.h"
+#include "proto/base/wire_read.h"
 #include "proto/feed/changeset_impl.h"
 #include "proto/feed/hash_many.h"
 #include "proto/feed/leaf.h"
+#include "proto/model/change_read.h"
 
 #include <string.h>
 
@@ -15,6 +18,8 @@ struct parse {
 	struct lt_err *err;
 	size_t bare; /* bytes without openings, packed */
 	struct lt_slice openings; /* Openings bytes */
+	struct lt_field_reader reader; /* of the openings */
+	bool walk; /* nothing by hand */
 	struct lt_arena *whole; /* of changes that were lean; NULL: none may be */
 	bool *lean; /* which changes are, with whole */
 	uint32_t change_count; /* as the header says */
@@ -43,16 +48,115 @@ check_bare(const struct parse *p)
 	return LT_OK;
 }
 
+/* ---- as every encoder writes it ---- */
+
+static bool
+plain_opened(struct lt_slice bytes)
+{
+	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	struct lt_plain_item f;
+	unsigned seen = 0, bit;
+
+	while (p != end) {
+		if (!lt_plain_step(&p, end, &f))
+			return false;
+		bit = 1u << (f.tag >> 3);
+		if ((seen & bit) != 0)
+			return false;
+		seen |= bit;
+		switch (f.tag) {
+		case LT_WIRE_TAG(OPENED_CHANGE, LT_WIRE_VARINT):
+			if (f.value > UINT32_MAX)
+				return false;
+			break;
+		case LT_WIRE_TAG(OPENED_NAME, LT_WIRE_BYTES):
+			if (!lt_text_valid(f.bytes))
+				return false;
+			break;
+		case LT_WIRE_TAG(OPENED_SALT, LT_WIRE_BYTES):
+		case LT_WIRE_TAG(OPENED_FIELD_SET, LT_WIRE_BYTES):
+		case LT_WIRE_TAG(OPENED_LEAF, LT_WIRE_BYTES):
+			break;
+		default:
+			return false;
+		}
+	}
+	return true;
+}
+
+/* *n: repeated fields so far. */
+static bool
+plain_openings(struct lt_slice bytes, size_t *n)
+{
+	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	struct lt_plain_item f;
+	bool seed = false;
+
+	while (p != end) {
+		if (!lt_plain_step(&p, end, &f))
+			return false;
+		if (f.tag == LT_WIRE_TAG(OPENINGS_FIELD, LT_WIRE_BYTES)) {
+			if (++*n > LT_REPEATED_MAX || !plain_opened(f.bytes))
+				return false;
+		} else if (f.tag == LT_WIRE_TAG(OPENINGS_SEED, LT_WIRE_BYTES) && !seed) {
+			seed = true;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What the walker passes for sure; of what is not, it says whether it does. */
+static bool
+plain_changeset(struct lt_slice bytes)
+{
+	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	struct lt_plain_item f;
+	unsigned seen = 0, bit;
+	size_t n = 0;
+
+	while (p != end) {
+		if (!lt_plain_step(&p, end, &f) || f.tag >> 3 > CS_OPENINGS ||
+		    (f.tag & 7) != LT_WIRE_BYTES)
+			return false;
+		if (f.tag >> 3 == CS_CHANGE) {
+			if (++n > LT_REPEATED_MAX)
+				return false;
+			continue;
+		}
+		bit = 1u << (f.tag >> 3);
+		if ((seen & bit) != 0)
+			return false;
+		seen |= bit;
+		if (f.tag >> 3 == CS_OPENINGS && !plain_openings(f.bytes, &n))
+			return false;
+	}
+	return true;
+}
+
+static int
+check_wire(const struct parse *p)
+{
+	struct lt_slice bytes = p->cs->raw;
+
+	if (!p->walk && bytes.len <= LT_MESSAGE_MAX && plain_changeset(bytes))
+		return LT_OK;
+	return lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, p->err);
+}
+
+/* ---- its parts ---- */
+
 /* Find header, signature and openings, count the changes. */
 static int
 scan(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
-	struct lt_wire_field f;
+	struct lt_wire_item f;
 	struct lt_reader r;
 
 	lt_reader_init(&r, cs->raw);
-	while (lt_wire_next(&r, &f)) {
+	while (lt_wire_step(&r, &f)) {
 		switch (f.number) {
 		case CS_HEADER:
 			cs->header = f.bytes;
@@ -89,7 +193,7 @@ static int
 gather_changes(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
-	struct lt_wire_field f;
+	struct lt_wire_item f;
 	struct lt_reader r;
 	size_t n = 0;
 
@@ -97,7 +201,7 @@ gather_changes(struct parse *p)
 	if (cs->change_raw == NULL)
 		return out_of_memory(p);
 	lt_reader_init(&r, cs->raw);
-	while (lt_wire_next(&r, &f))
+	while (lt_wire_step(&r, &f))
 		if (f.number == CS_CHANGE)
 			cs->change_raw[n++] = f.bytes;
 	return LT_OK;
@@ -145,6 +249,22 @@ check_root(struct parse *p)
 }
 
 static int
+decode_change(struct parse *p, size_t i, struct lt_err *why)
+{
+	struct lt_changeset *cs = p->cs;
+	bool *lean = p->whole == NULL ? NULL : &p->lean[i];
+
+	if (p->walk)
+		return lt_change_walk(
+		    cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], lean, why);
+	if (lean == NULL)
+		return lt_change_decode(
+		    cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], why);
+	return lt_change_decode_lean(
+	    cs->change_raw[i], &cs->feed, p->arena, &cs->change[i], lean, why);
+}
+
+static int
 decode_changes(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
@@ -157,10 +277,7 @@ decode_changes(struct parse *p)
 		return out_of_memory(p);
 	why.text[0] = '\0'; /* not all of it: this is the hot path */
 	for (i = 0; i < cs->nchange; i++) {
-		rc = p->whole == NULL ? lt_change_decode(cs->change_raw[i], &cs->feed, p->arena,
-					    &cs->change[i], &why)
-				      : lt_change_decode_lean(cs->change_raw[i], &cs->feed,
-					    p->arena, &cs->change[i], &p->lean[i], &why);
+		rc = decode_change(p, i, &why);
 		if (rc != LT_OK)
 			return lt_err_set(p->err, rc, "change %zu: %s", i, why.text);
 	}
@@ -321,12 +438,12 @@ struct opened {
 static void
 read_opened(struct lt_slice bytes, struct opened *o)
 {
-	struct lt_wire_field f;
+	struct lt_wire_item f;
 	struct lt_reader r;
 
 	memset(o, 0, sizeof(*o));
 	lt_reader_init(&r, bytes);
-	while (lt_wire_next(&r, &f)) {
+	while (lt_wire_step(&r, &f)) {
 		switch (f.number) {
 		case OPENED_CHANGE:
 			o->change = f.value;
@@ -367,7 +484,8 @@ decode_opened(struct parse *p, struct lt_opening *out)
 	int rc;
 
 	why.text[0] = '\0';
-	rc = lt_field_set_decode(out->field_set, p->arena, &out->field, &why);
+	rc = p->walk ? lt_field_set_walk(out->field_set, p->arena, &out->field, &why)
+		     : lt_field_reader_next(&p->reader, out->field_set, &out->field, &why);
 	if (rc != LT_OK)
 		return lt_err_set(
 		    p->err, rc, "opening of change %u: %s", (unsigned)out->change, why.text);
@@ -446,12 +564,12 @@ check_openings_size(const struct parse *p)
 static int
 scan_openings(struct parse *p, struct lt_slice *seed)
 {
-	struct lt_wire_field f;
+	struct lt_wire_item f;
 	struct lt_reader r;
 	size_t n = 0;
 
 	lt_reader_init(&r, p->openings);
-	while (lt_wire_next(&r, &f)) {
+	while (lt_wire_step(&r, &f)) {
 		if (f.number == OPENINGS_SEED)
 			*seed = f.bytes;
 		else if (f.number == OPENINGS_FIELD)
@@ -470,7 +588,7 @@ parse_openings(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
 	struct lt_slice seed = { NULL, 0 };
-	struct lt_wire_field f;
+	struct lt_wire_item f;
 	struct lt_reader r;
 	struct opened o;
 	size_t change = 0, name = 0, n = 0;
@@ -484,8 +602,9 @@ parse_openings(struct parse *p)
 	cs->opening = lt_arena_alloc(p->arena, cs->nopening * sizeof(*cs->opening));
 	if (cs->opening == NULL)
 		return out_of_memory(p);
+	lt_field_reader_init(&p->reader, p->openings, p->walk ? 0 : cs->nopening, p->arena);
 	lt_reader_init(&r, p->openings);
-	while (lt_wire_next(&r, &f)) {
+	while (lt_wire_step(&r, &f)) {
 		if (f.number != OPENINGS_FIELD)
 			continue;
 		while (name == cs->change[change].npersonal) {
@@ -504,22 +623,36 @@ parse_openings(struct parse *p)
 	return rc;
 }
 
+static int
+parse_whole(struct parse *p)
+{
+	int rc;
+
+	if ((rc = check_wire(p)) != LT_OK || (rc = scan(p)) != LT_OK ||
+	    (rc = parse_header(p)) != LT_OK || (rc = check_count(p)) != LT_OK ||
+	    (rc = gather_changes(p)) != LT_OK || (rc = check_root(p)) != LT_OK ||
+	    (rc = decode_changes(p)) != LT_OK)
+		return rc;
+	return p->cs->has_openings ? parse_openings(p) : LT_OK;
+}
+
+static void
+parse_init(struct parse *p, struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out,
+    struct lt_err *err)
+{
+	*p = (struct parse){ .cs = out, .arena = arena, .err = err };
+	memset(out, 0, sizeof(*out));
+	out->raw = bytes;
+}
+
 int
 lt_changeset_parse(
     struct lt_slice bytes, struct lt_arena *arena, struct lt_changeset *out, struct lt_err *err)
 {
-	struct parse p = { .cs = out, .arena = arena, .err = err };
-	int rc;
+	struct parse p;
 
-	memset(out, 0, sizeof(*out));
-	out->raw = bytes;
-	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
-		LT_OK ||
-	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
-	    (rc = check_count(&p)) != LT_OK || (rc = gather_changes(&p)) != LT_OK ||
-	    (rc = check_root(&p)) != LT_OK || (rc = decode_changes(&p)) != LT_OK)
-		return rc;
-	return out->has_openings ? parse_openings(&p) : LT_OK;
+	parse_init(&p, bytes, arena, out, err);
+	return parse_whole(&p);
 }
 
 int
@@ -669,31 +802,50 @@ count_whole(struct parse *p)
 	return check_bare(p);
 }
 
+static int
+parse_lean(struct parse *p)
+{
+	struct lt_changeset *cs = p->cs;
+	int rc;
+
+	if ((rc = check_wire(p)) != LT_OK || (rc = scan(p)) != LT_OK ||
+	    (rc = parse_header(p)) != LT_OK || (rc = check_count(p)) != LT_OK ||
+	    (rc = gather_changes(p)) != LT_OK)
+		return rc;
+	p->lean = lt_arena_alloc(p->arena, cs->nchange * sizeof(*p->lean));
+	if (p->lean == NULL)
+		return out_of_memory(p);
+	/* The header's root is over what the openings have to make first. */
+	if ((rc = decode_changes(p)) != LT_OK || (rc = count_whole(p)) != LT_OK)
+		return rc;
+	if (cs->has_openings)
+		rc = parse_openings(p);
+	if (rc == LT_OK)
+		rc = put_roots_back(p);
+	return rc == LT_OK ? check_root(p) : rc;
+}
+
 int
 lt_changeset_parse_lean(struct lt_slice bytes, struct lt_arena *arena, struct lt_arena *whole,
     struct lt_changeset *out, struct lt_err *err)
 {
-	struct parse p = { .cs = out, .arena = arena, .whole = whole, .err = err };
-	int rc;
+	struct parse p;
 
-	memset(out, 0, sizeof(*out));
-	out->raw = bytes;
-	if ((rc = lt_wire_check(&ltpb__change_set__descriptor, bytes, LT_MESSAGE_MAX, err)) !=
-		LT_OK ||
-	    (rc = scan(&p)) != LT_OK || (rc = parse_header(&p)) != LT_OK ||
-	    (rc = check_count(&p)) != LT_OK || (rc = gather_changes(&p)) != LT_OK)
-		return rc;
-	p.lean = lt_arena_alloc(arena, out->nchange * sizeof(*p.lean));
-	if (p.lean == NULL)
-		return out_of_memory(&p);
-	/* The header's root is over what the openings have to make first. */
-	if ((rc = decode_changes(&p)) != LT_OK || (rc = count_whole(&p)) != LT_OK)
-		return rc;
-	if (out->has_openings)
-		rc = parse_openings(&p);
-	if (rc == LT_OK)
-		rc = put_roots_back(&p);
-	return rc == LT_OK ? check_root(&p) : rc;
+	parse_init(&p, bytes, arena, out, err);
+	p.whole = whole;
+	return parse_lean(&p);
+}
+
+int
+lt_changeset_parse_walk(struct lt_slice bytes, struct lt_arena *arena, struct lt_arena *whole,
+    struct lt_changeset *out, struct lt_err *err)
+{
+	struct parse p;
+
+	parse_init(&p, bytes, arena, out, err);
+	p.whole = whole;
+	p.walk = true;
+	return whole == NULL ? parse_whole(&p) : parse_lean(&p);
 }
 
 int

@@ -1,13 +1,12 @@
 #include "proto/model/change.h"
 
 #include "proto/base/wire.h"
+#include "proto/base/wire_read.h"
+#include "proto/model/change_read.h"
 #include "proto/model/value.h"
 
 #include <assert.h>
 #include <string.h>
-
-/* Protobuf wire types that our messages use. */
-enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LEN = 2, WIRE_FIXED32 = 5 };
 
 /* Field numbers of Change. */
 enum {
@@ -21,80 +20,10 @@ enum {
 	CHANGE_ROOT
 };
 
-struct wire_field {
-	uint32_t number;
-	uint64_t value; /* of WIRE_VARINT; 0 otherwise */
-	struct lt_slice bytes; /* of WIRE_LEN; empty otherwise */
-	bool is_len;
-};
-
-/* Nearly all are of one byte. */
-static inline uint64_t
-wire_varint(struct lt_reader *r)
-{
-	return r->p != r->end && *r->p < 0x80 && r->err == LT_OK ? *r->p++ : lt_read_varint(r);
-}
-
-/* The next field of a message that the wire walker has passed. False at the end or when malformed
- * (r->err tells them apart). */
-static bool
-wire_next(struct lt_reader *r, struct wire_field *f)
-{
-	uint64_t tag;
-
-	if (r->err != LT_OK || r->p == r->end)
-		return false;
-	tag = wire_varint(r);
-	f->number = (uint32_t)(tag >> 3);
-	f->value = 0;
-	f->bytes = lt_slice(NULL, 0);
-	f->is_len = (tag & 7) == WIRE_LEN;
-	switch (tag & 7) {
-	case WIRE_VARINT:
-		f->value = wire_varint(r);
-		break;
-	case WIRE_FIXED64:
-		(void)lt_read_bytes(r, 8);
-		break;
-	case WIRE_FIXED32:
-		(void)lt_read_bytes(r, 4);
-		break;
-	case WIRE_LEN: {
-		uint64_t len = wire_varint(r);
-
-		if (r->err == LT_OK && len > lt_reader_left(r))
-			r->err = LT_E_INVALID;
-		else
-			f->bytes = lt_read_bytes(r, (size_t)len);
-		break;
-	}
-	default:
-		r->err = LT_E_INVALID;
-	}
-	return r->err == LT_OK;
-}
-
 bool
 lt_name_valid(const char *s)
 {
-	size_t i;
-
-	if (!((s[0] >= 'a' && s[0] <= 'z') || s[0] == '_'))
-		return false;
-	for (i = 1; s[i] != '\0'; i++) {
-		if (i == LT_NAME_MAX)
-			return false;
-		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '_'))
-			return false;
-	}
-	return true;
-}
-
-static bool
-key_char(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("._~%/-", c) != NULL);
+	return lt_name_valid_slice(lt_slice(s, strnlen(s, LT_NAME_MAX + 1)));
 }
 
 static int
@@ -106,7 +35,7 @@ key_check(const char *key, struct lt_err *err)
 		if (i == LT_KEY_MAX)
 			return lt_err_set(
 			    err, LT_E_TOOBIG, "key is longer than %d bytes", LT_KEY_MAX);
-		if (!key_char((unsigned char)key[i]))
+		if (!lt_key_char_valid((uint8_t)key[i]))
 			return lt_err_set(err, LT_E_INVALID,
 			    "key has a byte 0x%02x at %zu that must be percent-encoded",
 			    (unsigned char)key[i], i);
@@ -116,9 +45,8 @@ key_check(const char *key, struct lt_err *err)
 	return LT_OK;
 }
 
-/* Strictly rising items of added or removed. */
-static int
-delta_check(const char *field, const char *what, char *const *item, size_t n, struct lt_err *err)
+int
+lt_delta_check(const char *field, const char *what, char *const *item, size_t n, struct lt_err *err)
 {
 	size_t i;
 
@@ -154,22 +82,29 @@ field_set_check(const Ltpb__FieldSet *fs, struct lt_err *err)
 		return lt_err_set(err, LT_E_TOOBIG,
 		    "field \"%s\": more than %d items added or removed", fs->name,
 		    LT_SET_ITEMS_MAX);
-	rc = delta_check(fs->name, "added", fs->added, fs->n_added, err);
+	rc = lt_delta_check(fs->name, "added", fs->added, fs->n_added, err);
 	if (rc == LT_OK)
-		rc = delta_check(fs->name, "removed", fs->removed, fs->n_removed, err);
+		rc = lt_delta_check(fs->name, "removed", fs->removed, fs->n_removed, err);
 	return rc;
 }
 
+/* Names mostly differ in their first letter. */
+static inline bool
+rises(const char *a, const char *b)
+{
+	return a[0] != b[0] ? (uint8_t)a[0] < (uint8_t)b[0] : strcmp(a, b) < 0;
+}
+
 static int
-names_check(char *const *name, size_t n, const char *list, struct lt_err *err)
+names_check(char *const *name, size_t n, const char *list, bool read, struct lt_err *err)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (!lt_name_valid(name[i]))
+		if (!read && !lt_name_valid(name[i]))
 			return lt_err_set(
 			    err, LT_E_INVALID, "a name in %s is not of a-z, 0-9 and _", list);
-		if (i > 0 && strcmp(name[i - 1], name[i]) >= 0)
+		if (i > 0 && !rises(name[i - 1], name[i]))
 			return lt_err_set(err, LT_E_INVALID,
 			    "\"%s\" in %s is out of order or repeats", name[i], list);
 	}
@@ -177,20 +112,39 @@ names_check(char *const *name, size_t n, const char *list, struct lt_err *err)
 }
 
 static int
-sets_check(const Ltpb__Change *pb, struct lt_err *err)
+sets_check(const Ltpb__Change *pb, bool read, struct lt_err *err)
 {
 	size_t i;
 	int rc;
 
 	for (i = 0; i < pb->n_set; i++) {
-		rc = field_set_check(pb->set[i], err);
+		rc = read ? LT_OK : field_set_check(pb->set[i], err);
 		if (rc != LT_OK)
 			return rc;
-		if (i > 0 && strcmp(pb->set[i - 1]->name, pb->set[i]->name) >= 0)
+		if (i > 0 && !rises(pb->set[i - 1]->name, pb->set[i]->name))
 			return lt_err_set(err, LT_E_INVALID,
 			    "\"%s\" in set is out of order or repeats", pb->set[i]->name);
 	}
 	return LT_OK;
+}
+
+/* Nearly always there is nothing to find: no name is cleared, and set and personal have none in common. */
+static bool
+clearly_disjoint(const Ltpb__Change *pb)
+{
+	size_t s = 0, p = 0;
+
+	if (pb->n_cleared != 0)
+		return pb->n_set + pb->n_personal == 0;
+	while (s < pb->n_set && p < pb->n_personal) {
+		if (rises(pb->set[s]->name, pb->personal[p]))
+			s++;
+		else if (rises(pb->personal[p], pb->set[s]->name))
+			p++;
+		else
+			return false;
+	}
+	return true;
 }
 
 /* The three lists are each strictly rising: walk them together. */
@@ -199,6 +153,8 @@ disjoint_check(const Ltpb__Change *pb, struct lt_err *err)
 {
 	size_t s = 0, c = 0, p = 0;
 
+	if (clearly_disjoint(pb))
+		return LT_OK;
 	while (s < pb->n_set || c < pb->n_cleared || p < pb->n_personal) {
 		const char *a = s < pb->n_set ? pb->set[s]->name : NULL;
 		const char *b = c < pb->n_cleared ? pb->cleared[c] : NULL;
@@ -271,16 +227,22 @@ kind_check(const Ltpb__Change *pb, struct lt_err *err)
 	return LT_OK;
 }
 
-/* FORMAT.md 3.3; lean: or 3.9, which leaves the root out. */
 static int
-change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, bool lean, struct lt_err *err)
+place_check(const Ltpb__Change *pb, struct lt_err *err)
 {
-	int rc;
-
 	if (!lt_name_valid(pb->collection))
 		return lt_err_set(
 		    err, LT_E_INVALID, "the collection's name is not of a-z, 0-9 and _");
-	rc = key_check(pb->key, err);
+	return key_check(pb->key, err);
+}
+
+/* FORMAT.md 3.3; lean: or 3.9, which leaves the root out. read: lt_change_read() found each part well-formed. */
+static int
+change_check(
+    const Ltpb__Change *pb, const struct lt_feed_id *own, bool lean, bool read, struct lt_err *err)
+{
+	int rc = read ? LT_OK : place_check(pb, err);
+
 	if (rc != LT_OK)
 		return rc;
 	if (pb->n_set > LT_FIELDS_MAX || pb->n_cleared > LT_FIELDS_MAX ||
@@ -288,9 +250,9 @@ change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, bool lean, st
 	    pb->n_set + pb->n_cleared + pb->n_personal > LT_FIELDS_MAX)
 		return lt_err_set(
 		    err, LT_E_TOOBIG, "more than %d fields in one change", LT_FIELDS_MAX);
-	if ((rc = kind_check(pb, err)) != LT_OK || (rc = sets_check(pb, err)) != LT_OK ||
-	    (rc = names_check(pb->cleared, pb->n_cleared, "cleared", err)) != LT_OK ||
-	    (rc = names_check(pb->personal, pb->n_personal, "personal", err)) != LT_OK ||
+	if ((rc = kind_check(pb, err)) != LT_OK || (rc = sets_check(pb, read, err)) != LT_OK ||
+	    (rc = names_check(pb->cleared, pb->n_cleared, "cleared", read, err)) != LT_OK ||
+	    (rc = names_check(pb->personal, pb->n_personal, "personal", read, err)) != LT_OK ||
 	    (rc = disjoint_check(pb, err)) != LT_OK || (rc = context_check(pb, own, err)) != LT_OK)
 		return rc;
 	if (pb->personal_root.len != (pb->n_personal == 0 ? 0 : LT_HASH_LEN) &&
@@ -301,26 +263,52 @@ change_check(const Ltpb__Change *pb, const struct lt_feed_id *own, bool lean, st
 	return LT_OK;
 }
 
-/* The slices of field 4 in the change bytes, in the order in which protobuf-c has unpacked them. */
 static int
-gather_sets(struct lt_change *c, const Ltpb__Change *pb, struct lt_err *err)
+out_of_memory(struct lt_err *err)
+{
+	return lt_err_set(err, LT_E_NOMEM, "the change needs more memory than its size allows");
+}
+
+/* The field sets with their slices in the change bytes, in the order in which they were unpacked. */
+static int
+gather_sets(
+    struct lt_slice raw, struct lt_arena *arena, struct lt_change_parts *parts, struct lt_err *err)
 {
 	struct lt_reader r;
-	struct wire_field f;
+	struct lt_wire_item f;
 	size_t n = 0;
 
-	lt_reader_init(&r, c->raw);
-	while (wire_next(&r, &f)) {
-		if (f.number != CHANGE_SET || !f.is_len)
+	parts->set = lt_arena_alloc(arena, parts->pb.n_set * sizeof(*parts->set));
+	if (parts->set == NULL)
+		return out_of_memory(err);
+	lt_reader_init(&r, raw);
+	while (lt_wire_step(&r, &f)) {
+		parts->has_root = parts->has_root || f.number == CHANGE_ROOT;
+		if (f.number != CHANGE_SET)
 			continue;
-		if (n == pb->n_set)
+		if (n == parts->pb.n_set)
 			return lt_err_set(err, LT_E_INVALID, "malformed change");
-		c->set[n].pb = pb->set[n];
-		c->set[n].raw = f.bytes;
-		n++;
+		parts->set[n].pb = parts->pb.set[n];
+		parts->set[n++].raw = f.bytes;
 	}
-	if (r.err != LT_OK || n != pb->n_set)
+	if (r.err != LT_OK || n != parts->pb.n_set)
 		return lt_err_set(err, LT_E_INVALID, "malformed change");
+	return LT_OK;
+}
+
+/* The general way: anything that the walker passes. */
+static int
+unpack(
+    struct lt_slice raw, struct lt_arena *arena, struct lt_change_parts *parts, struct lt_err *err)
+{
+	ProtobufCMessage *msg = NULL;
+	int rc;
+
+	rc = lt_wire_unpack(&ltpb__change__descriptor, raw, LT_CHANGESET_MAX, arena, &msg, err);
+	if (rc != LT_OK)
+		return rc;
+	parts->pb = *(const Ltpb__Change *)msg;
+	parts->has_root = false;
 	return LT_OK;
 }
 
@@ -338,9 +326,9 @@ change_fill(struct lt_change *c, const Ltpb__Change *pb, struct lt_arena *arena)
 	c->npersonal = pb->n_personal;
 	c->personal = pb->personal;
 	c->ncontext = pb->n_context;
-	c->set = lt_arena_alloc(arena, pb->n_set * sizeof(*c->set));
-	c->context = lt_arena_alloc(arena, pb->n_context * sizeof(*c->context));
-	if (c->set == NULL || c->context == NULL)
+	if (pb->n_context != 0)
+		c->context = lt_arena_alloc(arena, pb->n_context * sizeof(*c->context));
+	if (pb->n_context != 0 && c->context == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < pb->n_context; i++) {
 		memcpy(c->context[i].feed.b, pb->context[i]->feed.data, LT_FEED_LEN);
@@ -352,63 +340,56 @@ change_fill(struct lt_change *c, const Ltpb__Change *pb, struct lt_arena *arena)
 	return LT_OK;
 }
 
-/* Does field 8 stand in it? Empty, it would look as if it were left out, and stand there twice once it is put back. */
-static bool
-has_root(struct lt_slice raw)
-{
-	struct lt_reader r;
-	struct wire_field f;
-
-	lt_reader_init(&r, raw);
-	while (wire_next(&r, &f))
-		if (f.number == CHANGE_ROOT)
-			return true;
-	return false;
-}
-
+/* general: not by hand even if that is possible. */
 static int
-decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena, bool general,
     struct lt_change *out, bool *lean, struct lt_err *err)
 {
 	struct lt_change c = { .raw = raw };
-	ProtobufCMessage *msg = NULL;
-	const Ltpb__Change *pb;
-	int rc;
+	struct lt_change_parts parts;
+	bool read = !general && lt_change_read(raw, arena, &parts);
+	int rc = read ? LT_OK : unpack(raw, arena, &parts, err);
 
-	rc = lt_wire_unpack(&ltpb__change__descriptor, raw, LT_CHANGESET_MAX, arena, &msg, err);
-	if (rc != LT_OK)
-		return rc;
-	pb = (const Ltpb__Change *)msg;
-	rc = change_check(pb, own, lean != NULL, err);
-	if (rc != LT_OK)
-		return rc;
-	rc = change_fill(&c, pb, arena);
-	if (rc != LT_OK)
-		return lt_err_set(err, rc, "the change needs more memory than its size allows");
-	rc = gather_sets(&c, pb, err);
-	if (rc == LT_OK && lean != NULL) {
-		*lean = c.npersonal != 0 && pb->personal_root.len == 0;
-		if (*lean && has_root(raw))
-			rc = lt_err_set(err, LT_E_INVALID,
-			    "personal_root has 0 bytes with %zu personal fields", c.npersonal);
-	}
 	if (rc == LT_OK)
-		*out = c;
-	return rc;
+		rc = change_check(&parts.pb, own, lean != NULL, read, err);
+	if (rc != LT_OK)
+		return rc;
+	if (!read)
+		rc = gather_sets(raw, arena, &parts, err);
+	if (rc != LT_OK)
+		return rc;
+	c.set = parts.set;
+	if (change_fill(&c, &parts.pb, arena) != LT_OK)
+		return out_of_memory(err);
+	if (lean != NULL)
+		*lean = c.npersonal != 0 && parts.pb.personal_root.len == 0;
+	/* Empty, it would look as if it were left out, and stand there twice once it is put back. */
+	if (lean != NULL && *lean && parts.has_root)
+		return lt_err_set(err, LT_E_INVALID,
+		    "personal_root has 0 bytes with %zu personal fields", c.npersonal);
+	*out = c;
+	return LT_OK;
 }
 
 int
 lt_change_decode(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
     struct lt_change *out, struct lt_err *err)
 {
-	return decode(raw, own, arena, out, NULL, err);
+	return decode(raw, own, arena, false, out, NULL, err);
 }
 
 int
 lt_change_decode_lean(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
     struct lt_change *out, bool *lean, struct lt_err *err)
 {
-	return decode(raw, own, arena, out, lean, err);
+	return decode(raw, own, arena, false, out, lean, err);
+}
+
+int
+lt_change_walk(struct lt_slice raw, const struct lt_feed_id *own, struct lt_arena *arena,
+    struct lt_change *out, bool *lean, struct lt_err *err)
+{
+	return decode(raw, own, arena, true, out, lean, err);
 }
 
 /* ---- what was decoded before ---- */
@@ -420,11 +401,11 @@ static int
 skim_count(struct lt_change *c)
 {
 	struct lt_reader r;
-	struct wire_field f;
+	struct lt_wire_item f;
 
 	lt_reader_init(&r, c->raw);
-	while (wire_next(&r, &f)) {
-		if (!f.is_len)
+	while (lt_wire_step(&r, &f)) {
+		if (f.type != LT_WIRE_BYTES)
 			continue;
 		c->nset += f.number == CHANGE_SET;
 		c->ncleared += f.number == CHANGE_CLEARED;
@@ -465,15 +446,15 @@ skim_set(
     struct lt_slice bytes, struct lt_arena *arena, Ltpb__FieldSet *fs, struct lt_field_set *out)
 {
 	struct lt_reader r;
-	struct wire_field f;
+	struct lt_wire_item f;
 	int rc = LT_E_CORRUPT;
 
 	ltpb__field_set__init(fs);
 	out->pb = fs;
 	out->raw = bytes;
 	lt_reader_init(&r, bytes);
-	while (rc == LT_E_CORRUPT && wire_next(&r, &f))
-		if (f.number == FIELD_SET_NAME && f.is_len)
+	while (rc == LT_E_CORRUPT && lt_wire_step(&r, &f))
+		if (f.number == FIELD_SET_NAME && f.type == LT_WIRE_BYTES)
 			rc = skim_text(f.bytes, LT_NAME_MAX, arena, &fs->name);
 	return rc;
 }
@@ -503,7 +484,7 @@ struct skim {
 };
 
 static int
-skim_field(struct skim *s, const struct wire_field *f)
+skim_field(struct skim *s, const struct lt_wire_item *f)
 {
 	struct lt_change *c = s->c;
 
@@ -540,16 +521,16 @@ lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *ou
 	struct lt_change c = { .raw = raw };
 	struct skim s = { .c = &c, .arena = arena };
 	struct lt_reader r;
-	struct wire_field f;
+	struct lt_wire_item f;
 	int rc = skim_count(&c);
 
 	if (rc == LT_OK)
 		rc = skim_room(&c, arena, &s.fs);
 	lt_reader_init(&r, raw);
-	while (rc == LT_OK && wire_next(&r, &f)) {
-		if (f.number == CHANGE_KIND && !f.is_len)
+	while (rc == LT_OK && lt_wire_step(&r, &f)) {
+		if (f.number == CHANGE_KIND && f.type != LT_WIRE_BYTES)
 			c.is_delete = f.value == LTPB__CHANGE_KIND__CHANGE_KIND_DELETE;
-		else if (f.is_len)
+		else if (f.type == LT_WIRE_BYTES)
 			rc = skim_field(&s, &f);
 	}
 	if (rc == LT_OK && (c.collection == NULL || c.key == NULL))
@@ -561,6 +542,16 @@ lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *ou
 
 int
 lt_field_set_decode(
+    struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out, struct lt_err *err)
+{
+	struct lt_field_reader r;
+
+	lt_field_reader_init(&r, raw, 1, arena);
+	return lt_field_reader_next(&r, raw, out, err);
+}
+
+int
+lt_field_set_walk(
     struct lt_slice raw, struct lt_arena *arena, struct lt_field_set *out, struct lt_err *err)
 {
 	ProtobufCMessage *msg = NULL;
@@ -582,6 +573,6 @@ lt_field_set_decode(
 int
 lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out)
 {
-	assert(change_check(pb, NULL, false, NULL) == LT_OK);
+	assert(change_check(pb, NULL, false, false, NULL) == LT_OK);
 	return lt_wire_pack(&pb->base, LT_CHANGESET_MAX, out);
 }

@@ -1,6 +1,7 @@
 lt_test(feed crypto)
 lt_test(feed hash_many)
 lt_test(feed changeset SOURCES feed/sample.c)
+lt_test(feed ways LIBS lt_test_fuzz)
 lt_test(feed lean SOURCES feed/sample.c LIBS PkgConfig::JANSSON)
 lt_test(feed trust SOURCES feed/sample.c)
 lt_test(feed identity)

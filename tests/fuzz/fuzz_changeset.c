@@ -2,9 +2,10 @@
  *
  * Input: ChangeSet bytes. The mutator changes header, changes and openings by their schema and mostly signs again. Must hold:
  * parse gives the same each time; stripped and composed again, it is the same change-set, with the same hash; openings that
- * verify do so in either form; the two Merkle trees agree.
+ * verify do so in either form; the two Merkle trees agree; read by hand and by the walker it is the same.
  */
 #include "tests/fuzz/lib/changeset.h"
+#include "tests/fuzz/lib/ways.h"
 
 #include "proto/base/limits.h"
 #include "proto/feed/lean.h"
@@ -241,6 +242,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			lean_and_back(&cs);
 	}
 	perhaps_lean(lt_slice(data, size), rc);
+	(void)fuzz_ways_changeset(lt_slice(data, size));
 	fuzz_arena_fini(&arena);
 	fuzz_arena_init(&arena, size);
 	FUZZ_MUST(lt_changeset_parse(lt_slice(data, size), &arena, &twice, &err) == rc);

@@ -2,9 +2,11 @@
  *
  * Input: u8 kind, u8 choices, then Openings bytes (put behind the signed, stripped change-set) or, for odd kinds, the bytes of one
  * FieldSet. Must hold: what verifies opens to the very bytes that were signed, field by field, or is withheld; stored and
- * composed again for a reader who may see some of it, it still verifies and shows that much and no more.
+ * composed again for a reader who may see some of it, it still verifies and shows that much and no more. Read by hand and by the
+ * walker it is the same.
  */
 #include "tests/fuzz/lib/changeset.h"
+#include "tests/fuzz/lib/ways.h"
 
 #include "proto/base/limits.h"
 #include "proto/store/feed_log.h"
@@ -42,6 +44,7 @@ one_field(const uint8_t *data, size_t size)
 		FUZZ_MUST(err.text[0] != '\0');
 	}
 	fuzz_arena_fini(&arena);
+	(void)fuzz_ways_field_set(lt_slice(data, size));
 }
 
 /* The choices of a reader: one bit a field. */
@@ -141,6 +144,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lt_buf_u8(&whole, 4 << 3 | 2);
 	lt_buf_varint(&whole, fuzz_left(&in));
 	lt_buf_put_slice(&whole, fuzz_rest(&in));
+	(void)fuzz_ways_changeset(lt_buf_slice(&whole));
 	fuzz_arena_init(&arena, whole.len);
 	if (lt_changeset_parse(lt_buf_slice(&whole), &arena, &cs, &err) == LT_OK &&
 	    lt_changeset_verify_openings(&cs, &err) == LT_OK) {

@@ -4,7 +4,7 @@ set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invita
   identity zstd)
 set(fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz)
 add_library(lt_test_fuzz STATIC ${fuzz}/lib/fuzz.c ${fuzz}/lib/protobuf.c ${fuzz}/lib/changeset.c
-  ${fuzz}/lib/sample.c ${fuzz}/lib/import.c)
+  ${fuzz}/lib/sample.c ${fuzz}/lib/import.c ${fuzz}/lib/ways.c)
 target_link_libraries(lt_test_fuzz PUBLIC lt_node PRIVATE lt_build)
 target_compile_definitions(lt_test_fuzz PRIVATE LT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 if(LT_FUZZ)

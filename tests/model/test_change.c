@@ -433,6 +433,20 @@ personal_and_set(struct fixture *f)
 }
 
 static void
+personal_and_last_set(struct fixture *f)
+{
+	f->change.n_cleared = 0;
+	f->personal[1] = (char *)"title";
+}
+
+static void
+personal_and_first_set(struct fixture *f)
+{
+	f->change.n_cleared = 0;
+	f->personal[1] = (char *)"amount";
+}
+
+static void
 personal_and_cleared(struct fixture *f)
 {
 	f->personal[1] = (char *)"note";
@@ -552,6 +566,8 @@ test_rules(void **state)
 		{ "cleared with a bad name", cleared_bad_name, LT_E_INVALID },
 		{ "cleared and set", cleared_and_set, LT_E_INVALID },
 		{ "personal and set", personal_and_set, LT_E_INVALID },
+		{ "personal and the last set", personal_and_last_set, LT_E_INVALID },
+		{ "personal and the first set", personal_and_first_set, LT_E_INVALID },
 		{ "personal and cleared", personal_and_cleared, LT_E_INVALID },
 		{ "personal out of order", personal_unsorted, LT_E_INVALID },
 		{ "personal without a root", root_missing, LT_E_INVALID },
