@@ -266,8 +266,8 @@ lt_fresh_close(struct lt_fresh *f)
 
 	if (f == NULL)
 		return;
-	/* A push that came just before the stop is still told here, on the writer's thread: jobs end in order. */
-	(void)lt_writer_run(lt_hub_writer(f->h), lt_job_nothing, NULL);
+	/* A push that came just before the stop is still told here. */
+	lt_hub_answer_all(f->h);
 	pthread_mutex_lock(&f->mx);
 	save_changed(f);
 	pthread_mutex_unlock(&f->mx);

@@ -189,6 +189,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	}
 	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
+	if (rc == LT_OK && !h->manual)
+		rc = lt_receipts_open(&h->receipts);
 	if (rc == LT_OK)
 		rc = lt_writer_start(h->log, &wo, &h->writer);
 	if (rc == LT_OK)
@@ -211,6 +213,9 @@ lt_hub_close(struct lt_hub *h)
 	if (h == NULL)
 		return;
 	lt_projector_stop(h); /* first: it hands the writer verdicts that failed */
+	/* After the writer's last commit there are receipts to make, and who makes them may yet ask the writer for verdicts. */
+	lt_writer_end(h->writer);
+	lt_receipts_close(h->receipts);
 	lt_writer_stop(h->writer);
 	lt_verdicts_close(h->verdicts);
 	if (h->own_log)

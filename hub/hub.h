@@ -99,11 +99,15 @@ struct lt_intake_result {
 	uint64_t position; /* of the last one appended, 0 none */
 };
 
-/* Take change-sets of feeds that `pusher` authors, in order. Verifies on the calling thread, appends on the writer; done runs on the
- * writer thread after the commit, exactly once, also on failure. bytes are borrowed until then; the result dies with done. */
+/* Take change-sets of feeds that `pusher` authors, in order. Verifies on the calling thread, appends on the writer; done runs after the
+ * commit on a thread of the hub's, of one pusher in the order in which its pushes were appended, exactly once, also on failure; on
+ * the calling thread when there was nothing to append. It must be short, and not wait for the writer. bytes are borrowed until
+ * then; the result dies with done. */
 typedef void lt_intake_fn(void *ctx, const struct lt_intake_result *result);
 void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slice *bytes,
     size_t n, lt_intake_fn *done, void *ctx);
+/* Until every push handed over before is answered: done has returned. Not from done. */
+void lt_hub_answer_all(struct lt_hub *h);
 /* Change-sets of second branches kept as evidence: of one author in one unit, or (both NULL) of all. */
 int lt_hub_forks(
     struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n);

@@ -13,6 +13,7 @@
 
 struct lt_verdicts; /* verdict.c */
 struct lt_projector; /* project.c */
+struct lt_receipts; /* receipts.c */
 
 struct lt_hub {
 	const struct lt_identity *identity;
@@ -29,6 +30,8 @@ struct lt_hub {
 	void *news_ctx;
 	_Atomic uint64_t log_position;
 	struct lt_verdicts *verdicts;
+	struct lt_receipts *receipts; /* NULL: manual */
+	atomic_uint taking; /* pushes that are not answered yet */
 	pthread_mutex_t
 	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
 	uint64_t must_see; /* the tables a write looks at must reach this: it was ours */
@@ -65,6 +68,23 @@ int lt_projector_clear(struct lt_hub *h);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
 bool lt_projector_step(struct lt_hub *h);
 
+/* receipts.c: what a commit makes possible, while the writer goes on */
+
+/* Lies in what it is about; gone, or another's, once fn was called. */
+struct lt_after {
+	void (*fn)(struct lt_after *a);
+	struct lt_after *next; /* of receipts.c */
+};
+
+int lt_receipts_open(struct lt_receipts **out);
+/* Call a->fn on a thread of r: of one pusher in the order given, exactly once. Waits while very much waits already, so nothing that
+ * is called may wait for who gives. */
+void lt_receipts_give(struct lt_receipts *r, const struct lt_id *pusher, struct lt_after *a);
+/* Until what was given before is done. Not from what is called. NULL allowed. */
+void lt_receipts_wait(struct lt_receipts *r);
+/* After the last one was given: does what waits, then ends the threads. NULL allowed. */
+void lt_receipts_close(struct lt_receipts *r);
+
 /* verdict.c: verdicts as acts, after what they judge is durable */
 int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);
 void lt_verdicts_close(struct lt_verdicts *v);
@@ -78,8 +98,9 @@ int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
  * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
  * be made (see lt_verdicts_failed()). */
 bool lt_verdicts_kick(struct lt_verdicts *v);
-/* The same on the writer thread after each commit; while more waits for the writer, not more often than a node needs it: a
- * verdict costs a signature for each feed, and says as much of a hundred change-sets as of one. */
+/* The same after each commit, and after each push that was answered; while more is on its way to the writer or waits for it, not
+ * more often than a node needs it: a verdict costs a signature for each feed, and says as much of a hundred change-sets as of
+ * one. Any thread. */
 void lt_verdicts_after_commit(struct lt_verdicts *v);
 /* The same for who has waited LT_HUB_RETRY_MS himself. */
 bool lt_verdicts_retry(struct lt_verdicts *v);

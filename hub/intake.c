@@ -1,5 +1,5 @@
 /* hub/intake.c - change-sets from nodes: verify and judge on the caller's thread, append on the writer, then the
- * receipt. Durable before acknowledged: receipts are made only after the commit.
+ * receipt, on a thread for such. Durable before acknowledged: receipts are made only after the commit.
  *
  * A validly signed change that policy refuses takes its seq and is receipted as refused; the feed goes on. */
 #include "hub/hub_impl.h"
@@ -11,6 +11,7 @@
 #include "proto/store/catalogue_store.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,8 @@ struct intake {
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
 	struct lt_buf receipt[FEEDS_MAX];
+	struct lt_after after;
+	int stored; /* of the writer */
 };
 
 static void
@@ -70,9 +73,27 @@ intake_free(struct intake *in)
 	free(in);
 }
 
+/* What a push has left to be said in verdicts. The receipt says it first, and the node waits for that. */
+static void
+note_verdicts(const struct intake *in)
+{
+	const struct woken *w;
+	size_t i;
+
+	for (w = in->woken; w != NULL; w = w->next)
+		lt_verdicts_note(in->h->verdicts, &w->unit, &w->feed);
+	for (i = 0; i < in->n; i++) {
+		const struct lt_changeset *cs = &in->item[i].cs;
+
+		if (in->item[i].outcome == TAKEN && (in->n > 1 || !LT_SIM_BUG(VERDICT_FORGOTTEN)))
+			lt_verdicts_note(in->h->verdicts, &cs->unit, &cs->feed);
+	}
+}
+
 static void
 finish(struct intake *in, int rc)
 {
+	struct lt_hub *h = in->h;
 	struct lt_intake_result r = { .rc = rc,
 		.why = in->err.text[0] != '\0' ? in->err.text : lt_strerror(rc),
 		.nfeed = in->nfeed,
@@ -84,7 +105,12 @@ finish(struct intake *in, int rc)
 		if (in->item[i].outcome == TAKEN && in->item[i].position > r.position)
 			r.position = in->item[i].position;
 	in->done(in->ctx, &r);
+	if (in->stored == LT_OK)
+		note_verdicts(in);
 	intake_free(in);
+	atomic_fetch_sub(&h->taking, 1);
+	if (!h->manual) /* there the writer asks, when all is answered */
+		lt_verdicts_after_commit(h->verdicts);
 }
 
 static struct lt_intake_feed *
@@ -646,12 +672,9 @@ report(struct intake *in)
 {
 	struct lt_kv_txn *txn;
 	struct lt_head head;
-	const struct woken *w;
 	size_t i, last;
 	int rc = LT_OK;
 
-	for (w = in->woken; w != NULL; w = w->next)
-		lt_verdicts_note(in->h->verdicts, &w->unit, &w->feed);
 	for (i = 0; i < in->n; i++) {
 		struct lt_intake_feed *f = feed_entry(in, &in->item[i].cs);
 
@@ -664,8 +687,6 @@ report(struct intake *in)
 			    "another change-set %llu of this feed is held here: this machine, or a "
 			    "copy of it, signed it before",
 			    (unsigned long long)in->item[i].cs.seq);
-		if (in->item[i].outcome == TAKEN && (in->n > 1 || !LT_SIM_BUG(VERDICT_FORGOTTEN)))
-			lt_verdicts_note(in->h->verdicts, &f->unit, &f->feed);
 	}
 	for (i = 0; i < in->nfeed; i++) {
 		size_t k;
@@ -694,14 +715,35 @@ report(struct intake *in)
 }
 
 static void
-intake_done(void *ctx, int rc)
+answer(struct lt_after *after)
 {
-	struct intake *in = ctx;
+	struct intake *in = (struct intake *)((char *)after - offsetof(struct intake, after));
+	int rc = in->stored;
 
 	LT_FAILPOINT("hub.before_receipt");
 	if (rc == LT_OK)
 		rc = report(in);
 	finish(in, rc != LT_OK ? rc : in->rc);
+}
+
+static void
+intake_done(void *ctx, int rc)
+{
+	struct intake *in = ctx;
+
+	in->stored = rc;
+	in->after.fn = answer;
+	if (in->h->receipts != NULL)
+		lt_receipts_give(in->h->receipts, &in->pusher, &in->after);
+	else
+		answer(&in->after);
+}
+
+void
+lt_hub_answer_all(struct lt_hub *h)
+{
+	(void)lt_writer_run(h->writer, lt_job_nothing, NULL); /* jobs end in order */
+	lt_receipts_wait(h->receipts);
 }
 
 void
@@ -716,7 +758,9 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 		done(ctx, &none);
 		return;
 	}
+	atomic_fetch_add(&h->taking, 1);
 	in->h = h;
+	in->stored = LT_E_CLOSED; /* nothing yet */
 	in->pusher = *pusher;
 	in->done = done;
 	in->ctx = ctx;

@@ -280,7 +280,7 @@ say_refused(struct lt_status *st, int rc, const char *why)
 	lt_warn("push refused: %s", why);
 }
 
-/* On the writer thread, after the commit: the call ends here, so that what is acknowledged is durable. */
+/* On a thread of the hub, after the commit: the call ends here, so that what is acknowledged is durable. */
 static void
 pushed(void *ctx, const struct lt_intake_result *in)
 {

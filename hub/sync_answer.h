@@ -22,7 +22,7 @@ bool lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt
 
 /* r NULL: *st says why not. Both die with the call. */
 typedef void lt_pushed_fn(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st);
-/* done: exactly once, at once or on the writer thread after the commit: what is acknowledged is durable. The asking may end
+/* done: exactly once, at once or on a thread of the hub after the commit: what is acknowledged is durable. The asking may end
  * before; the request's bytes are borrowed until then. */
 void lt_answer_push(
     struct lt_asking *a, const Ltpb__PushRequest *req, lt_pushed_fn *done, void *ctx);

@@ -22,8 +22,11 @@
 #define VERDICT_RANGE_MAX 4096 /* change-sets one verdict covers */
 #define VERDICT_LIST_MAX 1500 /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
 #define UNIT_WRITES_MAX 64
-/* Between two jobs while the writer has other work. Nodes have their receipts, refused changes included, before that. */
+/* Between two jobs while the writer has other work: so long, and long enough that they take it a twentieth of its time. Nodes have
+ * their receipts, refused changes included, before that. */
 #define BUSY_PAUSE_MS 50
+#define BUSY_PAUSE_MAX_MS 2000
+#define BUSY_SHARE 20
 
 struct dirty {
 	struct lt_unit unit;
@@ -50,6 +53,7 @@ struct lt_verdicts {
 	int said; /* why it failed last, as logged; LT_OK: nothing to say */
 	int64_t retry_ms; /* not before, on the monotonic clock */
 	int64_t last_ms; /* when the last job was made */
+	int64_t pause_ms; /* from then on while there is other work */
 	bool watching; /* a job that does nothing but ask again waits for the writer */
 };
 
@@ -468,6 +472,7 @@ struct verdict_job {
 	size_t n;
 	size_t nowed; /* the first of feed; those behind it were set aside before */
 	struct dirty *feed;
+	int64_t took_ms;
 };
 
 /* Of the machine, the store or its moment; anything else lies in what is stored of the one feed. */
@@ -498,6 +503,7 @@ run_verdicts(struct lt_kv_txn *txn, void *ctx)
 	struct drafting d = { .h = j->v->h, .txn = txn };
 	struct lt_arena arena;
 	size_t i;
+	int64_t from = lt_mono_ms(d.h->clock);
 	int rc, first = LT_OK;
 
 	d.arena = &arena;
@@ -513,7 +519,16 @@ run_verdicts(struct lt_kv_txn *txn, void *ctx)
 		if (first == LT_OK)
 			first = rc;
 	}
+	j->took_ms = lt_mono_ms(d.h->clock) - from;
 	return first;
+}
+
+static int64_t
+pause_after(int64_t took_ms)
+{
+	int64_t ms = took_ms * BUSY_SHARE;
+
+	return ms < BUSY_PAUSE_MS ? BUSY_PAUSE_MS : ms < BUSY_PAUSE_MAX_MS ? ms : BUSY_PAUSE_MAX_MS;
 }
 
 /* With the mutex held. Said once, not every second. */
@@ -583,6 +598,7 @@ job_done(void *ctx, int rc)
 
 	pthread_mutex_lock(&v->mx);
 	v->pending = false;
+	v->pause_ms = pause_after(j->took_ms);
 	fewer = sort_out(j, rc);
 	wait = rc != LT_OK && (!fewer || concerns_all(rc));
 	if (wait) {
@@ -822,12 +838,14 @@ watched(void *ctx, int rc)
 void
 lt_verdicts_after_commit(struct lt_verdicts *v)
 {
-	bool now, watch;
+	bool now, coming, watch;
 
 	pthread_mutex_lock(&v->mx);
-	now = lt_mono_ms(v->h->clock) - v->last_ms >= BUSY_PAUSE_MS ||
-	      lt_writer_waiting(v->h->writer) == 0;
-	watch = !now && !v->watching && (v->owed.n != 0 || v->scan_owed);
+	/* The last of them asks again, taken or not; of a manual hub they wait for the writer. */
+	coming = !v->h->manual && atomic_load(&v->h->taking) != 0;
+	now = lt_mono_ms(v->h->clock) - v->last_ms >= v->pause_ms ||
+	      (!coming && lt_writer_waiting(v->h->writer) == 0);
+	watch = !now && !coming && !v->watching && (v->owed.n != 0 || v->scan_owed);
 	v->watching |= watch;
 	pthread_mutex_unlock(&v->mx);
 	/* What waits now may all fail, and then no commit follows: a job of our own, behind it, asks again in any case. */

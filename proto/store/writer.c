@@ -29,6 +29,7 @@ struct lt_writer {
 	size_t head;
 	size_t len;
 	bool stopping;
+	bool ended; /* by whoever stops */
 	int failed; /* code of the commit after which nothing is written any more */
 	struct job *batch; /* o.batch_max places; writer thread only */
 	bool stepping; /* manual: a step is under way */
@@ -350,10 +351,11 @@ lt_writer_try(struct lt_writer *w, lt_job_fn *run, void *ctx)
 }
 
 void
-lt_writer_stop(struct lt_writer *w)
+lt_writer_end(struct lt_writer *w)
 {
 	if (w == NULL)
 		return;
+	assert(!w->ended);
 	assert(!is_inside(w));
 	(void)pthread_mutex_lock(&w->mx);
 	w->stopping = true;
@@ -364,5 +366,15 @@ lt_writer_stop(struct lt_writer *w)
 			;
 	else
 		(void)pthread_join(w->thread, NULL);
+	w->ended = true;
+}
+
+void
+lt_writer_stop(struct lt_writer *w)
+{
+	if (w == NULL)
+		return;
+	if (!w->ended)
+		lt_writer_end(w);
 	writer_free(w);
 }

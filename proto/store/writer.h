@@ -53,7 +53,10 @@ int lt_writer_run(struct lt_writer *w, lt_job_fn *run, void *ctx);
 int lt_writer_try(struct lt_writer *w, lt_job_fn *run, void *ctx);
 /* Manual only: take what waits, at most batch_max, and run it; false: nothing waited. Not from a job or what it calls. */
 bool lt_writer_step(struct lt_writer *w);
-/* Runs what waits, then ends the thread. NULL allowed. */
+/* Runs what waits, then ends the thread: from now on submit says LT_E_CLOSED, to whoever may still ask until lt_writer_stop(). Once.
+ * NULL allowed. */
+void lt_writer_end(struct lt_writer *w);
+/* The same, unless it was done, and frees w. NULL allowed. */
 void lt_writer_stop(struct lt_writer *w);
 
 #endif

@@ -462,6 +462,39 @@ stop_drains_and_closes(void **state)
 	}
 	assert_int_equal(count(f), 20);
 	lt_writer_stop(NULL);
+	lt_writer_end(NULL);
+}
+
+/* Ended, it is still there for who asks: what waited ran, and nothing more is taken. */
+static void
+end_runs_what_waits_and_refuses_more(void **state)
+{
+	struct fix *f = *state;
+	struct job j[3], late;
+	size_t i;
+
+	start(f, 0, 0);
+	hold(f);
+	for (i = 0; i < 3; i++) {
+		char key[16];
+
+		(void)snprintf(key, sizeof(key), "%02zu", i);
+		job_init(&j[i], f, key, LT_OK);
+		ok(lt_writer_submit(f->w, put_job, on_done, &j[i]));
+	}
+	gate_open(&f->gate);
+	lt_writer_end(f->w);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(atomic_load(&j[i].dones), 1);
+		assert_int_equal(j[i].done_rc, LT_OK);
+	}
+	job_init(&late, f, "late", LT_OK);
+	assert_int_equal(lt_writer_submit(f->w, put_job, on_done, &late), LT_E_CLOSED);
+	assert_int_equal(lt_writer_run(f->w, put_job, &late), LT_E_CLOSED);
+	assert_int_equal(lt_writer_waiting(f->w), 0);
+	stop(f);
+	assert_int_equal(atomic_load(&late.runs), 0);
+	assert_int_equal(count(f), 3);
 }
 
 struct resubmit {
@@ -850,6 +883,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fail_points_kill_where_they_say),
+		TEST(end_runs_what_waits_and_refuses_more),
 		TEST(waiting_jobs_share_a_commit),
 		TEST(batch_max_bounds_a_commit),
 		TEST(queue_bound),
