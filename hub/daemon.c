@@ -4,6 +4,7 @@
 #include "proto/base/config.h"
 #include "proto/base/daemon.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 #include "proto/feed/trust.h"
 #include "proto/rpc/health.h"
 #include "proto/service/serving.h"
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKERS 8
+/* Some of the quick calls wait: for a commit, or for the tables to show it. */
+#define QUICK_THREADS 8
 #define WORK_QUEUE 8192
 
 static const struct lt_conf_key keys[] = {
@@ -71,6 +73,11 @@ open_parts(struct daemon *d, struct lt_err *err)
 	struct lt_hub_options ho = {
 		.dir = d->s.dir, .identity = d->s.id, .clock = lt_clock_system()
 	};
+	/* What computes all the time gains nothing from more threads than there are cores. */
+	struct lt_pool_options po = { .threads = { [LT_WORK_QUICK] = QUICK_THREADS,
+					  [LT_WORK_LONG] = lt_thread_cores(),
+					  [LT_WORK_INTAKE] = lt_thread_cores() },
+		.queue_max = WORK_QUEUE };
 	int rc = lt_hub_open(&ho, &d->hub, err);
 
 	if (rc == LT_OK)
@@ -78,7 +85,7 @@ open_parts(struct daemon *d, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_fresh_open(d->hub, &d->fresh);
 	if (rc == LT_OK)
-		rc = lt_serving_work(&d->s, WORKERS, WORK_QUEUE);
+		rc = lt_serving_work(&d->s, &po);
 	if (rc == LT_OK)
 		rc = lt_pulls_open(d->hub, d->s.pool, &d->pulls);
 	if (rc == LT_OK)

@@ -4,6 +4,7 @@
  * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew. */
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 #include "proto/base/simbug.h"
 #include "proto/store/projection.h"
 
@@ -555,6 +556,7 @@ projector(void *arg)
 	bool stop = false;
 	int rc = LT_OK;
 
+	lt_thread_begin("lt-project", LT_NICE_DERIVED);
 	while (!stop) {
 		rc = turn(h, p);
 		if (rc != LT_OK && !mends_itself(rc)) {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORKERS 4
+#define QUICK_THREADS 3
 #define WORK_QUEUE 1024
 
 static const struct lt_conf_key keys[] = {
@@ -68,12 +68,16 @@ open_parts(struct daemon *d, struct lt_err *err)
 	struct lt_node_options no = {
 		.dir = d->s.dir, .identity = d->s.id, .clock = lt_clock_system()
 	};
+	struct lt_pool_options po = { .threads = { [LT_WORK_QUICK] = QUICK_THREADS,
+					  [LT_WORK_LONG] = 1,
+					  [LT_WORK_INTAKE] = 1 },
+		.queue_max = WORK_QUEUE };
 	struct lt_link_options lo = { .joined = joined, .ctx = d };
 	const char *configured = lt_conf_str(d->s.conf, "node", "hub");
 	int rc = lt_node_open(&no, &d->node, err);
 
 	if (rc == LT_OK)
-		rc = lt_serving_work(&d->s, WORKERS, WORK_QUEUE);
+		rc = lt_serving_work(&d->s, &po);
 	lo.node = d->node;
 	lo.pool = d->s.pool;
 	lo.addresses = configured[0] != '\0' ? configured : d->s.id->addresses;

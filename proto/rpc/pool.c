@@ -1,3 +1,4 @@
+#include "proto/base/thread.h"
 #include "proto/rpc/pool_impl.h"
 
 #include <assert.h>
@@ -5,21 +6,35 @@
 #include <stdlib.h>
 #include <time.h>
 
-struct lt_queue {
+/* Who sleeps and who is called: each on a condition of its own, so that the one is woken who slept last, whose memory is still at
+ * hand. */
+struct worker {
+	struct lt_pool *pool;
+	struct work_class *of;
+	pthread_t thread;
+	pthread_cond_t cv;
+	bool called;
+	struct worker *below; /* asleep longer */
+};
+
+/* Guarded by the pool's lock. */
+struct work_class {
 	struct lt_task *first, *last;
+	struct worker *asleep;
+	unsigned called; /* and not awake yet */
+	struct worker *worker;
+	unsigned nworker;
 };
 
 struct lt_pool {
-	pthread_mutex_t mx; /* guards the queue */
-	pthread_cond_t cv;
-	struct lt_queue quick, slow; /* slow: tasks that take long */
-	uint64_t places; /* given so far, over both */
-	unsigned nslow; /* of those, running */
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t drained;
+	struct work_class of[LT_WORK_CLASSES];
+	size_t pending; /* tasks, waiting or running */
 	size_t submitted; /* of lt_pool_submit(), waiting */
 	size_t queue_max;
-	bool stopping;
-	pthread_t *threads;
-	unsigned nthreads;
+	bool stopping; /* what waits still runs */
+	bool over;
 
 	pthread_mutex_t svc_mx; /* guards timers and chores */
 	pthread_cond_t svc_cv;
@@ -35,95 +50,132 @@ struct lt_pool {
 
 /* ---- workers ---- */
 
-static void
-enqueue(struct lt_pool *p, struct lt_task *t)
+static struct work_class *
+class_of(struct lt_pool *p, const struct lt_task *t)
 {
-	struct lt_queue *q = t->takes_long ? &p->slow : &p->quick;
+	struct work_class *w = &p->of[t->work];
 
-	t->next = NULL;
-	t->state = LT_TASK_QUEUED;
-	t->place = p->places++;
-	if (q->last != NULL)
-		q->last->next = t;
-	else
-		q->first = t;
-	q->last = t;
-	pthread_cond_signal(&p->cv);
+	return w->nworker != 0 ? w : &p->of[LT_WORK_QUICK];
 }
 
-/* The queue of the task that came first, of those that may run now; NULL: none. Whoever asks for one record does not stand
- * behind a dozen nodes whose change-sets are being verified. */
-static struct lt_queue *
-next_queue(struct lt_pool *p)
+static void
+enqueue(struct work_class *w, struct lt_task *t)
 {
-	bool slow = p->slow.first != NULL && p->nslow < (p->nthreads + 1) / 2;
+	t->next = NULL;
+	t->state = LT_TASK_QUEUED;
+	if (w->last != NULL)
+		w->last->next = t;
+	else
+		w->first = t;
+	w->last = t;
+}
 
-	if (p->quick.first == NULL)
-		return slow ? &p->slow : NULL;
-	return slow && p->slow.first->place < p->quick.first->place ? &p->slow : &p->quick;
+/* Whom to wake for what waits, NULL: nobody. One at a time: whoever wakes calls the next if there is more than it takes itself, and
+ * until then those who are awake take what they can. To be told without the lock, which it needs first of all. */
+static struct worker *
+call_one(struct work_class *w)
+{
+	struct worker *one = w->asleep;
+
+	if (one == NULL || w->called != 0 || w->first == NULL)
+		return NULL;
+	w->asleep = one->below;
+	one->called = true;
+	w->called++;
+	return one;
+}
+
+static void
+wake(struct worker *w)
+{
+	if (w != NULL)
+		pthread_cond_signal(&w->cv);
 }
 
 void
 lt_pool_push(struct lt_pool *p, struct lt_task *t)
 {
+	struct worker *one = NULL;
 	bool merged = true;
 
 	pthread_mutex_lock(&p->mx);
 	if (t->state == LT_TASK_IDLE) {
-		assert(p->nthreads > 0);
-		enqueue(p, t);
+		assert(p->of[LT_WORK_QUICK].nworker > 0);
+		p->pending++;
+		enqueue(class_of(p, t), t);
+		one = call_one(class_of(p, t));
 		merged = false;
 	} else if (t->state == LT_TASK_RUNNING) {
 		t->state = LT_TASK_AGAIN;
 	}
 	pthread_mutex_unlock(&p->mx);
+	wake(one);
 	if (merged)
 		t->release(t->arg);
 }
 
 static void
-run_one(struct lt_pool *p, struct lt_queue *q)
+run_one(struct lt_pool *p, struct work_class *w)
 {
-	struct lt_task *t = q->first;
-	bool again, slow = q == &p->slow;
+	struct lt_task *t = w->first;
+	struct worker *one;
 
-	q->first = t->next;
-	if (q->first == NULL)
-		q->last = NULL;
+	w->first = t->next;
+	if (w->first == NULL)
+		w->last = NULL;
 	t->state = LT_TASK_RUNNING;
-	p->nslow += slow;
+	one = call_one(w);
 	pthread_mutex_unlock(&p->mx);
+	wake(one);
 	t->fn(t->arg);
 	pthread_mutex_lock(&p->mx);
-	p->nslow -= slow;
-	/* Who waited for this has no signal of its own. */
-	if (slow && (p->slow.first != NULL || p->stopping))
-		pthread_cond_broadcast(&p->cv);
-	again = t->state == LT_TASK_AGAIN;
-	if (again) {
-		enqueue(p, t);
-	} else {
-		t->state = LT_TASK_IDLE;
-		pthread_mutex_unlock(&p->mx);
-		t->release(t->arg);
-		pthread_mutex_lock(&p->mx);
+	if (t->state == LT_TASK_AGAIN) {
+		enqueue(w, t);
+		return;
 	}
+	t->state = LT_TASK_IDLE;
+	pthread_mutex_unlock(&p->mx);
+	t->release(t->arg);
+	pthread_mutex_lock(&p->mx);
+	if (--p->pending == 0 && p->stopping)
+		pthread_cond_signal(&p->drained);
+}
+
+static void
+sleep_until_called(struct lt_pool *p, struct worker *me)
+{
+	me->called = false;
+	me->below = me->of->asleep;
+	me->of->asleep = me;
+	while (!me->called)
+		pthread_cond_wait(&me->cv, &p->mx);
+	me->of->called--;
 }
 
 static void *
-worker(void *arg)
+work(void *arg)
 {
-	struct lt_pool *p = arg;
-	struct lt_queue *q;
+	static const struct {
+		const char *name;
+		int nice_by;
+	} as[LT_WORK_CLASSES] = {
+		[LT_WORK_QUICK] = { "lt-quick", LT_NICE_NONE },
+		[LT_WORK_LONG] = { "lt-long", LT_NICE_LONG },
+		[LT_WORK_INTAKE] = { "lt-intake", LT_NICE_INTAKE },
+	};
+	struct worker *me = arg;
+	struct lt_pool *p = me->pool;
+	size_t class = (size_t)(me->of - p->of);
 
+	lt_thread_begin(as[class].name, as[class].nice_by);
 	pthread_mutex_lock(&p->mx);
 	for (;;) {
-		if ((q = next_queue(p)) != NULL)
-			run_one(p, q);
-		else if (p->stopping && p->slow.first == NULL)
+		if (me->of->first != NULL)
+			run_one(p, me->of);
+		else if (p->over)
 			break;
 		else
-			pthread_cond_wait(&p->cv, &p->mx);
+			sleep_until_called(p, me);
 	}
 	pthread_mutex_unlock(&p->mx);
 	return NULL;
@@ -151,6 +203,7 @@ int
 lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg)
 {
 	struct submitted *s = calloc(1, sizeof(*s));
+	struct worker *one = NULL;
 	int rc = LT_OK;
 
 	if (s == NULL)
@@ -158,6 +211,7 @@ lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg)
 	s->task.fn = submitted_run;
 	s->task.release = free;
 	s->task.arg = s;
+	s->task.work = LT_WORK_QUICK;
 	s->pool = p;
 	s->fn = fn;
 	s->arg = arg;
@@ -168,9 +222,12 @@ lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg)
 		rc = LT_E_UNAVAILABLE;
 	} else {
 		p->submitted++;
-		enqueue(p, &s->task);
+		p->pending++;
+		enqueue(class_of(p, &s->task), &s->task);
+		one = call_one(class_of(p, &s->task));
 	}
 	pthread_mutex_unlock(&p->mx);
+	wake(one);
 	if (rc != LT_OK)
 		free(s);
 	return rc;
@@ -332,6 +389,7 @@ service(void *arg)
 {
 	struct lt_pool *p = arg;
 
+	lt_thread_begin("lt-timers", LT_NICE_NONE);
 	pthread_mutex_lock(&p->svc_mx);
 	for (;;) {
 		if (p->chore_first != NULL)
@@ -349,34 +407,56 @@ service(void *arg)
 
 /* ---- life ---- */
 
+/* False: not all of them. */
+static bool
+start_workers(struct lt_pool *p, struct work_class *w, unsigned n)
+{
+	w->worker = n == 0 ? NULL : calloc(n, sizeof(*w->worker));
+	while (w->worker != NULL && w->nworker < n) {
+		struct worker *one = &w->worker[w->nworker];
+
+		one->pool = p;
+		one->of = w;
+		pthread_cond_init(&one->cv, NULL);
+		if (pthread_create(&one->thread, NULL, work, one) != 0) {
+			pthread_cond_destroy(&one->cv);
+			break;
+		}
+		w->nworker++;
+	}
+	return w->nworker == n;
+}
+
 int
-lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out)
+lt_pool_open(const struct lt_pool_options *o, struct lt_pool **out)
 {
 	struct lt_pool *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
+	bool whole;
+	size_t i;
 
 	if (p == NULL)
 		return LT_E_NOMEM;
-	p->queue_max = queue_max == 0 ? 1024 : queue_max;
-	nthreads = nthreads == 0 ? 1 : nthreads;
+	p->queue_max = o->queue_max == 0 ? 1024 : o->queue_max;
 	pthread_mutex_init(&p->mx, NULL);
-	pthread_cond_init(&p->cv, NULL);
+	pthread_cond_init(&p->drained, NULL);
 	pthread_mutex_init(&p->svc_mx, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->svc_cv, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&p->svc_idle, NULL);
-	p->threads = calloc(nthreads, sizeof(*p->threads));
 	pthread_mutex_lock(&p->svc_mx);
-	p->svc_started = p->threads != NULL && pthread_create(&p->svc, NULL, service, p) == 0;
+	p->svc_started = pthread_create(&p->svc, NULL, service, p) == 0;
 	pthread_mutex_unlock(&p->svc_mx);
+	whole = p->svc_started;
+	/* Under the lock: no worker looks at the classes before they are all there. */
 	pthread_mutex_lock(&p->mx);
-	while (p->svc_started && p->nthreads < nthreads &&
-	       pthread_create(&p->threads[p->nthreads], NULL, worker, p) == 0)
-		p->nthreads++;
+	for (i = 0; whole && i < LT_WORK_CLASSES; i++)
+		whole = start_workers(
+		    p, &p->of[i], i == LT_WORK_QUICK && o->threads[i] == 0 ? 1 : o->threads[i]);
 	pthread_mutex_unlock(&p->mx);
-	if (p->nthreads < nthreads) {
+	if (!whole) {
 		lt_pool_stop(p);
 		return LT_E_NOMEM;
 	}
@@ -384,19 +464,50 @@ lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out)
 	return LT_OK;
 }
 
+int
+lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out)
+{
+	const struct lt_pool_options o = { .threads = { [LT_WORK_QUICK] = nthreads },
+		.queue_max = queue_max };
+
+	return lt_pool_open(&o, out);
+}
+
+/* All of them, or those of a pool that did not come to be. */
+static void
+join_workers(struct lt_pool *p)
+{
+	struct work_class *w;
+	unsigned i;
+
+	pthread_mutex_lock(&p->mx);
+	p->stopping = true;
+	/* What runs may push more, to any class. */
+	while (p->pending != 0)
+		pthread_cond_wait(&p->drained, &p->mx);
+	p->over = true;
+	for (w = p->of; w < p->of + LT_WORK_CLASSES; w++)
+		for (; w->asleep != NULL; w->asleep = w->asleep->below) {
+			w->asleep->called = true;
+			w->called++;
+			pthread_cond_signal(&w->asleep->cv);
+		}
+	pthread_mutex_unlock(&p->mx);
+	for (w = p->of; w < p->of + LT_WORK_CLASSES; w++) {
+		for (i = 0; i < w->nworker; i++) {
+			pthread_join(w->worker[i].thread, NULL);
+			pthread_cond_destroy(&w->worker[i].cv);
+		}
+		free(w->worker);
+	}
+}
+
 void
 lt_pool_stop(struct lt_pool *p)
 {
-	unsigned i;
-
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->mx);
-	p->stopping = true;
-	pthread_cond_broadcast(&p->cv);
-	pthread_mutex_unlock(&p->mx);
-	for (i = 0; i < p->nthreads; i++)
-		pthread_join(p->threads[i], NULL);
+	join_workers(p);
 	if (p->svc_started) {
 		pthread_mutex_lock(&p->svc_mx);
 		p->svc_stopping = true;
@@ -405,11 +516,10 @@ lt_pool_stop(struct lt_pool *p)
 		pthread_join(p->svc, NULL);
 	}
 	pthread_mutex_destroy(&p->mx);
-	pthread_cond_destroy(&p->cv);
+	pthread_cond_destroy(&p->drained);
 	pthread_mutex_destroy(&p->svc_mx);
 	pthread_cond_destroy(&p->svc_cv);
 	pthread_cond_destroy(&p->svc_idle);
-	free(p->threads);
 	free(p->heap);
 	free(p);
 }

@@ -14,9 +14,7 @@ struct lt_task {
 	void (*release)(void *arg);
 	void *arg;
 	enum { LT_TASK_IDLE, LT_TASK_QUEUED, LT_TASK_RUNNING, LT_TASK_AGAIN } state;
-	bool
-	    takes_long; /* at most half of the workers run such tasks at once (where there are two); set before the first push */
-	uint64_t place; /* in the queue */
+	enum lt_work work; /* set before the first push */
 };
 
 /* Any thread, also under the struct's own lock (release may then run at once; it must not take that lock

@@ -24,6 +24,16 @@ struct lt_call; /* server side of one call */
 
 /* ---- what protoc-c drops ---- */
 
+/* What a call does to the thread that runs it. Each class has its own threads and its own measure of calls (calls_max): however
+ * many of one wait, no other class stands behind them. Those that are not quick give way where the processor is
+ * wanted (proto/base/thread.h). */
+enum lt_work {
+	LT_WORK_QUICK, /* an answer in well under a millisecond, or a wait for somebody else's work */
+	LT_WORK_LONG, /* reads and computes for long */
+	LT_WORK_INTAKE, /* takes in: milliseconds for every message, and as many messages as there are */
+	LT_WORK_CLASSES
+};
+
 struct lt_method {
 	const char *name; /* "/lienthong.v1.Sync/Push" */
 	bool server_streaming;
@@ -31,14 +41,20 @@ struct lt_method {
 	uint32_t deadline_ms; /* used when the caller names none; 0: none (streams) */
 	uint32_t deadline_max_ms; /* a longer one is cut to this; 0: no limit */
 	unsigned grant; /* the owner's word for what a caller needs; see `authorize` */
-	bool
-	    takes_long; /* holds a worker for many milliseconds: never on more than half of them at once */
+	enum lt_work work; /* the threads it runs on */
 };
 
 /* ---- workers ---- */
 
+struct lt_pool_options {
+	/* Of each class; what has none of its own is done by the quick ones, of which there is at least one. */
+	unsigned threads[LT_WORK_CLASSES];
+	size_t queue_max; /* of what lt_pool_submit() has taken and not run; 0: 1,024 */
+};
+int lt_pool_open(const struct lt_pool_options *o, struct lt_pool **out);
+/* The same with quick ones alone, which then do everything. */
 int lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out);
-/* LT_E_UNAVAILABLE when the queue is full. Any thread. */
+/* On a quick thread. LT_E_UNAVAILABLE when the queue is full. Any thread. */
 int lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg);
 void lt_pool_stop(struct lt_pool *p); /* runs what waits, joins */
 
@@ -86,8 +102,9 @@ struct lt_server_options {
 	 * others; 0: 256. One more takes the place of the oldest that has not knocked, of the address that has most of
 	 * those: who comes from an address of its own is not kept out by any number from others. */
 	unsigned handshakes_max;
-	unsigned
-	    calls_max; /* running and queued, in all; 0: 1,024. Above: RESOURCE_EXHAUSTED + RetryInfo */
+	/* Running and queued, of each class of work; 0: 1,024. Streams that have begun are none of them: of those there may be
+	 * as many as connections besides. Above: RESOURCE_EXHAUSTED + RetryInfo. */
+	unsigned calls_max;
 };
 
 int lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct lt_err *err);

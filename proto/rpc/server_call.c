@@ -25,6 +25,7 @@ lt_call_unref(struct lt_call *call)
 {
 	struct lt_conn *c = call->conn;
 	struct lt_server *s = call->server;
+	enum lt_work work = call->method->work;
 
 	if (atomic_fetch_sub(&call->refs, 1) != 1)
 		return;
@@ -33,6 +34,8 @@ lt_call_unref(struct lt_call *call)
 	lt_head_fini(&call->head);
 	if (call->stream != NULL)
 		atomic_fetch_sub(&s->nstreams, 1);
+	else
+		atomic_fetch_sub(&s->nwork[work], 1);
 	free(call);
 	atomic_fetch_sub(&c->sv.ncalls, 1);
 	atomic_fetch_sub(&s->ncalls, 1);
@@ -282,9 +285,13 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	}
 	if (lt_head_take(&kept, head, st) != LT_OK)
 		return NULL;
-	if (atomic_fetch_add(&s->ncalls, 1) < s->o.calls_max && c->sv.ncalls < CALLS_ALIVE_MAX)
+	atomic_fetch_add(&s->ncalls, 1);
+	if (atomic_fetch_add(&s->nwork[m->work], 1) < s->o.calls_max &&
+	    c->sv.ncalls < CALLS_ALIVE_MAX &&
+	    (!m->server_streaming || s->nstreams < s->o.conns_max + s->o.calls_max))
 		call = calloc(1, sizeof(*call));
 	if (call == NULL) {
+		atomic_fetch_sub(&s->nwork[m->work], 1);
 		atomic_fetch_sub(&s->ncalls, 1);
 		lt_head_fini(&kept);
 		lt_call_set_exhausted(st, "too many calls are running");
@@ -302,7 +309,7 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	call->task.fn = call_task;
 	call->task.release = call_release;
 	call->task.arg = call;
-	call->task.takes_long = m->takes_long;
+	call->task.work = m->work;
 	call->arrived_ms = lt_conn_now(c);
 	call->deadline_ms = deadline_of(m, head->timeout_ms, call->arrived_ms);
 	return call;

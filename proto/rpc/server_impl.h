@@ -45,6 +45,7 @@ struct lt_server {
 
 	_Atomic unsigned ncalls; /* call structs alive */
 	_Atomic unsigned nstreams; /* of these, streams that have begun */
+	_Atomic unsigned nwork[LT_WORK_CLASSES]; /* of these, not such streams, by class */
 	_Atomic unsigned nopen;
 	_Atomic bool stopping;
 	_Atomic uint64_t n_accepted, n_over_limit, n_evicted, n_bad, n_not_admitted, n_late, n_cut,

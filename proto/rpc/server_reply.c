@@ -171,6 +171,8 @@ lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx)
 	c->stream_ctx = ctx;
 	c->ready_due = true;
 	atomic_fetch_add(&c->server->nstreams, 1);
+	/* It stays for as long as its caller likes: no more a measure of what there is to do. */
+	atomic_fetch_sub(&c->server->nwork[c->method->work], 1);
 	lt_call_push(c);
 	pthread_mutex_unlock(&c->conn->mx);
 }

@@ -47,9 +47,9 @@ lt_serving_config(
 }
 
 int
-lt_serving_work(struct lt_serving *s, unsigned nthreads, size_t queue_max)
+lt_serving_work(struct lt_serving *s, const struct lt_pool_options *o)
 {
-	int rc = lt_pool_start(nthreads, queue_max, &s->pool);
+	int rc = lt_pool_open(o, &s->pool);
 
 	if (rc != LT_OK)
 		return rc;

@@ -25,7 +25,7 @@ int lt_serving_begin(
 int lt_serving_config(
     struct lt_serving *s, const struct lt_conf_key *keys, size_t nkeys, struct lt_err *err);
 /* Workers and health, not serving yet. */
-int lt_serving_work(struct lt_serving *s, unsigned nthreads, size_t queue_max);
+int lt_serving_work(struct lt_serving *s, const struct lt_pool_options *o);
 /* A server with health and reflection that listens nowhere yet. o says who is let in; pool, clock, methods,
  * federation and the secret of resume tokens are filled in here. */
 int lt_serving_server(struct lt_serving *s, struct lt_server_options *o, struct lt_err *err);

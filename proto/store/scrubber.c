@@ -1,6 +1,7 @@
 #include "proto/store/scrubber.h"
 
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 #include "proto/store/author.h"
 
 #include <pthread.h>
@@ -165,6 +166,7 @@ run(void *arg)
 	bool idle = true, done = false, quick;
 	int64_t rest;
 
+	lt_thread_begin("lt-scrub", LT_NICE_SCRUB);
 	pthread_mutex_lock(&s->mx);
 	rest = first_pause(s);
 	while (!s->stop) {

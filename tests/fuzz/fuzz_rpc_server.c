@@ -269,7 +269,9 @@ run(void)
 	for (i = 0; i < PEERS_MAX; i++)
 		if (peers[i].used)
 			read_answers(&peers[i]);
-	FUZZ_MUST(server->ncalls <= 100 + 1);
+	for (i = 0; i < LT_WORK_CLASSES; i++)
+		FUZZ_MUST(server->nwork[i] <= 100 + 1);
+	FUZZ_MUST(server->nstreams <= PEERS_MAX + 100 + 100);
 }
 
 /* ---- what peers do ---- */

@@ -322,8 +322,10 @@ fx_server_start(struct fx *fx, const struct lt_server_options *tweak)
 	o.pool = fx->pool;
 	if (o.clock == NULL)
 		o.clock = lt_clock_system();
-	o.methods = fx_methods;
-	o.nmethods = fx_nmethods;
+	if (o.methods == NULL) {
+		o.methods = fx_methods;
+		o.nmethods = fx_nmethods;
+	}
 	o.admit = on_admit;
 	o.authorize = on_authorize;
 	o.closed = on_closed;

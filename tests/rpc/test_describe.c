@@ -124,7 +124,7 @@ static const ProtobufCServiceDescriptor kinds_service = { PROTOBUF_C__SERVICE_DE
 	"lttest.Kinder", "Kinder", "", "lttest", 1, kinds_method, kinds_order };
 static const ProtobufCServiceDescriptor *const kinds_services[] = { &kinds_service };
 static const struct lt_method kinds_methods[] = { { "/lttest.Kinder/Say", true, false, 5, 7, 3,
-    false } };
+    LT_WORK_QUICK } };
 
 static struct lt_described
 kinds(void)

@@ -8,7 +8,11 @@
 #include "proto/rpc/pool_impl.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static _Atomic bool go;
 static _Atomic unsigned ran, running, at_once, released;
@@ -145,70 +149,199 @@ no_release(void *arg)
 	(void)arg;
 }
 
-static _Atomic unsigned slow_now, slow_most;
-
 static void
-slow_run(void *arg)
+task_init(struct lt_task *t, void (*fn)(void *), enum lt_work work)
 {
-	unsigned now = ++slow_now;
-
-	if (now > slow_most)
-		slow_most = now;
-	wait_go(arg);
-	slow_now--;
+	memset(t, 0, sizeof(*t));
+	t->fn = fn;
+	t->release = no_release;
+	t->work = work;
 }
 
-/* Tasks that take long leave half of the workers to the others, come in their order, and all run, also when the pool stops. */
+/* However much of one class waits, the others run; and each class runs on its own threads alone. */
 static void
-long_tasks(void **state)
+classes(void **state)
 {
-	struct lt_task slow[9], quick[5];
+	const struct lt_pool_options o = {
+		.threads = { [LT_WORK_QUICK] = 2, [LT_WORK_LONG] = 1, [LT_WORK_INTAKE] = 2 }
+	};
+	static const unsigned threads[LT_WORK_CLASSES] = { 2, 1, 2 };
+	struct lt_task held[LT_WORK_CLASSES][9], other[LT_WORK_CLASSES];
+	enum lt_work full, w;
 	struct lt_pool *p;
-	int i;
+	unsigned i;
 
 	(void)state;
-	go = false;
-	ran = running = slow_now = slow_most = 0;
-	memset(slow, 0, sizeof(slow));
-	memset(quick, 0, sizeof(quick));
-	assert_int_equal(lt_pool_start(4, 1, &p), LT_OK);
-	for (i = 0; i < 9; i++) {
-		slow[i].fn = slow_run;
-		slow[i].release = no_release;
-		slow[i].takes_long = true;
-		lt_pool_push(p, &slow[i]);
+	for (full = 0; full < LT_WORK_CLASSES; full++) {
+		go = false;
+		ran = running = 0;
+		assert_int_equal(lt_pool_open(&o, &p), LT_OK);
+		for (i = 0; i < 9; i++) {
+			task_init(&held[full][i], wait_go, full);
+			lt_pool_push(p, &held[full][i]);
+		}
+		await(&running, threads[full]);
+		for (w = 0; w < LT_WORK_CLASSES; w++) {
+			task_init(&other[w], count_run, w);
+			if (w != full)
+				lt_pool_push(p, &other[w]);
+		}
+		await(&ran, LT_WORK_CLASSES - 1);
+		assert_int_equal(running, threads[full]);
+		go = true;
+		lt_pool_stop(p);
+		assert_int_equal(ran, 9 + LT_WORK_CLASSES - 1);
 	}
-	await(&running, 2);
-	/* All of these run while the long ones are held. */
-	for (i = 0; i < 5; i++) {
-		quick[i].fn = count_run;
-		quick[i].release = no_release;
-		lt_pool_push(p, &quick[i]);
-	}
-	await(&ran, 5);
-	assert_int_equal(running, 2);
-	go = true;
-	lt_pool_stop(p);
-	assert_int_equal(ran, 14);
-	assert_int_equal(slow_most, 2);
 }
 
-/* Where there is one worker it does both, in the order in which they came. */
+/* A class without threads of its own is done by the quick ones: with one, in the order in which it came. */
 static void
-long_tasks_alone(void **state)
+no_threads_of_its_own(void **state)
 {
-	struct lt_task slow = { .fn = count_run, .release = no_release, .takes_long = true };
-	struct lt_task quick = { .fn = count_run, .release = no_release };
+	struct lt_task t[LT_WORK_CLASSES];
 	struct lt_pool *p;
+	enum lt_work w;
 
 	(void)state;
 	ran = 0;
-	assert_int_equal(lt_pool_start(1, 1, &p), LT_OK);
-	lt_pool_push(p, &slow);
-	lt_pool_push(p, &quick);
-	await(&ran, 2);
+	assert_int_equal(lt_pool_start(0, 1, &p), LT_OK);
+	for (w = 0; w < LT_WORK_CLASSES; w++) {
+		task_init(&t[w], count_run, w);
+		lt_pool_push(p, &t[w]);
+	}
+	await(&ran, LT_WORK_CLASSES);
 	lt_pool_stop(p);
 }
+
+/* As many as there are threads run at once, though only one of them is woken at a time. */
+static void
+all_awake(void **state)
+{
+	struct lt_task t[8];
+	struct lt_pool *p;
+	unsigned i, round;
+
+	(void)state;
+	assert_int_equal(lt_pool_start(8, 1, &p), LT_OK);
+	for (round = 0; round < 50; round++) {
+		go = false;
+		ran = running = 0;
+		for (i = 0; i < 8; i++) {
+			task_init(&t[i], wait_go, LT_WORK_QUICK);
+			lt_pool_push(p, &t[i]);
+		}
+		await(&running, 8);
+		go = true;
+		await(&ran, 8);
+		/* A task that has run is still its own for a moment. */
+		lt_pool_stop(p);
+		assert_int_equal(lt_pool_start(8, 1, &p), LT_OK);
+	}
+	lt_pool_stop(p);
+}
+
+static void *
+stop_pool(void *pool)
+{
+	lt_pool_stop(pool);
+	return NULL;
+}
+
+struct handing {
+	struct lt_pool *pool;
+	struct lt_task *next;
+};
+
+static void
+hand_on(void *arg)
+{
+	struct handing *h = arg;
+
+	wait_go(NULL);
+	lt_pool_push(h->pool, h->next);
+}
+
+/* What runs while the pool is being stopped may still push: to a class whose threads had nothing to do any more. */
+static void
+pushed_at_the_stop(void **state)
+{
+	const struct lt_pool_options o = { .threads = { 1, 1, 1 } };
+	struct lt_task first, second, third;
+	struct handing a, b;
+	pthread_t stopper;
+	struct lt_pool *p;
+
+	(void)state;
+	go = false;
+	ran = running = 0;
+	assert_int_equal(lt_pool_open(&o, &p), LT_OK);
+	task_init(&third, count_run, LT_WORK_LONG);
+	task_init(&second, hand_on, LT_WORK_QUICK);
+	task_init(&first, hand_on, LT_WORK_INTAKE);
+	a = (struct handing){ p, &second };
+	b = (struct handing){ p, &third };
+	first.arg = &a;
+	second.arg = &b;
+	lt_pool_push(p, &first);
+	await(&running, 1);
+	assert_int_equal(pthread_create(&stopper, NULL, stop_pool, p), 0);
+	while (lt_pool_submit(p, count_run, NULL) != LT_E_CLOSED)
+		(void)poll(NULL, 0, 1);
+	running = ran; /* of what was submitted before it closed, some may not have run */
+	go = true;
+	assert_int_equal(pthread_join(stopper, NULL), 0);
+	assert_int_equal(first.state, LT_TASK_IDLE);
+	assert_int_equal(second.state, LT_TASK_IDLE);
+	assert_int_equal(third.state, LT_TASK_IDLE);
+	assert_true(ran >= 3);
+}
+
+#ifdef __linux__
+static _Atomic int nice_seen;
+
+static void
+see_nice(void *arg)
+{
+	(void)arg;
+	nice_seen = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+	ran++;
+}
+
+static int
+nice_of(enum lt_work work)
+{
+	const struct lt_pool_options o = { .threads = { 1, 1, 1 } };
+	struct lt_pool *p;
+	struct lt_task t;
+
+	ran = 0;
+	task_init(&t, see_nice, work);
+	assert_int_equal(lt_pool_open(&o, &p), LT_OK);
+	lt_pool_push(p, &t);
+	lt_pool_stop(p);
+	assert_int_equal(ran, 1);
+	return nice_seen;
+}
+
+/* Questions at the priority of the process, the rest below it: as much as is said, and never beyond the lowest. */
+static void
+priorities(void **state)
+{
+	int own = getpriority(PRIO_PROCESS, (id_t)getpid());
+
+	(void)state;
+	assert_int_equal(nice_of(LT_WORK_QUICK), own);
+	assert_int_equal(nice_of(LT_WORK_LONG), own + 2 < 19 ? own + 2 : 19);
+	assert_int_equal(nice_of(LT_WORK_INTAKE), own + 5 < 19 ? own + 5 : 19);
+}
+#else
+static void
+priorities(void **state)
+{
+	(void)state;
+	skip();
+}
+#endif
 
 int
 main(void)
@@ -217,8 +350,11 @@ main(void)
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(timers),
-		cmocka_unit_test(long_tasks),
-		cmocka_unit_test(long_tasks_alone),
+		cmocka_unit_test(classes),
+		cmocka_unit_test(no_threads_of_its_own),
+		cmocka_unit_test(all_awake),
+		cmocka_unit_test(pushed_at_the_stop),
+		cmocka_unit_test(priorities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ lt_test(rpc flood LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc goaway LIBS lt_test_rpc SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/proxy.c TIMEOUT 120)
 lt_test(rpc resume LIBS lt_test_rpc SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/proxy.c TIMEOUT 120)
 lt_test(rpc zstd LIBS lt_test_rpc TIMEOUT 120)
+lt_test(rpc work LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc hostile LIBS lt_test_rpc TIMEOUT 120)
 

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 static const struct lt_method methods[] = {
-	{ "/lttest.Kinder/Say", false, true, 10000, 60000, 3, false },
-	{ "/lttest.Kinder/Repeat", true, true, 0, 0, 3, false },
-	{ "/lttest.Kinder/Fail", false, false, 10000, 60000, 4, false },
-	{ "/lienthong.v1.Reflection/ListServices", false, true, 10000, 60000, 0, false },
-	{ "/lienthong.v1.Reflection/Describe", false, true, 10000, 60000, 0, false },
+	{ "/lttest.Kinder/Say", false, true, 10000, 60000, 3, LT_WORK_QUICK },
+	{ "/lttest.Kinder/Repeat", true, true, 0, 0, 3, LT_WORK_QUICK },
+	{ "/lttest.Kinder/Fail", false, false, 10000, 60000, 4, LT_WORK_QUICK },
+	{ "/lienthong.v1.Reflection/ListServices", false, true, 10000, 60000, 0, LT_WORK_QUICK },
+	{ "/lienthong.v1.Reflection/Describe", false, true, 10000, 60000, 0, LT_WORK_QUICK },
 };
 
 static void

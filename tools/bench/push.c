@@ -1,11 +1,12 @@
 #include "tools/bench/push.h"
+#include "proto/base/thread.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_THREADS 8 /* WORKERS of hub/daemon.c */
+#define THREADS_MAX 64 /* of those that lt-hub would have (hub/daemon.c) */
 
 struct lane {
 	size_t next; /* set to be pushed next */
@@ -109,6 +110,7 @@ worker(void *arg)
 {
 	struct drive *d = arg;
 
+	lt_thread_begin("lt-intake", LT_NICE_INTAKE);
 	pthread_mutex_lock(&d->mx);
 	while (d->left > 0 && d->rc == LT_OK) {
 		struct push *p;
@@ -142,14 +144,14 @@ worker(void *arg)
 static int
 drive_all(struct drive *d)
 {
-	pthread_t t[POOL_THREADS];
-	size_t i, n;
+	size_t i, n, threads = lt_thread_cores() < THREADS_MAX ? lt_thread_cores() : THREADS_MAX;
+	pthread_t t[THREADS_MAX];
 
 	pthread_mutex_lock(&d->mx);
 	for (i = 0; i < d->f->nfeed; i++)
 		make_ready(d, i);
 	pthread_mutex_unlock(&d->mx);
-	for (n = 0; n < POOL_THREADS; n++)
+	for (n = 0; n < threads; n++)
 		if (pthread_create(&t[n], NULL, worker, d) != 0)
 			break;
 	for (i = 0; i < n; i++)
