@@ -1,5 +1,6 @@
 /* The built-in collections (FORMAT.md 8): acts of the hub, whose rules no catalogue can change. */
 #include "proto/model/catalogue_impl.h"
+#include "proto/model/pattern_walk.h"
 
 #include <assert.h>
 #include <string.h>
@@ -121,6 +122,7 @@ add_field(struct lt_catalogue *c, struct lt_field *f, const struct act_field *a,
 		return LT_OK;
 	rc = lt_pattern_compile(a->pattern, &f->regex, NULL);
 	f->has_pattern = rc == LT_OK;
+	f->walk = rc == LT_OK ? lt_pattern_walk_new(a->pattern) : NULL;
 	return rc;
 }
 

@@ -1,6 +1,7 @@
 #include "proto/model/catalogue.h"
 
 #include "proto/model/catalogue_impl.h"
+#include "proto/model/pattern_walk.h"
 #include "proto/model/change.h"
 
 #include <assert.h>
@@ -43,8 +44,10 @@ lt_catalogue_unref(struct lt_catalogue *c)
 		return;
 	for (i = 0; i < c->ncollection; i++)
 		for (k = 0; k < c->collection[i].nfield; k++)
-			if (c->collection[i].field[k].has_pattern)
+			if (c->collection[i].field[k].has_pattern) {
 				regfree(&c->collection[i].field[k].regex);
+				free(c->collection[i].field[k].walk);
+			}
 	lt_arena_fini(&c->arena);
 	free(c);
 }
@@ -245,10 +248,15 @@ lt_field_matches(const struct lt_field *f, const char *text)
 {
 	/* Longer than any text form of a number, a date or an enumeration value. */
 	size_t max = f->max_len != 0 ? f->max_len : LT_NAME_MAX;
+	enum lt_pattern_answer answer;
 
 	if (!f->has_pattern)
 		return true;
-	return strnlen(text, max + 1) <= max && lt_pattern_match(&f->regex, text);
+	if (strnlen(text, max + 1) > max)
+		return false;
+	answer = lt_pattern_walk(f->walk, text);
+	return answer == LT_PATTERN_ASK_REGEX ? lt_pattern_match(&f->regex, text)
+					      : answer == LT_PATTERN_YES;
 }
 
 /* ---- parts ---- */

@@ -24,6 +24,8 @@ enum lt_unit_rule { LT_UNIT_COMMUNE, LT_UNIT_PROVINCE, LT_UNIT_FEDERATION, LT_UN
 #define LT_WRITER_PROVINCE 2u
 #define LT_WRITER_DEPARTMENT 4u
 
+struct lt_pattern_walk;
+
 struct lt_transition {
 	const char *from;
 	size_t nto;
@@ -45,6 +47,7 @@ struct lt_field {
 	bool has_pattern;
 	const char *pattern;
 	regex_t regex; /* compiled for the C locale; regexec only through lt_field_matches() */
+	struct lt_pattern_walk *walk; /* the same, where the pattern is short; owned */
 	bool has_min, has_max;
 	int64_t min, max; /* in the unit of the field: int, days, unscaled decimal at scale */
 	bool wildcard; /* built-in lists: "*" is a code */

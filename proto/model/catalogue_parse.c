@@ -2,6 +2,7 @@
  * an unknown one is refused, since a rule that one program knows and another passes over would let
  * them judge the same change differently. */
 #include "proto/model/catalogue_impl.h"
+#include "proto/model/pattern_walk.h"
 
 #include "proto/base/text.h"
 #include "proto/model/change.h"
@@ -380,6 +381,7 @@ parse_pattern(struct parse *p, const json_t *o, struct lt_field *f)
 	if (rc != LT_OK)
 		return fail(p, rc, "%s", why.text);
 	f->has_pattern = true;
+	f->walk = lt_pattern_walk_new(f->pattern);
 	return LT_OK;
 }
 

@@ -2,6 +2,7 @@ lt_test(model change)
 lt_test(model value)
 lt_test(model catalogue)
 lt_test(model validate)
+lt_test(model pattern)
 
 # Merge against its definition: random histories from a reference in Python.
 add_executable(merge_harness model/merge_harness.c)
