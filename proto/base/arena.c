@@ -12,7 +12,7 @@ struct lt_arena_block {
 	struct lt_arena_block *next;
 	size_t size;
 	size_t off;
-	size_t pad; /* keeps data 16-byte aligned */
+	size_t used; /* bytes that were handed out before it was emptied; what is beyond is zero */
 	uint8_t data[];
 };
 
@@ -67,6 +67,15 @@ lt_arena_fini(struct lt_arena *a)
 	a->used = 0;
 }
 
+/* Zeroed when it is handed out again, by whom that matters to: then it is where the processor has it. */
+static void
+block_empty(struct lt_arena_block *b)
+{
+	if (b->off > b->used)
+		b->used = b->off;
+	b->off = 0;
+}
+
 /* The largest blocks, which came last, are kept first. */
 void
 lt_arena_recycle(struct lt_arena *a, size_t keep)
@@ -83,8 +92,7 @@ lt_arena_recycle(struct lt_arena *a, size_t keep)
 			continue;
 		}
 		kept += b->size;
-		memset(b->data, 0, b->off); /* what is handed out is zeroed */
-		b->off = 0;
+		block_empty(b);
 		b->next = *end;
 		*end = b;
 		end = &b->next;
@@ -108,8 +116,7 @@ lt_arena_clear(struct lt_arena *a)
 		lt_arena_fini(a);
 		return;
 	}
-	memset(b->data, 0, b->off); /* what is handed out is zeroed */
-	b->off = 0;
+	block_empty(b);
 	a->used = b->size;
 }
 
@@ -149,6 +156,21 @@ block_get(struct lt_arena *a, size_t n)
 void *
 lt_arena_alloc(struct lt_arena *a, size_t n)
 {
+	uint8_t *p = lt_arena_room(a, n);
+	struct lt_arena_block *b = a->head;
+	size_t at;
+
+	if (p == NULL)
+		return NULL;
+	at = (size_t)(p - b->data);
+	if (at < b->used)
+		memset(p, 0, (b->off < b->used ? b->off : b->used) - at);
+	return p;
+}
+
+void *
+lt_arena_room(struct lt_arena *a, size_t n)
+{
 	struct lt_arena_block *b = a->head;
 	void *p;
 
@@ -175,9 +197,12 @@ lt_arena_alloc(struct lt_arena *a, size_t n)
 void *
 lt_arena_dup(struct lt_arena *a, const void *data, size_t len)
 {
-	uint8_t *p = len == SIZE_MAX ? NULL : lt_arena_alloc(a, len + 1);
+	uint8_t *p = len == SIZE_MAX ? NULL : lt_arena_room(a, len + 1);
 
-	if (p != NULL && len != 0)
+	if (p == NULL)
+		return NULL;
+	if (len != 0)
 		memcpy(p, data, len);
+	p[len] = 0;
 	return p;
 }

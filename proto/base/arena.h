@@ -31,6 +31,8 @@ void lt_arena_clear(struct lt_arena *a);
 void lt_arena_recycle(struct lt_arena *a, size_t keep);
 /* 16-byte aligned, zeroed; NULL at the cap. */
 void *lt_arena_alloc(struct lt_arena *a, size_t n);
+/* The same, not zeroed: for what is written at once. */
+void *lt_arena_room(struct lt_arena *a, size_t n);
 /* Copy with a NUL after it; NULL at the cap. */
 void *lt_arena_dup(struct lt_arena *a, const void *data, size_t len);
 

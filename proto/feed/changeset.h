@@ -49,6 +49,7 @@ struct lt_changeset {
 	size_t nopening; /* 0 and has_openings false when the message carries none */
 	struct lt_opening *opening;
 	bool has_openings;
+	bool openings_true; /* lt_changeset_parse_lean() met or made every personal_root */
 	struct lt_slice seed; /* of the openings, empty when they come with salts */
 	struct lt_slice header;
 	struct lt_slice signature;

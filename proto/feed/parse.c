@@ -720,7 +720,7 @@ lt_changeset_verify_openings(const struct lt_changeset *cs, struct lt_err *err)
 		if (cs->change[i].npersonal != 0)
 			return lt_err_set(
 			    err, LT_E_NOTFOUND, "change %zu: the openings are missing", i);
-	for (i = 0; cs->has_openings && i < cs->nchange;) {
+	for (i = 0; cs->has_openings && !cs->openings_true && i < cs->nchange;) {
 		compute_trees(cs, &i, &at, &t);
 		for (k = 0; k < t.n; k++)
 			if (!lt_hash_eq(&t.leaf[k], &cs->change[t.change[k]].personal_root))
@@ -776,7 +776,7 @@ put_roots_back(struct parse *p)
 {
 	struct lt_changeset *cs = p->cs;
 	struct trees t;
-	size_t i, k, at = 0;
+	size_t i, k, at = 0, odd = 0;
 	int rc = check_lean(p);
 
 	for (i = 0; rc == LT_OK && cs->has_openings && i < cs->nchange;) {
@@ -784,7 +784,12 @@ put_roots_back(struct parse *p)
 		for (k = 0; rc == LT_OK && k < t.n; k++)
 			if (p->lean[t.change[k]])
 				rc = put_root_back(p, t.change[k], &t.leaf[k]);
+			else
+				odd +=
+				    !lt_hash_eq(&t.leaf[k], &cs->change[t.change[k]].personal_root);
 	}
+	/* Whoever asks for an odd one, hears which it is. */
+	cs->openings_true = cs->has_openings && odd == 0;
 	return rc;
 }
 

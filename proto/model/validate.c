@@ -1,7 +1,9 @@
 #include "proto/model/validate_impl.h"
 
+#include "proto/base/limits.h"
 #include "proto/model/value.h"
 
+#include <assert.h>
 #include <string.h>
 
 static int
@@ -204,17 +206,24 @@ check_cleared(const struct lt_collection *col, const struct lt_writer_info *who,
 	return LT_OK;
 }
 
+/* The fields behind the leaves; NULL: the actor. */
+struct leaves {
+	const struct lt_field *field[LT_FIELDS_MAX];
+};
+
 static int
 check_leaves(const struct lt_collection *col, const struct lt_writer_info *who,
-    const struct lt_change *c, struct lt_violation *v)
+    const struct lt_change *c, struct leaves *out, struct lt_violation *v)
 {
 	const struct lt_field *f;
 	size_t i;
 
+	assert(c->npersonal <= LT_FIELDS_MAX);
+	memset(out->field, 0, c->npersonal * sizeof(out->field[0]));
 	for (i = 0; i < c->npersonal; i++) {
 		if (strcmp(c->personal[i], LT_ACTOR_FIELD) == 0)
 			continue;
-		f = touch(col, who, c->personal[i], v);
+		f = out->field[i] = touch(col, who, c->personal[i], v);
 		if (f == NULL)
 			return LT_E_REFUSED;
 		if (f->rule.personal == LT_PERSONAL_NONE)
@@ -238,36 +247,38 @@ check_actor(const Ltpb__FieldSet *fs, struct lt_violation *v)
 	return LT_OK;
 }
 
-static bool
-is_committed(const struct lt_change *c, const char *name)
+/* The leaf of an opening, or npersonal. Nearly always they stand in the same order: the one after the last is looked at first. */
+static size_t
+find_leaf(const struct lt_change *c, const char *name, size_t next)
 {
 	size_t i;
 
+	if (next < c->npersonal && strcmp(c->personal[next], name) == 0)
+		return next;
 	for (i = 0; i < c->npersonal; i++)
 		if (strcmp(c->personal[i], name) == 0)
-			return true;
-	return false;
+			break;
+	return i;
 }
 
 static int
-check_openings(const struct lt_collection *col, const struct lt_writer_info *who,
-    const struct lt_change *c, const struct lt_field_set *opened, size_t nopened,
+check_openings(const struct lt_writer_info *who, const struct lt_change *c,
+    const struct leaves *leaves, const struct lt_field_set *opened, size_t nopened,
     struct lt_violation *v)
 {
-	size_t i;
+	size_t i, at = 0;
 	int rc;
 
-	for (i = 0; i < nopened; i++) {
+	for (i = 0; i < nopened; i++, at++) {
 		const Ltpb__FieldSet *fs = opened[i].pb;
 
-		if (!is_committed(c, fs->name))
+		at = find_leaf(c, fs->name, at);
+		if (at == c->npersonal)
 			return refuse_field(v, LTPB__REASON_CODE__REASON_BAD_LEAF, "personal",
 			    fs->name, NULL, "an opening without its commitment",
 			    "dữ liệu cá nhân không có cam kết");
-		if (strcmp(fs->name, LT_ACTOR_FIELD) == 0)
-			rc = check_actor(fs, v);
-		else
-			rc = check_value(lt_collection_field(col, fs->name), who, fs, v);
+		rc = leaves->field[at] == NULL ? check_actor(fs, v)
+					       : check_value(leaves->field[at], who, fs, v);
 		if (rc != LT_OK)
 			return rc;
 	}
@@ -280,6 +291,7 @@ lt_admit_change(const struct lt_catalogue *cat, const struct lt_writer_info *who
     struct lt_violation *v)
 {
 	const struct lt_collection *col = lt_catalogue_find(cat, c->collection);
+	struct leaves leaves;
 	int rc;
 
 	if (col == NULL)
@@ -289,7 +301,7 @@ lt_admit_change(const struct lt_catalogue *cat, const struct lt_writer_info *who
 	if ((rc = check_place(col, who, c->key, v)) != LT_OK ||
 	    (rc = check_set_fields(col, who, c, v)) != LT_OK ||
 	    (rc = check_cleared(col, who, c, v)) != LT_OK ||
-	    (rc = check_leaves(col, who, c, v)) != LT_OK)
+	    (rc = check_leaves(col, who, c, &leaves, v)) != LT_OK)
 		return rc;
-	return check_openings(col, who, c, opened, nopened, v);
+	return check_openings(who, c, &leaves, opened, nopened, v);
 }

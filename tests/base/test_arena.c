@@ -122,11 +122,13 @@ a_recycled_one_is_as_new(void **state)
 {
 	static const size_t sizes[] = { 1, 40, 900, 5000, 30000, 70000 };
 	const size_t cap = 1 << 20, keeps[] = { 0, 20000, cap, SIZE_MAX };
+	uint8_t odd[1000];
 	struct lt_arena a;
 	size_t round, i, k, f, n;
 	uint8_t *p;
 
 	(void)state;
+	memset(odd, 0xc3, sizeof(odd));
 	for (f = 0; f < COUNT(keeps); f++) {
 		lt_arena_init(&a, cap);
 		for (round = 0; round < 20; round++) {
@@ -142,6 +144,15 @@ a_recycled_one_is_as_new(void **state)
 						fail_msg(
 						    "round %zu, piece %zu: not zeroed", round, i);
 				memset(p, 0xa5, len);
+				/* What is not zeroed goes in between, and is not for sure. */
+				p = i % 3 == 0 ? lt_arena_room(&a, len)
+					       : lt_arena_dup(&a, odd, len % sizeof(odd));
+				if (p == NULL)
+					break;
+				if (i % 3 == 0)
+					memset(p, 0x5a, len);
+				else
+					assert_int_equal(p[len % sizeof(odd)], 0);
 			}
 			assert_true(a.used <= cap);
 			lt_arena_recycle(&a, keeps[f]);
@@ -152,6 +163,28 @@ a_recycled_one_is_as_new(void **state)
 		lt_arena_fini(&a);
 		assert_null(a.spare);
 	}
+}
+
+/* Cleared in the middle of a block and filled less, then more. */
+static void
+a_cleared_one_is_as_new(void **state)
+{
+	static const size_t sizes[] = { 900, 16, 400, 960, 8, 944, 1 };
+	struct lt_arena a;
+	size_t i, k;
+	uint8_t *p;
+
+	(void)state;
+	lt_arena_init(&a, 1 << 20);
+	for (i = 0; i < COUNT(sizes); i++) {
+		p = lt_arena_alloc(&a, sizes[i]);
+		assert_non_null(p);
+		for (k = 0; k < sizes[i]; k++)
+			assert_int_equal(p[k], 0);
+		memset(p, 0xa5, sizes[i]);
+		lt_arena_clear(&a);
+	}
+	lt_arena_fini(&a);
 }
 
 /* All of the cap can be had again, whatever was kept. */
@@ -177,6 +210,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_recycled_one_is_as_new),
+		cmocka_unit_test(a_cleared_one_is_as_new),
 		cmocka_unit_test(what_is_kept_takes_nothing_from_the_cap),
 		cmocka_unit_test(cap_for_a_message),
 		cmocka_unit_test(pieces_are_aligned_zeroed_and_apart),

@@ -680,6 +680,39 @@ odd_openings(void **state)
 	lt_arena_fini(&arena);
 }
 
+/* A push with all its roots whose values are other ones is well-formed, and not true. */
+static void
+other_values(void **state)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	size_t i, found = 0;
+
+	(void)state;
+	lt_arena_init(&arena, ROOM * 64);
+	for (i = 0; i < nchangeset; i++) {
+		struct lt_err err = { "" };
+
+		lt_arena_recycle(&arena, ROOM * 64);
+		if (lt_changeset_parse(changeset[i], &arena, &cs, NULL) != LT_OK ||
+		    cs.nopening == 0 || cs.seed.len == 0 ||
+		    lt_changeset_verify_openings(&cs, NULL) != LT_OK)
+			continue;
+		((uint8_t *)(uintptr_t)cs.seed.data)[5] ^= 1;
+		assert_int_equal(
+		    lt_changeset_parse_lean(changeset[i], &arena, &arena, &cs, &err), LT_OK);
+		assert_int_equal(lt_changeset_verify_openings(&cs, &err), LT_E_BADHASH);
+		assert_non_null(strstr(err.text, "an opening is not what was signed"));
+		((uint8_t *)(uintptr_t)cs.seed.data)[5] ^= 1;
+		assert_int_equal(
+		    lt_changeset_parse_lean(changeset[i], &arena, &arena, &cs, &err), LT_OK);
+		assert_int_equal(lt_changeset_verify_openings(&cs, &err), LT_OK);
+		found++;
+	}
+	assert_true(found > 0);
+	lt_arena_fini(&arena);
+}
+
 /* Where memory ends: what fits is read, and no one is told that a good change is malformed. */
 static void
 little_memory(void **state)
@@ -715,6 +748,7 @@ main(void)
 		cmocka_unit_test(limits_of_sets),
 		cmocka_unit_test(limits_of_names),
 		cmocka_unit_test(odd_openings),
+		cmocka_unit_test(other_values),
 		cmocka_unit_test(little_memory),
 	};
 

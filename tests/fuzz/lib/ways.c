@@ -222,6 +222,13 @@ one_changeset(struct lt_slice raw, bool push)
 	same_answer(rc, lt_changeset_parse_walk(raw, &y, push ? &y : NULL, &b, &q), &p, &q);
 	if (rc == LT_OK)
 		same_changeset(&a, &b);
+	if (rc == LT_OK) {
+		/* Found true while parsing, or by computing it all again. */
+		b = a;
+		b.openings_true = false;
+		FUZZ_MUST(lt_changeset_verify_openings(&a, NULL) ==
+			  lt_changeset_verify_openings(&b, NULL));
+	}
 	for (i = 0; rc == LT_OK && !push && i < a.nchange; i++)
 		FUZZ_MUST(fuzz_ways_change(a.change_raw[i], &a.feed));
 	lt_arena_fini(&x);
