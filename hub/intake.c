@@ -52,6 +52,7 @@ struct intake {
 	struct item *item;
 	int rc; /* of verification: items from n on were not taken */
 	int64_t arrival_ms;
+	uint64_t saw; /* the latest effective stamp of what was appended */
 	struct woken *woken; /* of the transaction that committed; in the arena */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
@@ -507,18 +508,16 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 		return rc;
 	lt_admit_clamp(&it->cs, in->arrival_ms, head->effective, j);
 	effective = lt_judgement_stamp(j, it->cs.stamp);
-	rc = lt_feed_log_append(txn, &it->cs, (uint64_t)in->arrival_ms, &it->position);
-	if (rc == LT_OK)
-		rc = lt_feed_log_judge(
-		    txn, &it->cs.unit, &it->cs.feed, it->cs.seq, it->position, effective, j);
+	rc = lt_feed_log_take(
+	    txn, &it->cs, (uint64_t)in->arrival_ms, head, effective, j, &it->position);
 	for (i = 0; rc == LT_OK && i < j->nheld; i++)
 		rc = note_held(txn, &it->cs, j->held[i]->index, it->position);
 	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
 		rc = note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
 	if (rc == LT_OK)
-		rc = lt_author_saw(txn, 0, effective);
-	if (rc == LT_OK)
 		rc = wake_held(in, txn, &it->cs);
+	if (effective > in->saw)
+		in->saw = effective;
 	it->outcome = TAKEN;
 	return rc;
 }
@@ -568,6 +567,7 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 	int rc = LT_OK;
 
 	in->woken = NULL; /* a job may run again */
+	in->saw = 0;
 	/* The registry may have moved since the signatures were checked: a key revoked meanwhile must not get in. */
 	for (i = 0; rc == LT_OK && i < in->n; i++) {
 		struct item *it = &in->item[i];
@@ -589,7 +589,7 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 		if (it->outcome == PENDING)
 			rc = take_one(in, txn, it);
 	}
-	return rc;
+	return rc == LT_OK ? lt_author_saw(txn, 0, in->saw) : rc;
 }
 
 /* ---- after the commit ---- */

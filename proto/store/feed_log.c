@@ -199,36 +199,70 @@ tail_note(struct lt_kv_txn *txn, const struct tail *now)
 	*note = *now;
 }
 
-int
-lt_feed_log_append(
-    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position)
+/* All rows of it but the head's, which is only worked out. */
+static int
+append(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, struct lt_head *head)
 {
-	struct lt_head head;
 	struct tail tail;
-	int rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+	int rc = tail_read(txn, &tail);
 
-	if (rc == LT_OK)
-		rc = tail_read(txn, &tail);
 	if (rc != LT_OK)
 		return rc;
-	assert(cs->seq == head.seq + 1 || LT_SIM_BUG(PAST_GAP));
-	head.seq = cs->seq;
-	head.hash = cs->hash;
-	head.stamp = cs->stamp;
-	head.key_no = cs->key_no;
-	head.last_position = ++tail.last;
+	assert(cs->seq == head->seq + 1 || LT_SIM_BUG(PAST_GAP));
+	head->seq = cs->seq;
+	head->hash = cs->hash;
+	head->stamp = cs->stamp;
+	head->key_no = cs->key_no;
+	head->last_position = ++tail.last;
 	lt_feed_log_running(&tail.running, tail.last, &cs->hash, &tail.running);
 	rc = entry_put(txn, cs, arrival_ms, &tail);
 	if (rc == LT_OK)
 		tail_note(txn, &tail);
 	if (rc == LT_OK)
 		rc = seq_put(txn, cs, tail.last);
+	return rc == LT_OK ? lt_opening_put_all(txn, cs, tail.last) : rc;
+}
+
+int
+lt_feed_log_append(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position)
+{
+	struct lt_head head;
+	int rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+
 	if (rc == LT_OK)
-		rc = lt_opening_put_all(txn, cs, tail.last);
+		rc = append(txn, cs, arrival_ms, &head);
 	if (rc == LT_OK)
 		rc = lt_feed_log_head_put(txn, &cs->unit, &cs->feed, &head);
 	if (rc == LT_OK)
-		*position = tail.last;
+		*position = head.last_position;
+	return rc;
+}
+
+int
+lt_feed_log_take(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
+    const struct lt_head *head, uint64_t effective, const struct lt_judgement *j,
+    uint64_t *position)
+{
+	struct lt_head now = *head;
+	int rc;
+
+	if (!lt_judgement_rising(j))
+		return LT_E_INVALID;
+	if (cs->seq > head->judged + 1)
+		return LT_E_GAP;
+	rc = append(txn, cs, arrival_ms, &now);
+	/* At a position that was never used before there is no row to take away. */
+	if (rc == LT_OK && !lt_judgement_trivial(j))
+		rc = lt_judgement_put(txn, &cs->feed, cs->seq, now.last_position, j);
+	if (rc != LT_OK)
+		return rc;
+	now.judged = cs->seq;
+	now.effective = effective;
+	rc = lt_feed_log_head_put(txn, &cs->unit, &cs->feed, &now);
+	if (rc == LT_OK)
+		*position = now.last_position;
 	return rc;
 }
 

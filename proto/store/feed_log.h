@@ -53,6 +53,13 @@ int lt_feed_log_head(struct lt_kv_txn *txn, const struct lt_unit *unit,
 int lt_feed_log_append(
     struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms, uint64_t *position);
 
+/* Append and judge at once: the same as lt_feed_log_append() and lt_feed_log_judge() of it, with one row for the head instead of two.
+ * head: as lt_feed_log_head() gave it in this transaction; nothing was written to the feed since.
+ * LT_E_GAP: not all before it is judged; LT_E_INVALID: refused or held dots not strictly rising; nothing is written then. */
+int lt_feed_log_take(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
+    const struct lt_head *head, uint64_t effective, const struct lt_judgement *j,
+    uint64_t *position);
+
 /* H("lt1.log", before || position || hash of the change-set): the running hash of a position from that of the one
  * before (zeros before the first). FORMAT.md 9.3. */
 void lt_feed_log_running(const struct lt_hash *before, uint64_t position,

@@ -28,6 +28,14 @@ int lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
 /* The header bytes of a stored change-set. LT_E_CORRUPT. */
 int lt_entry_header(struct lt_slice changeset, struct lt_slice *header);
 
+/* Refused and held dots strictly rising by index? */
+bool lt_judgement_rising(const struct lt_judgement *j);
+/* Every dot accepted, nothing clamped: takes no row. */
+bool lt_judgement_trivial(const struct lt_judgement *j);
+/* Its row; that of a trivial one goes. */
+int lt_judgement_put(struct lt_kv_txn *txn, const struct lt_feed_id *feed, uint64_t seq,
+    uint64_t position, const struct lt_judgement *j);
+
 /* Rows of the table opening for a change-set just appended. */
 int lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position);
 

@@ -4,8 +4,8 @@
 #include "proto/base/clock.h"
 #include "proto/base/wire.h"
 
-static bool
-rising(const struct lt_judgement *j)
+bool
+lt_judgement_rising(const struct lt_judgement *j)
 {
 	size_t i;
 
@@ -20,9 +20,15 @@ rising(const struct lt_judgement *j)
 	return true;
 }
 
-static int
-judgement_put(struct lt_kv_txn *txn, const struct lt_feed_id *feed, uint64_t seq, uint64_t position,
-    const struct lt_judgement *j)
+bool
+lt_judgement_trivial(const struct lt_judgement *j)
+{
+	return j->nrefused == 0 && j->nheld == 0 && !j->clamped;
+}
+
+int
+lt_judgement_put(struct lt_kv_txn *txn, const struct lt_feed_id *feed, uint64_t seq,
+    uint64_t position, const struct lt_judgement *j)
 {
 	Ltpb__Verdict v = LTPB__VERDICT__INIT;
 	Ltpb__Clamp clamp = LTPB__CLAMP__INIT, *clamps[1] = { &clamp };
@@ -32,7 +38,7 @@ judgement_put(struct lt_kv_txn *txn, const struct lt_feed_id *feed, uint64_t seq
 	int rc;
 
 	lt_store_u64(key, position);
-	if (j->nrefused == 0 && j->nheld == 0 && !j->clamped) {
+	if (lt_judgement_trivial(j)) {
 		rc = lt_kv_del(txn, LT_T_JUDGEMENT, lt_slice(key, sizeof(key)));
 		return rc == LT_E_NOTFOUND ? LT_OK : rc;
 	}
@@ -63,11 +69,11 @@ lt_feed_log_judge(struct lt_kv_txn *txn, const struct lt_unit *unit, const struc
 
 	if (rc != LT_OK)
 		return rc;
-	if (seq == 0 || !rising(j))
+	if (seq == 0 || !lt_judgement_rising(j))
 		return LT_E_INVALID;
 	if (seq > head.judged + 1 || seq > head.seq)
 		return LT_E_GAP;
-	rc = judgement_put(txn, feed, seq, position, j);
+	rc = lt_judgement_put(txn, feed, seq, position, j);
 	if (rc != LT_OK || seq < head.judged)
 		return rc;
 	head.judged = seq;
@@ -105,7 +111,7 @@ lt_feed_log_judgement(
 		out->floor = v->clamp[0]->floor;
 		out->ceiling = v->clamp[0]->ceiling;
 	}
-	return rising(out) ? LT_OK : LT_E_CORRUPT;
+	return lt_judgement_rising(out) ? LT_OK : LT_E_CORRUPT;
 }
 
 bool

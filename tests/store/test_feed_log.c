@@ -309,6 +309,90 @@ judgements(void **state)
 	lt_kv_abort(txn);
 }
 
+static void
+take(struct fix *f, struct lt_kv_txn *txn, struct lt_slice bytes, const struct lt_judgement *j,
+    uint64_t effective, uint64_t *position)
+{
+	struct lt_changeset cs;
+	struct lt_head head;
+
+	ok(lt_changeset_parse(bytes, &f->arena, &cs, NULL));
+	ok(lt_feed_log_head(txn, &cs.unit, &cs.feed, &head));
+	ok(lt_feed_log_take(txn, &cs, 1000 + cs.seq, &head, effective, j, position));
+}
+
+static void
+append_then_judge(struct fix *f, struct lt_kv_txn *txn, struct lt_slice bytes,
+    const struct lt_judgement *j, uint64_t effective, uint64_t *position)
+{
+	struct lt_changeset cs;
+
+	world_append(txn, bytes, &f->arena, &cs, position);
+	ok(lt_feed_log_judge(txn, &cs.unit, &cs.feed, cs.seq, *position, effective, j));
+}
+
+/* At once, or one after the other: the same entries in every table, sums included. What must not be is refused as it is there, and
+ * nothing is written. */
+static void
+taken_at_once(void **state)
+{
+	struct fix *f = *state;
+	struct lt_judgement j[4] = { { 0 } };
+	Ltpb__RefusedDot r1 = refused(1, LTPB__REASON_CODE__REASON_PATTERN), *r[2] = { &r1, &r1 };
+	Ltpb__HeldDot h0 = LTPB__HELD_DOT__INIT, *h[1] = { &h0 };
+	struct lt_buf once = { 0 }, twice = { 0 };
+	struct lt_kv_txn *txn, *other;
+	struct lt_changeset cs;
+	struct lt_head head;
+	struct feed feed[2];
+	uint64_t a, b;
+	struct env env;
+	unsigned i;
+
+	j[1].nrefused = 1;
+	j[1].refused = r;
+	j[2].nheld = 1;
+	j[2].held = h;
+	j[3].clamped = true;
+	j[3].floor = 100;
+	j[3].ceiling = 200;
+	env_open(&env, f->env.disk);
+	feed_init(&feed[0], &f->author[0], "17254", LT_LANE_NORMAL, 5);
+	feed_init(&feed[1], &f->author[1], "17254", LT_LANE_URGENT, 6);
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_begin_write(env.kv, &other));
+	for (i = 0; i < 16; i++) {
+		struct lt_slice bytes = sealed(f, &feed[i % 2], STAMP(i), "x", i % 3 == 0);
+
+		take(f, txn, bytes, &j[i / 2 % 4], 7 + i, &a);
+		append_then_judge(f, other, bytes, &j[i / 2 % 4], 7 + i, &b);
+		assert_int_equal(a, i + 1);
+		assert_int_equal(b, i + 1);
+	}
+	ok(lt_kv_commit(txn));
+	ok(lt_kv_commit(other));
+	env_dump_all(f->env.kv, &once);
+	env_dump_all(env.kv, &twice);
+	assert_int_equal(once.len, twice.len);
+	assert_memory_equal(once.data, twice.data, once.len);
+	/* Twice the same dot, then one before it without a judgement. */
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_changeset_parse(sealed(f, &feed[0], STAMP(20), "y", false), &f->arena, &cs, NULL));
+	ok(lt_feed_log_head(txn, &cs.unit, &cs.feed, &head));
+	j[1].nrefused = 2;
+	assert_int_equal(lt_feed_log_take(txn, &cs, 1, &head, 1, &j[1], &a), LT_E_INVALID);
+	head.judged--;
+	assert_int_equal(lt_feed_log_take(txn, &cs, 1, &head, 1, &j[0], &a), LT_E_GAP);
+	ok(lt_kv_commit(txn));
+	lt_buf_clear(&once);
+	env_dump_all(f->env.kv, &once);
+	assert_int_equal(once.len, twice.len);
+	assert_memory_equal(once.data, twice.data, once.len);
+	lt_buf_fini(&once);
+	lt_buf_fini(&twice);
+	env_close(&env);
+}
+
 static bool
 may_not_q(void *ctx, const char *collection, const char *field)
 {
@@ -720,6 +804,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(append_and_read),
 		BOTH(judgements),
+		BOTH(taken_at_once),
 		BOTH(openings),
 		BOTH(opening_lost),
 		BOTH(opening_salt_any),
