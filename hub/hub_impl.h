@@ -15,6 +15,13 @@ struct lt_verdicts; /* verdict.c */
 struct lt_projector; /* project.c */
 struct lt_receipts; /* receipts.c */
 
+/* What is in a batch of the projector, at most. */
+struct lt_projector_limits {
+	size_t entries; /* 0: all as is good */
+	size_t bytes; /* of change-sets; when there are as many it ends */
+	size_t ahead_bytes; /* it is written beside the next one from so many */
+};
+
 struct lt_hub {
 	const struct lt_identity *identity;
 	const struct lt_clock *clock;
@@ -38,6 +45,9 @@ struct lt_hub {
 
 	struct lt_projector *projector;
 	atomic_bool hurry; /* stopping: no new entry into the batch */
+	_Atomic uint64_t
+	    ahead; /* how many batches the projector wrote while it worked out the next */
+	atomic_bool draining; /* that next one is worked out, and waits */
 
 	pthread_mutex_t scratch_mx; /* guards the next two */
 	size_t nscratch;
@@ -53,6 +63,7 @@ struct lt_hub {
 	bool rebuild_wanted; /* and not begun yet */
 	bool mending; /* they were damaged, and are not whole yet */
 	bool stopping;
+	struct lt_projector_limits projector_limits;
 	int projector_rc; /* why the projector stopped, LT_OK while it runs */
 };
 
@@ -65,6 +76,8 @@ void lt_projector_stop(struct lt_hub *h);
 void lt_projector_kick(struct lt_hub *h);
 /* Empty the derived tables: at the start they are built anew then. */
 int lt_projector_clear(struct lt_hub *h);
+/* Tests only: other limits, from the next batch on. */
+void lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
 bool lt_projector_step(struct lt_hub *h);
 

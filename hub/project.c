@@ -1,7 +1,13 @@
 /* hub/project.c - the projector: from the feed log to the derived tables, with a cursor of its own.
  *
  * At once when idle; in batches of up to about a second when there is much to do. The cursor lies in the same
- * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew. */
+ * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew.
+ *
+ * Two threads. The first reads the log and works batches out, from a snapshot of the tables. A batch that is large, with more behind it, is
+ * ahead: the second writes it while the first works out the next one, from a snapshot of before it and from what it will leave. Every
+ * other batch the first writes itself, after the one that is ahead: a small one, the last one, one with acts, all while stopping, after
+ * a failure, and all of a manual hub. No more than one is ahead, so no more than two are in memory; what was worked out behind one that
+ * could not be written is thrown away. */
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
@@ -16,6 +22,8 @@
 #define BATCH_ENTRIES 10000
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024)
 #define BATCH_MS 1000
+/* Below it to wake another thread costs more than it gains. */
+#define AHEAD_BYTES ((size_t)256 * 1024)
 #define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
 
 struct cursor {
@@ -108,10 +116,32 @@ lt_projector_clear(struct lt_hub *h)
 
 /* ---- one batch ---- */
 
+void
+lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l)
+{
+	pthread_mutex_lock(&h->mx);
+	h->projector_limits = *l;
+	pthread_mutex_unlock(&h->mx);
+}
+
+static struct lt_projector_limits
+limits(struct lt_hub *h)
+{
+	struct lt_projector_limits l;
+
+	pthread_mutex_lock(&h->mx);
+	l = h->projector_limits;
+	pthread_mutex_unlock(&h->mx);
+	if (l.entries == 0)
+		l = (struct lt_projector_limits){ BATCH_ENTRIES, BATCH_BYTES, AHEAD_BYTES };
+	return l;
+}
+
 struct batch {
 	struct lt_hub *h;
-	struct lt_kv_txn *log, *derived;
+	struct lt_kv_txn *log, *derived; /* snapshots, while it is worked out */
 	struct lt_projection *proj;
+	const struct batch *before; /* the one that is ahead; NULL: none */
 	struct lt_catalogue *cat;
 	struct lt_registry *reg;
 	struct lt_arena arena; /* one entry */
@@ -252,23 +282,14 @@ add_entry(struct batch *b, uint64_t position)
 static int
 fill_batch(struct batch *b, uint64_t last)
 {
-	struct lt_projection_options o = { .log = b->log,
-		.derived = b->derived,
-		.catalogue = b->cat,
-		.province = b->h->identity->unit };
+	const struct lt_projector_limits max = limits(b->h);
 	int64_t until = lt_mono_ms(b->h->clock) + BATCH_MS;
-	int rc = lt_projection_begin(&o, &b->proj);
+	int rc = LT_OK;
 
-	while (rc == LT_OK && b->cursor.position < last && !b->acts && b->entries < BATCH_ENTRIES &&
-	       !b->h->hurry && b->bytes < BATCH_BYTES &&
+	while (rc == LT_OK && b->cursor.position < last && !b->acts && b->entries < max.entries &&
+	       !b->h->hurry && b->bytes < max.bytes &&
 	       (b->entries % 64 != 0 || lt_mono_ms(b->h->clock) < until))
 		rc = add_entry(b, b->cursor.position + 1);
-	if (rc == LT_OK) {
-		rc = lt_projection_flush(b->proj, NULL, NULL);
-		b->proj = NULL;
-	}
-	lt_projection_abort(b->proj);
-	b->proj = NULL;
 	return rc;
 }
 
@@ -291,45 +312,89 @@ cursor_apart(struct batch *b, uint64_t last)
 	return rc;
 }
 
-/* Take in what there is; *more: the log has more than this batch took. */
-static int
-project_batch(struct lt_hub *h, struct cursor *cursor, bool *more, bool *acts)
+static struct batch *
+batch_new(struct lt_hub *h, const struct cursor *from, const struct batch *before)
 {
-	struct batch b = { .h = h, .cursor = *cursor };
-	uint64_t last = 0;
-	int rc = lt_kv_begin_read(h->log, &b.log);
+	struct batch *b = calloc(1, sizeof(*b));
 
-	*more = *acts = false;
+	if (b == NULL)
+		return NULL;
+	b->h = h;
+	b->cursor = *from;
+	b->before = before;
+	b->cat = lt_hub_catalogue(h);
+	b->reg = lt_hub_registry(h);
+	lt_arena_init(&b->arena, LT_HUB_ARENA);
+	return b;
+}
+
+/* What is kept of a batch that is worked out is what writing it takes. */
+static void
+batch_end_reading(struct batch *b)
+{
+	lt_kv_abort(b->derived);
+	lt_kv_abort(b->log);
+	b->derived = b->log = NULL;
+	b->before = NULL;
+	lt_arena_fini(&b->arena);
+}
+
+static void
+batch_free(struct batch *b)
+{
+	if (b == NULL)
+		return;
+	batch_end_reading(b);
+	lt_projection_abort(b->proj);
+	lt_catalogue_unref(b->cat);
+	lt_registry_unref(b->reg);
+	free(b);
+}
+
+/* Read the log behind the batch's cursor, as far as a batch goes, and work out what that makes of the rows. */
+static int
+work_out(struct batch *b)
+{
+	struct lt_projection_options o = { .catalogue = b->cat,
+		.province = b->h->identity->unit,
+		.before = b->before == NULL ? NULL : b->before->proj };
+	uint64_t last = 0;
+	int rc = lt_kv_begin_read(b->h->log, &b->log);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_last(b->log, &last);
+	if (rc == LT_OK && last > b->cursor.position && LT_SIM_BUG(CURSOR_APART))
+		rc = cursor_apart(b, last);
+	if (rc == LT_OK && last > b->cursor.position) {
+		rc = lt_kv_begin_read(b->h->derived, &b->derived);
+		o.log = b->log;
+		o.derived = b->derived;
+		if (rc == LT_OK)
+			rc = lt_projection_begin(&o, &b->proj);
+		if (rc == LT_OK)
+			rc = fill_batch(b, last);
+		if (rc == LT_OK)
+			rc = lt_projection_work(b->proj);
+	}
+	b->cursor.catalogue_version = lt_catalogue_version(b->cat);
+	batch_end_reading(b);
+	return rc;
+}
+
+static int
+write_out(struct batch *b)
+{
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_write(b->h->derived, &txn);
+
 	if (rc != LT_OK)
 		return rc;
-	b.cat = lt_hub_catalogue(h);
-	b.reg = lt_hub_registry(h);
-	lt_arena_init(&b.arena, LT_HUB_ARENA);
-	rc = lt_feed_log_last(b.log, &last);
-	if (rc == LT_OK && last > cursor->position && LT_SIM_BUG(CURSOR_APART))
-		rc = cursor_apart(&b, last);
-	if (rc == LT_OK && last > cursor->position) {
-		rc = lt_kv_begin_write(h->derived, &b.derived);
-		if (rc == LT_OK) {
-			rc = fill_batch(&b, last);
-			b.cursor.catalogue_version = lt_catalogue_version(b.cat);
-			if (rc == LT_OK)
-				rc = write_cursor(h, b.derived, &b.cursor);
-			if (rc == LT_OK)
-				rc = lt_kv_commit(b.derived);
-			else
-				lt_kv_abort(b.derived);
-		}
-	}
-	if (rc == LT_OK) {
-		*cursor = b.cursor;
-		*more = b.cursor.position < last;
-		*acts = b.acts;
-	}
-	lt_arena_fini(&b.arena);
-	lt_kv_abort(b.log);
-	lt_catalogue_unref(b.cat);
-	lt_registry_unref(b.reg);
+	rc = lt_projection_write(b->proj, txn);
+	if (rc == LT_OK)
+		rc = write_cursor(b->h, txn, &b->cursor);
+	if (rc == LT_OK)
+		return lt_kv_commit(txn);
+	lt_kv_abort(txn);
 	return rc;
 }
 
@@ -439,6 +504,134 @@ after_acts(struct lt_hub *h, struct cursor *cursor, bool *clear_due)
 	return rc;
 }
 
+struct lt_projector {
+	pthread_t thread, second;
+	bool runs, second_runs;
+	struct cursor cursor; /* of the tables; of what is ahead no account */
+	struct batch *ahead; /* owned */
+	bool more; /* the log has more than the last batch took */
+	bool reload; /* registry and catalogue are to be read again */
+	bool clear_due;
+	bool said; /* why it waits */
+	int64_t retry_at_ms; /* manual: not before, on the monotonic clock */
+
+	pthread_mutex_t mx; /* guards what follows */
+	pthread_cond_t cond;
+	struct batch
+	    *given; /* to the second thread, until it is written; borrowed, that of ahead */
+	int given_rc; /* how that went */
+	bool ending; /* nothing more will be given */
+};
+
+/* ---- the second thread ---- */
+
+static void *
+second(void *arg)
+{
+	struct lt_hub *h = arg;
+	struct lt_projector *p = h->projector;
+	struct batch *b;
+	int rc;
+
+	lt_thread_begin("lt-project-2", LT_NICE_DERIVED);
+	pthread_mutex_lock(&p->mx);
+	for (;;) {
+		while (p->given == NULL && !p->ending)
+			pthread_cond_wait(&p->cond, &p->mx);
+		b = p->given;
+		if (b == NULL)
+			break;
+		pthread_mutex_unlock(&p->mx);
+		rc = write_out(b);
+		if (rc == LT_OK)
+			publish(h, b->cursor.position, LT_OK);
+		pthread_mutex_lock(&p->mx);
+		p->given_rc = rc;
+		p->given = NULL;
+		pthread_cond_broadcast(&p->cond);
+	}
+	pthread_mutex_unlock(&p->mx);
+	return NULL;
+}
+
+static void
+give(struct lt_projector *p, struct batch *b)
+{
+	p->ahead = b;
+	pthread_mutex_lock(&p->mx);
+	p->given = b;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->mx);
+	b->h->ahead++;
+}
+
+/* Wait until what is ahead is written; its code. Then nothing is ahead. */
+static int
+drain(struct lt_hub *h, struct lt_projector *p)
+{
+	int rc;
+
+	if (p->ahead == NULL)
+		return LT_OK;
+	h->draining = true;
+	pthread_mutex_lock(&p->mx);
+	while (p->given != NULL)
+		pthread_cond_wait(&p->cond, &p->mx);
+	rc = p->given_rc;
+	pthread_mutex_unlock(&p->mx);
+	h->draining = false;
+	if (rc == LT_OK)
+		p->cursor = p->ahead->cursor;
+	batch_free(p->ahead);
+	p->ahead = NULL;
+	return rc;
+}
+
+/* Is the batch one to give to the second thread? Not when something else is to be done before the next one. */
+static bool
+goes_ahead(struct lt_hub *h, const struct lt_projector *p, const struct batch *b)
+{
+	bool last;
+
+	if (!p->second_runs || !p->more || b->acts || b->bytes < limits(h).ahead_bytes ||
+	    p->reload || p->said || h->hurry)
+		return false;
+	pthread_mutex_lock(&h->mx);
+	last =
+	    h->rebuild_wanted || (h->rebuild_until != 0 && b->cursor.position >= h->rebuild_until);
+	pthread_mutex_unlock(&h->mx);
+	return !last;
+}
+
+/* Take in what there is, as far as a batch goes. The one before it is written when this returns, and this one too, or it is ahead; on
+ * failure nothing is ahead. */
+static int
+project_batch(struct lt_hub *h, struct lt_projector *p, bool *acts)
+{
+	const struct cursor *from = p->ahead == NULL ? &p->cursor : &p->ahead->cursor;
+	struct batch *b = batch_new(h, from, p->ahead);
+	int worked = b == NULL ? LT_E_NOMEM : work_out(b), rc = drain(h, p);
+
+	if (rc == LT_OK)
+		rc = worked;
+	p->more = rc == LT_OK && b->entries != 0 && b->cursor.position < h->log_position;
+	if (rc == LT_OK && b->entries != 0) {
+		if (goes_ahead(h, p, b)) {
+			give(p, b);
+			return LT_OK;
+		}
+		rc = write_out(b);
+		if (rc == LT_OK) {
+			p->cursor = b->cursor;
+			*acts = b->acts;
+		}
+	}
+	batch_free(b);
+	return rc;
+}
+
+/* ---- the first ---- */
+
 static bool
 mends_itself(int rc)
 {
@@ -484,17 +677,6 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 	return stop;
 }
 
-struct lt_projector {
-	pthread_t thread;
-	bool runs;
-	struct cursor cursor;
-	bool more; /* the log has more than the last batch took */
-	bool reload; /* registry and catalogue are to be read again */
-	bool clear_due;
-	bool said; /* why it waits */
-	int64_t retry_at_ms; /* manual: not before, on the monotonic clock */
-};
-
 /* One batch and what follows from it. LT_OK, a code that mends itself (again after LT_HUB_RETRY_MS), or one that ends the projector. */
 static int
 turn(struct lt_hub *h, struct lt_projector *p)
@@ -503,11 +685,12 @@ turn(struct lt_hub *h, struct lt_projector *p)
 	int rc;
 
 	if (take_wanted(h)) {
+		(void)drain(h, p); /* however it went: all is built anew */
 		lt_warn("the derived tables are built anew from the feed log");
 		begin_rebuild(h);
 		p->clear_due = true;
 	}
-	rc = p->clear_due ? LT_OK : project_batch(h, &p->cursor, &p->more, &acts);
+	rc = p->clear_due ? LT_OK : project_batch(h, p, &acts);
 	p->reload |= acts;
 	if (rc == LT_OK && !p->clear_due && rebuild_done(h, p->cursor.position))
 		p->reload = true;
@@ -520,8 +703,8 @@ turn(struct lt_hub *h, struct lt_projector *p)
 		    (unsigned long long)p->cursor.position);
 		p->said = true;
 	}
-	/* Who waits for it waits on. */
-	if (rc == LT_OK || mends_itself(rc))
+	/* Who waits for it waits on. What is ahead the second thread tells. */
+	if ((rc == LT_OK || mends_itself(rc)) && p->ahead == NULL)
 		publish(h, p->cursor.position, LT_OK);
 	return rc;
 }
@@ -566,6 +749,7 @@ projector(void *arg)
 		}
 		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : LT_HUB_RETRY_MS);
 	}
+	(void)drain(h, p); /* what could not be written is worked out again at the next start */
 	return NULL;
 }
 
@@ -634,6 +818,8 @@ lt_projector_start(struct lt_hub *h, struct lt_err *err)
 
 	if (p == NULL)
 		return LT_E_NOMEM;
+	(void)pthread_mutex_init(&p->mx, NULL);
+	(void)pthread_cond_init(&p->cond, NULL);
 	h->projector = p;
 	rc = place_cursor(h, err);
 	if (rc != LT_OK)
@@ -641,10 +827,31 @@ lt_projector_start(struct lt_hub *h, struct lt_err *err)
 	p->cursor.position = h->projected;
 	if (h->manual)
 		return LT_OK;
-	if (pthread_create(&p->thread, NULL, projector, h) != 0)
+	p->second_runs = pthread_create(&p->second, NULL, second, h) == 0;
+	p->runs = p->second_runs && pthread_create(&p->thread, NULL, projector, h) == 0;
+	if (!p->runs)
 		return lt_err_set(err, LT_E_NOMEM, "cannot start a thread");
-	p->runs = true;
 	return LT_OK;
+}
+
+static void
+second_stop(struct lt_projector *p)
+{
+	pthread_mutex_lock(&p->mx);
+	p->ending = true;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->mx);
+	pthread_join(p->second, NULL);
+}
+
+static void
+projector_free(struct lt_projector *p)
+{
+	if (p == NULL)
+		return;
+	(void)pthread_cond_destroy(&p->cond);
+	(void)pthread_mutex_destroy(&p->mx);
+	free(p);
 }
 
 void
@@ -657,7 +864,9 @@ lt_projector_stop(struct lt_hub *h)
 	pthread_mutex_unlock(&h->mx);
 	if (h->projector != NULL && h->projector->runs)
 		pthread_join(h->projector->thread, NULL);
-	free(h->projector);
+	if (h->projector != NULL && h->projector->second_runs)
+		second_stop(h->projector);
+	projector_free(h->projector);
 	h->projector = NULL;
 }
 

@@ -12,6 +12,8 @@ lt_projection_begin(const struct lt_projection_options *o, struct lt_projection 
 {
 	struct lt_projection *p = calloc(1, sizeof(*p));
 
+	assert(o->before == NULL || !o->overlay);
+	assert(o->before == NULL || !o->reindex);
 	if (p == NULL)
 		return LT_E_NOMEM;
 	p->slot = calloc(SLOTS_MIN, sizeof(*p->slot));
@@ -23,8 +25,11 @@ lt_projection_begin(const struct lt_projection_options *o, struct lt_projection 
 	p->nslot = SLOTS_MIN;
 	lt_arena_init(&p->mem, BATCH_ARENA);
 	lt_arena_init(&p->show, LT_SHOW_ARENA);
-	/* Keys come from outside: an unkeyed hash could be made to collide. */
-	randombytes_buf(p->hash_key, sizeof(p->hash_key));
+	/* Keys come from outside: an unkeyed hash could be made to collide. The same as before's, to look there as well. */
+	if (o->before != NULL)
+		memcpy(p->hash_key, o->before->hash_key, sizeof(p->hash_key));
+	else
+		randombytes_buf(p->hash_key, sizeof(p->hash_key));
 	*out = p;
 	return LT_OK;
 }
@@ -35,6 +40,8 @@ lt_projection_abort(struct lt_projection *p)
 	if (p == NULL)
 		return;
 	free(p->slot);
+	free(p->list);
+	free(p->entry);
 	free(p->index.op);
 	free(p->lanes);
 	lt_buf_fini(&p->scratch);
@@ -133,6 +140,8 @@ touch(struct lt_projection *p, const char *collection, const struct lt_unit *uni
 		if (at->t == NULL)
 			return LT_E_NOMEM;
 		at->hash = hash;
+		if (p->o.before != NULL)
+			at->t->before = slot_find(p->o.before, rk, nc + 1 + nu + 1 + nk, hash)->t;
 		p->ntouched++;
 	}
 	*out = at->t;
@@ -200,6 +209,21 @@ set_row(struct lt_projection *p, struct lt_touched *t, struct lt_slice row)
 static int rebuild_row(
     struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub, void *ctx);
 
+/* The row that the batch before leaves. */
+static int
+load_before(struct lt_projection *p, struct lt_touched *t)
+{
+	const struct lt_touched *b = t->before;
+	int rc = set_row(p, t, b->row);
+
+	t->has_old = b->row.len != 0;
+	t->fresh = !t->has_old;
+	if (t->has_old)
+		t->old = b->new;
+	t->loaded = rc == LT_OK;
+	return rc;
+}
+
 int
 lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 {
@@ -211,6 +235,8 @@ lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 		return LT_OK;
 	if (p->o.reindex)
 		return rebuild_row(p, t, p->o.by_hub, p->o.by_hub_ctx);
+	if (t->before != NULL && t->before->loaded)
+		return load_before(p, t);
 	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &v);
 	if (rc == LT_OK) {
 		/* The digest has to let go of it, and by then it may be gone. */

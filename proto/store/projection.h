@@ -3,7 +3,8 @@
  * A batch: begin, add changes, flush. Rows that a batch touches are merged in memory and written once, in key
  * order. On a node the log and the derived tables are one transaction; at the hub the log is a read
  * transaction of the other environment. With `overlay` (node) the shown row also has the node's own
- * changes that no verdict has judged yet. One thread.
+ * changes that no verdict has judged yet.
+ * One thread; or two, of which one works out a batch while the other writes the batch before (`before`).
  * Tables: record, shown, index, history, digest, overlay.
  */
 #ifndef LT_STORE_PROJECTION_H
@@ -19,7 +20,8 @@ struct lt_projection;
 
 struct lt_projection_options {
 	struct lt_kv_txn *log; /* feeds and openings */
-	struct lt_kv_txn *derived; /* the write transaction; may be the same as log */
+	struct lt_kv_txn
+	    *derived; /* read; for a flush the write transaction; may be the same as log */
 	const struct lt_catalogue *catalogue; /* policies, indexes */
 	struct lt_unit province; /* its records are the hub's own */
 	bool overlay;
@@ -28,6 +30,9 @@ struct lt_projection_options {
 	bool reindex;
 	bool (*by_hub)(void *ctx, const struct lt_id *author);
 	void *by_hub_ctx;
+	/* A batch that is worked out and perhaps not written yet, or NULL: this one reads as if it were. derived is of when all batches
+	 * before that one were there. Not with overlay or reindex. Borrowed until this one is worked out. */
+	const struct lt_projection *before;
 };
 
 int lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out);
@@ -65,6 +70,13 @@ int lt_projection_rebuild(struct lt_projection *p, const char *collection,
  * also on failure: give the transaction up. */
 typedef void lt_touched_fn(void *ctx, const char *collection, const char *unit, const char *key);
 int lt_projection_flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx);
+/* The two halves of a flush. First: all is worked out, from log and derived, which may end then; nothing is written, and nothing may
+ * be added any more. What is shown and the index entries lie in memory from then on, beside the rows. The batch is to be aborted on failure
+ * and on success. */
+int lt_projection_work(struct lt_projection *p);
+/* Second, once: put into the derived tables what was worked out. Any thread, also while the batch is another's `before`. The batch
+ * stays, to be aborted; on failure give the transaction up. */
+int lt_projection_write(struct lt_projection *p, struct lt_kv_txn *txn);
 /* Frees without writing. NULL allowed. */
 void lt_projection_abort(struct lt_projection *p);
 

@@ -1,4 +1,4 @@
-/* Writing a batch: digests, rows, history, overlay, shown values and indexes, each table in key order. */
+/* Working out a batch, and writing it: digests, rows, history, overlay, shown values and indexes, each table in key order. */
 #include "proto/store/projection_impl.h"
 
 #include "proto/base/simbug.h"
@@ -22,22 +22,27 @@ del_quiet(struct lt_kv_txn *txn, unsigned table, struct lt_slice key)
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
-/* What the digest has of the row in the table: as it was read, or read now. *any false: there is none. */
+/* What the digest has of the row in the table, where it was not read yet, and whether the row becomes another. */
 static int
-old_key(struct lt_projection *p, const struct lt_touched *t, const struct lt_record_id *id,
-    struct lt_digest_key *key, bool *any)
+compare_row(struct lt_projection *p, struct lt_touched *t)
 {
+	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
 	struct lt_slice row;
-	int rc;
+	int rc = LT_E_NOTFOUND;
 
-	*any = t->has_old;
-	*key = t->old;
-	if (t->has_old || t->fresh)
+	if (!t->loaded)
 		return LT_OK;
-	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &row);
-	if (rc == LT_OK)
-		lt_digest_key(id, row, key);
-	*any = rc == LT_OK;
+	if (!t->has_old && !t->fresh)
+		rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &row);
+	if (rc == LT_OK) {
+		lt_digest_key(&id, row, &t->old);
+		t->has_old = true;
+	}
+	/* The key stands for the row: no two rows have the same. */
+	t->row_changed = t->row.len == 0
+			     ? t->has_old
+			     : !t->has_old || memcmp(t->old.b, t->new.b, sizeof(t->old.b)) != 0;
+	t->changed = t->row_changed;
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
@@ -53,34 +58,23 @@ lanes_of(struct lt_projection *p, uint8_t bucket)
 }
 
 /* Take the old row of one record out of the lanes and the new one in. */
-static int
-digest_record(struct lt_projection *p, struct lt_touched *t)
+static void
+digest_record(struct lt_projection *p, const struct lt_touched *t)
 {
-	const struct lt_record_id id = { t->collection, t->unit.s, t->key };
-	struct lt_digest_key old;
 	uint16_t *lanes;
-	bool any = false;
-	int rc;
 
-	if (!t->loaded)
-		return LT_OK;
-	rc = old_key(p, t, &id, &old, &any);
-	if (rc != LT_OK)
-		return rc;
-	/* The key stands for the row: no two rows have the same. */
-	if (t->row.len == 0 ? !any : any && memcmp(old.b, t->new.b, sizeof(old.b)) == 0)
-		return LT_OK;
-	t->changed = t->row_changed = true;
+	if (!t->row_changed)
+		return;
 	lanes = lanes_of(p, t->bucket);
-	if (any && !LT_SIM_BUG(DIGEST_STALE))
-		lt_digest_sub_key(lanes, &old);
+	if (t->has_old && !LT_SIM_BUG(DIGEST_STALE))
+		lt_digest_sub_key(lanes, &t->old);
 	if (t->row.len != 0)
 		lt_digest_add_key(lanes, &t->new);
-	return LT_OK;
 }
 
 static int
-digest_write(struct lt_projection *p, struct lt_slice group, uint8_t bucket, uint16_t *lanes)
+digest_write(struct lt_projection *p, struct lt_kv_txn *txn, struct lt_slice group, uint8_t bucket,
+    uint16_t *lanes)
 {
 	static const uint8_t empty[LT_DIGEST_BYTES];
 	struct lt_slice v;
@@ -90,7 +84,7 @@ digest_write(struct lt_projection *p, struct lt_slice group, uint8_t bucket, uin
 
 	memcpy(key, group.data, group.len);
 	key[group.len] = bucket;
-	rc = lt_kv_get(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1), &v);
+	rc = lt_kv_get(txn, LT_T_DIGEST, lt_slice(key, group.len + 1), &v);
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
 		return rc;
 	if (rc == LT_OK && v.len != LT_DIGEST_BYTES)
@@ -104,29 +98,29 @@ digest_write(struct lt_projection *p, struct lt_slice group, uint8_t bucket, uin
 	lt_digest_store(value, lanes);
 	/* An empty bucket has no row, whatever was in it before. */
 	if (memcmp(value, empty, sizeof(value)) == 0)
-		return del_quiet(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1));
-	return lt_kv_put(p->o.derived, LT_T_DIGEST, lt_slice(key, group.len + 1),
-	    lt_slice(value, sizeof(value)));
+		return del_quiet(txn, LT_T_DIGEST, lt_slice(key, group.len + 1));
+	return lt_kv_put(
+	    txn, LT_T_DIGEST, lt_slice(key, group.len + 1), lt_slice(value, sizeof(value)));
 }
 
 /* The buckets of one group: each is read and written once. */
 static int
-write_buckets(struct lt_projection *p, struct lt_slice group)
+write_buckets(struct lt_projection *p, struct lt_kv_txn *txn, struct lt_slice group)
 {
 	unsigned i;
 	int rc = LT_OK;
 
 	for (i = 0; rc == LT_OK && i < LT_DIGEST_BUCKETS; i++) {
 		if (p->bucket_used[i])
-			rc = digest_write(p, group, (uint8_t)i, p->lanes[i]);
+			rc = digest_write(p, txn, group, (uint8_t)i, p->lanes[i]);
 		p->bucket_used[i] = false;
 	}
 	return rc;
 }
 
-/* Before the rows are written, as the old ones may be needed. The list is in order of rk, so groups stand together. */
+/* The list is in order of rk, so groups stand together. */
 static int
-flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
+write_digests(struct lt_projection *p, struct lt_kv_txn *txn)
 {
 	size_t i;
 	int rc = LT_OK;
@@ -135,20 +129,18 @@ flush_digests(struct lt_projection *p, struct lt_touched **list, size_t n)
 		p->lanes = calloc(LT_DIGEST_BUCKETS, sizeof(*p->lanes));
 	if (p->lanes == NULL)
 		return LT_E_NOMEM;
-	lt_touched_hash(list, n);
-	for (i = 0; rc == LT_OK && i < n;) {
-		struct lt_slice group = group_of(list[i]);
+	for (i = 0; rc == LT_OK && i < p->nlist;) {
+		struct lt_slice group = group_of(p->list[i]);
 
-		for (; rc == LT_OK && i < n && lt_slice_eq(group_of(list[i]), group); i++)
-			rc = digest_record(p, list[i]);
-		if (rc == LT_OK)
-			rc = write_buckets(p, group);
+		for (; i < p->nlist && lt_slice_eq(group_of(p->list[i]), group); i++)
+			digest_record(p, p->list[i]);
+		rc = write_buckets(p, txn, group);
 	}
 	return rc;
 }
 
 static int
-flush_marks(struct lt_projection *p, const struct lt_touched *t)
+write_marks(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_touched *t)
 {
 	struct lt_slice rk = lt_slice(t->rk, t->rk_len);
 	struct lt_buf *key = &p->key;
@@ -166,39 +158,55 @@ flush_marks(struct lt_projection *p, const struct lt_touched *t)
 		lt_store_u64(value, t->mark[i].position);
 		if (t->mark[i].what == LT_MARK_OVERLAY_DEL ||
 		    t->mark[i].what == LT_MARK_HISTORY_DEL)
-			rc = del_quiet(p->o.derived, table, lt_buf_slice(key));
+			rc = del_quiet(txn, table, lt_buf_slice(key));
 		else
 			rc = lt_kv_put(
-			    p->o.derived, table, lt_buf_slice(key), lt_slice(value, sizeof(value)));
+			    txn, table, lt_buf_slice(key), lt_slice(value, sizeof(value)));
 	}
 	return rc;
 }
 
-/* Replace the stored Record by `packed` (empty: nothing is shown any more) and note what changes in the indexes. */
+/* The Record that is shown as long as this batch is not there; empty: nothing is. */
+static int
+shown_now(const struct lt_projection *p, const struct lt_touched *t, struct lt_slice *now)
+{
+	int rc;
+
+	*now = lt_slice(NULL, 0);
+	/* Without a row and without an overlay nothing was shown. */
+	if (t->fresh && !p->o.overlay)
+		return LT_OK;
+	if (t->before != NULL && t->before->shown_changed) {
+		*now = t->before->shown;
+		return LT_OK;
+	}
+	rc = lt_kv_get(p->o.derived, LT_T_SHOWN, lt_slice(t->rk, t->rk_len), now);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* The Record is to be `packed` (empty: nothing is shown any more); note what changes in the indexes. */
 static int
 shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_show *s,
     struct lt_slice packed, struct lt_arena *arena)
 {
-	struct lt_slice rk = lt_slice(t->rk, t->rk_len), old = { NULL, 0 };
-	bool same;
-	int rc = LT_E_NOTFOUND;
+	struct lt_slice old;
+	uint8_t *copy = NULL;
+	int rc = shown_now(p, t, &old);
 
-	/* Without a row and without an overlay nothing was shown. */
-	if (!t->fresh || p->o.overlay)
-		rc = lt_kv_get(p->o.derived, LT_T_SHOWN, rk, &old);
-	if (rc == LT_E_NOTFOUND)
-		rc = LT_OK;
-	same = lt_slice_eq(old, packed);
-	if (rc != LT_OK || (same && !p->o.reindex))
+	if (rc != LT_OK)
 		return rc;
-	t->changed = t->changed || !same;
+	t->shown_changed = !lt_slice_eq(old, packed);
+	if (!t->shown_changed && !p->o.reindex)
+		return LT_OK;
+	t->changed = t->changed || t->shown_changed;
+	if (t->shown_changed && packed.len != 0) {
+		copy = lt_arena_dup(&p->mem, packed.data, packed.len);
+		if (copy == NULL)
+			return LT_E_NOMEM;
+	}
+	t->shown = lt_slice(copy, copy == NULL ? 0 : packed.len);
 	rc = lt_index_keys(s, old, arena, &p->index, false);
-	if (rc == LT_OK)
-		rc = lt_index_keys(s, packed, arena, &p->index, true);
-	if (rc == LT_OK && !same && !p->trial)
-		rc = packed.len != 0 ? lt_kv_put(p->o.derived, LT_T_SHOWN, rk, packed)
-				     : del_quiet(p->o.derived, LT_T_SHOWN, rk);
-	return rc;
+	return rc == LT_OK ? lt_index_keys(s, packed, arena, &p->index, true) : rc;
 }
 
 /* The row with what no verdict has judged yet. */
@@ -219,7 +227,7 @@ visible_row(struct lt_projection *p, struct lt_touched *t, struct lt_buf *visibl
 }
 
 static int
-flush_shown(struct lt_projection *p, struct lt_touched *t)
+work_shown(struct lt_projection *p, struct lt_touched *t)
 {
 	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark,
 		p->o.overlay ? NULL : t->revision };
@@ -241,24 +249,27 @@ flush_shown(struct lt_projection *p, struct lt_touched *t)
 }
 
 static int
-flush_record(struct lt_projection *p, struct lt_touched *t)
+put_or_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice value)
+{
+	return value.len != 0 ? lt_kv_put(txn, table, key, value) : del_quiet(txn, table, key);
+}
+
+static int
+write_record(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_touched *t)
 {
 	struct lt_slice rk = lt_slice(t->rk, t->rk_len);
 	int rc = LT_OK;
 
-	if (t->col != NULL) {
-		rc = flush_shown(p, t);
-		if (rc == LT_OK && t->row_changed && !p->trial)
-			rc = t->row.len != 0 ? lt_kv_put(p->o.derived, LT_T_RECORD, rk, t->row)
-					     : del_quiet(p->o.derived, LT_T_RECORD, rk);
-	}
-	/* After the shown value, which reads the overlay as it was and adds the marks itself. */
-	return rc == LT_OK && !p->trial ? flush_marks(p, t) : rc;
+	if (t->shown_changed)
+		rc = put_or_del(txn, LT_T_SHOWN, rk, t->shown);
+	if (rc == LT_OK && t->row_changed)
+		rc = put_or_del(txn, LT_T_RECORD, rk, t->row);
+	return rc == LT_OK ? write_marks(p, txn, t) : rc;
 }
 
 /* The entries of one key: what is both taken out and put in stays. */
 static int
-index_entry(struct lt_projection *p, const struct lt_sorting *op, size_t n)
+index_entry(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_sorting *op, size_t n)
 {
 	bool put = false, del = false;
 	size_t i;
@@ -269,35 +280,42 @@ index_entry(struct lt_projection *p, const struct lt_sorting *op, size_t n)
 	}
 	/* An index that is built anew may lack what it had. */
 	if (put && (!del || p->o.reindex))
-		return lt_kv_put(p->o.derived, LT_T_INDEX, op->key, lt_slice(NULL, 0));
-	return put ? LT_OK : del_quiet(p->o.derived, LT_T_INDEX, op->key);
+		return lt_kv_put(txn, LT_T_INDEX, op->key, lt_slice(NULL, 0));
+	return put ? LT_OK : del_quiet(txn, LT_T_INDEX, op->key);
 }
 
 static int
-flush_index(struct lt_projection *p)
+write_index(struct lt_projection *p, struct lt_kv_txn *txn)
 {
-	const struct lt_index_ops *index = &p->index;
-	struct lt_sorting *op;
+	const struct lt_sorting *op = p->entry;
 	size_t i, n;
 	int rc = LT_OK;
 
+	for (i = 0; rc == LT_OK && i < p->index.n; i += n) {
+		for (n = 1; i + n < p->index.n && lt_slice_eq(op[i].key, op[i + n].key); n++)
+			;
+		rc = index_entry(p, txn, &op[i], n);
+	}
+	return rc;
+}
+
+static int
+sort_index(struct lt_projection *p)
+{
+	const struct lt_index_ops *index = &p->index;
+	size_t i;
+
 	if (index->n == 0)
 		return LT_OK;
-	op = calloc(index->n, sizeof(*op));
-	if (op == NULL)
+	p->entry = calloc(index->n, sizeof(*p->entry));
+	if (p->entry == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < index->n; i++) {
-		op[i].key = lt_slice(index->keys.data + index->op[i].off, index->op[i].len);
-		op[i].tag = i;
+		p->entry[i].key = lt_slice(index->keys.data + index->op[i].off, index->op[i].len);
+		p->entry[i].tag = i;
 	}
-	lt_sort(op, index->n);
-	for (i = 0; rc == LT_OK && i < index->n; i += n) {
-		for (n = 1; i + n < index->n && lt_slice_eq(op[i].key, op[i + n].key); n++)
-			;
-		rc = index_entry(p, &op[i], n);
-	}
-	free(op);
-	return rc;
+	lt_sort(p->entry, index->n);
+	return LT_OK;
 }
 
 /* What the batch touched, in order of rk. */
@@ -328,38 +346,59 @@ list_make(const struct lt_projection *p, struct lt_touched ***out, size_t *count
 	return LT_OK;
 }
 
-static int
-flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
+int
+lt_projection_work(struct lt_projection *p)
 {
-	struct lt_touched **list;
-	size_t i, n;
-	int rc = list_make(p, &list, &n);
+	size_t i;
+	int rc = list_make(p, &p->list, &p->nlist);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = flush_digests(p, list, n);
-	for (i = 0; rc == LT_OK && i < n; i++)
-		rc = flush_record(p, list[i]);
-	if (rc == LT_OK && !p->trial)
-		rc = flush_index(p);
-	for (i = 0; rc == LT_OK && touched != NULL && i < n; i++) {
-		if (list[i]->changed)
-			touched(ctx, list[i]->collection, list[i]->unit.s, list[i]->key);
+	lt_touched_hash(p->list, p->nlist);
+	for (i = 0; rc == LT_OK && i < p->nlist; i++) {
+		rc = compare_row(p, p->list[i]);
+		if (rc == LT_OK && p->list[i]->col != NULL)
+			rc = work_shown(p, p->list[i]);
 	}
-	free(list);
-	return rc;
+	lt_arena_fini(&p->show);
+	return rc == LT_OK ? sort_index(p) : rc;
+}
+
+int
+lt_projection_write(struct lt_projection *p, struct lt_kv_txn *txn)
+{
+	size_t i;
+	int rc = write_digests(p, txn);
+
+	/* Marks come after all has been worked out: that reads the overlay as it was, and adds them itself. */
+	for (i = 0; rc == LT_OK && i < p->nlist; i++)
+		rc = write_record(p, txn, p->list[i]);
+	return rc == LT_OK ? write_index(p, txn) : rc;
+}
+
+/* As if it had not been worked out. */
+static void
+unwork(struct lt_projection *p)
+{
+	free(p->list);
+	p->list = NULL;
+	p->nlist = 0;
+	free(p->entry);
+	p->entry = NULL;
+	p->index.n = 0;
+	lt_buf_clear(&p->index.keys);
 }
 
 int
 lt_projection_try(struct lt_projection *p)
 {
-	int rc;
+	int rc = lt_projection_work(p);
 
 	p->trial = true;
-	rc = flush(p, NULL, NULL);
+	if (rc == LT_OK)
+		rc = write_digests(p, p->o.derived);
 	p->trial = false;
-	p->index.n = 0;
-	lt_buf_clear(&p->index.keys);
+	unwork(p);
 	return rc;
 }
 
@@ -459,8 +498,15 @@ lt_projection_mend(struct lt_projection *p)
 int
 lt_projection_flush(struct lt_projection *p, lt_touched_fn *touched, void *ctx)
 {
-	int rc = flush(p, touched, ctx);
+	size_t i;
+	int rc = lt_projection_work(p);
 
+	if (rc == LT_OK)
+		rc = lt_projection_write(p, p->o.derived);
+	for (i = 0; rc == LT_OK && touched != NULL && i < p->nlist; i++) {
+		if (p->list[i]->changed)
+			touched(ctx, p->list[i]->collection, p->list[i]->unit.s, p->list[i]->key);
+	}
 	lt_projection_abort(p);
 	return rc;
 }

@@ -35,14 +35,17 @@ struct lt_touched {
 	const struct lt_collection *col; /* NULL as long as only history is written */
 	struct lt_unit unit;
 	const char *collection, *key; /* into rk */
+	const struct lt_touched *before; /* what the batch before has of it; NULL: nothing */
 	struct lt_slice row; /* the judged row as it will be */
 	uint8_t *row_mem; /* where row lies */
 	size_t row_cap;
 	bool loaded; /* row was read or made */
 	bool fresh; /* and there was none in the table */
 	bool has_old; /* old is that of the row in the table */
+	bool shown_changed; /* shown is what will be shown, empty: nothing */
 	bool row_changed;
 	bool changed; /* row or shown value */
+	struct lt_slice shown;
 	struct lt_digest_key old, new; /* new and what follows: by lt_touched_hash() */
 	uint8_t revision[16]; /* of row */
 	uint8_t bucket;
@@ -73,6 +76,8 @@ struct lt_index_ops {
 	struct lt_buf keys;
 };
 
+struct lt_sorting; /* sort.h */
+
 struct lt_projection {
 	struct lt_projection_options o;
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
@@ -82,12 +87,17 @@ struct lt_projection {
 	struct lt_buf scratch; /* row being made */
 	struct lt_log_view view;
 	struct lt_index_ops index;
-	/* While it is written: */
 	struct lt_arena show; /* one record */
-	struct lt_buf packed, key;
+	struct lt_buf packed;
+	/* When it was worked out; from then on nothing changes but what is behind these: another batch may be reading. */
+	struct lt_touched **list; /* in order of rk; owned */
+	size_t nlist;
+	struct lt_sorting *entry; /* of the index, tags are of index.op; owned */
+	/* While it is written: */
+	struct lt_buf key;
 	lt_digest_lanes *lanes; /* owned; LT_DIGEST_BUCKETS of them */
 	bool bucket_used[LT_DIGEST_BUCKETS]; /* something is in the lanes */
-	bool trial; /* all is worked out, nothing is written */
+	bool trial; /* nothing is written */
 };
 
 /* The position and dot of an overlay or history entry. */

@@ -4,6 +4,8 @@
 #include "proto/base/wire.h"
 #include "proto/store/feed_log.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -174,7 +176,7 @@ sum_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 				s->v->refused += (unsigned)v->n_refused;
 				s->v->held += (unsigned)v->n_held;
 				s->v->clamped += (unsigned)v->n_clamp;
-				if (v->n_settled != 0) {
+				if (v->settling || v->n_settled != 0) {
 					s->v->settling++;
 					if (v->to - v->from + 1 > s->v->widest)
 						s->v->widest = v->to - v->from + 1;
@@ -849,6 +851,280 @@ test_damaged_cursor(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- two threads ---- */
+
+#define RECORDS 12
+
+/* A change to a record: a new one, another status, gone; with a context it is held until that is there. */
+static void
+take_change(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w, unsigned number,
+    unsigned how, const struct lt_context *waits_for)
+{
+	struct answer a;
+	struct lt_draft d;
+	struct lt_buf b;
+	char *key = lt_arena_alloc(&h->arena, 64);
+
+	lt_buf_init(&b, 0);
+	(void)snprintf(key, 64, "H41.65-261120-%04u", number);
+	if (how == 0)
+		fed_draft_dossier(&h->arena, &d, key);
+	else
+		fed_draft_status(&h->arena, &d, key,
+		    how == 1   ? "dang_xu_ly"
+		    : how == 2 ? "tiep_nhan"
+			       : "xong_roi"); /* refused: no such status */
+	if (how == 4)
+		d = (struct lt_draft){ .collection = d.collection, .key = key, .is_delete = true };
+	d.context = waits_for;
+	d.ncontext = waits_for != NULL;
+	w->next_stamp = LT_STAMP(h->now_ms, w->seq + 1);
+	fed_seal(&h->f, w, &d, 1, &b);
+	hubfx_intake(h, &p->id.principal, &b, 1, &a);
+	assert_int_equal(a.rc, LT_OK);
+	lt_buf_fini(&b);
+}
+
+struct crowd {
+	struct hubfx h;
+	struct fed_peer p[3];
+	struct fed_feed w[2], late;
+	struct lt_buf truth; /* the tables, worked out one batch after the other by one thread */
+};
+
+static bool
+is_whole(void *ctx)
+{
+	struct lt_hub *h = ((struct crowd *)ctx)->h.f.hub;
+
+	return !lt_hub_mending(h);
+}
+
+/* Records that most batches of a few change-sets have in common, refusals, a change that is held and settled, acts in between. */
+static void
+crowd_make(struct crowd *c)
+{
+	struct lt_context waits;
+	struct answer a = { 0 };
+	struct lt_buf late;
+	struct until u;
+	unsigned i;
+
+	memset(c, 0, sizeof(*c));
+	hubfx_open(&c->h);
+	for (i = 0; i < 2; i++) {
+		hubfx_node(&c->h, &c->p[i], i == 0 ? HUB_UNIT : "16906");
+		fed_feed_init(&c->w[i], &c->p[i], c->p[i].id.unit.s, LT_LANE_NORMAL, 1);
+	}
+	fed_feed_init(&c->late, &c->p[0], HUB_UNIT, LT_LANE_NORMAL, 2);
+	/* Sealed before it is sent: its hash is what the change waits for. */
+	lt_buf_init(&late, 0);
+	seal(&c->h, &c->late, 0, "dang_xu_ly", &late);
+	waits = (struct lt_context){ c->late.id, 1, lt_load_u64(c->late.hash.b) };
+	for (i = 0; i < RECORDS * 12; i++) {
+		unsigned how = i < RECORDS * 2 ? 0 : i * 7 % 5;
+
+		take_change(&c->h, &c->p[i % 2], &c->w[i % 2], i / 2 % RECORDS, how,
+		    i == RECORDS * 4 ? &waits : NULL);
+		if (i == RECORDS * 6)
+			hubfx_node(&c->h, &c->p[2], HUB_UNIT);
+		if (i == RECORDS * 8)
+			hubfx_intake(&c->h, &c->p[0].id.principal, &late, 1, &a);
+	}
+	u = (struct until){ &c->h, &c->w[0], c->w[0].seq, 1 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "verdicts on the first, one of them settles");
+	u = (struct until){ &c->h, &c->w[1], c->w[1].seq, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "verdicts on the second");
+	u = (struct until){ &c->h, &c->late, 1, 0 };
+	fed_wait(verdicts_reach, &u, HUB_WAIT_MS, "the verdict on what was late");
+	assert_int_equal(a.rc, LT_OK);
+	lt_buf_fini(&late);
+	damage(&c->h, GONE);
+	fed_hub_stop(&c->h.f);
+	open_manual(&c->h);
+	step_all(&c->h);
+	dump(&c->h, &c->truth);
+	assert_int_equal(c->h.f.hub->ahead, 0);
+	assert_true(c->truth.len > 20000);
+	lt_hub_close(c->h.f.hub);
+	fed_hub_start(&c->h.f);
+}
+
+static void
+crowd_same(struct crowd *c)
+{
+	struct lt_buf now = { 0 };
+
+	dump(&c->h, &now);
+	assert_int_equal(now.len, c->truth.len);
+	assert_memory_equal(now.data, c->truth.data, now.len);
+	lt_buf_fini(&now);
+}
+
+static void
+crowd_free(struct crowd *c)
+{
+	lt_buf_fini(&c->truth);
+	hubfx_close(&c->h);
+}
+
+static void
+rebuild_by(struct crowd *c, size_t entries)
+{
+	const struct lt_projector_limits l = { entries, (size_t)1 << 20, 1 };
+
+	lt_projector_limit(c->h.f.hub, &l);
+	lt_hub_rebuild(c->h.f.hub);
+}
+
+static void
+ahead_is_as_in_order(struct crowd *c)
+{
+	static const size_t entries[] = { 1, 3, 11, 1000 };
+	uint64_t before;
+	size_t i;
+
+	for (i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		before = c->h.f.hub->ahead;
+		rebuild_by(c, entries[i]);
+		fed_wait(is_whole, c, HUB_WAIT_MS, "built anew");
+		crowd_same(c);
+		if (entries[i] <= 11)
+			assert_true(c->h.f.hub->ahead - before > RECORDS * 6 / entries[i]);
+	}
+}
+
+struct fail_ahead {
+	struct lt_hub *hub;
+	int rc;
+	unsigned
+	    call; /* of the second thread, from 1: that one fails, when the next batch is worked out */
+	_Atomic unsigned calls, failed;
+};
+
+static int
+fail_ahead(void *ctx, uint64_t ordinal)
+{
+	struct fail_ahead *f = ctx;
+	char name[16] = "";
+
+	(void)ordinal;
+	(void)pthread_getname_np(pthread_self(), name, sizeof(name));
+	if (strcmp(name, "lt-project-2") != 0 || ++f->calls != f->call)
+		return LT_OK;
+	while (!f->hub->draining)
+		(void)sched_yield();
+	f->failed++;
+	return f->rc;
+}
+
+static bool
+has_stopped(void *ctx)
+{
+	struct lt_hub *h = ((struct crowd *)ctx)->h.f.hub;
+	int rc;
+
+	pthread_mutex_lock(&h->mx);
+	rc = h->projector_rc;
+	pthread_mutex_unlock(&h->mx);
+	return rc != LT_OK;
+}
+
+static uint64_t
+cursor_position(struct hubfx *h)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	uint64_t position = 0;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_derived(h->f.hub), &txn), LT_OK);
+	if (lt_kv_get(txn, LT_T_CURSOR, lt_slice_str(CURSOR), &v) == LT_OK)
+		position = lt_load_u64(v.data + 16);
+	lt_kv_abort(txn);
+	return position;
+}
+
+/* A batch cannot be written when the next one is worked out: that one is thrown away, the projector stops where the tables are, and goes on
+ * from there after a restart. */
+static void
+ahead_fails(struct crowd *c)
+{
+	static const unsigned calls[] = { 1, 2, 20, 111 };
+	struct fail_ahead f;
+	uint64_t position;
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		f = (struct fail_ahead){ .hub = c->h.f.hub, .rc = LT_E_IO, .call = calls[i] };
+		lt_kv_set_fault(lt_hub_derived(c->h.f.hub), fail_ahead, &f);
+		rebuild_by(c, 3 + i % 3);
+		fed_wait(has_stopped, c, HUB_WAIT_MS, "the projector stops");
+		assert_int_equal(f.failed, 1);
+		position = cursor_position(&c->h);
+		assert_int_equal(lt_hub_wait_projected(c->h.f.hub, position, 0), LT_OK);
+		assert_int_equal(
+		    lt_hub_wait_projected(c->h.f.hub, position + 1, HUB_WAIT_MS), LT_E_IO);
+		lt_kv_set_fault(lt_hub_derived(c->h.f.hub), NULL, NULL);
+		hubfx_restart(&c->h);
+		crowd_same(c);
+	}
+	/* A full disk: it goes on by itself. */
+	f = (struct fail_ahead){ .hub = c->h.f.hub, .rc = LT_E_NOSPACE, .call = 33 };
+	lt_kv_set_fault(lt_hub_derived(c->h.f.hub), fail_ahead, &f);
+	rebuild_by(c, 2);
+	fed_wait(is_whole, c, HUB_WAIT_MS, "built anew");
+	assert_int_equal(f.failed, 1);
+	crowd_same(c);
+	lt_kv_set_fault(lt_hub_derived(c->h.f.hub), NULL, NULL);
+}
+
+struct go_ahead {
+	struct crowd *c;
+	uint64_t until;
+};
+
+static bool
+is_ahead(void *ctx)
+{
+	struct go_ahead *g = ctx;
+
+	return g->c->h.f.hub->ahead >= g->until || !lt_hub_mending(g->c->h.f.hub);
+}
+
+/* Stopped with a batch ahead, or asked to begin once more: nothing is lost, nothing counts twice. */
+static void
+ahead_ends_midway(struct crowd *c)
+{
+	struct go_ahead g = { 0 };
+	unsigned i;
+
+	g.c = c;
+	for (i = 0; i < 6; i++) {
+		g.until = c->h.f.hub->ahead + 3 * i + 1;
+		rebuild_by(c, 3 + i % 3);
+		fed_wait(is_ahead, &g, HUB_WAIT_MS, "some batches");
+		if (i % 2 == 0)
+			hubfx_restart(&c->h);
+		else
+			lt_hub_rebuild(c->h.f.hub);
+		fed_wait(is_whole, c, HUB_WAIT_MS, "built anew");
+		crowd_same(c);
+	}
+}
+
+static void
+test_two_threads(void **state)
+{
+	struct crowd c;
+
+	(void)state;
+	crowd_make(&c);
+	ahead_is_as_in_order(&c);
+	ahead_fails(&c);
+	ahead_ends_midway(&c);
+	crowd_free(&c);
+}
+
 int
 main(void)
 {
@@ -862,6 +1138,7 @@ main(void)
 		cmocka_unit_test(test_more_owe_than_fit),
 		cmocka_unit_test(test_settling_is_bounded),
 		cmocka_unit_test(test_damaged_cursor),
+		cmocka_unit_test(test_two_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

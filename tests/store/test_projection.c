@@ -30,10 +30,25 @@ free_catalogue(void **state)
 }
 
 static struct lt_projection *
+begin_behind(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived,
+    const struct lt_projection *before)
+{
+	struct lt_projection_options o = { .log = log,
+		.derived = derived,
+		.catalogue = cat,
+		.province = h->province,
+		.before = before };
+	struct lt_projection *p = NULL;
+
+	ok(lt_projection_begin(&o, &p));
+	return p;
+}
+
+static struct lt_projection *
 begin(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, bool overlay)
 {
 	struct lt_projection_options o = { log, derived, cat, h->province, overlay, false, NULL,
-		NULL };
+		NULL, NULL };
 	struct lt_projection *p = NULL;
 
 	ok(lt_projection_begin(&o, &p));
@@ -151,6 +166,48 @@ play_two_env(struct history *h, struct env *log, struct env *derived, const size
 		ok(lt_kv_commit(dt));
 		lt_kv_abort(lt);
 	}
+}
+
+/* Every batch is worked out upon the one before: while that is not written, while it is, or when it is there. */
+static void
+play_ahead(struct history *h, struct env *log, struct env *derived, const size_t *order)
+{
+	struct lt_projection *p, *before = NULL;
+	struct lt_kv_txn *lt, *dt, *wt = NULL;
+	size_t i, n, when;
+
+	for (i = 0; i < h->n;) {
+		n = 1 + rnd_below(&h->rng, 7);
+		when = before == NULL ? 4 : rnd_below(&h->rng, 4);
+		ok(lt_kv_begin_read(log->kv, &lt));
+		if (when < 3)
+			ok(lt_kv_begin_read(derived->kv, &dt));
+		if (before != NULL) {
+			ok(lt_kv_begin_write(derived->kv, &wt));
+			if (when != 2)
+				ok(lt_projection_write(before, wt));
+			if (when == 0 || when == 3)
+				ok(lt_kv_commit(wt));
+		}
+		if (when >= 3)
+			ok(lt_kv_begin_read(derived->kv, &dt));
+		p = begin_behind(h, lt, dt, before);
+		for (; n > 0 && i < h->n; n--, i++)
+			project(h, lt, p, order[i]);
+		ok(lt_projection_work(p));
+		lt_kv_abort(dt);
+		lt_kv_abort(lt);
+		if (when == 2)
+			ok(lt_projection_write(before, wt));
+		if (when == 1 || when == 2)
+			ok(lt_kv_commit(wt));
+		lt_projection_abort(before);
+		before = p;
+	}
+	ok(lt_kv_begin_write(derived->kv, &wt));
+	ok(lt_projection_write(before, wt));
+	ok(lt_kv_commit(wt));
+	lt_projection_abort(before);
 }
 
 static void
@@ -953,6 +1010,54 @@ too_much_to_show(void **state)
 	assert_string_equal(r->withheld[0], "z8");
 }
 
+/* Entry for entry what comes of one batch after the other, the order of arrival the same. */
+static void
+ahead_is_as_in_order(bool disk, uint64_t first, uint64_t seeds)
+{
+	struct lt_buf in_order = { 0 }, ahead = { 0 };
+	size_t order[SETS_MAX] = { 0 }, i;
+	struct env log, one, other;
+	struct history h;
+	uint64_t seed;
+
+	for (seed = first; seed < first + seeds; seed++) {
+		history_make(&h, cat, seed, 60);
+		for (i = 0; i < h.n; i++)
+			order[i] = i;
+		env_open(&log, disk);
+		env_open(&one, disk);
+		env_open(&other, disk);
+		play_two_env(&h, &log, &one, order);
+		play_ahead(&h, &log, &other, order);
+		lt_buf_clear(&in_order);
+		lt_buf_clear(&ahead);
+		env_dump_all(one.kv, &in_order);
+		env_dump_all(other.kv, &ahead);
+		assert_true(in_order.len > 5000);
+		assert_same(&in_order, &ahead, seed);
+		env_close(&other);
+		env_close(&one);
+		env_close(&log);
+		history_fini(&h);
+	}
+	lt_buf_fini(&in_order);
+	lt_buf_fini(&ahead);
+}
+
+static void
+ahead_mem(void **state)
+{
+	(void)state;
+	ahead_is_as_in_order(false, 500, 40);
+}
+
+static void
+ahead_disk(void **state)
+{
+	(void)state;
+	ahead_is_as_in_order(true, 700, 3);
+}
+
 struct countdown {
 	uint64_t fail, seen;
 };
@@ -1143,6 +1248,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(longest_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_much_to_show, setup, teardown),
+		cmocka_unit_test(ahead_mem),
+		cmocka_unit_test(ahead_disk),
 		cmocka_unit_test(fault_sweep_mem),
 		cmocka_unit_test(fault_sweep_disk),
 		cmocka_unit_test(bit_flips),
