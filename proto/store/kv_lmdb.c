@@ -52,6 +52,10 @@
 #define ASIDE_FORMAT "damaged-%u.mdb"
 #define ASIDE_MAX 100000
 #define LOCK_TRIES 20
+/* Read transactions kept for the next who reads, of READERS_MAX places: as many as read at once in a hub. */
+#define READS_KEPT 16
+
+struct env_txn;
 
 struct env {
 	struct lt_kv base;
@@ -64,6 +68,10 @@ struct env {
 	    guard_mx; /* of the next: a commit is noted when LMDB's own lock is free again */
 	struct lt_kv_guard guard;
 	bool opened; /* and given out */
+	pthread_mutex_t reads_mx; /* guards the next two */
+	/* Over and reset: such a one holds a place among the readers, no page, and is begun anew for a fraction of the price. */
+	struct env_txn *read[READS_KEPT];
+	unsigned nread;
 	dev_t dev;
 	ino_t ino; /* of the folder, while it stands in the list below */
 	pid_t pid; /* that opened it: a child inherits the list, but not LMDB's locks */
@@ -73,6 +81,7 @@ struct env {
 struct env_txn {
 	struct lt_kv_txn base;
 	MDB_txn *mt;
+	bool spoiled; /* LMDB failed in it: not to be used again */
 	/* One of each table that is used often, kept where it was last: the next key of a sorted batch lies mostly in the
 	 * page at hand, and need not be looked for from the root. NULL until used often. */
 	MDB_cursor *at[LT_KV_TABLES_MAX];
@@ -89,6 +98,7 @@ struct env_cursor {
 
 uint64_t lt_kv_test_check_always = LT_KV_CHECK_ALWAYS;
 unsigned lt_kv_test_check_samples = LT_KV_CHECK_SAMPLES;
+atomic_int lt_kv_test_read_fails;
 
 /* LMDB breaks when one process opens an environment twice. */
 static pthread_mutex_t open_mx = PTHREAD_MUTEX_INITIALIZER; /* guards open_list */
@@ -250,13 +260,101 @@ env_used_bytes(struct lt_kv *kv)
 	return ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
 }
 
+/* ---- read transactions kept ---- */
+
+static void
+read_free(struct env_txn *t)
+{
+	mdb_txn_abort(t->mt);
+	free(t);
+}
+
+/* One that was kept, begun anew; NULL: there is none. */
+static struct env_txn *
+read_again(struct env *e)
+{
+	struct env_txn *t = NULL;
+	MDB_txn *mt;
+
+	(void)pthread_mutex_lock(&e->reads_mx);
+	if (e->nread > 0)
+		t = e->read[--e->nread];
+	(void)pthread_mutex_unlock(&e->reads_mx);
+	if (t == NULL)
+		return NULL;
+	if (mdb_txn_renew(t->mt) != 0) {
+		read_free(t);
+		return NULL;
+	}
+	mt = t->mt;
+	memset(t, 0, sizeof(*t));
+	t->mt = mt;
+	return t;
+}
+
+/* It is over. */
+static void
+read_over(struct env *e, struct env_txn *t)
+{
+	if (t->spoiled) {
+		read_free(t);
+		return;
+	}
+	mdb_txn_reset(t->mt);
+	(void)pthread_mutex_lock(&e->reads_mx);
+	if (e->nread < READS_KEPT) {
+		e->read[e->nread++] = t;
+		t = NULL;
+	}
+	(void)pthread_mutex_unlock(&e->reads_mx);
+	if (t != NULL)
+		read_free(t);
+}
+
+static void
+reads_free(struct env *e)
+{
+	while (e->nread > 0)
+		read_free(e->read[--e->nread]);
+}
+
+unsigned
+lt_kv_test_reads_kept(struct lt_kv *kv)
+{
+	struct env *e = (struct env *)kv;
+	unsigned n;
+
+	(void)pthread_mutex_lock(&e->reads_mx);
+	n = e->nread;
+	(void)pthread_mutex_unlock(&e->reads_mx);
+	return n;
+}
+
+/* As code_of, after a call that reads. */
+static int
+read_code_of(struct lt_kv_txn *txn, int rc)
+{
+	struct env_txn *t = (struct env_txn *)txn;
+
+	if (atomic_load_explicit(&lt_kv_test_read_fails, memory_order_relaxed) != 0)
+		rc = atomic_exchange(&lt_kv_test_read_fails, 0);
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+		t->spoiled = true;
+	return code_of(rc);
+}
+
 static int
 env_begin(struct lt_kv *kv, bool write, struct lt_kv_txn **out)
 {
 	struct env *e = (struct env *)kv;
-	struct env_txn *t = calloc(1, sizeof(*t));
+	struct env_txn *t = write ? NULL : read_again(e);
 	int rc, dead;
 
+	if (t != NULL) {
+		*out = &t->base;
+		return LT_OK;
+	}
+	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return LT_E_NOMEM;
 	/* A reader that was killed pins its pages until somebody looks. */
@@ -292,8 +390,12 @@ env_commit(struct lt_kv_txn *txn)
 	int rc;
 
 	close_cursors(t);
+	if (!txn->write) {
+		read_over(e, t);
+		return LT_OK;
+	}
 	rc = mdb_txn_commit(t->mt);
-	if (rc == 0 && txn->write) {
+	if (rc == 0) {
 		stretch(e);
 		/* Not synced, so as not to cost a commit another one; it outlives the death of the program at least. */
 		(void)note(e, false, false);
@@ -308,6 +410,10 @@ env_abort(struct lt_kv_txn *txn)
 	struct env_txn *t = (struct env_txn *)txn;
 
 	close_cursors(t);
+	if (!txn->write) {
+		read_over((struct env *)txn->kv, t);
+		return;
+	}
 	mdb_txn_abort(t->mt);
 	free(t);
 }
@@ -349,9 +455,10 @@ env_get(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_sl
 
 	rc = c != NULL ? mdb_cursor_get(c, &k, &v, MDB_SET)
 		       : mdb_get(mt_of(txn), dbi_of(txn, table), &k, &v);
-	if (rc == 0)
+	rc = read_code_of(txn, rc);
+	if (rc == LT_OK)
 		*stored = from_val(v);
-	return code_of(rc);
+	return rc;
 }
 
 static int
@@ -399,10 +506,10 @@ env_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n)
 	MDB_stat st;
 	int rc;
 
-	rc = mdb_stat(mt_of(txn), dbi_of(txn, table), &st);
-	if (rc == 0)
+	rc = read_code_of(txn, mdb_stat(mt_of(txn), dbi_of(txn, table), &st));
+	if (rc == LT_OK)
 		*n = st.ms_entries;
-	return code_of(rc);
+	return rc;
 }
 
 static int
@@ -422,7 +529,7 @@ env_cursor_open(struct lt_kv_txn *txn, unsigned table, struct lt_kv_cursor **out
 	rc = mdb_cursor_open(mt_of(txn), dbi_of(txn, table), &c->mc);
 	if (rc != 0) {
 		free(c);
-		return code_of(rc);
+		return read_code_of(txn, rc);
 	}
 	*out = &c->base;
 	return LT_OK;
@@ -444,12 +551,12 @@ move(struct lt_kv_cursor *cur, struct lt_slice key, MDB_cursor_op op, struct lt_
 	MDB_val mk = to_val(key), mv;
 	int rc;
 
-	rc = mdb_cursor_get(((struct env_cursor *)cur)->mc, &mk, &mv, op);
-	if (rc == 0) {
+	rc = read_code_of(cur->txn, mdb_cursor_get(((struct env_cursor *)cur)->mc, &mk, &mv, op));
+	if (rc == LT_OK) {
 		*k = from_val(mk);
 		*s = from_val(mv);
 	}
-	return code_of(rc);
+	return rc;
 }
 
 static int
@@ -1141,6 +1248,7 @@ env_close(struct lt_kv *kv)
 {
 	struct env *e = (struct env *)kv;
 
+	reads_free(e);
 	if (e->env != NULL) {
 		note_closed(e);
 		mdb_env_close(e->env);
@@ -1150,6 +1258,7 @@ env_close(struct lt_kv *kv)
 		(void)close(e->dir);
 	lt_kv_fini(kv);
 	(void)pthread_mutex_destroy(&e->guard_mx);
+	(void)pthread_mutex_destroy(&e->reads_mx);
 	free(e);
 }
 
@@ -1189,6 +1298,7 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	e->dir = e->guard_fd = -1;
 	(void)pthread_mutex_init(&e->guard_mx, NULL);
+	(void)pthread_mutex_init(&e->reads_mx, NULL);
 	lt_kv_init(&e->base, &env_ops, o);
 	lt_kv_table_init(&e->meta, "meta");
 	rc = folder_take(e, o, err);

@@ -5,6 +5,8 @@
 
 #include "proto/store/kv.h"
 
+#include <stdatomic.h>
+
 #define LT_KV_TEST_SUM_LEN 8
 
 /* value || checksum, not verified; valid as for lt_kv_get. */
@@ -25,5 +27,9 @@ int lt_kv_test_flip(
 extern uint64_t lt_kv_test_check_always;
 /* And how many ways to a leaf of each table are taken then (LT_KV_CHECK_SAMPLES); a small store has few others. */
 extern unsigned lt_kv_test_check_samples;
+/* LMDB's code that the next read of a store on disk answers, once; 0: its own. */
+extern atomic_int lt_kv_test_read_fails;
+/* Read transactions of a store on disk that are over and kept for the next who reads. */
+unsigned lt_kv_test_reads_kept(struct lt_kv *kv);
 
 #endif

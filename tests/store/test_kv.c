@@ -2060,6 +2060,160 @@ readers_and_writers_at_once(void **state)
 	lt_kv_abort(t);
 }
 
+/* ---- read transactions that are used again ---- */
+
+#define READS_KEPT 16
+#define PAGES 64
+
+static void
+put_number(struct lt_kv *kv, uint32_t n)
+{
+	struct lt_kv_txn *txn;
+	uint8_t b[4];
+
+	lt_store_u32(b, n);
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_kv_put(txn, 0, lt_slice_str("number"), lt_slice(b, sizeof(b))));
+	ok(lt_kv_commit(txn));
+}
+
+static uint32_t
+number_in(struct lt_kv_txn *txn)
+{
+	struct lt_slice v;
+
+	ok(lt_kv_get(txn, 0, lt_slice_str("number"), &v));
+	assert_int_equal(v.len, 4);
+	return lt_load_u32(v.data);
+}
+
+/* Whoever reads next sees what is there then, however the one before ended; no more are kept than is said. */
+static void
+reads_used_again(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *txn[READS_KEPT + 4], *held;
+	unsigned i;
+
+	put_number(f->kv, 0);
+	ok(lt_kv_begin_read(f->kv, &held));
+	for (i = 1; i <= 50; i++) {
+		put_number(f->kv, i);
+		ok(lt_kv_begin_read(f->kv, &txn[0]));
+		assert_int_equal(number_in(txn[0]), i);
+		/* Nothing of what the one before noted is left. */
+		assert_memory_equal(
+		    lt_kv_note(txn[0], 0), (uint8_t[LT_KV_NOTE_BYTES]){ 0 }, LT_KV_NOTE_BYTES);
+		memset(lt_kv_note(txn[0], 0), 0xff, LT_KV_NOTE_BYTES);
+		if (i % 2 == 0)
+			ok(lt_kv_commit(txn[0]));
+		else
+			lt_kv_abort(txn[0]);
+		assert_int_equal(lt_kv_test_reads_kept(f->kv), 1);
+	}
+	assert_int_equal(number_in(held), 0);
+	lt_kv_abort(held);
+	assert_int_equal(lt_kv_test_reads_kept(f->kv), 2);
+	for (i = 0; i < READS_KEPT + 4; i++)
+		ok(lt_kv_begin_read(f->kv, &txn[i]));
+	assert_int_equal(lt_kv_test_reads_kept(f->kv), 0);
+	for (i = 0; i < READS_KEPT + 4; i++) {
+		assert_int_equal(number_in(txn[i]), 50);
+		lt_kv_abort(txn[i]);
+	}
+	assert_int_equal(lt_kv_test_reads_kept(f->kv), READS_KEPT);
+}
+
+/* A read that LMDB failed: its code is told, and its transaction is not given to anybody else. What is not there is no failure. */
+static void
+a_failed_read_is_not_used_again(void **state)
+{
+	static const int codes[] = { MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_BAD_TXN, EIO };
+	static const int ours[] = { LT_E_CORRUPT, LT_E_CORRUPT, LT_E_IO, LT_E_IO };
+	struct fix *f = *state;
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	uint64_t n;
+	unsigned i, way;
+
+	put_number(f->kv, 7);
+	ok(lt_kv_begin_read(f->kv, &txn));
+	lt_kv_abort(txn);
+	for (i = 0; i < 4; i++) {
+		for (way = 0; way < 3; way++) {
+			assert_int_equal(lt_kv_test_reads_kept(f->kv), 1);
+			ok(lt_kv_begin_read(f->kv, &txn));
+			ok(lt_kv_cursor_open(txn, 0, &c));
+			assert_int_equal(
+			    lt_kv_get(txn, 0, lt_slice_str("none"), &v), LT_E_NOTFOUND);
+			lt_kv_test_read_fails = codes[i];
+			if (way == 0)
+				assert_int_equal(
+				    lt_kv_get(txn, 0, lt_slice_str("number"), &v), ours[i]);
+			else if (way == 1)
+				assert_int_equal(lt_kv_seek(c, lt_slice(NULL, 0), &k, &v), ours[i]);
+			else
+				assert_int_equal(lt_kv_count(txn, 0, &n), ours[i]);
+			assert_int_equal(lt_kv_test_read_fails, 0);
+			lt_kv_cursor_close(c);
+			lt_kv_abort(txn);
+			assert_int_equal(lt_kv_test_reads_kept(f->kv), 0);
+			ok(lt_kv_begin_read(f->kv, &txn));
+			assert_int_equal(number_in(txn), 7);
+			assert_int_equal(
+			    lt_kv_get(txn, 0, lt_slice_str("none"), &v), LT_E_NOTFOUND);
+			lt_kv_abort(txn);
+		}
+	}
+}
+
+static void
+rewrite_pages(struct lt_kv *kv, unsigned times)
+{
+	static uint8_t value[3000];
+	struct lt_kv_txn *txn;
+	uint8_t key[4];
+	unsigned i, n;
+
+	for (n = 0; n < times; n++) {
+		ok(lt_kv_begin_write(kv, &txn));
+		for (i = 0; i < PAGES; i++) {
+			lt_store_u32(key, i);
+			memset(value, (int)n, sizeof(value));
+			ok(lt_kv_put(
+			    txn, 1, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value))));
+		}
+		ok(lt_kv_commit(txn));
+	}
+}
+
+/* Those that are kept hold back no page: the file grows under one that reads, and not under one that is over. */
+static void
+kept_reads_pin_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *txn[4];
+	uint64_t before, after;
+	unsigned i;
+
+	rewrite_pages(f->kv, 4);
+	for (i = 0; i < 4; i++)
+		ok(lt_kv_begin_read(f->kv, &txn[i]));
+	for (i = 0; i < 4; i++)
+		lt_kv_abort(txn[i]);
+	assert_int_equal(lt_kv_test_reads_kept(f->kv), 4);
+	rewrite_pages(f->kv, 4);
+	before = lt_kv_used_bytes(f->kv);
+	rewrite_pages(f->kv, 40);
+	after = lt_kv_used_bytes(f->kv);
+	assert_true(after <= before + (uint64_t)PAGES * 4096);
+	ok(lt_kv_begin_read(f->kv, &txn[0]));
+	rewrite_pages(f->kv, 40);
+	assert_true(lt_kv_used_bytes(f->kv) > after + (uint64_t)20 * PAGES * 4096);
+	lt_kv_abort(txn[0]);
+}
+
 #define CONTRACT(setup) \
 	cmocka_unit_test_setup_teardown(checksum_is_the_formats, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(key_bounds, setup, teardown), \
@@ -2100,6 +2254,9 @@ main(void)
 		DISK(kill_loop),
 		DISK(read_only_beside_a_writer),
 		DISK(a_killed_reader_pins_nothing),
+		DISK(reads_used_again),
+		DISK(a_failed_read_is_not_used_again),
+		DISK(kept_reads_pin_nothing),
 		DISK(map_full),
 		DISK(disk_full),
 		DISK(disk_full_while_making),
