@@ -26,6 +26,13 @@ lt_slice(const void *data, size_t len)
 struct lt_slice lt_slice_str(const char *s);
 /* As text that ends with a NUL, in cap bytes (1 at least) of out; cut to what fits, wherever that is. */
 void lt_slice_to_text(char *out, size_t cap, struct lt_slice s);
+/* Behind the last byte; NULL of an empty slice without a place: nothing may be added to that. */
+static inline const uint8_t *
+lt_slice_end(struct lt_slice s)
+{
+	return s.len == 0 ? s.data : s.data + s.len;
+}
+
 /* Order by bytes, a shorter prefix first: <0, 0, >0. */
 int lt_slice_cmp(struct lt_slice a, struct lt_slice b);
 bool lt_slice_eq(struct lt_slice a, struct lt_slice b);

@@ -53,7 +53,7 @@ check_bare(const struct parse *p)
 static bool
 plain_opened(struct lt_slice bytes)
 {
-	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	const uint8_t *p = bytes.data, *end = lt_slice_end(bytes);
 	struct lt_plain_item f;
 	unsigned seen = 0, bit;
 
@@ -88,7 +88,7 @@ plain_opened(struct lt_slice bytes)
 static bool
 plain_openings(struct lt_slice bytes, size_t *n)
 {
-	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	const uint8_t *p = bytes.data, *end = lt_slice_end(bytes);
 	struct lt_plain_item f;
 	bool seed = false;
 
@@ -111,7 +111,7 @@ plain_openings(struct lt_slice bytes, size_t *n)
 static bool
 plain_changeset(struct lt_slice bytes)
 {
-	const uint8_t *p = bytes.data, *end = bytes.data + bytes.len;
+	const uint8_t *p = bytes.data, *end = lt_slice_end(bytes);
 	struct lt_plain_item f;
 	unsigned seen = 0, bit;
 	size_t n = 0;

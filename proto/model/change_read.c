@@ -145,7 +145,7 @@ zigzag(uint64_t v)
 static bool
 read_texts(struct lt_field_reader *r, struct lt_slice raw, unsigned tag, size_t n, char ***out)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_plain_item f;
 	size_t i = 0;
 
@@ -172,7 +172,7 @@ read_texts(struct lt_field_reader *r, struct lt_slice raw, unsigned tag, size_t 
 static bool
 read_set(struct lt_field_reader *r, struct lt_slice raw, Ltpb__Value *v)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_plain_item f;
 	size_t n = 0;
 
@@ -191,7 +191,7 @@ read_set(struct lt_field_reader *r, struct lt_slice raw, Ltpb__Value *v)
 static bool
 read_decimal(struct lt_field_reader *r, struct lt_slice raw, Ltpb__Value *v)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_plain_item f;
 	bool unscaled = false, scale = false;
 
@@ -227,7 +227,7 @@ text_valid(struct lt_slice s)
 static bool
 read_value(struct lt_field_reader *r, struct lt_slice raw, Ltpb__Value *v)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_plain_item f;
 
 	ltpb__value__init(v);
@@ -286,7 +286,7 @@ read_delta(struct lt_field_reader *r, struct lt_slice raw, Ltpb__FieldSet *fs)
 static bool
 read_field_set(struct lt_field_reader *r, struct lt_slice raw, struct lt_field_room *room)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_slice name = { NULL, 0 };
 	Ltpb__FieldSet *fs = &room->fs;
 	struct lt_plain_item f;
@@ -406,7 +406,7 @@ add_piece(struct pieces *c, const struct lt_plain_item *f)
 static bool
 cut(struct lt_slice raw, struct pieces *c)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	struct lt_plain_item f;
 
 	while (p != end) {
@@ -445,7 +445,7 @@ cut(struct lt_slice raw, struct pieces *c)
 static bool
 read_context(const struct lt_field_reader *r, struct lt_slice raw, Ltpb__ContextEntry *e)
 {
-	const uint8_t *p = raw.data, *end = raw.data + raw.len;
+	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
 	unsigned seen = 0, bit;
 	struct lt_plain_item f;
 
