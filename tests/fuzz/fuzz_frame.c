@@ -91,10 +91,11 @@ on_message(struct side *s, struct lt_mux_event *ev)
 	FUZZ_MUST(ev->message.len <= LT_MESSAGE_MAX);
 	o->got++;
 	if (o->npending < 64)
-		o->pending[o->npending++] = ev->message.len;
+		o->pending[o->npending++] = ev->message.len + ev->token.len;
 	else
-		lt_mux_consumed(&s->mux, o->mc, ev->message.len);
+		lt_mux_consumed(&s->mux, o->mc, ev->message.len + ev->token.len);
 	lt_buf_fini(&ev->message);
+	lt_buf_fini(&ev->token);
 }
 
 static void
