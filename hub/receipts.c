@@ -3,6 +3,7 @@
  *
  * Who pushes has one thread for good: its receipts come in the order of its pushes. */
 #include "hub/hub_impl.h"
+#include "proto/base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ lane_main(void *arg)
 	struct lane *l = arg;
 	struct lt_after *a, *next;
 
+	lt_thread_begin("lt-receipts", LT_NICE_NONE);
 	while ((a = take_all(l)) != NULL) {
 		for (; a != NULL; a = next) {
 			next = a->next; /* what it lies in is gone after the call */
@@ -75,10 +77,8 @@ lane_start(struct lane *l)
 	pthread_mutex_init(&l->mx, NULL);
 	pthread_cond_init(&l->work, NULL);
 	pthread_cond_init(&l->room, NULL);
-	if (pthread_create(&l->thread, NULL, lane_main, l) == 0) {
-		(void)pthread_setname_np(l->thread, "lt-receipts");
+	if (pthread_create(&l->thread, NULL, lane_main, l) == 0)
 		return LT_OK;
-	}
 	lane_fini(l);
 	return LT_E_NOMEM;
 }

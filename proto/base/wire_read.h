@@ -96,6 +96,18 @@ lt_plain_varint(const uint8_t **p, const uint8_t *end, uint64_t *v)
 	return true;
 }
 
+/* Notes in *seen that a field with this tag stood there; false: one of its number did before, and of those the walker says which
+ * counts. */
+static inline bool
+lt_plain_once(unsigned *seen, unsigned tag)
+{
+	unsigned bit = 1u << (tag >> 3);
+	bool first = (*seen & bit) == 0;
+
+	*seen |= bit;
+	return first;
+}
+
 /* The next field at *p, which is before end; false: it is not of the plain form, *p is anywhere. Only a well-formed field is of it. */
 static inline bool
 lt_plain_step(const uint8_t **p, const uint8_t *end, struct lt_plain_item *f)

@@ -55,15 +55,11 @@ plain_opened(struct lt_slice bytes)
 {
 	const uint8_t *p = bytes.data, *end = lt_slice_end(bytes);
 	struct lt_plain_item f;
-	unsigned seen = 0, bit;
+	unsigned seen = 0;
 
 	while (p != end) {
-		if (!lt_plain_step(&p, end, &f))
+		if (!lt_plain_step(&p, end, &f) || !lt_plain_once(&seen, f.tag))
 			return false;
-		bit = 1u << (f.tag >> 3);
-		if ((seen & bit) != 0)
-			return false;
-		seen |= bit;
 		switch (f.tag) {
 		case LT_WIRE_TAG(OPENED_CHANGE, LT_WIRE_VARINT):
 			if (f.value > UINT32_MAX)
@@ -113,7 +109,7 @@ plain_changeset(struct lt_slice bytes)
 {
 	const uint8_t *p = bytes.data, *end = lt_slice_end(bytes);
 	struct lt_plain_item f;
-	unsigned seen = 0, bit;
+	unsigned seen = 0;
 	size_t n = 0;
 
 	while (p != end) {
@@ -125,10 +121,8 @@ plain_changeset(struct lt_slice bytes)
 				return false;
 			continue;
 		}
-		bit = 1u << (f.tag >> 3);
-		if ((seen & bit) != 0)
+		if (!lt_plain_once(&seen, f.tag))
 			return false;
-		seen |= bit;
 		if (f.tag >> 3 == CS_OPENINGS && !plain_openings(f.bytes, &n))
 			return false;
 	}

@@ -379,17 +379,6 @@ struct pieces {
 };
 
 static bool
-once(struct pieces *c, unsigned tag)
-{
-	unsigned bit = 1u << (tag >> 3);
-
-	if ((c->seen & bit) != 0)
-		return false;
-	c->seen |= bit;
-	return true;
-}
-
-static bool
 add_piece(struct pieces *c, const struct lt_plain_item *f)
 {
 	if (c->n == sizeof(c->piece) / sizeof(c->piece[0]))
@@ -435,7 +424,7 @@ cut(struct lt_slice raw, struct pieces *c)
 		default:
 			return false;
 		}
-		if (!once(c, f.tag))
+		if (!lt_plain_once(&c->seen, f.tag))
 			return false;
 	}
 	return c->kind <= LTPB__CHANGE_KIND__CHANGE_KIND_DELETE &&
@@ -446,17 +435,13 @@ static bool
 read_context(const struct lt_field_reader *r, struct lt_slice raw, Ltpb__ContextEntry *e)
 {
 	const uint8_t *p = raw.data, *end = lt_slice_end(raw);
-	unsigned seen = 0, bit;
 	struct lt_plain_item f;
+	unsigned seen = 0;
 
 	ltpb__context_entry__init(e);
 	while (p != end) {
-		if (!lt_plain_step(&p, end, &f))
+		if (!lt_plain_step(&p, end, &f) || !lt_plain_once(&seen, f.tag))
 			return false;
-		bit = 1u << (f.tag >> 3);
-		if ((seen & bit) != 0)
-			return false;
-		seen |= bit;
 		if (f.tag == ENTRY_FEED) {
 			e->feed.len = f.bytes.len;
 			e->feed.data = place_of(r, f.bytes);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define QUERYABLE_MS (15 * 60 * 1000)
 
@@ -156,9 +155,9 @@ all_of_it_us(const struct bench_limits *l)
 }
 
 static double
-all_of_it(const struct bench_limits *l)
+all_of_it(const struct bench *b, const struct bench_limits *l)
 {
-	return 1e6 * (double)sysconf(_SC_NPROCESSORS_ONLN) / all_of_it_us(l);
+	return 1e6 * (double)b->cores / all_of_it_us(l);
 }
 
 static int
@@ -183,7 +182,7 @@ tell_limits(struct bench *b, const struct intake_case *c, const struct bench_lim
 		rc = tell_limit(b, c, "limit: the same in one environment", l->put_one, "changes/s",
 		    l->put_one_us, "LMDB, one writer");
 	if (rc == LT_OK && l->put > 0)
-		rc = tell_limit(b, c, "limit: all of it one after the other", all_of_it(l),
+		rc = tell_limit(b, c, "limit: all of it one after the other", all_of_it(b, l),
 		    "changes/s", all_of_it_us(l), "verify, decode, append, put: all cores");
 	return rc;
 }
@@ -206,7 +205,7 @@ tell_ratios(struct bench *b, const struct intake_case *c, const struct bench_fee
 		    100 * (double)f->changes / g->queryable / l->put_one, "%", BENCH_INFO, 0, "");
 	if (rc == LT_OK && l->put > 0)
 		rc = tell(b, c, "queryable, of all of it one after the other",
-		    100 * (double)f->changes / g->queryable / all_of_it(l), "%", BENCH_INFO, 0,
+		    100 * (double)f->changes / g->queryable / all_of_it(b, l), "%", BENCH_INFO, 0,
 		    "libraries alone, all cores");
 	if (rc == LT_OK && c->changes == 1)
 		rc = tell(b, c, "durable change-sets", (double)f->sets / g->receipt, "sets/s",
