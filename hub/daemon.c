@@ -24,6 +24,9 @@ static const struct lt_conf_key keys[] = {
 	{ "hub", "scrub_every", LT_CONF_MS, "24h", 0, INT64_C(30) * 86400000,
 	    NULL }, /* 0: when asked */
 	{ "hub", "scrub_percent", LT_CONF_INT, "2", 1, 100, NULL }, /* of one core */
+	LT_QUOTA_KEYS,
+	{ "audit", "keep_days", LT_CONF_INT, "365", 1, 36500, NULL },
+	{ "audit", "max_bytes", LT_CONF_BYTES, "4G", 16 << 20, INT64_C(1) << 50, NULL },
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 
@@ -34,6 +37,7 @@ struct daemon {
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
 	struct lt_scrubber *scrubber;
+	struct lt_audit *audit;
 	struct lt_service service;
 	char address_text[LT_ADDRESSES_LEN_MAX + 1];
 	const char *address[LT_ADDRESSES_MAX];
@@ -64,6 +68,7 @@ read_config(struct daemon *d, struct lt_err *err)
 		d->address[d->service.naddress++] = word;
 	}
 	d->service.addresses = d->address;
+	lt_quotas_read(d->s.conf, &d->service.quotas);
 	return LT_OK;
 }
 
@@ -100,11 +105,27 @@ open_parts(struct daemon *d, struct lt_err *err)
 }
 
 static int
+open_audit(struct daemon *d, struct lt_err *err)
+{
+	const struct lt_audit_options ao = { .dir = d->s.dir,
+		.identity = d->s.id,
+		.clock = lt_clock_system(),
+		.keep_ms = lt_conf_int(d->s.conf, "audit", "keep_days") * INT64_C(86400000),
+		.max_bytes = (uint64_t)lt_conf_int(d->s.conf, "audit", "max_bytes") };
+	int rc = lt_audit_open(&ao, &d->audit, err);
+
+	d->service.audit = d->audit;
+	return rc;
+}
+
+static int
 listen_all(struct daemon *d, struct lt_err *err)
 {
 	struct lt_server_options so = { .admit = lt_service_admit,
 		.authorize = lt_service_authorize,
 		.closed = lt_service_closed,
+		.ended = lt_service_ended,
+		.quota = lt_service_quota,
 		.ctx = &d->service,
 		.line_sk = d->s.id->line_sk,
 		.idle_ms = (uint32_t)lt_conf_int(d->s.conf, "hub", "idle_timeout") };
@@ -112,6 +133,8 @@ listen_all(struct daemon *d, struct lt_err *err)
 
 	if (rc == LT_OK)
 		rc = lt_service_add(&d->service, d->s.server, err);
+	if (rc == LT_OK)
+		rc = lt_service_twins(&d->service, lt_clock_system());
 	if (rc == LT_OK)
 		rc = lt_serving_local(&d->s, err);
 	if (rc == LT_OK)
@@ -128,9 +151,11 @@ close_parts(struct daemon *d)
 	lt_serving_rest(&d->s);
 	lt_scrubber_stop(d->scrubber);
 	lt_pulls_close(d->pulls);
+	lt_twins_close(d->service.twins);
 	lt_fresh_close(d->fresh);
 	lt_enrol_close(d->enrol);
 	lt_hub_close(d->hub);
+	lt_audit_close(d->audit); /* after whoever may yet answer a call */
 	lt_serving_end(&d->s);
 }
 
@@ -149,6 +174,8 @@ lt_hub_serve(const char *dir)
 	rc = read_config(&d, &err);
 	if (rc == LT_OK)
 		rc = open_parts(&d, &err);
+	if (rc == LT_OK)
+		rc = open_audit(&d, &err);
 	if (rc == LT_OK)
 		rc = listen_all(&d, &err);
 	if (rc != LT_OK)

@@ -1,9 +1,12 @@
 #include "hub/enrol.h"
 #include "hub/alarm.h"
 #include "hub/grant.h"
+#include "hub/hub_impl.h"
+#include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/feed/trust.h"
+#include "proto/store/access.h"
 #include "proto/store/tables.h"
 
 #include <pthread.h>
@@ -13,7 +16,11 @@
 
 #define ASKERS_MAX 4096
 #define ENROL_ARENA ((size_t)8 * 1024 * 1024)
+#define LISTED_BYTES ((size_t)768 * 1024) /* of those in one reply, beside alarms */
+#define LISTED_BESIDE 192 /* name of the unit, and the bytes around one */
+#define LISTED_KEPT ((size_t)256 * 1024)
 #define ROW_VERSION 2
+#define INVITATION_VERSION 3 /* of one that an operator made */
 #define REGISTRY_MS 30000 /* to wait for tables that show who is in */
 /* Strangers let in while invitations are out: so many at once, and one more in each of these times. A province whose
  * communes all join in one hour is far below. */
@@ -28,6 +35,9 @@ struct grant {
 	size_t len;
 };
 
+/* What became of an invitation, in its row. */
+enum use { USE_NONE = 0, USE_USED = 1, USE_CANCELLED = 2 };
+
 /* An invitation at rest: key is the token's hash. */
 struct invitation {
 	struct lt_hash token;
@@ -37,9 +47,11 @@ struct invitation {
 	char org[LT_NAME_MAX + 1];
 	char label[LT_NAME_MAX + 1];
 	bool auto_approve;
-	bool used;
+	bool used, cancelled;
 	struct lt_id by;
 	struct grant grant;
+	bool issued; /* by an operator; else at the hub's own machine, and issuer is zeros */
+	struct lt_issuer issuer;
 };
 
 /* Somebody who asked: key is 'p' and the principal. */
@@ -132,16 +144,34 @@ get_grant(struct lt_reader *r, uint8_t version, Ltpb__Role role, struct grant *o
 static void
 put_invitation(struct lt_buf *b, const struct invitation *i)
 {
-	lt_buf_u8(b, ROW_VERSION);
+	lt_buf_u8(b, i->issued ? INVITATION_VERSION : ROW_VERSION);
 	lt_buf_u64(b, (uint64_t)i->expires_s);
 	lt_buf_u8(b, (uint8_t)i->role);
 	lt_buf_framed8(b, lt_slice_str(i->unit.s));
 	lt_buf_framed8(b, lt_slice_str(i->org));
 	lt_buf_framed8(b, lt_slice_str(i->label));
 	lt_buf_u8(b, i->auto_approve);
-	lt_buf_u8(b, i->used);
+	lt_buf_u8(b, i->cancelled ? USE_CANCELLED : i->used ? USE_USED : USE_NONE);
 	lt_buf_put(b, i->by.b, LT_ID_LEN);
 	lt_buf_framed(b, lt_slice(i->grant.data, i->grant.len));
+	if (!i->issued)
+		return;
+	lt_buf_put(b, i->issuer.principal.b, LT_ID_LEN);
+	lt_buf_put(b, i->issuer.line_key, 32);
+}
+
+/* LT_E_CORRUPT: cut off. */
+static int
+get_issuer(struct lt_reader *r, struct invitation *i)
+{
+	struct lt_slice id = lt_read_bytes(r, LT_ID_LEN), line = lt_read_bytes(r, 32);
+
+	if (r->err != LT_OK)
+		return LT_E_CORRUPT;
+	i->issued = true;
+	memcpy(i->issuer.principal.b, id.data, LT_ID_LEN);
+	memcpy(i->issuer.line_key, line.data, 32);
+	return LT_OK;
 }
 
 static int
@@ -149,13 +179,14 @@ get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
 {
 	struct lt_slice unit, id;
 	struct lt_reader r;
-	uint8_t version;
+	uint8_t version, use;
+	int rc;
 
 	memset(i, 0, sizeof(*i));
 	memcpy(i->token.b, k.data, LT_HASH_LEN);
 	lt_reader_init(&r, v);
 	version = lt_read_u8(&r);
-	if (version < 1 || version > ROW_VERSION)
+	if (version < 1 || version > INVITATION_VERSION)
 		return LT_E_CORRUPT;
 	i->expires_s = (int64_t)lt_read_u64(&r);
 	i->role = (Ltpb__Role)lt_read_u8(&r);
@@ -163,12 +194,16 @@ get_invitation(struct lt_slice k, struct lt_slice v, struct invitation *i)
 	lt_slice_to_text(i->org, sizeof(i->org), lt_read_framed8(&r));
 	lt_slice_to_text(i->label, sizeof(i->label), lt_read_framed8(&r));
 	i->auto_approve = lt_read_u8(&r) != 0;
-	i->used = lt_read_u8(&r) != 0;
+	use = lt_read_u8(&r);
+	i->used = use == USE_USED;
+	i->cancelled = use == USE_CANCELLED;
 	id = lt_read_bytes(&r, LT_ID_LEN);
-	if (r.err != LT_OK || (unit.len != 0 && lt_unit_set(&i->unit, unit) != LT_OK))
+	if (r.err != LT_OK || use > USE_CANCELLED ||
+	    (unit.len != 0 && lt_unit_set(&i->unit, unit) != LT_OK))
 		return LT_E_CORRUPT;
 	memcpy(i->by.b, id.data, LT_ID_LEN);
-	return get_grant(&r, version, i->role, &i->grant);
+	rc = get_grant(&r, version, i->role, &i->grant);
+	return rc == LT_OK && version == INVITATION_VERSION ? get_issuer(&r, i) : rc;
 }
 
 static void
@@ -227,9 +262,25 @@ get_asker(struct lt_slice k, struct lt_slice v, struct asker *a)
 
 struct save_job {
 	const struct lt_hash *gone; /* an invitation that makes room; NULL: none */
+	const struct lt_id *left; /* who asked and makes room; NULL: nobody */
 	const struct invitation *invitation; /* NULL: not */
 	const struct asker *asker;
 };
+
+static void
+asker_key(const struct lt_id *principal, uint8_t key[1 + LT_ID_LEN])
+{
+	key[0] = 'p';
+	memcpy(key + 1, principal->b, LT_ID_LEN);
+}
+
+static int
+delete_row(struct lt_kv_txn *txn, struct lt_slice key)
+{
+	int rc = lt_kv_del(txn, LT_T_ENROL, key);
+
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
 
 static int
 run_save(struct lt_kv_txn *txn, void *ctx)
@@ -241,9 +292,11 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 
 	lt_buf_init(&b, ROW_MAX);
 	if (j->gone != NULL)
-		rc = lt_kv_del(txn, LT_T_ENROL, lt_slice(j->gone->b, LT_HASH_LEN));
-	if (rc == LT_E_NOTFOUND)
-		rc = LT_OK;
+		rc = delete_row(txn, lt_slice(j->gone->b, LT_HASH_LEN));
+	if (rc == LT_OK && j->left != NULL) {
+		asker_key(j->left, key);
+		rc = delete_row(txn, lt_slice(key, sizeof(key)));
+	}
 	if (rc == LT_OK && j->invitation != NULL) {
 		put_invitation(&b, j->invitation);
 		rc = b.err != LT_OK
@@ -254,8 +307,7 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	if (rc == LT_OK && j->asker != NULL) {
 		lt_buf_clear(&b);
 		put_asker(&b, j->asker);
-		key[0] = 'p';
-		memcpy(key + 1, j->asker->principal.b, LT_ID_LEN);
+		asker_key(&j->asker->principal, key);
 		rc = b.err != LT_OK
 			 ? b.err
 			 : lt_kv_put(txn, LT_T_ENROL, lt_slice(key, sizeof(key)), lt_buf_slice(&b));
@@ -265,10 +317,10 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 }
 
 static int
-save(struct lt_enrol *e, const struct lt_hash *gone, const struct invitation *i,
-    const struct asker *a)
+save(struct lt_enrol *e, const struct lt_hash *gone, const struct lt_id *left,
+    const struct invitation *i, const struct asker *a)
 {
-	struct save_job j = { gone, i, a };
+	struct save_job j = { gone, left, i, a };
 
 	return lt_writer_run(lt_hub_writer(e->h), run_save, &j);
 }
@@ -319,14 +371,21 @@ find_principal(struct lt_enrol *e, const struct lt_id *id)
 
 /* ---- who is in already ---- */
 
+/* In any state: what was decided about it since is not this list's to change. */
+static bool
+registry_has(const struct lt_registry *reg, const struct lt_id *principal)
+{
+	const struct lt_principal *who = lt_registry_find(reg, principal);
+
+	return who != NULL && who->nkey != 0;
+}
+
 /* The registry is written before the list: after a power cut in between, one is in who still stands here as waiting. */
 static bool
 in_registry(struct lt_enrol *e, const struct asker *a)
 {
 	struct lt_registry *reg = lt_hub_registry(e->h);
-	const struct lt_principal *who = lt_registry_find(reg, &a->principal);
-	bool is = who != NULL && who->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
-		  lt_registry_by_line_key(reg, a->line_key) == who;
+	bool is = registry_has(reg, &a->principal);
 
 	lt_registry_unref(reg);
 	return is;
@@ -341,7 +400,7 @@ set_answer(struct lt_enrol *e, struct asker *now, Ltpb__PrincipalState state, co
 
 	now->state = state;
 	(void)snprintf(now->reason, sizeof(now->reason), "%s", reason);
-	rc = save(e, NULL, NULL, now);
+	rc = save(e, NULL, NULL, NULL, now);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&e->mx);
@@ -470,9 +529,10 @@ lt_enrol_lets_in(struct lt_enrol *e, const uint8_t line_key[32])
 
 	pthread_mutex_lock(&e->mx);
 	in = find_line_key(e, line_key) != NULL;
-	/* A used one counts: who comes with it is the one who tells us that somebody else came before. */
+	/* A used one counts: who comes with it is the one who tells us that somebody else came before. So does one that
+	 * expired a while ago: who comes too late is to hear that. */
 	for (i = 0; i < e->ninvitation && !in && !out; i++)
-		out = e->invitation[i].expires_s > now_s;
+		out = e->invitation[i].expires_s + LT_INVITATION_LATE_S > now_s;
 	if (out)
 		in = through_the_door(e);
 	pthread_mutex_unlock(&e->mx);
@@ -508,10 +568,11 @@ check_whom(
 		lt_slice_to_text(i->org, sizeof(i->org), lt_slice_str(req->org));
 		return LT_OK;
 	case LTPB__ROLE__ROLE_OPERATOR:
+	case LTPB__ROLE__ROLE_MIRROR:
 		return LT_OK;
 	default:
-		return lt_err_set(
-		    err, LT_E_INVALID, "only nodes, departments and operators are invited");
+		return lt_err_set(err, LT_E_INVALID,
+		    "only nodes, departments, operators and mirrors are invited");
 	}
 }
 
@@ -556,7 +617,8 @@ invitation_line(struct lt_enrol *e, const struct invitation *i, uint8_t token[16
 	return lt_invitation_line(&m, line);
 }
 
-/* The place for one more: at the end, or of one that nobody can come with any more. With change_mx held. */
+/* The place for one more: at the end, or of one that nobody can come with any more. With change_mx and mx held: answers are
+ * written with mx alone. */
 static size_t
 free_place(struct lt_enrol *e, int64_t now_s)
 {
@@ -571,7 +633,7 @@ free_place(struct lt_enrol *e, int64_t now_s)
 		/* Who waits for an answer comes again with its token. */
 		if (a != NULL && a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
 			continue;
-		if (i->used || i->expires_s <= now_s)
+		if (i->used || i->cancelled || i->expires_s <= now_s)
 			return k;
 	}
 	return LT_INVITATIONS_OPEN_MAX;
@@ -586,12 +648,14 @@ add_invitation(struct lt_enrol *e, const struct invitation *i, int64_t now_s, st
 	int rc = LT_OK;
 
 	pthread_mutex_lock(&e->change_mx);
+	pthread_mutex_lock(&e->mx);
 	k = free_place(e, now_s);
+	pthread_mutex_unlock(&e->mx);
 	if (k == LT_INVITATIONS_OPEN_MAX)
 		rc = lt_err_set(err, LT_E_UNAVAILABLE,
 		    "too many open invitations; wait until some are used or expire");
 	if (rc == LT_OK)
-		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, i, NULL);
+		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, NULL, i, NULL);
 	if (rc == LT_OK) {
 		pthread_mutex_lock(&e->mx);
 		old = e->invitation[k].grant.data; /* NULL where the place is new */
@@ -608,7 +672,15 @@ int
 lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *const *addresses,
     size_t naddress, struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
 {
-	struct invitation i = { .auto_approve = req->auto_approve };
+	return lt_enrol_invite_by(e, NULL, req, addresses, naddress, line, expires_s, err);
+}
+
+int
+lt_enrol_invite_by(struct lt_enrol *e, const struct lt_issuer *issuer,
+    const Ltpb__InviteRequest *req, const char *const *addresses, size_t naddress,
+    struct lt_buf *line, int64_t *expires_s, struct lt_err *err)
+{
+	struct invitation i = { .auto_approve = req->auto_approve, .issued = issuer != NULL };
 	uint64_t life = req->expires_in_s == 0 ? LT_INVITATION_DEFAULT_S : req->expires_in_s;
 	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
 	uint8_t token[16];
@@ -619,6 +691,8 @@ lt_enrol_invite(struct lt_enrol *e, const Ltpb__InviteRequest *req, const char *
 		    LT_INVITATION_MAX_S / 86400);
 	if (rc != LT_OK)
 		goto out;
+	if (issuer != NULL)
+		i.issuer = *issuer;
 	i.expires_s = now_s + (int64_t)life;
 	randombytes_buf(token, sizeof(token));
 	lt_h1(LT_TAG_TOKEN, lt_slice(token, sizeof(token)), &i.token);
@@ -693,18 +767,22 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 		return lt_err_set(err, LT_E_DENIED, "the proof of the key does not verify");
 	if ((*inv)->used && same_machine(e, *inv, &id, req, line_key))
 		return LT_OK;
+	/* Answered long ago, and its place in the list taken since: its keys are not here to compare. */
+	if ((*inv)->used && lt_id_eq(&(*inv)->by, &id) && find_principal(e, &id) == NULL)
+		return lt_err_set(err, LT_E_EXISTS, "this id has asked and was answered long ago");
 	if ((*inv)->used) {
 		raise_alarm(e, *inv, address);
 		return lt_err_set(err, LT_E_CONFLICT, "another machine has used the invitation");
 	}
+	if ((*inv)->cancelled)
+		return lt_err_set(err, LT_E_CANCELLED, "the invitation was cancelled");
 	if ((*inv)->expires_s <= now_s)
-		return lt_err_set(err, LT_E_DENIED, "the invitation has expired");
+		return lt_err_set(err, LT_E_TIMEOUT, "the invitation has expired");
 	reg = lt_hub_registry(e->h);
-	taken = lt_registry_find(reg, &id) != NULL ||
-		lt_registry_by_line_key(reg, line_key) != NULL || find_principal(e, &id) != NULL ||
-		find_line_key(e, line_key) != NULL;
+	taken = lt_registry_find(reg, &id) != NULL || lt_registry_knows_line(reg, line_key) ||
+		find_principal(e, &id) != NULL || find_line_key(e, line_key) != NULL;
 	lt_registry_unref(reg);
-	return taken ? lt_err_set(err, LT_E_DENIED, "this id or key is known already") : LT_OK;
+	return taken ? lt_err_set(err, LT_E_EXISTS, "this id or key is known already") : LT_OK;
 }
 
 /* One line in a while about those who are refused, whatever they try; the rest is counted. With change_mx held. */
@@ -723,13 +801,121 @@ say_refused(struct lt_enrol *e, const char *address, const struct lt_err *err)
 	e->refused_kept_back = 0;
 }
 
+/* What the store or the registry said is not about the invitation, whose answers have codes of their own. */
+static int
+not_now(int rc)
+{
+	return rc == LT_E_TIMEOUT || rc == LT_E_CANCELLED || rc == LT_E_EXISTS ||
+		       rc == LT_E_CONFLICT
+		   ? LT_E_UNAVAILABLE
+		   : rc;
+}
+
+/* The place for one more who asks: at the end, or of the one that asked longest ago of those who were refused or are in the
+ * registry by now; ASKERS_MAX: everybody waits. With change_mx held. */
+static size_t
+asker_place(struct lt_enrol *e)
+{
+	struct lt_registry *reg;
+	size_t k, best = ASKERS_MAX;
+
+	if (e->nasker < ASKERS_MAX)
+		return e->nasker;
+	reg = lt_hub_registry(e->h);
+	pthread_mutex_lock(&e->mx);
+	for (k = 0; k < e->nasker; k++) {
+		const struct asker *a = &e->asker[k];
+
+		if (best != ASKERS_MAX && a->asked_ms >= e->asker[best].asked_ms)
+			continue;
+		if (a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED ||
+		    (a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
+			registry_has(reg, &a->principal)))
+			best = k;
+	}
+	pthread_mutex_unlock(&e->mx);
+	lt_registry_unref(reg);
+	return best;
+}
+
+/* On disk, then in the lists: the invitation is used, and who used it waits. With change_mx held. */
+static int
+take_in(struct lt_enrol *e, struct invitation *inv, struct asker *fresh, struct lt_err *err)
+{
+	struct invitation used = *inv;
+	size_t k = asker_place(e);
+	uint8_t *old;
+	int rc;
+
+	if (k == ASKERS_MAX)
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "too many wait for an answer; approve or reject some of them");
+	used.used = true;
+	used.by = fresh->principal;
+	rc = own_grant(lt_slice(inv->grant.data, inv->grant.len), &fresh->grant);
+	if (rc != LT_OK)
+		return rc;
+	rc = not_now(save(e, NULL, k < e->nasker ? &e->asker[k].principal : NULL, &used, fresh));
+	if (rc != LT_OK) {
+		free(fresh->grant.data);
+		return rc;
+	}
+	pthread_mutex_lock(&e->mx);
+	old = e->asker[k].grant.data; /* NULL where the place is new */
+	*inv = used;
+	e->asker[k] = *fresh;
+	e->nasker += k == e->nasker;
+	pthread_mutex_unlock(&e->mx);
+	free(old);
+	return LT_OK;
+}
+
+static void
+describe(struct lt_enrol *e, const struct invitation *inv, const Ltpb__JoinRequest *req,
+    const uint8_t line_key[32], const char *address, struct asker *fresh)
+{
+	fresh->role = inv->role;
+	fresh->unit = inv->unit;
+	memcpy(fresh->org, inv->org, sizeof(fresh->org));
+	copy_label(
+	    fresh->label, sizeof(fresh->label), inv->label[0] != '\0' ? inv->label : req->label);
+	memcpy(fresh->sign_key, req->sign_key.data, 32);
+	memcpy(fresh->line_key, line_key, 32);
+	lt_slice_to_text(fresh->address, sizeof(fresh->address), lt_slice_str(address));
+	fresh->asked_ms = lt_wall_ms(lt_hub_clock(e->h));
+}
+
+static int answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
+    const char *reason, const struct lt_issuer *issuer, struct lt_err *err);
+
+/* As the invitation says, without a person; where its issuer may not give this any more, a person decides. */
+static int
+approve_at_once(struct lt_enrol *e, const struct invitation *inv, const struct lt_id *principal,
+    bool first, Ltpb__PrincipalState *state, struct lt_err *err)
+{
+	char hex[2 * LT_ID_LEN + 1];
+	int rc = answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "",
+	    inv->issued ? &inv->issuer : NULL, err);
+
+	if (rc == LT_OK)
+		*state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
+	if (rc != LT_E_REFUSED || !inv->issued)
+		return not_now(rc);
+	lt_hex(hex, inv->issuer.principal.b, LT_ID_LEN);
+	if (first)
+		lt_warn("who came with an invitation of operator %s is not approved at once, but "
+			"waits for an answer: %s",
+		    hex, err->text);
+	return LT_OK;
+}
+
 int
 lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
     const char *address, Ltpb__PrincipalState *state, struct lt_err *err)
 {
-	struct invitation *inv, used;
+	struct invitation *inv, made = { .expires_s = 0 };
 	struct asker *a, fresh = { .state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING };
-	bool approve;
+	bool approve, first;
 	int rc;
 
 	if (req->token.len != 16 || req->principal.len != LT_ID_LEN || req->sign_key.len != 32)
@@ -738,53 +924,27 @@ lt_enrol_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t li
 	/* The lists stand still while change_mx is held; mx is for those who only look. */
 	pthread_mutex_lock(&e->change_mx);
 	rc = check_join(e, req, line_key, address, &inv, err);
-	if (rc == LT_OK && !inv->used && e->nasker == ASKERS_MAX)
-		rc = lt_err_set(
-		    err, LT_E_UNAVAILABLE, "too many enrolments are kept; reject old ones");
-	if (rc == LT_OK && !inv->used) {
-		used = *inv;
-		used.used = true;
-		used.by = fresh.principal;
-		fresh.role = inv->role;
-		fresh.unit = inv->unit;
-		memcpy(fresh.org, inv->org, sizeof(fresh.org));
-		copy_label(fresh.label, sizeof(fresh.label),
-		    inv->label[0] != '\0' ? inv->label : req->label);
-		memcpy(fresh.sign_key, req->sign_key.data, 32);
-		memcpy(fresh.line_key, line_key, 32);
-		lt_slice_to_text(fresh.address, sizeof(fresh.address), lt_slice_str(address));
-		fresh.asked_ms = lt_wall_ms(lt_hub_clock(e->h));
-		rc = own_grant(lt_slice(inv->grant.data, inv->grant.len), &fresh.grant);
-		if (rc == LT_OK)
-			rc = save(e, NULL, &used, &fresh);
-		if (rc == LT_OK) {
-			pthread_mutex_lock(&e->mx);
-			*inv = used;
-			e->asker[e->nasker++] = fresh;
-			pthread_mutex_unlock(&e->mx);
-		} else {
-			free(fresh.grant.data);
-		}
+	first = rc == LT_OK && !inv->used;
+	if (first) {
+		describe(e, inv, req, line_key, address, &fresh);
+		rc = take_in(e, inv, &fresh, err);
 	}
 	if (rc != LT_OK)
 		say_refused(e, address, err);
+	else
+		made = *inv;
 	pthread_mutex_lock(&e->mx); /* an answer may be given meanwhile */
 	a = rc == LT_OK ? find_principal(e, &fresh.principal) : NULL;
 	if (a != NULL)
 		*state = a->state;
-	approve = a != NULL && inv->auto_approve &&
+	approve = a != NULL && made.auto_approve &&
 		  a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
 	pthread_mutex_unlock(&e->mx);
 	pthread_mutex_unlock(&e->change_mx);
 	if (rc == LT_OK && a == NULL)
 		return lt_err_set(
 		    err, LT_E_CORRUPT, "an invitation is spent by somebody who is not on the list");
-	if (approve) {
-		rc = lt_enrol_approve(e, &fresh.principal, err);
-		if (rc == LT_OK)
-			*state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
-	}
-	return rc;
+	return approve ? approve_at_once(e, &made, &fresh.principal, first, state, err) : rc;
 }
 
 /* ---- the operator's answer ---- */
@@ -864,6 +1024,7 @@ role_word(Ltpb__Role r)
 {
 	return r == LTPB__ROLE__ROLE_NODE         ? "node"
 	       : r == LTPB__ROLE__ROLE_DEPARTMENT ? "department"
+	       : r == LTPB__ROLE__ROLE_MIRROR     ? "mirror"
 						  : "operator";
 }
 
@@ -891,15 +1052,40 @@ fill_acts(struct act act[3], const struct asker *a, const Ltpb__Grant *g)
 	act_text(&act[2], "state", "active", LTPB__VALUE__V_ENUMERATION);
 }
 
+struct entering {
+	struct lt_enrol *e;
+	const struct asker *a;
+	struct lt_err *err;
+};
+
+/* Since it asked, a machine that is in may have taken the same line as its next one. */
+static int
+check_line(struct lt_kv_txn *log, void *ctx)
+{
+	const struct entering *w = ctx;
+	struct lt_registry *reg = lt_hub_registry(w->e->h);
+	int rc = LT_OK;
+
+	(void)log;
+	if (lt_registry_knows_line(reg, w->a->line_key) && !in_registry(w->e, w->a))
+		rc = lt_err_set(w->err, LT_E_CONFLICT,
+		    "the key of its line is somebody's in the registry: it must join anew, with "
+		    "new keys");
+	lt_registry_unref(reg);
+	return rc;
+}
+
 static int
 enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 {
 	static const char *const collections[3] = { "_registry", "_key", "_grant" };
+	struct entering entering = { e, a, err };
 	struct lt_unit federation = { "_" };
 	struct lt_write w[3];
 	struct act act[3];
 	struct lt_arena arena;
 	Ltpb__Grant *grant;
+	uint64_t position;
 	size_t i;
 	int rc;
 
@@ -922,7 +1108,8 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 		w[i].writer = LT_WRITER_PROVINCE;
 	}
 	if (rc == LT_OK)
-		rc = lt_hub_write(e->h, &federation, w, 3, &arena, err);
+		rc = lt_hub_write_prepared(
+		    e->h, &federation, w, 3, &arena, check_line, &entering, &position, err);
 	for (i = 0; rc == LT_OK && i < 3; i++)
 		if (w[i].rc != LT_OK)
 			rc = lt_err_set(err, w[i].rc, "the registry does not take it: %s",
@@ -931,26 +1118,57 @@ enter_registry(struct lt_enrol *e, const struct asker *a, struct lt_err *err)
 	return rc;
 }
 
-/* Is one in whom the list calls waiting? The registry in memory may be behind the log. */
-static int
-check_reject(struct lt_enrol *e, struct asker *now, struct lt_err *err)
+/* May who made the invitation still give this, by the registry as it is now? Its key counts, too: one that was taken away made
+ * what is not wanted. */
+static bool
+still_gives(struct lt_enrol *e, const struct lt_issuer *issuer, const struct asker *a)
 {
-	int rc = lt_hub_wait_projected(e->h, lt_hub_log_position(e->h), REGISTRY_MS);
+	struct lt_registry *reg = lt_hub_registry(e->h);
+	const struct lt_principal *p = lt_registry_by_line_key(reg, issuer->line_key);
+	struct lt_asker who = { .kind = LT_ASKER_PRINCIPAL, .principal = p };
+	bool may = p != NULL && lt_id_eq(&p->id, &issuer->principal);
+	struct lt_arena arena;
+	Ltpb__Grant *g;
+	size_t i;
 
-	if (rc != LT_OK)
-		return lt_err_set(err, LT_E_UNAVAILABLE,
-		    "the hub's tables do not show yet who is in; try again later");
-	if (!in_registry(e, now))
-		return LT_OK;
-	rc = set_answer(e, now, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "");
-	return rc != LT_OK ? rc
-			   : lt_err_set(err, LT_E_CONFLICT,
-				 "this enrolment has been approved already; revoke it instead");
+	lt_arena_init(&arena, ENROL_ARENA);
+	for (i = 0; may && i < p->nkey; i++)
+		may = memcmp(p->key[i].line_key, issuer->line_key, 32) != 0 ||
+		      !lt_hub_barred(e->h, &p->id, p->key[i].no);
+	may = may && lt_grant_read(lt_slice(a->grant.data, a->grant.len), &arena, &g) == LT_OK;
+	if (may) {
+		const struct lt_grant given = { .nverb = g->n_verbs,
+			.nunit = g->n_units,
+			.ncollection = g->n_collections,
+			.nfield = g->n_fields,
+			.verb = (const char **)g->verbs,
+			.unit = (const char **)g->units,
+			.collection = (const char **)g->collections,
+			.field = (const char **)g->fields };
+
+		may = lt_access_give(&who, a->role, &a->unit, &given);
+	}
+	lt_arena_fini(&arena);
+	lt_registry_unref(reg);
+	return may;
 }
 
+/* Approved before, though the list calls it waiting: what was decided about it since stays. */
+static int
+answer_known(struct lt_enrol *e, struct asker *now, Ltpb__PrincipalState state, struct lt_err *err)
+{
+	int rc = set_answer(e, now, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "");
+
+	if (rc != LT_OK || state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
+		return rc;
+	return lt_err_set(
+	    err, LT_E_CONFLICT, "this enrolment has been approved already; revoke it instead");
+}
+
+/* issuer: of an invitation that says to approve at once; NULL: a person answers. LT_E_REFUSED: it may not give this now. */
 static int
 answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
-    const char *reason, struct lt_err *err)
+    const char *reason, const struct lt_issuer *issuer, struct lt_err *err)
 {
 	struct asker *a, now;
 	int rc;
@@ -966,22 +1184,28 @@ answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__Principal
 		return rc;
 	if (now.state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
 		return lt_err_set(err, LT_E_CONFLICT, "this enrolment has been answered already");
+	/* The registry in memory may be behind the log. */
+	if (lt_hub_wait_projected(e->h, lt_hub_log_position(e->h), REGISTRY_MS) != LT_OK)
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "the hub's tables do not show yet who is in; try again later");
+	if (in_registry(e, &now))
+		return answer_known(e, &now, state, err);
+	if (issuer != NULL && !still_gives(e, issuer, &now))
+		return lt_err_set(err, LT_E_REFUSED, "who invited may not give this any more");
 	if (state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 		rc = enter_registry(e, &now, err);
-	else
-		rc = check_reject(e, &now, err);
 	return rc == LT_OK ? set_answer(e, &now, state, reason) : rc;
 }
 
 /* Approved and rejected at the same moment must not both go through. */
 static int
 answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState state,
-    const char *reason, struct lt_err *err)
+    const char *reason, const struct lt_issuer *issuer, struct lt_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&e->answer_mx);
-	rc = answer_locked(e, principal, state, reason, err);
+	rc = answer_locked(e, principal, state, reason, issuer, err);
 	pthread_mutex_unlock(&e->answer_mx);
 	return rc;
 }
@@ -989,7 +1213,7 @@ answer(struct lt_enrol *e, const struct lt_id *principal, Ltpb__PrincipalState s
 int
 lt_enrol_approve(struct lt_enrol *e, const struct lt_id *principal, struct lt_err *err)
 {
-	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "", err);
+	return answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE, "", NULL, err);
 }
 
 /* In NFC; it is shown on terminals. */
@@ -1021,7 +1245,7 @@ lt_enrol_reject(
 	int rc = take_reason(reason, text, err);
 
 	return rc == LT_OK ? answer(e, principal, LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED,
-				 text, err)
+				 text, NULL, err)
 			   : rc;
 }
 
@@ -1073,22 +1297,112 @@ to_message(struct lt_enrol *e, const struct asker *a, struct lt_arena *arena, Lt
 		   : LT_OK;
 }
 
-int
-lt_enrol_list(struct lt_enrol *e, struct lt_arena *arena, Ltpb__Enrolment ***out, size_t *n)
+struct listing {
+	struct lt_enrol *e;
+	lt_enrol_want_fn *want;
+	void *ctx;
+	struct lt_arena *arena, one;
+	size_t n, room; /* bytes left */
+	struct listed {
+		size_t at;
+		bool waits;
+		int64_t asked_ms;
+		Ltpb__Enrolment *m; /* NULL: not listed */
+	} * v;
+	bool more;
+};
+
+static int
+who_first(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+
+	if (x->waits != y->waits)
+		return x->waits ? -1 : 1;
+	if (x->asked_ms != y->asked_ms)
+		return x->asked_ms > y->asked_ms ? -1 : 1;
+	return (x->at < y->at) - (x->at > y->at);
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* With mx held for this one alone: the door looks at the list, too. */
+static int
+list_one(struct listing *l, struct listed *to)
+{
+	const struct asker *a;
+	Ltpb__Enrolment *m;
+	size_t size = 0;
+	int rc;
+
+	lt_arena_recycle(&l->one, LISTED_KEPT);
+	pthread_mutex_lock(&l->e->mx);
+	a = &l->e->asker[to->at];
+	rc = to_message(l->e, a, &l->one, &m);
+	if (rc == LT_OK && (l->want == NULL || l->want(l->ctx, m))) {
+		size = ltpb__enrolment__get_packed_size(m) + LISTED_BESIDE;
+		l->more |= size > l->room;
+		if (!l->more)
+			rc = to_message(l->e, a, l->arena, &to->m);
+	}
+	pthread_mutex_unlock(&l->e->mx);
+	l->room -= l->more ? 0 : size;
+	return rc;
+}
+
+static int
+list_all(struct listing *l)
 {
 	size_t i;
 	int rc = LT_OK;
 
-	pthread_mutex_lock(&e->mx);
-	*out = lt_arena_alloc(arena, (e->nasker + 1) * sizeof(**out));
-	*n = 0;
-	if (*out == NULL)
-		rc = LT_E_NOMEM;
-	for (i = 0; rc == LT_OK && i < e->nasker; i++) {
-		rc = to_message(e, &e->asker[i], arena, &(*out)[i]);
-		*n = i + 1;
+	pthread_mutex_lock(&l->e->mx);
+	l->n = l->e->nasker;
+	l->v = lt_arena_alloc(l->arena, (l->n + 1) * sizeof(*l->v));
+	for (i = 0; l->v != NULL && i < l->n; i++) {
+		const struct asker *a = &l->e->asker[i];
+
+		l->v[i].at = i;
+		l->v[i].waits = a->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING;
+		l->v[i].asked_ms = a->asked_ms;
 	}
-	pthread_mutex_unlock(&e->mx);
+	pthread_mutex_unlock(&l->e->mx);
+	if (l->v == NULL)
+		return LT_E_NOMEM;
+	qsort(l->v, l->n, sizeof(*l->v), who_first);
+	for (i = 0; rc == LT_OK && i < l->n && !l->more; i++)
+		rc = list_one(l, &l->v[i]);
+	qsort(l->v, l->n, sizeof(*l->v), by_place);
+	return rc;
+}
+
+int
+lt_enrol_list(struct lt_enrol *e, lt_enrol_want_fn *want, void *ctx, struct lt_arena *arena,
+    Ltpb__Enrolment ***out, size_t *n, bool *more)
+{
+	struct listing l = {
+		.e = e, .want = want, .ctx = ctx, .arena = arena, .room = LISTED_BYTES
+	};
+	size_t i;
+	int rc;
+
+	*n = 0;
+	lt_arena_init(&l.one, ENROL_ARENA);
+	rc = list_all(&l);
+	lt_arena_fini(&l.one);
+	*out = lt_arena_alloc(arena, (l.n + 1) * sizeof(**out));
+	if (*out == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < l.n; i++)
+		if (l.v[i].m != NULL)
+			(*out)[(*n)++] = l.v[i].m;
+	*more = l.more;
 	return rc;
 }
 
@@ -1103,6 +1417,123 @@ lt_enrol_find(struct lt_enrol *e, const struct lt_id *principal, struct lt_arena
 	a = find_principal(e, principal);
 	rc = a == NULL ? LT_E_NOTFOUND : to_message(e, a, arena, out);
 	pthread_mutex_unlock(&e->mx);
+	return rc;
+}
+
+/* ---- invitations that are out ---- */
+
+static Ltpb__InvitationState
+state_of(const struct invitation *i, int64_t now_s)
+{
+	return i->used                ? LTPB__INVITATION_STATE__INVITATION_STATE_USED
+	       : i->cancelled         ? LTPB__INVITATION_STATE__INVITATION_STATE_CANCELLED
+	       : i->expires_s > now_s ? LTPB__INVITATION_STATE__INVITATION_STATE_OPEN
+				      : LTPB__INVITATION_STATE__INVITATION_STATE_EXPIRED;
+}
+
+/* With mx held. */
+static int
+invitation_message(struct lt_enrol *e, const struct invitation *i, struct lt_arena *arena,
+    Ltpb__OpenInvitation **out)
+{
+	Ltpb__OpenInvitation *m = lt_arena_alloc(arena, sizeof(*m));
+
+	if (m == NULL)
+		return LT_E_NOMEM;
+	ltpb__open_invitation__init(m);
+	m->id.data = lt_arena_dup(arena, i->token.b, LT_HASH_LEN);
+	m->id.len = LT_HASH_LEN;
+	m->role = i->role;
+	m->unit = lt_arena_dup(arena, i->unit.s, strlen(i->unit.s));
+	m->org = lt_arena_dup(arena, i->org, strlen(i->org));
+	m->label = lt_arena_dup(arena, i->label, strlen(i->label));
+	m->expires_s = i->expires_s;
+	m->auto_approve = i->auto_approve;
+	m->state = state_of(i, lt_wall_ms(lt_hub_clock(e->h)) / 1000);
+	m->principal.data = lt_arena_dup(arena, i->by.b, LT_ID_LEN);
+	m->principal.len = i->used ? LT_ID_LEN : 0;
+	*out = m;
+	if (m->id.data == NULL || m->unit == NULL || m->org == NULL || m->label == NULL ||
+	    m->principal.data == NULL)
+		return LT_E_NOMEM;
+	return lt_grant_read(lt_slice(i->grant.data, i->grant.len), arena, &m->grant);
+}
+
+int
+lt_enrol_invitations(
+    struct lt_enrol *e, bool all, struct lt_arena *arena, Ltpb__OpenInvitation ***out, size_t *n)
+{
+	int64_t now_s = lt_wall_ms(lt_hub_clock(e->h)) / 1000;
+	size_t i;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&e->mx);
+	*out = lt_arena_alloc(arena, (e->ninvitation + 1) * sizeof(**out));
+	*n = 0;
+	if (*out == NULL)
+		rc = LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < e->ninvitation; i++) {
+		const struct invitation *inv = &e->invitation[i];
+
+		if (!all && state_of(inv, now_s) != LTPB__INVITATION_STATE__INVITATION_STATE_OPEN)
+			continue;
+		rc = invitation_message(e, inv, arena, &(*out)[*n]);
+		*n += rc == LT_OK;
+	}
+	pthread_mutex_unlock(&e->mx);
+	return rc;
+}
+
+/* With mx or change_mx held. */
+static struct invitation *
+find_invitation(struct lt_enrol *e, const struct lt_hash *id)
+{
+	size_t i;
+
+	for (i = 0; i < e->ninvitation; i++)
+		if (memcmp(e->invitation[i].token.b, id->b, LT_HASH_LEN) == 0)
+			return &e->invitation[i];
+	return NULL;
+}
+
+int
+lt_enrol_invitation(struct lt_enrol *e, const struct lt_hash *id, struct lt_arena *arena,
+    Ltpb__OpenInvitation **out)
+{
+	const struct invitation *inv;
+	int rc;
+
+	pthread_mutex_lock(&e->mx);
+	inv = find_invitation(e, id);
+	rc = inv == NULL ? LT_E_NOTFOUND : invitation_message(e, inv, arena, out);
+	pthread_mutex_unlock(&e->mx);
+	return rc;
+}
+
+int
+lt_enrol_cancel(struct lt_enrol *e, const struct lt_hash *id, struct lt_err *err)
+{
+	struct invitation *inv, cancelled;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&e->change_mx);
+	inv = find_invitation(e, id);
+	if (inv == NULL)
+		rc = lt_err_set(err, LT_E_NOTFOUND, "there is no such invitation");
+	else if (inv->used)
+		rc = lt_err_set(err, LT_E_CONFLICT,
+		    "this invitation has been used; reject or revoke the machine that did");
+	if (rc == LT_OK && !inv->cancelled) {
+		cancelled = *inv;
+		cancelled.cancelled = true;
+		rc = save(e, NULL, NULL, &cancelled, NULL);
+		if (rc == LT_OK) {
+			pthread_mutex_lock(&e->mx);
+			inv->cancelled = true;
+			pthread_mutex_unlock(&e->mx);
+		}
+	}
+	pthread_mutex_unlock(&e->change_mx);
 	return rc;
 }
 

@@ -10,13 +10,19 @@
 static char all_word[] = "all";
 static char *all_list[] = { all_word };
 
-static char verb_enrol[] = "enrol", verb_inspect[] = "inspect", verb_read[] = "read",
-	    verb_sync[] = "sync", verb_write[] = "write";
+static char verb_enrol[] = "enrol", verb_erase[] = "erase", verb_inspect[] = "inspect",
+	    verb_open[] = "open", verb_pull[] = "pull", verb_read[] = "read", verb_sync[] = "sync",
+	    verb_write[] = "write";
 
 /* Rising by bytes, as the record wants them. */
 static char *department_verbs[] = { verb_read };
 static char *operator_verbs[] = { verb_enrol, verb_inspect, verb_read, verb_write };
+/* What an invitation of an operator may name: erasing is never given by saying nothing. */
+static char *operator_may[] = { verb_enrol, verb_erase, verb_inspect, verb_read, verb_write };
 static char *node_verbs[] = { verb_sync };
+static char *mirror_verbs[] = { verb_open, verb_pull };
+/* What an invitation of a mirror gives that says nothing: no personal values. */
+static char *mirror_verbs_whole[] = { verb_pull };
 
 /* One grant being checked. */
 struct taking {
@@ -37,6 +43,9 @@ whole(Ltpb__Role role, Ltpb__Grant *g)
 	} else if (role == LTPB__ROLE__ROLE_OPERATOR) {
 		g->verbs = operator_verbs;
 		g->n_verbs = sizeof(operator_verbs) / sizeof(operator_verbs[0]);
+	} else if (role == LTPB__ROLE__ROLE_MIRROR) {
+		g->verbs = mirror_verbs_whole;
+		g->n_verbs = sizeof(mirror_verbs_whole) / sizeof(mirror_verbs_whole[0]);
 	} else {
 		g->verbs = node_verbs;
 		g->n_verbs = sizeof(node_verbs) / sizeof(node_verbs[0]);
@@ -75,12 +84,28 @@ lt_grant_read(struct lt_slice bytes, struct lt_arena *arena, Ltpb__Grant **out)
 /* ---- one word of each kind ---- */
 
 static int
+check_mirror_verb(const struct taking *t, const char *verb)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(mirror_verbs) / sizeof(mirror_verbs[0]); i++)
+		if (strcmp(mirror_verbs[i], verb) == 0)
+			return LT_OK;
+	return lt_err_set(t->err, LT_E_INVALID,
+	    "a mirror can only pull feeds and open their personal values: its verbs are open, "
+	    "pull, not '%.64s'",
+	    verb);
+}
+
+static int
 check_verb(const struct taking *t, const char *verb)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(operator_verbs) / sizeof(operator_verbs[0]); i++) {
-		if (strcmp(operator_verbs[i], verb) != 0)
+	if (t->role == LTPB__ROLE__ROLE_MIRROR)
+		return check_mirror_verb(t, verb);
+	for (i = 0; i < sizeof(operator_may) / sizeof(operator_may[0]); i++) {
+		if (strcmp(operator_may[i], verb) != 0)
 			continue;
 		if (t->role == LTPB__ROLE__ROLE_DEPARTMENT && strcmp(verb, verb_read) != 0)
 			return lt_err_set(t->err, LT_E_INVALID,
@@ -90,7 +115,7 @@ check_verb(const struct taking *t, const char *verb)
 		return LT_OK;
 	}
 	return lt_err_set(t->err, LT_E_INVALID,
-	    "there is no verb '%.64s'; verbs are enrol, inspect, read, write", verb);
+	    "there is no verb '%.64s'; verbs are enrol, erase, inspect, read, write", verb);
 }
 
 int
@@ -125,7 +150,7 @@ check_unit(const struct taking *t, const char *code)
 			return lt_grant_commune(t->h, &unit, t->err);
 		/* What stands in `_` is built in: a department's grant says nothing about it. */
 		if (lt_unit_eq(&unit, province) ||
-		    (t->role == LTPB__ROLE__ROLE_OPERATOR && strcmp(unit.s, "_") == 0))
+		    (t->role != LTPB__ROLE__ROLE_DEPARTMENT && strcmp(unit.s, "_") == 0))
 			return LT_OK;
 	}
 	return lt_err_set(t->err, LT_E_INVALID,
@@ -226,6 +251,28 @@ take_list(const struct taking *t, const struct kind *k, char *const *asked, size
 	return LT_OK;
 }
 
+static bool
+is_all(size_t n, char *const *list)
+{
+	return n == 1 && strcmp(list[0], all_word) == 0;
+}
+
+/* Feeds come whole or not at all. */
+static int
+check_feeds(const struct taking *t, const Ltpb__Grant *g)
+{
+	size_t i;
+	bool pull = false;
+
+	for (i = 0; t->role == LTPB__ROLE__ROLE_MIRROR && i < g->n_verbs; i++)
+		pull |= strcmp(g->verbs[i], verb_pull) == 0 || strcmp(g->verbs[i], all_word) == 0;
+	if (!pull || (is_all(g->n_collections, g->collections) && is_all(g->n_fields, g->fields)))
+		return LT_OK;
+	return lt_err_set(t->err, LT_E_INVALID,
+	    "feeds are pulled whole: name collections and fields in a grant with the verb open "
+	    "alone, not with pull");
+}
+
 static int
 take(struct taking *t, const Ltpb__Grant *asked, struct lt_arena *arena, Ltpb__Grant *g)
 {
@@ -245,7 +292,7 @@ take(struct taking *t, const Ltpb__Grant *asked, struct lt_arena *arena, Ltpb__G
 	if (rc == LT_OK)
 		rc = take_list(
 		    t, &fields, asked->fields, asked->n_fields, arena, &g->fields, &g->n_fields);
-	return rc;
+	return rc == LT_OK ? check_feeds(t, g) : rc;
 }
 
 int
@@ -261,10 +308,11 @@ lt_grant_take(struct lt_hub *h, Ltpb__Role role, const Ltpb__Grant *asked, struc
 	if (asked == NULL ||
 	    asked->n_verbs + asked->n_units + asked->n_collections + asked->n_fields == 0)
 		return lt_grant_whole(role, out);
-	if (role != LTPB__ROLE__ROLE_DEPARTMENT && role != LTPB__ROLE__ROLE_OPERATOR)
+	if (role != LTPB__ROLE__ROLE_DEPARTMENT && role != LTPB__ROLE__ROLE_OPERATOR &&
+	    role != LTPB__ROLE__ROLE_MIRROR)
 		return lt_err_set(err, LT_E_INVALID,
-		    "a grant narrows departments and operators only: a node's rights are those of "
-		    "its commune; invite it without");
+		    "a grant narrows departments, operators and mirrors only: a node's rights are "
+		    "those of its commune; invite it without");
 	whole(role, &g);
 	cat = lt_hub_catalogue(h);
 	t.cat = cat;

@@ -1,8 +1,10 @@
 #include "hub/hub_impl.h"
+#include "hub/recovery.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/store/catalogue_store.h"
+#include "proto/store/erase.h"
 #include "proto/store/feed_log.h"
 
 #include <assert.h>
@@ -188,6 +190,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 			rc = lt_hub_reload(h, err);
 	}
 	if (rc == LT_OK)
+		rc = lt_recovery_open(h, &h->recovery);
+	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
 	if (rc == LT_OK && !h->manual)
 		rc = lt_receipts_open(&h->receipts);
@@ -195,6 +199,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		rc = lt_writer_start(h->log, &wo, &h->writer);
 	if (rc == LT_OK)
 		rc = lt_projector_start(h, err);
+	if (rc == LT_OK)
+		rc = lt_bars_open(h);
 	if (rc != LT_OK) {
 		if (err != NULL && err->text[0] == '\0')
 			(void)lt_err_set(
@@ -203,6 +209,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		return rc;
 	}
 	(void)lt_verdicts_kick(h->verdicts);
+	lt_recovery_look(h);
 	*out = h;
 	return LT_OK;
 }
@@ -218,12 +225,14 @@ lt_hub_close(struct lt_hub *h)
 	lt_receipts_close(h->receipts);
 	lt_writer_stop(h->writer);
 	lt_verdicts_close(h->verdicts);
+	lt_recovery_close(h->recovery);
 	if (h->own_log)
 		lt_kv_close(h->log);
 	if (h->own_derived)
 		lt_kv_close(h->derived);
 	lt_catalogue_unref(h->catalogue);
 	lt_registry_unref(h->registry);
+	free(h->bar);
 	pthread_cond_destroy(&h->cond);
 	pthread_mutex_destroy(&h->mx);
 	pthread_mutex_destroy(&h->author_mx);
@@ -319,6 +328,7 @@ lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx)
 void
 lt_hub_tell_news(struct lt_hub *h)
 {
+	lt_recovery_look(h);
 	pthread_mutex_lock(&h->news_mx);
 	if (h->news != NULL)
 		h->news(h->news_ctx);
@@ -352,6 +362,9 @@ lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms)
 		ts.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&h->mx);
+	h->waiting++;
+	if (h->projected < position)
+		pthread_cond_broadcast(&h->cond);
 	while (h->projected < position && rc == LT_OK) {
 		if (h->projector_rc != LT_OK)
 			rc = h->projector_rc;
@@ -360,6 +373,7 @@ lt_hub_wait_projected(struct lt_hub *h, uint64_t position, int64_t timeout_ms)
 		else if (pthread_cond_timedwait(&h->cond, &h->mx, &ts) != 0)
 			rc = h->projected < position ? LT_E_TIMEOUT : LT_OK;
 	}
+	h->waiting--;
 	pthread_mutex_unlock(&h->mx);
 	return rc;
 }
@@ -375,7 +389,10 @@ struct hub_write {
 	struct lt_arena *arena;
 	struct lt_err *err;
 	struct lt_catalogue *cat;
-	uint64_t position;
+	lt_hub_prepare_fn *prepare;
+	void *prepare_ctx;
+	struct lt_kv_txn *log; /* while it runs */
+	uint64_t position, erased;
 };
 
 static int
@@ -384,7 +401,8 @@ note_position(void *ctx, const struct lt_made *made)
 	struct hub_write *w = ctx;
 
 	w->position = made->position;
-	return LT_OK;
+	/* In the very transaction: what the act names is gone when it is durable, and not before. */
+	return lt_erase_acts(w->log, &made->cs, &w->erased);
 }
 
 static int
@@ -395,9 +413,15 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 	int rc;
 
 	w->position = 0;
+	w->log = txn;
 	if (w->request_id != NULL) {
 		rc = lt_request_recall(txn, w->request_id, &w->writes[0], w->arena, w->err);
 		if (rc != LT_E_NOTFOUND)
+			return rc;
+	}
+	if (w->prepare != NULL) {
+		rc = w->prepare(txn, w->prepare_ctx);
+		if (rc != LT_OK)
 			return rc;
 	}
 	rc = lt_kv_begin_read(w->h->derived, &derived);
@@ -416,6 +440,11 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 static int
 see_what_was_written(struct lt_hub *h, struct lt_err *err)
 {
+	if (lt_hub_recovering(h))
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "this hub was restored from a backup and signs nothing before its nodes have "
+		    "given "
+		    "back what it signed since; see 'ltctl recovery'");
 	if (lt_hub_wait_projected(h, h->must_see, VISIBLE_MS) == LT_OK)
 		return LT_OK;
 	return lt_err_set(err, LT_E_UNAVAILABLE,
@@ -442,6 +471,32 @@ lt_hub_check(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writ
 	return rc;
 }
 
+/* Written when the position is set: durable then, also with LT_E_TIMEOUT. */
+static int
+write_and_show(struct hub_write *w)
+{
+	struct lt_hub *h = w->h;
+	int rc;
+
+	pthread_mutex_lock(&h->author_mx);
+	rc = see_what_was_written(h, w->err);
+	if (rc != LT_OK) {
+		pthread_mutex_unlock(&h->author_mx);
+		return rc;
+	}
+	w->cat = lt_hub_catalogue(h);
+	rc = lt_writer_run(h->writer, run_write, w);
+	if (rc != LT_OK)
+		w->position = 0;
+	if (rc == LT_OK && w->position != 0) {
+		h->must_see = w->position;
+		rc = lt_hub_wait_projected(h, w->position, VISIBLE_MS);
+	}
+	lt_catalogue_unref(w->cat);
+	pthread_mutex_unlock(&h->author_mx);
+	return rc;
+}
+
 int
 lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_unit *unit,
     struct lt_write *writes, size_t count, struct lt_arena *arena, struct lt_err *err)
@@ -453,22 +508,26 @@ lt_hub_write_once(struct lt_hub *h, const uint8_t *request_id, const struct lt_u
 		.count = count,
 		.arena = arena,
 		.err = err };
-	int rc;
 
-	pthread_mutex_lock(&h->author_mx);
-	rc = see_what_was_written(h, err);
-	if (rc != LT_OK) {
-		pthread_mutex_unlock(&h->author_mx);
-		return rc;
-	}
-	w.cat = lt_hub_catalogue(h);
-	rc = lt_writer_run(h->writer, run_write, &w);
-	if (rc == LT_OK && w.position != 0) {
-		h->must_see = w.position;
-		rc = lt_hub_wait_projected(h, w.position, VISIBLE_MS);
-	}
-	lt_catalogue_unref(w.cat);
-	pthread_mutex_unlock(&h->author_mx);
+	return write_and_show(&w);
+}
+
+int
+lt_hub_write_prepared(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
+    size_t count, struct lt_arena *arena, lt_hub_prepare_fn *prepare, void *ctx, uint64_t *position,
+    struct lt_err *err)
+{
+	struct hub_write w = { .h = h,
+		.unit = unit,
+		.writes = writes,
+		.count = count,
+		.arena = arena,
+		.prepare = prepare,
+		.prepare_ctx = ctx,
+		.err = err };
+	int rc = write_and_show(&w);
+
+	*position = w.position;
 	return rc;
 }
 

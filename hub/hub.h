@@ -67,7 +67,7 @@ void lt_hub_on_news(struct lt_hub *h, lt_hub_news_fn *fn, void *ctx);
 
 /* Write as the hub, in any unit: durable and visible in the derived tables when this returns LT_OK; each write's own
  * result is in it. One at a time. LT_E_TIMEOUT: durable, not yet visible. LT_E_UNAVAILABLE: the tables do not reach what
- * the hub wrote before, nothing was written. */
+ * the hub wrote before, or it was restored and waits for its nodes (recovery.h); nothing was written. */
 int lt_hub_write(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
     size_t count, struct lt_arena *arena, struct lt_err *err);
 /* The same, once for a request id (16 bytes, or NULL for none): seen before, the first write gets the result of then. */
@@ -92,6 +92,7 @@ struct lt_intake_feed {
 
 struct lt_intake_result {
 	int rc; /* LT_OK, or why nothing (more) was taken: LT_E_DENIED, LT_E_BADSIG, LT_E_FORK,
+	                             * LT_E_REFUSED (a feed begins, and this author may begin no more),
 	                             * LT_E_UNAVAILABLE (later), LT_E_UNKNOWN (catalogue version not here: later), ... */
 	const char *why;
 	size_t nfeed;
@@ -108,6 +109,15 @@ void lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt
     size_t n, lt_intake_fn *done, void *ctx);
 /* Until every push handed over before is answered: done has returned. Not from done. */
 void lt_hub_answer_all(struct lt_hub *h);
+/* What is kept of second branches, by unit, feed, number; NULL: of every unit. cs is without its changes (lt_changeset_open()) and dies
+ * with fn, which returns LT_OK to go on. */
+typedef int lt_evidence_fn(void *ctx, const struct lt_changeset *cs);
+int lt_forks_evidence(
+    struct lt_kv_txn *log, const struct lt_unit *unit, lt_evidence_fn *fn, void *ctx);
+/* The first change-set of a branch that a node keeps aside, openings left out: kept as evidence, once verified, where another one stands
+ * under its number. It is never taken into the log. Queued: who gives it gives it again until it has the ruling. LT_E_ of verifying. */
+int lt_hub_evidence(
+    struct lt_hub *h, const struct lt_id *pusher, struct lt_slice bytes, struct lt_err *err);
 /* Change-sets of second branches kept as evidence: of one author in one unit, or (both NULL) of all. */
 int lt_hub_forks(
     struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n);

@@ -14,13 +14,29 @@
 struct lt_verdicts; /* verdict.c */
 struct lt_projector; /* project.c */
 struct lt_receipts; /* receipts.c */
+struct lt_recovery; /* recovery.c */
 
 /* What is in a batch of the projector, at most. */
 struct lt_projector_limits {
 	size_t entries; /* 0: all as is good */
 	size_t bytes; /* of change-sets; when there are as many it ends */
 	size_t ahead_bytes; /* it is written beside the next one from so many */
+	int64_t pause_ms; /* between small batches that follow each other at once, 0: as is good */
 };
+
+/* Revoked by a record at this log position; LT_BAR_WRITING: by one that is being written. */
+enum lt_bar_kind {
+	LT_BAR_OUT, /* revoked: shut out */
+	LT_BAR_LATER, /* its keys were changed: what this one signed waits until the cut-off is known */
+};
+
+struct lt_bar {
+	enum lt_bar_kind kind;
+	struct lt_id principal;
+	uint32_t key_no; /* 0: every key */
+	uint64_t until;
+};
+#define LT_BAR_WRITING UINT64_MAX
 
 struct lt_hub {
 	const struct lt_identity *identity;
@@ -38,6 +54,9 @@ struct lt_hub {
 	_Atomic uint64_t log_position;
 	struct lt_verdicts *verdicts;
 	struct lt_receipts *receipts; /* NULL: manual */
+	struct lt_recovery *recovery;
+	atomic_bool forked; /* there is evidence of branches */
+	atomic_bool ruled; /* there are rulings */
 	atomic_uint taking; /* pushes that are not answered yet */
 	pthread_mutex_t
 	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
@@ -48,6 +67,7 @@ struct lt_hub {
 	_Atomic uint64_t
 	    ahead; /* how many batches the projector wrote while it worked out the next */
 	atomic_bool draining; /* that next one is worked out, and waits */
+	_Atomic uint64_t pauses; /* how often the projector let the log gather */
 
 	pthread_mutex_t scratch_mx; /* guards the next two */
 	size_t nscratch;
@@ -58,6 +78,9 @@ struct lt_hub {
 	struct lt_catalogue *catalogue;
 	struct lt_registry *registry;
 	uint64_t projected;
+	size_t nbar;
+	struct lt_bar *bar;
+	unsigned waiting; /* who waits for projected: the projector makes no pause meanwhile */
 	uint64_t rebuild_until; /* the tables are built anew up to here, 0: they are not */
 	uint64_t builds; /* how often that was begun */
 	bool rebuild_wanted; /* and not begun yet */
@@ -69,6 +92,27 @@ struct lt_hub {
 
 int lt_hub_reload(struct lt_hub *h, struct lt_err *err);
 void lt_hub_tell_news(struct lt_hub *h);
+
+/* The last write's transaction, before the writes are made: it may fill in what they say. May run again. Its failure is that of
+ * all. */
+typedef int lt_hub_prepare_fn(struct lt_kv_txn *log, void *ctx);
+/* lt_hub_write(), with it. *position: of what was written, also when it is not visible yet; 0: nothing was. */
+int lt_hub_write_prepared(struct lt_hub *h, const struct lt_unit *unit, struct lt_write *writes,
+    size_t count, struct lt_arena *arena, lt_hub_prepare_fn *prepare, void *ctx, uint64_t *position,
+    struct lt_err *err);
+
+/* bar.c: see there. Up from now on, until the tables reach a position. LT_E_NOMEM. */
+int lt_bar_put(struct lt_hub *h, enum lt_bar_kind kind, const struct lt_id *principal,
+    uint32_t key_no, uint64_t until);
+/* One that was put up for a record being written; 0 takes it down. */
+void lt_bar_until(struct lt_hub *h, enum lt_bar_kind kind, const struct lt_id *principal,
+    uint32_t key_no, uint64_t until);
+/* Of what a key signed: LT_OK: no bar; LT_E_REVOKED; LT_E_UNAVAILABLE: to be asked again in a moment. */
+int lt_bar_check(struct lt_hub *h, const struct lt_id *principal, uint32_t key_no);
+/* Those that a change-set of this hub calls for, until the tables reach its place in the log. LT_E_NOMEM. */
+int lt_bars_note(struct lt_hub *h, const struct lt_changeset *cs, uint64_t until);
+/* At the start, from what the log has and the tables have not. */
+int lt_bars_open(struct lt_hub *h);
 
 /* project.c */
 int lt_projector_start(struct lt_hub *h, struct lt_err *err);
@@ -98,6 +142,21 @@ void lt_receipts_wait(struct lt_receipts *r);
 /* After the last one was given: does what waits, then ends the threads. NULL allowed. */
 void lt_receipts_close(struct lt_receipts *r);
 
+/* forks.c: branches of one feed, in a transaction of the log */
+
+/* This change-set is of a branch that does not count here: its bytes are kept, a ruling is owed, and the log has an alarm. */
+int lt_forks_keep(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs);
+/* Write the rulings that are owed for one feed. Store errors: the transaction must be given up. */
+int lt_forks_rule(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed);
+/* LT_E_FORK: it was ruled that this change-set does not count, also where nothing stands under its number (any more). */
+int lt_forks_check(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs);
+/* A ruling of ours that came back after a restore, at that position. LT_E_INVALID: it is none, nothing was written. */
+int lt_forks_told(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_change *c, uint64_t position);
+/* At the start: what is owed goes to v. */
+int lt_forks_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn);
+
 /* verdict.c: verdicts as acts, after what they judge is durable */
 int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);
 void lt_verdicts_close(struct lt_verdicts *v);
@@ -107,6 +166,15 @@ void lt_verdicts_note(
 /* A dot held before is decided, inside the intake's transaction. reason 0: accepted. */
 int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
+/* A verdict of ours that came back after a restore: what it covers is not judged a second time, but as it says, also where the
+ * change-sets come back after it. In the transaction that takes it. */
+int lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    struct lt_slice verdict);
+/* Add what one that came back says to the judgement of a change-set that is about to be appended, in the arena. The hash that it names is of
+ * its last change-set alone, and what stands under the numbers before may be another branch: so it adds refusals and takes none away; which
+ * dots are held, and the clamp, are as it says. LT_E_NOTFOUND: nothing; LT_E_FORK: it speaks of another branch. */
+int lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    struct lt_arena *arena, struct lt_judgement *j);
 /* After a commit: write what is owed, as one more job of the writer. A feed of which that cannot be done is set aside, and
  * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
  * be made (see lt_verdicts_failed()). */

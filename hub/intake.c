@@ -3,12 +3,16 @@
  *
  * A validly signed change that policy refuses takes its seq and is receipted as refused; the feed goes on. */
 #include "hub/hub_impl.h"
+#include "hub/keys.h"
+#include "hub/recovery.h"
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/feed/trust.h"
+#include "proto/store/access.h"
 #include "proto/store/admit.h"
 #include "proto/store/catalogue_store.h"
+#include "proto/store/erase.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -18,7 +22,6 @@
 
 #define FEEDS_MAX 8 /* different feeds in one push: 3 lanes and earlier epochs */
 #define RECEIPT_LIST_MAX 1024 /* refused, held and clamp entries in a receipt, together */
-#define FORKS_KEPT_MAX 16 /* pieces of evidence kept of one feed */
 #define SCRATCH_KEPT ((size_t)2 * 1024 * 1024) /* a change-set of 300 dossiers */
 #define SCRATCH_ARENA lt_arena_cap_for(LT_MESSAGE_MAX)
 
@@ -132,18 +135,39 @@ feed_entry(struct intake *in, const struct lt_changeset *cs)
 
 /* ---- before the transaction ---- */
 
-/* A receipt says that the values themselves are here: a leaf alone will not do (no erase act names it yet). */
+/* Named by an act: then its leaf is all there is, anywhere. What an act names stays named, so this may be asked before the
+ * transaction. */
 static int
-all_opened(const struct lt_changeset *cs, struct lt_err *err)
+is_erased(struct lt_hub *h, const struct lt_changeset *cs, const struct lt_opening *o, bool *erased)
 {
-	size_t i;
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_read(h->log, &txn);
 
-	for (i = 0; i < cs->nopening; i++)
-		if (cs->opening[i].withheld)
-			return lt_err_set(err, LT_E_INVALID,
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_erase_names(txn, cs, o->change, o->name, erased);
+	lt_kv_abort(txn);
+	return rc;
+}
+
+/* A receipt says that the values themselves are here: a leaf alone will not do, unless an act of erasure names it. */
+static int
+all_opened(struct lt_hub *h, const struct lt_changeset *cs, struct lt_err *err)
+{
+	bool erased = false;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < cs->nopening; i++) {
+		if (!cs->opening[i].withheld)
+			continue;
+		rc = is_erased(h, cs, &cs->opening[i], &erased);
+		if (rc == LT_OK && !erased)
+			rc = lt_err_set(err, LT_E_INVALID,
 			    "a personal value of change %u is withheld: who wrote it sends it",
 			    cs->opening[i].change);
-	return LT_OK;
+	}
+	return rc;
 }
 
 /* Judged by the catalogue it names: the newest one, or one from the tables. */
@@ -173,7 +197,8 @@ judge_one(struct intake *in, const struct lt_changeset *cs, struct item *it)
 static int
 verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, struct item *it)
 {
-	const struct lt_principal *p = lt_registry_find(in->reg, &in->pusher);
+	const struct lt_asker pusher = { .kind = LT_ASKER_PRINCIPAL,
+		.principal = lt_registry_find(in->reg, &in->pusher) };
 	struct lt_changeset cs;
 	struct lt_id author;
 	int rc;
@@ -185,9 +210,11 @@ verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, s
 	if (rc != LT_OK)
 		return rc;
 	author = lt_feed_author(&cs.feed);
-	if (p == NULL || !lt_id_eq(&author, &in->pusher))
-		return lt_err_set(
-		    &in->err, LT_E_DENIED, "a node may push only what it wrote itself");
+	if (pusher.principal != NULL && lt_principal_revoked(pusher.principal, 0))
+		return lt_err_set(&in->err, LT_E_REVOKED, "who pushes was revoked, or has retired");
+	if (!lt_access_push(&pusher, &author, &cs.unit))
+		return lt_err_set(&in->err, LT_E_DENIED,
+		    "a node may push only what it wrote itself, for its own commune");
 	rc = LT_SIM_BUG(UNSIGNED_AT_HUB) ? LT_OK
 					 : lt_admit_signed(&cs, &in->h->identity->federation,
 					       in->reg, true, true, &in->err);
@@ -195,10 +222,12 @@ verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, s
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_E_INVALID;
 	if (rc == LT_OK)
-		rc = all_opened(&cs, &in->err);
+		rc = all_opened(in->h, &cs, &in->err);
 	if (rc == LT_OK)
 		rc = judge_one(in, &cs, it);
-	return rc == LT_OK ? lt_changeset_keep(&cs, &in->arena, &it->cs) : rc;
+	if (rc == LT_OK)
+		rc = lt_changeset_keep(&cs, &in->arena, &it->cs);
+	return rc == LT_OK ? lt_feed_log_prepare(&it->cs, &in->arena) : rc;
 }
 
 /* Memory for reading, as many pieces as threads take in at once: filled and emptied again and again, it stays near the processor, and
@@ -414,75 +443,6 @@ wake_held(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *c
 	return rc;
 }
 
-/* Rows of table local under a prefix, counted up to max. */
-static int
-count_rows(struct lt_kv_txn *txn, const char *prefix, uint64_t max, uint64_t *n)
-{
-	struct lt_kv_cursor *c;
-	struct lt_slice k, v;
-	size_t len = strlen(prefix);
-	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
-
-	*n = 0;
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_kv_seek(c, lt_slice(prefix, len), &k, &v);
-	while (rc == LT_OK && *n < max && k.len >= len && memcmp(k.data, prefix, len) == 0) {
-		++*n;
-		rc = lt_kv_next(c, &k, &v);
-	}
-	lt_kv_cursor_close(c);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
-}
-
-/* Two branches under one number: the one that came first counts, of the other the signed bytes are kept as evidence.
- * Openings are not: nobody reads them there, and they would be out of an erase act's reach. A liar gets no more than a
- * few places. */
-static int
-keep_fork(struct lt_kv_txn *txn, const struct lt_changeset *cs)
-{
-	char name[160], feed[2 * LT_FEED_LEN + 1], hash[17];
-	struct lt_buf bytes;
-	uint64_t kept;
-	size_t len;
-	int rc;
-
-	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
-	lt_hex(hash, cs->hash.b, 8);
-	len = (size_t)snprintf(name, sizeof(name), "fork/%s/%s/", cs->unit.s, feed);
-	rc = count_rows(txn, name, FORKS_KEPT_MAX, &kept);
-	lt_error("ALARM: unit %s signed change-set %llu of one feed twice (a copied machine or a "
-		 "stolen key)%s",
-	    cs->unit.s, (unsigned long long)cs->seq,
-	    kept < FORKS_KEPT_MAX ? "; evidence kept" : "");
-	if (rc != LT_OK || kept == FORKS_KEPT_MAX)
-		return rc;
-	(void)snprintf(
-	    name + len, sizeof(name) - len, "%016llx/%s", (unsigned long long)cs->seq, hash);
-	lt_buf_init(&bytes, LT_MESSAGE_MAX);
-	rc = lt_changeset_strip(cs, &bytes);
-	if (rc == LT_OK)
-		rc = bytes.err;
-	if (rc == LT_OK)
-		rc = lt_local_put(txn, name, lt_buf_slice(&bytes));
-	lt_buf_fini(&bytes);
-	return rc;
-}
-
-int
-lt_hub_forks(
-    struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n)
-{
-	char prefix[160] = "fork/", hex[2 * LT_ID_LEN + 1];
-
-	if (author != NULL) {
-		/* A feed's name begins with its author. */
-		lt_hex(hex, author->b, LT_ID_LEN);
-		(void)snprintf(prefix, sizeof(prefix), "fork/%s/%s", unit->s, hex);
-	}
-	return count_rows(log, prefix, UINT64_MAX, n);
-}
-
 /* Held here already; a receipt given anew says again what was decided. */
 static int
 had_before(struct intake *in, struct lt_kv_txn *txn, struct item *it)
@@ -494,24 +454,74 @@ had_before(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 	return rc == LT_OK ? lt_feed_log_judgement(txn, position, &in->arena, &it->final) : rc;
 }
 
+/* What was judged before a restore arrived then; no stamp that was left as it was is later than the verdict's own, which raised hlc. */
+static int
+clamp(struct intake *in, struct lt_kv_txn *txn, struct item *it, const struct lt_head *head,
+    bool told)
+{
+	int64_t arrival_ms = in->arrival_ms;
+	uint64_t hlc = 0;
+	int rc = LT_OK;
+
+	if (it->final.clamped)
+		return LT_OK;
+	if (told)
+		rc = lt_local_get_u64(txn, "hlc", &hlc);
+	if (LT_STAMP_MS(hlc) > arrival_ms)
+		arrival_ms = LT_STAMP_MS(hlc);
+	if (rc == LT_OK)
+		lt_admit_clamp(&it->cs, arrival_ms, head->effective, &it->final);
+	return rc;
+}
+
+static int
+may_begin(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	struct lt_id author = lt_feed_author(&cs->feed);
+
+	return lt_author_may_begin(txn, &cs->unit, &author, &in->err);
+}
+
 static int
 append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const struct lt_head *head)
 {
 	struct lt_judgement *j = &it->final;
 	uint64_t effective;
+	bool told;
 	size_t i;
-	int rc = copy_judgement(in, &it->judged, j);
+	int rc;
 
+	/* A key that was followed by another one comes no more: cut-offs count on it (key_span.h). */
+	if (it->cs.key_no < head->key_no)
+		return lt_err_set(&in->err, LT_E_REVOKED,
+		    "key %u signed after key %u had taken its place", it->cs.key_no, head->key_no);
+	rc = head->seq == 0 ? may_begin(in, txn, &it->cs) : LT_OK;
+	if (rc != LT_OK)
+		return rc;
+	rc = copy_judgement(in, &it->judged, j);
 	if (rc == LT_OK)
 		rc = lt_admit_contexts(txn, &it->cs, &in->arena, j);
 	if (rc != LT_OK)
 		return rc;
-	lt_admit_clamp(&it->cs, in->arrival_ms, head->effective, j);
+	rc = lt_forks_check(in->h, txn, &it->cs);
+	if (rc == LT_OK)
+		rc = lt_verdicts_recall(in->h->verdicts, txn, &it->cs, &in->arena, j);
+	if (rc == LT_E_FORK) {
+		it->outcome = FORKED;
+		return lt_forks_keep(in->h, txn, &it->cs);
+	}
+	told = rc == LT_OK;
+	if (told || rc == LT_E_NOTFOUND)
+		rc = clamp(in, txn, it, head, told);
+	if (rc != LT_OK)
+		return rc;
 	effective = lt_judgement_stamp(j, it->cs.stamp);
 	rc = lt_feed_log_take(
 	    txn, &it->cs, (uint64_t)in->arrival_ms, head, effective, j, &it->position);
+	/* What was held once need not be any more. */
 	for (i = 0; rc == LT_OK && i < j->nheld; i++)
-		rc = note_held(txn, &it->cs, j->held[i]->index, it->position);
+		rc = told ? wake_one(in, txn, &it->cs, it->position, j->held[i]->index)
+			  : note_held(txn, &it->cs, j->held[i]->index, it->position);
 	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
 		rc = note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
 	if (rc == LT_OK)
@@ -545,11 +555,11 @@ take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 		if (lt_hash_eq(&have, &it->cs.hash))
 			return had_before(in, txn, it);
 		it->outcome = FORKED;
-		return keep_fork(txn, &it->cs);
+		return lt_forks_keep(in->h, txn, &it->cs);
 	}
 	/* prev_hash names another past, or the stamp does not rise: this branch is not ours. */
 	it->outcome = FORKED;
-	return keep_fork(txn, &it->cs);
+	return lt_forks_keep(in->h, txn, &it->cs);
 }
 
 static bool
@@ -559,12 +569,29 @@ same_feed(const struct lt_changeset *a, const struct lt_changeset *b)
 }
 
 static int
+check_bars(struct intake *in)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < in->n; i++)
+		rc = lt_bar_check(in->h, &in->pusher, in->item[i].cs.key_no);
+	if (rc == LT_E_REVOKED)
+		return lt_err_set(&in->err, rc, "the key that signed this was revoked");
+	if (rc == LT_E_UNAVAILABLE)
+		return lt_err_set(&in->err, rc,
+		    "the key that signed this is being replaced; try again in a moment");
+	return rc;
+}
+
+static int
 run_intake(struct lt_kv_txn *txn, void *ctx)
 {
 	struct intake *in = ctx;
+	/* First: a bar comes down when the registry says the same, so the registry is the one of after that. */
+	int rc = check_bars(in);
 	struct lt_registry *now = lt_hub_registry(in->h);
 	size_t i, k;
-	int rc = LT_OK;
 
 	in->woken = NULL; /* a job may run again */
 	in->saw = 0;
@@ -768,6 +795,12 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 	in->reg = lt_hub_registry(h);
 	in->cat = lt_hub_catalogue(h);
 	lt_arena_init(&in->arena, LT_HUB_ARENA);
+	if (lt_hub_recovering(h)) {
+		finish(in, lt_err_set(&in->err, LT_E_UNAVAILABLE,
+			       "the hub was restored from a backup and takes nothing in before its "
+			       "nodes have given back what it signed since"));
+		return;
+	}
 	if (n == 0 || n > LT_PUSH_MAX) {
 		finish(in, lt_err_set(&in->err, LT_E_INVALID, "a push carries 1 to %d change-sets",
 			       LT_PUSH_MAX));

@@ -1,17 +1,19 @@
 /* hub/project.c - the projector: from the feed log to the derived tables, with a cursor of its own.
  *
- * At once when idle; in batches of up to about a second when there is much to do. The cursor lies in the same
+ * At once when idle; in batches of up to about a second when there is much to do, with pauses of at most PAUSE_MS_MAX for the log to gather
+ * while what comes in is little but does not end. The cursor lies in the same
  * transaction as the rows (FORMAT.md 9.3, table cursor). A cursor that does not fit the log means: build anew.
  *
  * Two threads. The first reads the log and works batches out, from a snapshot of the tables. A batch that is large, with more behind it, is
  * ahead: the second writes it while the first works out the next one, from a snapshot of before it and from what it will leave. Every
  * other batch the first writes itself, after the one that is ahead: a small one, the last one, one with acts, all while stopping, after
  * a failure, and all of a manual hub. No more than one is ahead, so no more than two are in memory; what was worked out behind one that
- * could not be written is thrown away. */
+ * could not be written is thrown away. The memory of one that is over is the next one's, as long as there is more to do. */
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 #include "proto/base/simbug.h"
+#include "proto/store/erase.h"
 #include "proto/store/projection.h"
 
 #include <errno.h>
@@ -19,12 +21,18 @@
 #include <string.h>
 #include <time.h>
 
-/* A full batch of creations (68,000 changes) takes 145 MB until it is written, two of them 290 MB, beside LMDB's pages. */
+/* A full batch of creations (68,000 changes) takes 145 MB, two of them 290 MB, beside LMDB's pages, until there is no more to do. */
 #define BATCH_ENTRIES 10000
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024)
 #define BATCH_MS 1000
 /* Below it to wake another thread costs more than it gains. */
 #define AHEAD_BYTES ((size_t)256 * 1024)
+/* Batches that take in little, each behind the other, cost more than they carry: their pages, their sync. From the fourth on the
+ * projector waits three times as long as the last one took. Who finds it idle, and who waits for it, does not wait for that. */
+#define PAUSE_AFTER 3
+#define PAUSE_TIMES 3
+#define PAUSE_MS_MAX 50
+#define PAUSE_BYTES ((size_t)2 * 1024 * 1024)
 #define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
 
 struct cursor {
@@ -134,7 +142,7 @@ limits(struct lt_hub *h)
 	l = h->projector_limits;
 	pthread_mutex_unlock(&h->mx);
 	if (l.entries == 0)
-		l = (struct lt_projector_limits){ BATCH_ENTRIES, BATCH_BYTES, AHEAD_BYTES };
+		l = (struct lt_projector_limits){ BATCH_ENTRIES, BATCH_BYTES, AHEAD_BYTES, 0 };
 	return l;
 }
 
@@ -143,6 +151,7 @@ struct batch {
 	struct lt_kv_txn *log, *derived; /* snapshots, while it is worked out */
 	struct lt_projection *proj;
 	const struct batch *before; /* the one that is ahead; NULL: none */
+	struct lt_projection **spare; /* where the memory of one that is over is, and is left */
 	struct lt_catalogue *cat;
 	struct lt_registry *reg;
 	struct lt_arena arena; /* one entry */
@@ -178,6 +187,9 @@ add_settled_dot(struct batch *b, const struct lt_unit *unit, const struct lt_fee
 	uint64_t position;
 	int rc = lt_feed_log_find(b->log, unit, feed, dot->seq, &position);
 
+	/* Of a verdict that came back after a restore: the change-set itself is still to come back, and is judged then. */
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
 	if (rc == LT_OK)
 		rc = lt_feed_log_read(b->log, position, &e);
 	if (rc != LT_OK)
@@ -188,7 +200,8 @@ add_settled_dot(struct batch *b, const struct lt_unit *unit, const struct lt_fee
 		rc = lt_feed_log_judgement(b->log, position, &arena, &j);
 	if (rc == LT_OK && dot->index >= cs.nchange)
 		rc = LT_E_CORRUPT;
-	if (rc == LT_OK) {
+	/* Likewise: held here, and settled once more when what it waits for is back. */
+	if (rc == LT_OK && !lt_judgement_holds(&j, dot->index)) {
 		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
 		mc.hash8 = lt_load_u64(cs.hash.b);
 		mc.change = &cs.change[dot->index];
@@ -222,6 +235,19 @@ add_settled(struct batch *b, const struct lt_unit *unit, const struct lt_change 
 	return rc;
 }
 
+/* The openings went with the act, from the log; what the tables show of them goes now. */
+static int
+add_erasure(struct batch *b, const struct lt_unit *unit, const struct lt_change *c)
+{
+	struct lt_erased *e;
+	size_t n;
+	int rc = lt_erased_of(c, &b->arena, &e, &n);
+
+	if (rc == LT_E_NOTFOUND || rc == LT_E_INVALID)
+		return LT_OK;
+	return rc == LT_OK ? lt_erase_reshow(b->proj, b->log, unit, e, n) : rc;
+}
+
 static int
 add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judgement *j, uint32_t i,
     bool by_hub)
@@ -244,8 +270,17 @@ add_change(struct batch *b, const struct lt_changeset *cs, const struct lt_judge
 		rc = lt_change_decode(cs->change_raw[i], &cs->feed, &b->arena, &change, NULL);
 		return rc == LT_OK ? add_settled(b, &cs->unit, c) : rc;
 	}
+	if (lt_act_is_consumed(c->collection))
+		return LT_OK; /* a ruling was kept when it was written */
 	if (c->collection[0] == '_')
 		b->acts = true;
+	if (by_hub && strcmp(c->collection, LT_ERASE_COLLECTION) == 0) {
+		rc = lt_change_decode(cs->change_raw[i], &cs->feed, &b->arena, &change, NULL);
+		if (rc == LT_OK)
+			rc = add_erasure(b, &cs->unit, c);
+		if (rc != LT_OK)
+			return rc;
+	}
 	return add_or_report(b, &cs->unit, &mc, b->cursor.position);
 }
 
@@ -257,6 +292,7 @@ add_entry(struct batch *b, uint64_t position)
 	struct lt_entry e;
 	struct lt_id author;
 	uint32_t i;
+	bool by_hub;
 	int rc;
 
 	lt_arena_clear(&b->arena);
@@ -273,8 +309,9 @@ add_entry(struct batch *b, uint64_t position)
 	b->cursor.position = position;
 	b->cursor.hash = e.running;
 	author = lt_feed_author(&cs.feed);
+	by_hub = lt_registry_is_hub(b->reg, &author);
 	for (i = 0; rc == LT_OK && i < cs.nchange; i++)
-		rc = add_change(b, &cs, &j, i, lt_registry_is_hub(b->reg, &author));
+		rc = add_change(b, &cs, &j, i, by_hub);
 	b->entries++;
 	b->bytes += e.changeset.len;
 	return rc;
@@ -314,7 +351,8 @@ cursor_apart(struct batch *b, uint64_t last)
 }
 
 static struct batch *
-batch_new(struct lt_hub *h, const struct cursor *from, const struct batch *before)
+batch_new(struct lt_hub *h, const struct cursor *from, const struct batch *before,
+    struct lt_projection **spare)
 {
 	struct batch *b = calloc(1, sizeof(*b));
 
@@ -323,6 +361,7 @@ batch_new(struct lt_hub *h, const struct cursor *from, const struct batch *befor
 	b->h = h;
 	b->cursor = *from;
 	b->before = before;
+	b->spare = spare;
 	b->cat = lt_hub_catalogue(h);
 	b->reg = lt_hub_registry(h);
 	lt_arena_init(&b->arena, LT_HUB_ARENA);
@@ -346,7 +385,12 @@ batch_free(struct batch *b)
 	if (b == NULL)
 		return;
 	batch_end_reading(b);
-	lt_projection_abort(b->proj);
+	if (b->proj != NULL && *b->spare == NULL) {
+		lt_projection_end(b->proj);
+		*b->spare = b->proj;
+	} else {
+		lt_projection_abort(b->proj);
+	}
 	lt_catalogue_unref(b->cat);
 	lt_registry_unref(b->reg);
 	free(b);
@@ -370,8 +414,11 @@ work_out(struct batch *b)
 		rc = lt_kv_begin_read(b->h->derived, &b->derived);
 		o.log = b->log;
 		o.derived = b->derived;
-		if (rc == LT_OK)
+		if (rc == LT_OK) {
+			o.spare = *b->spare;
+			*b->spare = NULL;
 			rc = lt_projection_begin(&o, &b->proj);
+		}
 		if (rc == LT_OK)
 			rc = fill_batch(b, last);
 		if (rc == LT_OK)
@@ -401,11 +448,13 @@ write_out(struct batch *b)
 
 /* ---- the thread ---- */
 
+/* not_yet: registry and catalogue in memory are of before the position. Bars (bar.c) stand until it is published. */
 static void
-publish(struct lt_hub *h, uint64_t position, int rc)
+publish(struct lt_hub *h, uint64_t position, bool not_yet, int rc)
 {
 	pthread_mutex_lock(&h->mx);
-	h->projected = position;
+	if (!not_yet)
+		h->projected = position;
 	h->projector_rc = rc;
 	pthread_cond_broadcast(&h->cond);
 	pthread_mutex_unlock(&h->mx);
@@ -510,10 +559,14 @@ struct lt_projector {
 	bool runs, second_runs;
 	struct cursor cursor; /* of the tables; of what is ahead no account */
 	struct batch *ahead; /* owned */
+	struct lt_projection *spare; /* owned; NULL: none */
 	bool more; /* the log has more than the last batch took */
 	bool reload; /* registry and catalogue are to be read again */
 	bool clear_due;
 	bool said; /* why it waits */
+	unsigned in_row; /* batches since it had nothing to do */
+	size_t bytes; /* of the last one */
+	int64_t took_ms; /* and how long */
 	int64_t retry_at_ms; /* manual: not before, on the monotonic clock */
 
 	pthread_mutex_t mx; /* guards what follows */
@@ -545,7 +598,7 @@ second(void *arg)
 		pthread_mutex_unlock(&p->mx);
 		rc = write_out(b);
 		if (rc == LT_OK)
-			publish(h, b->cursor.position, LT_OK);
+			publish(h, b->cursor.position, false, LT_OK);
 		pthread_mutex_lock(&p->mx);
 		p->given_rc = rc;
 		p->given = NULL;
@@ -610,11 +663,13 @@ static int
 project_batch(struct lt_hub *h, struct lt_projector *p, bool *acts)
 {
 	const struct cursor *from = p->ahead == NULL ? &p->cursor : &p->ahead->cursor;
-	struct batch *b = batch_new(h, from, p->ahead);
+	int64_t begun = lt_mono_ms(h->clock);
+	struct batch *b = batch_new(h, from, p->ahead, &p->spare);
 	int worked = b == NULL ? LT_E_NOMEM : work_out(b), rc = drain(h, p);
 
 	if (rc == LT_OK)
 		rc = worked;
+	p->bytes = b == NULL ? 0 : b->bytes;
 	p->more = rc == LT_OK && b->entries != 0 && b->cursor.position < h->log_position;
 	if (rc == LT_OK && b->entries != 0) {
 		if (goes_ahead(h, p, b)) {
@@ -628,6 +683,11 @@ project_batch(struct lt_hub *h, struct lt_projector *p, bool *acts)
 		}
 	}
 	batch_free(b);
+	p->took_ms = lt_mono_ms(h->clock) - begun;
+	if (!p->more) {
+		lt_projection_abort(p->spare);
+		p->spare = NULL;
+	}
 	return rc;
 }
 
@@ -640,10 +700,43 @@ mends_itself(int rc)
 }
 
 static void
-retry_at(struct timespec *ts)
+time_in(struct timespec *ts, int64_t ms)
 {
 	(void)clock_gettime(CLOCK_MONOTONIC, ts);
-	ts->tv_sec += LT_HUB_RETRY_MS / 1000;
+	ts->tv_sec += ms / 1000;
+	ts->tv_nsec += ms % 1000 * 1000000;
+	if (ts->tv_nsec >= 1000000000) {
+		ts->tv_sec++;
+		ts->tv_nsec -= 1000000000;
+	}
+}
+
+static int64_t
+pause_ms(const struct lt_projector *p, const struct lt_projector_limits *l)
+{
+	int64_t ms = PAUSE_TIMES * (p->took_ms + 1);
+
+	return l->pause_ms != 0 ? l->pause_ms : ms < PAUSE_MS_MAX ? ms : PAUSE_MS_MAX;
+}
+
+/* Let the log gather, when that saves work. */
+static void
+pause_between(struct lt_hub *h, struct lt_projector *p)
+{
+	const struct lt_projector_limits l = limits(h);
+	struct timespec ts;
+
+	time_in(&ts, pause_ms(p, &l));
+	pthread_mutex_lock(&h->mx);
+	p->in_row = h->projected < h->log_position ? p->in_row + 1 : 0;
+	if (p->in_row > PAUSE_AFTER && p->ahead == NULL && p->bytes < PAUSE_BYTES &&
+	    h->rebuild_until == 0) {
+		h->pauses++;
+		while (!h->stopping && !h->rebuild_wanted && h->waiting == 0 &&
+		       pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
+			;
+	}
+	pthread_mutex_unlock(&h->mx);
 }
 
 /* Until there is news, the retry is due (retry_ms above 0, or verdicts that failed) or the hub stops; true: it stops. */
@@ -653,7 +746,7 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 	struct timespec ts;
 	bool stop, late = false;
 
-	retry_at(&ts);
+	time_in(&ts, LT_HUB_RETRY_MS);
 	pthread_mutex_lock(&h->mx);
 	if (retry_ms > 0) {
 		while (!h->stopping && pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
@@ -665,7 +758,7 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 				pthread_cond_wait(&h->cond, &h->mx);
 				continue;
 			}
-			retry_at(&ts);
+			time_in(&ts, LT_HUB_RETRY_MS);
 			while (!h->stopping && !h->rebuild_wanted &&
 			       h->projected >= h->log_position && !late)
 				late = pthread_cond_timedwait(&h->cond, &h->mx, &ts) == ETIMEDOUT;
@@ -706,7 +799,7 @@ turn(struct lt_hub *h, struct lt_projector *p)
 	}
 	/* Who waits for it waits on. What is ahead the second thread tells. */
 	if ((rc == LT_OK || mends_itself(rc)) && p->ahead == NULL)
-		publish(h, p->cursor.position, LT_OK);
+		publish(h, p->cursor.position, p->reload, LT_OK);
 	return rc;
 }
 
@@ -715,7 +808,7 @@ stopped(struct lt_hub *h, const struct lt_projector *p, int rc)
 {
 	lt_error("the projector stopped: %s; answers reach position %llu", lt_strerror(rc),
 	    (unsigned long long)p->cursor.position);
-	publish(h, p->cursor.position, rc);
+	publish(h, p->cursor.position, p->reload, rc);
 }
 
 /* What is damaged may be the tables, and then a rebuild mends it. true: one is wanted; false: the hub stops. */
@@ -748,6 +841,8 @@ projector(void *arg)
 			stop = !wait_for_rebuild(h);
 			continue;
 		}
+		if (rc == LT_OK)
+			pause_between(h, p);
 		stop = wait_for_work(h, p->more, rc == LT_OK ? 0 : LT_HUB_RETRY_MS);
 	}
 	(void)drain(h, p); /* what could not be written is worked out again at the next start */
@@ -850,6 +945,7 @@ projector_free(struct lt_projector *p)
 {
 	if (p == NULL)
 		return;
+	lt_projection_abort(p->spare);
 	(void)pthread_cond_destroy(&p->cond);
 	(void)pthread_mutex_destroy(&p->mx);
 	free(p);

@@ -63,6 +63,17 @@ lt_pulls_news(struct lt_pulls *p)
 	}
 }
 
+void
+lt_pulls_recheck(struct lt_pulls *p)
+{
+	struct stream *s;
+
+	pthread_mutex_lock(&p->mx);
+	for (s = p->first; s != NULL; s = s->next)
+		lt_call_kick(s->call);
+	pthread_mutex_unlock(&p->mx);
+}
+
 static int
 send_on(void *ctx, const ProtobufCMessage *item)
 {

@@ -1,6 +1,8 @@
 #include "hub/pull_plan.h"
+#include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
+#include "proto/store/access.h"
 #include "proto/store/feed_log.h"
 
 #include <stdlib.h>
@@ -25,6 +27,7 @@ struct lt_pull_plan {
 	struct lt_hub *h;
 	struct lt_unit unit;
 	struct lt_id node;
+	uint32_t key_no; /* whose line it asked on */
 	bool follow;
 	bool told; /* caught up since the last change-set */
 	size_t n, cap;
@@ -80,19 +83,32 @@ lt_pull_news_concern(const struct lt_pull_news *news, const struct lt_unit *unit
 	size_t i;
 
 	for (i = 0; i < news->n && !news->all; i++)
-		if (lt_unit_eq(&news->unit[i], unit))
+		if (unit->s[0] == '\0' || lt_unit_eq(&news->unit[i], unit))
 			return true;
 	return news->all;
 }
 
 /* ---- one node ---- */
 
+/* Whose personal values may go with a change-set. */
+struct opening {
+	const struct lt_asker *who;
+	const struct lt_unit *province, *unit;
+};
+
 static bool
 may_open(void *ctx, const char *collection, const char *field)
 {
-	(void)collection;
-	(void)field;
-	return *(const bool *)ctx;
+	const struct opening *o = ctx;
+
+	return lt_access_open(o->who, o->province, o->unit, collection, field);
+}
+
+/* A mirror stands in no commune. */
+static bool
+every_unit(const struct lt_pull_plan *plan)
+{
+	return plan->unit.s[0] == '\0';
 }
 
 static bool
@@ -133,6 +149,7 @@ place(struct lt_pull_plan *plan, const struct lt_unit *unit, const struct lt_fee
 
 struct sending {
 	struct lt_pull_plan *plan;
+	const struct lt_asker *who;
 	struct lt_kv_txn *txn;
 	lt_pull_send_fn *send;
 	void *ctx;
@@ -148,14 +165,14 @@ send_one(struct sending *w, struct position *p)
 	struct lt_entry e;
 	struct lt_buf b;
 	uint64_t position;
-	bool own = lt_unit_eq(&p->unit, &w->plan->unit);
+	struct opening opening = { w->who, lt_hub_province(w->plan->h), &p->unit };
 	int rc = lt_feed_log_find(w->txn, &p->unit, &p->feed, p->next, &position);
 
 	lt_buf_init(&b, LT_MESSAGE_MAX);
 	if (rc == LT_OK)
 		rc = lt_feed_log_read(w->txn, position, &e);
 	if (rc == LT_OK)
-		rc = lt_feed_log_compose(w->txn, &e, may_open, &own, &b, &err);
+		rc = lt_feed_log_compose(w->txn, &e, may_open, &opening, &b, &err);
 	if (rc == LT_OK) {
 		item.item_case = LTPB__PULL_ITEM__ITEM_CHANGE_SET;
 		item.change_set.data = b.data;
@@ -180,9 +197,12 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head)
 {
 	struct sending *w = ctx;
-	struct position *p = place(w->plan, unit, feed);
+	struct position *p;
 	int rc;
 
+	if (!lt_access_pull(w->who, lt_hub_province(w->plan->h), unit))
+		return LT_OK;
+	p = place(w->plan, unit, feed);
 	if (p == NULL)
 		return LT_E_NOMEM;
 	while (!p->foreign && p->next <= head->seq && p->next <= p->last) {
@@ -201,19 +221,41 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 }
 
 static int
+send_units(struct sending *w)
+{
+	struct lt_unit units[3] = { { "_" }, *lt_hub_province(w->plan->h), w->plan->unit };
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; i < 2 && rc == LT_OK; i++)
+		rc = lt_feed_log_each(w->txn, &units[i], send_feed, w);
+	if (rc == LT_OK) /* a mirror: whatever else there is */
+		rc = lt_feed_log_each(w->txn, every_unit(w->plan) ? NULL : &units[2], send_feed, w);
+	return rc;
+}
+
+/* A stream lives long: who asks, and what it may, is asked again for every round. */
+static int
 send_round(struct lt_pull_plan *plan, lt_pull_send_fn *send, void *ctx, bool *again)
 {
-	struct lt_unit units[3] = { { "_" }, *lt_hub_province(plan->h), plan->unit };
-	struct sending w = { .plan = plan, .send = send, .ctx = ctx };
-	size_t i;
-	int rc = lt_kv_begin_read(lt_hub_log(plan->h), &w.txn);
+	/* First: a bar comes down when the registry says the same. */
+	bool barred = lt_hub_barred(plan->h, &plan->node, plan->key_no);
+	struct lt_registry *reg = lt_hub_registry(plan->h);
+	struct lt_asker who = { .kind = LT_ASKER_PRINCIPAL,
+		.principal = lt_registry_find(reg, &plan->node) };
+	struct sending w = { .plan = plan, .who = &who, .send = send, .ctx = ctx };
+	int rc = LT_E_DENIED;
 
-	if (rc != LT_OK)
-		return rc;
-	for (i = 0; i < 3 && rc == LT_OK; i++)
-		rc = lt_feed_log_each(w.txn, &units[i], send_feed, &w);
-	lt_kv_abort(w.txn);
-	*again = w.again;
+	*again = false;
+	if (!barred && lt_access_method(&who, LT_VERB_PULL) &&
+	    lt_unit_eq(&who.principal->unit, &plan->unit))
+		rc = lt_kv_begin_read(lt_hub_log(plan->h), &w.txn);
+	if (rc == LT_OK) {
+		rc = send_units(&w);
+		lt_kv_abort(w.txn);
+		*again = w.again;
+	}
+	lt_registry_unref(reg);
 	return w.again ? LT_OK : rc;
 }
 
@@ -257,19 +299,6 @@ tell_caught_up(struct lt_pull_plan *plan, lt_pull_send_fn *send, void *ctx)
 	return rc;
 }
 
-/* A stream lives long: whoever was revoked since it began gets no more. */
-static bool
-still_active(struct lt_pull_plan *plan)
-{
-	struct lt_registry *reg = lt_hub_registry(plan->h);
-	const struct lt_principal *p = lt_registry_find(reg, &plan->node);
-	bool active = p != NULL && p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
-		      lt_unit_eq(&p->unit, &plan->unit);
-
-	lt_registry_unref(reg);
-	return active;
-}
-
 /* A tail of its own feeds that the node lost (an old copy restored) goes down; what it pushes from now on does not. */
 static int
 note_own_tail(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
@@ -290,7 +319,7 @@ note_own_tail(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fe
 /* Where the node stands: behind us it goes on; ahead of us (its own feed, not pushed yet) there is nothing to send;
  * another hash means another branch. */
 static int
-take_positions(struct lt_pull_plan *plan, const Ltpb__PullRequest *req)
+take_positions(struct lt_pull_plan *plan, const struct lt_asker *who, const Ltpb__PullRequest *req)
 {
 	struct lt_kv_txn *txn = NULL;
 	size_t i;
@@ -311,6 +340,9 @@ take_positions(struct lt_pull_plan *plan, const Ltpb__PullRequest *req)
 			rc = LT_E_INVALID;
 			break;
 		}
+		/* By naming what it is not sent it learns nothing, and raises no alarm. */
+		if (!lt_access_pull(who, lt_hub_province(plan->h), &unit))
+			continue;
 		memcpy(feed.b, f->feed.data, LT_FEED_LEN);
 		rc = lt_feed_log_head(txn, &unit, &feed, &head);
 		if (rc != LT_OK || head.seq == 0)
@@ -331,7 +363,7 @@ take_positions(struct lt_pull_plan *plan, const Ltpb__PullRequest *req)
 			    plan->unit.s, (unsigned long long)f->seq);
 		}
 	}
-	if (rc == LT_OK)
+	if (rc == LT_OK && !every_unit(plan))
 		rc = lt_feed_log_each(txn, &plan->unit, note_own_tail, plan);
 	lt_kv_abort(txn);
 	return rc;
@@ -343,10 +375,9 @@ lt_pull_plan_send(struct lt_pull_plan *p, lt_pull_send_fn *send, void *ctx)
 	bool again;
 	int rc;
 
-	do {
-		again = false;
-		rc = still_active(p) ? send_round(p, send, ctx, &again) : LT_E_DENIED;
-	} while (again);
+	do
+		rc = send_round(p, send, ctx, &again);
+	while (again);
 	return rc == LT_OK ? tell_caught_up(p, send, ctx) : rc;
 }
 
@@ -363,10 +394,12 @@ lt_pull_plan_follows(const struct lt_pull_plan *p)
 }
 
 int
-lt_pull_plan_new(struct lt_hub *h, const struct lt_id *node, const struct lt_unit *unit,
-    const Ltpb__PullRequest *req, struct lt_pull_plan **out)
+lt_pull_plan_new(struct lt_hub *h, const struct lt_id *node, uint32_t key_no,
+    const struct lt_unit *unit, const Ltpb__PullRequest *req, struct lt_pull_plan **out)
 {
 	struct lt_pull_plan *p = calloc(1, sizeof(*p));
+	struct lt_asker who = { .kind = LT_ASKER_PRINCIPAL };
+	struct lt_registry *reg;
 	int rc;
 
 	*out = NULL;
@@ -375,8 +408,12 @@ lt_pull_plan_new(struct lt_hub *h, const struct lt_id *node, const struct lt_uni
 	p->h = h;
 	p->unit = *unit;
 	p->node = *node;
+	p->key_no = key_no;
 	p->follow = req->follow;
-	rc = take_positions(p, req);
+	reg = lt_hub_registry(h);
+	who.principal = lt_registry_find(reg, node);
+	rc = take_positions(p, &who, req);
+	lt_registry_unref(reg);
 	if (rc != LT_OK) {
 		lt_pull_plan_free(p);
 		return rc;

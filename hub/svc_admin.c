@@ -1,7 +1,9 @@
 /* hub/svc_admin.c - Admin at the hub: status, nodes, feeds, the log, enrolment. */
+#include "hub/recovery.h"
 #include "hub/grant.h"
 #include "hub/service_impl.h"
 #include "proto/service/feeds.h"
+#include "proto/service/forks.h"
 #include "proto/service/scrubbing.h"
 
 #include <string.h>
@@ -38,6 +40,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.silent_lines = counts.silent;
 	r.catalogue_version = lt_catalogue_version(a.cat);
 	r.registry_generation = lt_registry_generation(a.reg);
+	if (a.s->twins != NULL)
+		r.twins = lt_twins_refused(a.s->twins, NULL);
 	r.invitation_alarms = lt_alarms_count(lt_enrol_alarms(a.s->enrol));
 	r.store_bytes =
 	    lt_kv_used_bytes(lt_hub_log(a.s->hub)) + lt_kv_used_bytes(lt_hub_derived(a.s->hub));
@@ -52,6 +56,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 		lt_kv_abort(txn);
 	}
 	r.rebuilding = lt_hub_mending(a.s->hub);
+	r.recovering = lt_hub_recovering(a.s->hub);
+	r.awaited = (uint32_t)lt_recovery_awaited(a.s->hub);
 	lt_scrubbing_status(a.s->scrubber, &r);
 	closure(&r, data);
 	lt_asking_end(&a);
@@ -96,6 +102,8 @@ node_status(struct lt_asking *a, struct lt_kv_txn *log, struct lt_kv_txn *derive
 		}
 		n->fresh_age_ms = worst;
 	}
+	if (a->s->twins != NULL)
+		n->twins = lt_twins_refused(a->s->twins, &p->id);
 	*out = n;
 	return lt_hub_forks(log, &p->unit, &p->id, &n->forks);
 }
@@ -175,6 +183,40 @@ list_feeds(Ltpb__Admin_Service *service, const Ltpb__ListFeedsRequest *req,
 	lt_asking_end(&a);
 }
 
+static int
+each_evidence(void *ctx, struct lt_kv_txn *log, const struct lt_unit *unit,
+    int (*fn)(void *to, const struct lt_changeset *cs), void *to)
+{
+	(void)ctx;
+	return lt_forks_evidence(log, unit, fn, to);
+}
+
+static void
+list_forks(Ltpb__Admin_Service *service, const Ltpb__ListForksRequest *req,
+    Ltpb__ListForksReply_Closure closure, void *data)
+{
+	static const struct lt_forks_from from = { each_evidence, NULL };
+	struct lt_feeds_sight sight = { unit_in_sight, changes_in_sight, NULL };
+	Ltpb__ListForksReply r = LTPB__LIST_FORKS_REPLY__INIT;
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	struct lt_asking a;
+	int rc;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	sight.ctx = &a.who;
+	rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
+	if (rc == LT_OK) {
+		rc = lt_forks_list(txn, req, a.reg, &sight, &from, &a.arena, &r, &err);
+		lt_kv_abort(txn);
+	}
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "FORKS", err.text);
+	lt_asking_end(&a);
+}
+
 /* Openings hold personal data: IT staff see the signed bytes and the leaves, not the values. */
 static bool
 open_nothing(void *ctx, const char *collection, const char *field)
@@ -226,23 +268,6 @@ list_receipts(Ltpb__Admin_Service *service, const Ltpb__ListReceiptsRequest *req
 
 /* ---- enrolment ---- */
 
-static bool
-may_give(struct lt_asking *a, Ltpb__Role role, const char *unit, const Ltpb__Grant *g)
-{
-	struct lt_unit u = { "" };
-	struct lt_grant given = { .nverb = g->n_verbs,
-		.nunit = g->n_units,
-		.ncollection = g->n_collections,
-		.nfield = g->n_fields,
-		.verb = (const char **)g->verbs,
-		.unit = (const char **)g->units,
-		.collection = (const char **)g->collections,
-		.field = (const char **)g->fields };
-
-	(void)lt_unit_set(&u, lt_slice_str(unit));
-	return lt_access_give(&a->who, role, &u, &given);
-}
-
 /* Nobody gives more than it has: with what stands in the request, or, where that says nothing, all that the role may. */
 static int
 may_invite(struct lt_asking *a, const Ltpb__InviteRequest *req, struct lt_err *err)
@@ -255,7 +280,7 @@ may_invite(struct lt_asking *a, const Ltpb__InviteRequest *req, struct lt_err *e
 	rc = lt_grant_take(a->s->hub, req->role, req->grant, &b, err);
 	if (rc == LT_OK)
 		rc = lt_grant_read(lt_buf_slice(&b), &a->arena, &grant);
-	if (rc == LT_OK && !may_give(a, req->role, req->unit, grant))
+	if (rc == LT_OK && !lt_asking_may_give(a, req->role, req->unit, grant))
 		rc = lt_err_set(err, LT_E_DENIED, "%s",
 		    req->role == LTPB__ROLE__ROLE_NODE
 			? "this operator's grant does not cover all of that commune: it cannot "
@@ -267,29 +292,44 @@ may_invite(struct lt_asking *a, const Ltpb__InviteRequest *req, struct lt_err *e
 	return rc;
 }
 
+/* What a commune is called, in the arena; "" when that is not known. */
+static char *
+unit_name(struct lt_asking *a, const char *unit)
+{
+	const char *name = "";
+	struct lt_kv_txn *txn;
+
+	if (unit[0] != '\0' && lt_kv_begin_read(lt_hub_derived(a->s->hub), &txn) == LT_OK) {
+		name = lt_record_unit_name(txn, unit, &a->arena);
+		lt_kv_abort(txn);
+	}
+	return (char *)name;
+}
+
 static void
 invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
     Ltpb__InviteReply_Closure closure, void *data)
 {
 	Ltpb__InviteReply r = LTPB__INVITE_REPLY__INIT;
 	struct lt_err err = { "" };
+	struct lt_issuer issuer;
 	struct lt_asking a;
 	struct lt_buf line;
+	bool own = req->n_address != 0;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	lt_buf_init(&line, 4096);
 	rc = may_invite(&a, req, &err);
 	if (rc == LT_OK)
-		rc = req->n_address != 0
-			 ? lt_enrol_invite(a.s->enrol, req, (const char *const *)req->address,
-			       req->n_address, &line, &r.expires_s, &err)
-			 : lt_enrol_invite(a.s->enrol, req, a.s->addresses, a.s->naddress, &line,
-			       &r.expires_s, &err);
+		rc = lt_enrol_invite_by(a.s->enrol, lt_asking_issuer(&a, &issuer), req,
+		    own ? (const char *const *)req->address : a.s->addresses,
+		    own ? req->n_address : a.s->naddress, &line, &r.expires_s, &err);
 	lt_buf_u8(&line, 0);
 	if (rc == LT_OK && line.err == LT_OK) {
 		r.line = (char *)line.data;
 		r.grant = req->grant;
+		r.unit_name = unit_name(&a, req->unit);
 		closure(&r, data);
 	} else {
 		lt_asking_fail(&a, rc != LT_OK ? rc : line.err, "INVITE", err.text);
@@ -306,20 +346,22 @@ sees_alarm(const struct lt_asking *a, const Ltpb__InvitationAlarm *m)
 	return lt_access_unit(&a->who, LT_VERB_ENROL, m->unit[0] != '\0' ? m->unit : "_");
 }
 
-/* Those whom the asker may answer, and alarms of units within its grant. */
+/* Those whom the asker may answer. */
+static bool
+may_answer(void *ctx, const Ltpb__Enrolment *e)
+{
+	return lt_asking_may_give(ctx, e->role, e->unit, e->grant);
+}
+
+/* And alarms of units within its grant. */
 static void
 keep_own(struct lt_asking *a, Ltpb__ListEnrolmentsReply *r)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < r->n_enrolment; i++) {
-		Ltpb__Enrolment *e = r->enrolment[i];
-
-		if (may_give(a, e->role, e->unit, e->grant))
-			r->enrolment[n++] = e;
-	}
-	r->n_enrolment = n;
-	for (i = n = 0; i < r->n_alarm; i++) {
+	for (i = 0; i < r->n_enrolment; i++)
+		r->enrolment[i]->unit_name = unit_name(a, r->enrolment[i]->unit);
+	for (i = 0; i < r->n_alarm; i++) {
 		Ltpb__InvitationAlarm *m = r->alarm[i];
 
 		if (sees_alarm(a, m))
@@ -334,10 +376,13 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 {
 	Ltpb__ListEnrolmentsReply r = LTPB__LIST_ENROLMENTS_REPLY__INIT;
 	struct lt_asking a;
+	bool more = false;
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
-	rc = lt_enrol_list(a.s->enrol, &a.arena, &r.enrolment, &r.n_enrolment);
+	rc = lt_enrol_list(
+	    a.s->enrol, may_answer, &a, &a.arena, &r.enrolment, &r.n_enrolment, &more);
+	r.more = more;
 	if (rc == LT_OK)
 		rc = lt_alarms_list(
 		    lt_enrol_alarms(a.s->enrol), req->acknowledged, &a.arena, &r.alarm, &r.n_alarm);
@@ -350,10 +395,28 @@ list_enrolments(Ltpb__Admin_Service *service, const Ltpb__ListEnrolmentsRequest 
 	lt_asking_end(&a);
 }
 
+/* What was heard over the telephone against what is so. */
+static int
+check_words(const char *heard, const char *fingerprint, struct lt_err *err)
+{
+	uint8_t a[8], b[8];
+	int rc = lt_words_parse(heard, a, sizeof(a), err);
+
+	if (rc == LT_OK)
+		rc = lt_words_parse(fingerprint, b, sizeof(b), err);
+	if (rc == LT_OK && sodium_memcmp(a, b, sizeof(a)) != 0)
+		rc = lt_err_set(err, LT_E_REFUSED,
+		    "the words are not this machine's: nobody was let in; have them read again, "
+		    "and "
+		    "reject the machine if they still differ");
+	return rc;
+}
+
 static void
 answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure closure,
-    const ProtobufCBinaryData *principal, bool approve, const char *reason)
+    const ProtobufCBinaryData *principal, bool approve, const char *words, const char *reason)
 {
+	const char *subject = "ENROLMENT";
 	Ltpb__ApproveReply r = LTPB__APPROVE_REPLY__INIT;
 	struct lt_err err = { "" };
 	struct lt_asking a;
@@ -365,11 +428,17 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 	if (principal->len == LT_ID_LEN) {
 		memcpy(id.b, principal->data, LT_ID_LEN);
 		rc = lt_enrol_find(a.s->enrol, &id, &a.arena, &e);
-		if (rc == LT_OK && !may_give(&a, e->role, e->unit, e->grant))
-			rc = lt_err_set(&err, LT_E_DENIED,
-			    "this one would get more than the operator who answers has itself");
-		else if (rc == LT_E_NOTFOUND)
-			(void)lt_err_set(&err, rc, "nobody with this id has asked to join");
+		if (rc == LT_OK && !lt_asking_may_give(&a, e->role, e->unit, e->grant))
+			rc = LT_E_NOTFOUND;
+		if (rc == LT_E_NOTFOUND)
+			(void)lt_err_set(&err, rc,
+			    "nobody with this id has asked to join, or it would get more than who "
+			    "answers has itself");
+	}
+	if (rc == LT_OK && words[0] != '\0') {
+		rc = check_words(words, e->fingerprint, &err);
+		if (rc != LT_OK)
+			subject = "WORDS";
 	}
 	if (rc == LT_OK) {
 		rc = approve ? lt_enrol_approve(a.s->enrol, &id, &err)
@@ -380,7 +449,7 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "ENROLMENT", err.text);
+		lt_asking_fail(&a, rc, subject, err.text);
 	lt_asking_end(&a);
 }
 
@@ -388,14 +457,85 @@ static void
 approve(Ltpb__Admin_Service *service, const Ltpb__ApproveRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	answer(service, data, closure, &req->principal, true, "");
+	answer(service, data, closure, &req->principal, true, req->words, "");
 }
 
 static void
 reject(Ltpb__Admin_Service *service, const Ltpb__RejectRequest *req,
     Ltpb__ApproveReply_Closure closure, void *data)
 {
-	answer(service, data, closure, &req->principal, false, req->reason);
+	answer(service, data, closure, &req->principal, false, "", req->reason);
+}
+
+static bool
+sees_invitation(struct lt_asking *a, const Ltpb__OpenInvitation *i)
+{
+	return lt_asking_may_give(a, i->role, i->unit, i->grant);
+}
+
+static void
+list_invitations(Ltpb__Admin_Service *service, const Ltpb__ListInvitationsRequest *req,
+    Ltpb__ListInvitationsReply_Closure closure, void *data)
+{
+	Ltpb__ListInvitationsReply r = LTPB__LIST_INVITATIONS_REPLY__INIT;
+	struct lt_asking a;
+	size_t i, n;
+	int rc;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	rc = lt_enrol_invitations(a.s->enrol, req->all, &a.arena, &r.invitation, &n);
+	for (i = 0; rc == LT_OK && i < n; i++) {
+		if (!sees_invitation(&a, r.invitation[i]))
+			continue;
+		r.invitation[i]->unit_name = unit_name(&a, r.invitation[i]->unit);
+		r.invitation[r.n_invitation++] = r.invitation[i];
+	}
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "INVITATIONS", "");
+	lt_asking_end(&a);
+}
+
+/* What the asker may not give is not there. */
+static int
+cancel(struct lt_asking *a, const Ltpb__CancelInvitationRequest *req, Ltpb__OpenInvitation **out,
+    struct lt_err *err)
+{
+	struct lt_hash id;
+	int rc;
+
+	if (req->id.len != LT_HASH_LEN)
+		return lt_err_set(err, LT_E_INVALID, "an invitation is named by 32 bytes");
+	memcpy(id.b, req->id.data, LT_HASH_LEN);
+	rc = lt_enrol_invitation(a->s->enrol, &id, &a->arena, out);
+	if (rc == LT_E_NOTFOUND || (rc == LT_OK && !sees_invitation(a, *out)))
+		return lt_err_set(err, LT_E_NOTFOUND, "there is no such invitation");
+	if (rc == LT_OK)
+		rc = lt_enrol_cancel(a->s->enrol, &id, err);
+	if (rc == LT_OK)
+		rc = lt_enrol_invitation(a->s->enrol, &id, &a->arena, out);
+	if (rc == LT_OK)
+		(*out)->unit_name = unit_name(a, (*out)->unit);
+	return rc;
+}
+
+static void
+cancel_invitation(Ltpb__Admin_Service *service, const Ltpb__CancelInvitationRequest *req,
+    Ltpb__CancelInvitationReply_Closure closure, void *data)
+{
+	Ltpb__CancelInvitationReply r = LTPB__CANCEL_INVITATION_REPLY__INIT;
+	struct lt_err err = { "" };
+	struct lt_asking a;
+	int rc;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	rc = cancel(&a, req, &r.invitation, &err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "INVITATION", err.text);
+	lt_asking_end(&a);
 }
 
 /* What the asker does not see is not there. */
@@ -487,6 +627,51 @@ rebuild(Ltpb__Admin_Service *service, const Ltpb__RebuildRequest *req,
 	lt_asking_end(&a);
 }
 
+/* Whoever may say so answers for what the hub then does not know. */
+static int
+go_on(struct lt_asking *a, const Ltpb__RecoveryRequest *req, struct lt_err *err)
+{
+	const struct lt_id *by = a->who.principal != NULL ? &a->who.principal->id : NULL;
+	struct lt_unit unit;
+	size_t i, n;
+	int rc = LT_OK;
+
+	if (req->n_without == 0 && !req->without_all)
+		return LT_OK;
+	if (!lt_access_unit(&a->who, LT_VERB_ENROL, "_"))
+		return LT_E_DENIED;
+	for (i = 0; rc == LT_OK && i < req->n_without; i++) {
+		if (lt_unit_set(&unit, lt_slice_str(req->without[i])) != LT_OK)
+			return lt_err_set(err, LT_E_INVALID, "a unit is named by its code");
+		rc = lt_hub_go_on_without(a->s->hub, &unit, by, &n, err);
+	}
+	if (rc == LT_OK && req->without_all)
+		rc = lt_hub_go_on_without(a->s->hub, NULL, by, &n, err);
+	return rc;
+}
+
+static void
+recovery(Ltpb__Admin_Service *service, const Ltpb__RecoveryRequest *req,
+    Ltpb__RecoveryReply_Closure closure, void *data)
+{
+	Ltpb__RecoveryReply r = LTPB__RECOVERY_REPLY__INIT;
+	struct lt_err err = { "" };
+	struct lt_asking a;
+	int rc = LT_E_DENIED;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	/* It names machines of every commune. */
+	if (lt_access_unit(&a.who, LT_VERB_INSPECT, "_"))
+		rc = go_on(&a, req, &err);
+	if (rc == LT_OK)
+		rc = lt_recovery_tell(a.s->hub, &a.arena, &r);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "RECOVERY", err.text);
+	lt_asking_end(&a);
+}
+
 const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
@@ -497,6 +682,16 @@ const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.list_enrolments = list_enrolments,
 	.approve = approve,
 	.reject = reject,
+	.list_invitations = list_invitations,
+	.cancel_invitation = cancel_invitation,
 	.acknowledge_alarm = acknowledge_alarm,
 	.scrub = scrub,
-	.rebuild = rebuild };
+	.rebuild = rebuild,
+	.list_grants = lt_admin_list_grants,
+	.give_grant = lt_admin_give_grant,
+	.take_grant = lt_admin_take_grant,
+	.recovery = recovery,
+	.erase = lt_admin_erase,
+	.who_holds = lt_admin_who_holds,
+	.list_erasures = lt_admin_list_erasures,
+	.list_forks = list_forks };

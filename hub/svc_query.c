@@ -234,6 +234,34 @@ out:
 	end(&x);
 }
 
+static bool
+sees_unknown(void *who, const char *unit, const char *collection)
+{
+	return lt_access_log(who, unit, collection);
+}
+
+static void
+refused(Ltpb__Query_Service *service, const Ltpb__RefusedRequest *req,
+    Ltpb__RefusedReply_Closure closure, void *data)
+{
+	Ltpb__RefusedReply r = LTPB__REFUSED_REPLY__INIT;
+	struct asking_query x;
+	int rc = begin(&x, LT_SERVICE_OF(service, query_rpc), data);
+
+	if (rc == LT_OK && req->unit[0] != '\0' &&
+	    !lt_reading_units(&x.r, x.a.call, (char *const *)&req->unit, 1))
+		goto out;
+	if (rc == LT_OK)
+		rc = lt_query_refused(
+		    &x.r.q, req, lt_author_label, x.a.reg, sees_unknown, &x.a.who, &r, &x.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		fail(&x, rc);
+out:
+	end(&x);
+}
+
 static int
 unit_answers(struct asking_query *x, const char *const *units, size_t n, Ltpb__FreshnessReply *r)
 {
@@ -314,4 +342,5 @@ const Ltpb__Query_Service lt_query_service = { .base = LTPB__QUERY__BASE_INIT,
 	.aggregate = aggregate,
 	.history = history,
 	.freshness = freshness_of,
-	.prove = prove };
+	.prove = prove,
+	.refused = refused };

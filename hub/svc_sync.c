@@ -53,6 +53,38 @@ announce(Ltpb__Sync_Service *service, const Ltpb__AnnounceRequest *req,
 	lt_asking_end(&a);
 }
 
+static void
+rotate(Ltpb__Sync_Service *service, const Ltpb__RotateRequest *req,
+    Ltpb__RotateReply_Closure closure, void *data)
+{
+	Ltpb__RotateReply r = LTPB__ROTATE_REPLY__INIT;
+	struct lt_status st;
+	struct lt_asking a;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (lt_answer_rotate(&a, req, &r, &st))
+		closure(&r, data);
+	else
+		lt_call_fail(a.call, &st);
+	lt_asking_end(&a);
+}
+
+static void
+end_rotation(Ltpb__Sync_Service *service, const Ltpb__EndRotationRequest *req,
+    Ltpb__EndRotationReply_Closure closure, void *data)
+{
+	Ltpb__EndRotationReply r = LTPB__END_ROTATION_REPLY__INIT;
+	struct lt_status st;
+	struct lt_asking a;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (lt_answer_end_rotation(&a, req, &r, &st))
+		closure(&r, data);
+	else
+		lt_call_fail(a.call, &st);
+	lt_asking_end(&a);
+}
+
 struct push {
 	struct lt_call *call;
 	Ltpb__PushReply_Closure closure;
@@ -102,7 +134,9 @@ pull(Ltpb__Sync_Service *service, const Ltpb__PullRequest *req, Ltpb__PullItem_C
 	(void)closure;
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	go = lt_answer_pull(&a, req, &plan, &st);
-	if (!go)
+	if (go)
+		lt_service_pulling(&a, a.peer, req);
+	else
 		lt_call_fail(a.call, &st);
 	lt_asking_end(&a);
 	if (go)
@@ -113,4 +147,6 @@ const Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,
 	.hello = hello,
 	.push = push,
 	.pull = pull,
-	.announce = announce };
+	.announce = announce,
+	.rotate = rotate,
+	.end_rotation = end_rotation };

@@ -1,5 +1,7 @@
 /* hub/sync_answer.c - Enrol and Sync as the hub answers them. */
+#include "hub/recovery.h"
 #include "hub/sync_answer.h"
+#include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/store/feed_log.h"
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TWIN_RETRY_MS 30000
 #define PENDING_RETRY_MS 5000
 #define PULL_HAVE_MAX 4096
 #define HELD_MAX \
@@ -32,6 +35,17 @@ is_a_node(const struct lt_asking *a, struct lt_status *st)
 	return false;
 }
 
+/* Who has feeds sent to it. */
+static bool
+pulls(const struct lt_asking *a, struct lt_status *st)
+{
+	if (lt_access_method(&a->who, LT_VERB_PULL))
+		return true;
+	lt_status_set(st, LT_STATUS_UNAUTHENTICATED, "NOT_A_PRINCIPAL", "%s",
+	    "neither a node nor a mirror of this federation");
+	return false;
+}
+
 /* ---- Join ---- */
 
 static int
@@ -53,13 +67,16 @@ lt_answer_join(
 	const struct lt_principal *known;
 	char reason[LT_ENROL_REASON_MAX + 1];
 	struct lt_err err = { "" };
+	struct lt_id id = { { 0 } };
 	int rc;
 
 	if (a->peer->kind != LT_PEER_LINE)
 		return no(st, LT_E_DENIED, "LOCAL", "only machines join, over the line");
+	if (req->principal.len == LT_ID_LEN)
+		memcpy(id.b, req->principal.data, LT_ID_LEN);
 	rc = lt_enrol_join(a->s->enrol, req, a->peer->line_key, a->peer->address, &r->state, &err);
 	/* Once approved, the registry says what became of it. */
-	known = rc == LT_OK ? lt_registry_by_line_key(a->reg, a->peer->line_key) : NULL;
+	known = rc == LT_OK ? lt_registry_find(a->reg, &id) : NULL;
 	if (known != NULL)
 		r->state = known->state;
 	if (rc == LT_OK && r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
@@ -82,6 +99,26 @@ lt_answer_join(
 		    "another machine has used this invitation already; tell the province at once, "
 		    "and ask for a new one",
 		    "máy khác đã dùng thư mời này rồi; hãy báo ngay cho tỉnh và xin thư mời mới");
+		return false;
+	}
+	/* Those who hold the invitation and the key that they ask for may know; its reader has to do something about it. */
+	if (rc == LT_E_TIMEOUT) {
+		lt_status_set(st, LT_STATUS_PERMISSION_DENIED, "INVITATION_EXPIRED", "%s",
+		    "this invitation has expired; ask the province for a new one");
+		return false;
+	}
+	if (rc == LT_E_CANCELLED) {
+		lt_status_set(st, LT_STATUS_PERMISSION_DENIED, "INVITATION_CANCELLED", "%s",
+		    "the province has cancelled this invitation; call it, and ask for a new one");
+		return false;
+	}
+	if (rc == LT_E_EXISTS) {
+		lt_status_set(st, LT_STATUS_PERMISSION_DENIED, "KEY_TAKEN", "%s",
+		    "the keys of this machine are another machine's already, from which its "
+		    "directory "
+		    "was copied; make new ones with 'ltctl node init' in a new directory, with a "
+		    "new "
+		    "invitation");
 		return false;
 	}
 	/* No word on why: whoever holds a real invitation asks the operator. */
@@ -176,6 +213,87 @@ tell_held(struct lt_asking *a, size_t *n, Ltpb__FeedHead ***held)
 	return rc;
 }
 
+/* Own feeds that reach further at the node than here. */
+static int
+tell_wanted(struct lt_asking *a, const Ltpb__HelloRequest *req, Ltpb__HelloReply *r)
+{
+	const struct lt_id *own = &lt_hub_identity(a->s->hub)->principal;
+	struct lt_kv_txn *txn;
+	size_t i;
+	int rc = lt_kv_begin_read(lt_hub_log(a->s->hub), &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	r->want = lt_arena_alloc(&a->arena, (req->n_hub_head + 1) * sizeof(*r->want));
+	if (r->want == NULL)
+		rc = LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < req->n_hub_head; i++) {
+		const Ltpb__FeedHead *there = req->hub_head[i];
+		struct lt_feed_id feed;
+		struct lt_unit unit;
+		struct lt_head head;
+		struct lt_id author;
+		struct heads h = { .a = a };
+
+		memcpy(feed.b, there->feed.data, LT_FEED_LEN);
+		author = lt_feed_author(&feed);
+		if (!lt_id_eq(&author, own) ||
+		    lt_unit_set(&unit, lt_slice_str(there->unit)) != LT_OK)
+			continue;
+		h.author = author;
+		rc = lt_feed_log_head(txn, &unit, &feed, &head);
+		if (rc != LT_OK || head.seq >= there->seq)
+			continue;
+		if (!lt_hub_was_restored(a->s->hub)) {
+			if (lt_recovery_claimed(a->s->hub, &a->who.principal->id))
+				lt_error(
+				    "ALARM: a node of unit %s claims to have change-set %llu of "
+				    "one of this hub's own feeds, here are %llu: was an old copy "
+				    "put back without 'ltctl restore'?",
+				    a->who.principal->unit.s, (unsigned long long)there->seq,
+				    (unsigned long long)head.seq);
+			break;
+		}
+		rc = note_head(&h, &unit, &feed, &head);
+		r->want[r->n_want++] = h.v[0];
+	}
+	lt_kv_abort(txn);
+	return rc;
+}
+
+/* Is it the only process with this principal's keys that is at work, as far as can be told? */
+static bool
+is_alone(struct lt_asking *a, const Ltpb__HelloRequest *req, struct lt_status *st)
+{
+	const struct lt_principal *p = a->who.principal;
+	enum lt_twin twin;
+	int rc;
+
+	if (a->s->twins == NULL)
+		return true;
+	rc = lt_twins_hello(a->s->twins, &p->id, req->instance.data, a->peer->conn_id, &twin);
+	if (rc != LT_OK)
+		return no(st, rc, "HELLO", "");
+	if (twin == LT_TWIN_NONE)
+		return true;
+	if (twin == LT_TWIN_ASKED) {
+		lt_status_set(st, LT_STATUS_UNAVAILABLE, "TWIN_ASKED", "%s",
+		    "a session of this machine is still open at the province, which now asks it "
+		    "whether it is there; this is tried again in a few seconds");
+		st->retry_delay_ms = LT_TWINS_ASKED_MS;
+		return false;
+	}
+	lt_error("ALARM: two machines of unit %s are at work with one key: the second one, from "
+		 "%s, is refused; see 'ltctl nodes'",
+	    p->unit.s, a->peer->address);
+	lt_status_set(st, LT_STATUS_ABORTED, "TWIN", "%s",
+	    "another machine is at work with the keys of this one: its directory was copied; stop "
+	    "this one, or the other, and call the province; a second machine needs an invitation "
+	    "of its own");
+	st->retry_delay_ms = TWIN_RETRY_MS;
+	return false;
+}
+
 bool
 lt_answer_hello(
     struct lt_asking *a, const Ltpb__HelloRequest *req, Ltpb__HelloReply *r, struct lt_status *st)
@@ -187,13 +305,20 @@ lt_answer_hello(
 		return false;
 	if (req->principal.len != LT_ID_LEN ||
 	    memcmp(req->principal.data, a->who.principal->id.b, LT_ID_LEN) != 0 ||
-	    req->instance.len != 16 || !all_heads_sane(req->n_head, req->head))
+	    req->instance.len != 16 || !all_heads_sane(req->n_head, req->head) ||
+	    !all_heads_sane(req->n_hub_head, req->hub_head))
 		return no(st, LT_E_INVALID, "HELLO", "the hello does not fit the line it came on");
+	if (!is_alone(a, req, st))
+		return false;
 	rc = tell_held(a, &r->n_held, &r->held);
 	if (rc == LT_OK)
 		rc = own_certificate(a, &r->certificate);
+	if (rc == LT_OK)
+		rc = tell_wanted(a, req, r);
 	if (rc != LT_OK)
 		return no(st, rc, "HELLO", "");
+	if (r->n_want == 0)
+		lt_hub_heard(a->s->hub, &a->who.principal->id);
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub.data = (uint8_t *)id->principal.b;
 	r->hub.len = LT_ID_LEN;
@@ -201,6 +326,22 @@ lt_answer_hello(
 	r->province = (char *)id->unit.s;
 	r->session = a->peer->conn_id;
 	return true;
+}
+
+/* What is wrong with it is the node's matter, but no reason not to hear the rest. */
+static void
+take_evidence(const struct lt_asking *a, const Ltpb__AnnounceRequest *req)
+{
+	struct lt_err err = { "" };
+	int rc;
+
+	if (req->branch.len == 0)
+		return;
+	rc = lt_hub_evidence(
+	    a->s->hub, &a->who.principal->id, lt_slice(req->branch.data, req->branch.len), &err);
+	if (rc != LT_OK)
+		lt_warn("a node of unit %s tells of a second branch of its feed, but: %s",
+		    a->who.principal->unit.s, err.text[0] != '\0' ? err.text : lt_strerror(rc));
 }
 
 bool
@@ -215,10 +356,91 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 						    : LT_E_INVALID;
 	if (rc != LT_OK)
 		return no(st, rc, "ANNOUNCE", "");
+	take_evidence(a, req);
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
 	r->clock_offset_ms = lt_ms_between(req->clock_ms, r->hub_time_ms);
 	return true;
+}
+
+/* ---- new keys ---- */
+
+/* The number of the key whose line this is. */
+static uint32_t
+key_of_line(const struct lt_asking *a)
+{
+	const struct lt_principal *p = a->who.principal;
+	size_t i;
+
+	for (i = 0; i < p->nkey; i++)
+		if (memcmp(p->key[i].line_key, a->peer->line_key, 32) == 0)
+			return p->key[i].no;
+	return 0;
+}
+
+bool
+lt_answer_rotate(
+    struct lt_asking *a, const Ltpb__RotateRequest *req, Ltpb__RotateReply *r, struct lt_status *st)
+{
+	struct lt_rotation rot = { .new_no = req->key_no };
+	struct lt_err err = { "" };
+	const char *why = "KEYS_INVALID";
+	bool again;
+	int rc;
+
+	if (!is_a_node(a, st))
+		return false;
+	if (req->sign_key.len != 32 || req->line_key.len != 32)
+		return no(st, LT_E_INVALID, why, "a key has 32 bytes");
+	if (lt_enrol_is_pending(a->s->enrol, req->line_key.data))
+		return no(st, LT_E_REFUSED, "KEYS_STATE",
+		    "a key that somebody asked to join with is no new one");
+	rot.principal = a->who.principal->id;
+	rot.old_no = key_of_line(a);
+	memcpy(rot.sign_key, req->sign_key.data, 32);
+	memcpy(rot.line_key, req->line_key.data, 32);
+	rc = lt_hub_rotate(a->s->hub, &rot, lt_slice(req->signature.data, req->signature.len),
+	    lt_slice(req->proof.data, req->proof.len), &again, &why, &err);
+	r->again = again;
+	return rc == LT_OK ? true : no(st, rc, why, err.text);
+}
+
+static int
+read_cut(const Ltpb__FeedHead *f, struct lt_cut *cut)
+{
+	if (f->feed.len != LT_FEED_LEN || f->hash.len != LT_HASH_LEN || f->seq == 0 ||
+	    lt_unit_set(&cut->unit, lt_slice_str(f->unit)) != LT_OK)
+		return LT_E_INVALID;
+	memcpy(cut->feed.b, f->feed.data, LT_FEED_LEN);
+	memcpy(cut->hash.b, f->hash.data, LT_HASH_LEN);
+	cut->seq = f->seq;
+	return LT_OK;
+}
+
+bool
+lt_answer_end_rotation(struct lt_asking *a, const Ltpb__EndRotationRequest *req,
+    Ltpb__EndRotationReply *r, struct lt_status *st)
+{
+	struct lt_err err = { "" };
+	const char *why = "KEYS_INVALID";
+	struct lt_cut *cuts;
+	size_t i;
+	int rc = LT_OK;
+
+	if (!is_a_node(a, st))
+		return false;
+	if (req->n_head > LT_CUTS_MAX)
+		return no(st, LT_E_INVALID, why, "too many feeds");
+	cuts = lt_arena_alloc(&a->arena, (req->n_head + 1) * sizeof(*cuts));
+	if (cuts == NULL)
+		return no(st, LT_E_NOMEM, "KEYS", "");
+	for (i = 0; rc == LT_OK && i < req->n_head; i++)
+		rc = read_cut(req->head[i], &cuts[i]);
+	if (rc != LT_OK)
+		return no(st, rc, why, "a head of a feed is malformed");
+	rc = lt_hub_end_rotation(a->s->hub, &a->who.principal->id, key_of_line(a), cuts,
+	    req->n_head, &r->ended, &why, &err);
+	return rc == LT_OK ? true : no(st, rc, why, err.text);
 }
 
 /* ---- Push ---- */
@@ -271,7 +493,9 @@ fill_reply(const struct lt_intake_result *in, struct lt_arena *arena, Ltpb__Push
 static void
 say_refused(struct lt_status *st, int rc, const char *why)
 {
-	lt_status_set(st, lt_status_from_error(rc), rc == LT_E_FORK ? "FORK" : "PUSH", "%s", why);
+	const char *reason = rc == LT_E_FORK ? "FORK" : rc == LT_E_REFUSED ? "FEEDS" : "PUSH";
+
+	lt_status_set(st, lt_status_from_error(rc), reason, "%s", why);
 	if (rc == LT_E_UNAVAILABLE || rc == LT_E_UNKNOWN || rc == LT_E_NOSPACE) {
 		st->code =
 		    rc == LT_E_NOSPACE ? LT_STATUS_RESOURCE_EXHAUSTED : LT_STATUS_UNAVAILABLE;
@@ -337,7 +561,11 @@ lt_answer_push(struct lt_asking *a, const Ltpb__PushRequest *req, lt_pushed_fn *
 	p->fresh = a->s->fresh;
 	p->done = done;
 	p->ctx = ctx;
-	lt_hub_intake(a->s->hub, &a->who.principal->id, bytes, req->n_change_set, pushed, p);
+	if (lt_hub_was_restored(a->s->hub) && lt_hub_wrote(a->s->hub, bytes[0]))
+		lt_hub_take_back(a->s->hub, bytes, req->n_change_set, pushed, p);
+	else
+		lt_hub_intake(
+		    a->s->hub, &a->who.principal->id, bytes, req->n_change_set, pushed, p);
 }
 
 /* ---- Pull ---- */
@@ -348,10 +576,11 @@ lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt_pull
 {
 	int rc;
 
-	if (!is_a_node(a, st))
+	if (!pulls(a, st))
 		return false;
 	if (req->n_have > PULL_HAVE_MAX)
 		return no(st, LT_E_INVALID, "PULL", "too many positions");
-	rc = lt_pull_plan_new(a->s->hub, &a->who.principal->id, &a->who.principal->unit, req, plan);
+	rc = lt_pull_plan_new(
+	    a->s->hub, &a->who.principal->id, key_of_line(a), &a->who.principal->unit, req, plan);
 	return rc == LT_OK || no(st, rc, "PULL", "");
 }

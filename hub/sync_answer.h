@@ -16,6 +16,11 @@ bool lt_answer_hello(
     struct lt_asking *a, const Ltpb__HelloRequest *req, Ltpb__HelloReply *r, struct lt_status *st);
 bool lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req,
     Ltpb__AnnounceReply *r, struct lt_status *st);
+/* New keys for the node on this line, and the end of those before it. */
+bool lt_answer_rotate(struct lt_asking *a, const Ltpb__RotateRequest *req, Ltpb__RotateReply *r,
+    struct lt_status *st);
+bool lt_answer_end_rotation(struct lt_asking *a, const Ltpb__EndRotationRequest *req,
+    Ltpb__EndRotationReply *r, struct lt_status *st);
 /* True: *plan is the caller's. */
 bool lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt_pull_plan **plan,
     struct lt_status *st);

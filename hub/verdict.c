@@ -5,6 +5,7 @@
  * dots were settled since (`settled/...`). One job of the writer writes all that is owed; while it waits and
  * commits, more gathers by itself. */
 #include "hub/hub_impl.h"
+#include "hub/recovery.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
@@ -55,6 +56,7 @@ struct lt_verdicts {
 	int64_t last_ms; /* when the last job was made */
 	int64_t pause_ms; /* from then on while there is other work */
 	bool watching; /* a job that does nothing but ask again waits for the writer */
+	atomic_bool told; /* there are, or were, rows `told/...` */
 };
 
 /* ---- sets of feeds ---- */
@@ -131,6 +133,197 @@ local_name(
 	lt_hex(hex, feed->b, LT_FEED_LEN);
 	(void)snprintf(out, 160, "%s/%s/%s", what, unit->s, hex);
 }
+
+/* ---- verdicts that came back after a restore ----
+ *
+ * `told/unit/feed/to` in table local, for as long as the change-sets that it covers are not all back. */
+
+int
+lt_verdicts_told(
+    struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice bytes)
+{
+	struct lt_arena arena;
+	struct lt_feed_id feed;
+	struct lt_head head;
+	ProtobufCMessage *m;
+	const Ltpb__Verdict *t;
+	char name[160];
+	uint64_t covered;
+	size_t len;
+	int rc;
+
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	rc = lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, &arena, &m, NULL);
+	t = (const Ltpb__Verdict *)m;
+	if (rc == LT_OK && (t->feed.len != LT_FEED_LEN || t->from == 0 || t->to < t->from ||
+			       t->to_hash.len != LT_HASH_LEN))
+		rc = LT_E_INVALID;
+	/* What is settled is settled again when the change-sets that it waited for are back. */
+	if (rc != LT_OK || t->settling)
+		goto out;
+	memcpy(feed.b, t->feed.data, LT_FEED_LEN);
+	local_name(name, "verdicted", unit, &feed);
+	rc = lt_local_get_u64(txn, name, &covered);
+	if (rc == LT_OK && covered < t->to)
+		rc = lt_local_put_u64(txn, name, t->to);
+	if (rc == LT_OK)
+		rc = lt_feed_log_head(txn, unit, &feed, &head);
+	if (rc != LT_OK || head.seq >= t->to)
+		goto out;
+	local_name(name, "told", unit, &feed);
+	len = strlen(name);
+	(void)snprintf(name + len, sizeof(name) - len, "/%016llx", (unsigned long long)t->to);
+	rc = lt_local_put(txn, name, bytes);
+	atomic_store(&v->told, true);
+out:
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* The verdict that covers seq, in the arena: the first whose `to` is not below it. */
+static int
+find_told(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena *arena,
+    char name[160], const Ltpb__Verdict **out)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, val;
+	ProtobufCMessage *m;
+	size_t plen;
+	int rc;
+
+	local_name(name, "told", &cs->unit, &cs->feed);
+	plen = strlen(name);
+	(void)snprintf(name + plen, 160 - plen, "/%016llx", (unsigned long long)cs->seq);
+	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice_str(name), &k, &val);
+	if (rc == LT_OK && (k.len != plen + 17 || memcmp(k.data, name, plen + 1) != 0))
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_OK) {
+		memcpy(name, k.data, k.len);
+		rc = lt_wire_unpack(&ltpb__verdict__descriptor, val, LT_VALUE_MAX, arena, &m, NULL);
+		if (rc != LT_OK && rc != LT_E_NOMEM)
+			rc = LT_E_CORRUPT;
+	}
+	lt_kv_cursor_close(c);
+	if (rc != LT_OK)
+		return rc;
+	*out = (const Ltpb__Verdict *)m;
+	return (*out)->from <= cs->seq ? LT_OK : LT_E_NOTFOUND;
+}
+
+/* Both lists rise by index. Where both refuse, the reason that was said counts. */
+static int
+add_told_refused(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j)
+{
+	Ltpb__RefusedDot **both =
+	    lt_arena_alloc(arena, (j->nrefused + t->n_refused + 1) * sizeof(Ltpb__RefusedDot *));
+	size_t i = 0, k = 0, n = 0;
+
+	if (both == NULL)
+		return LT_E_NOMEM;
+	while (i < j->nrefused || k < t->n_refused) {
+		Ltpb__RefusedDot *dot;
+
+		if (k < t->n_refused &&
+		    (t->refused[k]->seq != cs->seq || t->refused[k]->index >= cs->nchange)) {
+			k++;
+			continue;
+		}
+		if (k < t->n_refused &&
+		    (i == j->nrefused || t->refused[k]->index <= j->refused[i]->index))
+			dot = t->refused[k++];
+		else
+			dot = j->refused[i++];
+		if (n == 0 || dot->index > both[n - 1]->index)
+			both[n++] = dot;
+	}
+	j->refused = both;
+	j->nrefused = n;
+	return LT_OK;
+}
+
+/* Held as it was then: a context that is not here again yet was here when it was accepted. */
+static int
+put_told_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j)
+{
+	size_t i;
+
+	j->nheld = 0;
+	j->held = lt_arena_alloc(arena, (t->n_held + 1) * sizeof(*j->held));
+	if (j->held == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < t->n_held; i++) {
+		Ltpb__HeldDot *dot = t->held[i];
+
+		if (dot->seq == cs->seq && dot->index < cs->nchange &&
+		    !lt_judgement_refuses(j, dot->index, NULL) &&
+		    (j->nheld == 0 || dot->index > j->held[j->nheld - 1]->index))
+			j->held[j->nheld++] = dot;
+	}
+	return LT_OK;
+}
+
+int
+lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    struct lt_arena *arena, struct lt_judgement *j)
+{
+	const Ltpb__Verdict *t;
+	char name[160];
+	size_t i;
+	int rc;
+
+	if (!atomic_load(&v->told))
+		return LT_E_NOTFOUND;
+	rc = find_told(txn, cs, arena, name, &t);
+	if (rc != LT_OK)
+		return rc;
+	if (t->to == cs->seq && (t->to_hash.len != LT_HASH_LEN ||
+				    memcmp(t->to_hash.data, cs->hash.b, LT_HASH_LEN) != 0))
+		return LT_E_FORK;
+	rc = add_told_refused(t, cs, arena, j);
+	if (rc == LT_OK)
+		rc = put_told_held(t, cs, arena, j);
+	if (rc != LT_OK)
+		return rc;
+	for (i = 0; i < t->n_clamp; i++)
+		if (t->clamp[i]->from <= cs->seq && cs->seq <= t->clamp[i]->to) {
+			j->clamped = true;
+			j->floor = t->clamp[i]->floor;
+			j->ceiling = t->clamp[i]->ceiling;
+		}
+	return t->to == cs->seq ? lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name)) : LT_OK;
+}
+
+/* Does anything wait? */
+static int
+scan_told(struct lt_verdicts *v)
+{
+	static const char prefix[] = "told/";
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k = { NULL, 0 }, val;
+	int rc = lt_kv_begin_read(v->h->log, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+	if (rc == LT_OK) {
+		rc = lt_kv_seek(c, lt_slice_str(prefix), &k, &val);
+		/* Also a damaged one; and damage behind them is nobody's matter here. */
+		if ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len > sizeof(prefix) - 1 &&
+		    memcmp(k.data, prefix, sizeof(prefix) - 1) == 0)
+			atomic_store(&v->told, true);
+		lt_kv_cursor_close(c);
+	}
+	lt_kv_abort(txn);
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+/* ---- settling ---- */
 
 int
 lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
@@ -323,10 +516,13 @@ draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 		rc = lt_kv_cursor_open(d->txn, LT_T_LOCAL, &c);
 		if (rc != LT_OK)
 			return rc;
+		k = lt_slice(NULL, 0);
 		rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
 		lt_kv_cursor_close(c);
+		/* Damage behind the last one is not this feed's. */
 		if (rc == LT_E_NOTFOUND ||
-		    (rc == LT_OK && (k.len != plen + 26 || memcmp(k.data, prefix, plen) != 0))) {
+		    ((rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) &&
+			(k.len != plen + 26 || memcmp(k.data, prefix, plen) != 0))) {
 			rc = LT_OK;
 			break;
 		}
@@ -464,7 +660,7 @@ write_owed(struct drafting *d, const struct dirty *f)
 		if (rc == LT_OK && v != NULL)
 			rc = write_verdict(d, f, v);
 	} while (rc == LT_OK && v != NULL);
-	return rc;
+	return rc == LT_OK ? lt_forks_rule(d->h, d->txn, &f->unit, &f->feed) : rc;
 }
 
 struct verdict_job {
@@ -687,29 +883,29 @@ scan_settled(struct lt_verdicts *v, struct lt_kv_txn *txn)
 	static const char prefix[] = "settled/";
 	const size_t plen = sizeof(prefix) - 1, tail = 1 + 2 * LT_FEED_LEN + 26;
 	struct lt_kv_cursor *c;
-	struct lt_slice k, val;
+	struct lt_slice k = { NULL, 0 }, val;
 	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
-	while (rc == LT_OK && k.len > plen + tail && memcmp(k.data, prefix, plen) == 0) {
+	/* A damaged row has its name: its feed's job finds it. */
+	while ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len > plen + tail &&
+	       memcmp(k.data, prefix, plen) == 0) {
 		size_t ulen = k.len - plen - tail;
 		char hex[2 * LT_FEED_LEN + 1] = "";
 		struct lt_feed_id feed;
 		struct lt_unit unit;
 
 		memcpy(hex, k.data + plen + ulen + 1, 2 * LT_FEED_LEN);
-		if (lt_unit_set(&unit, lt_slice(k.data + plen, ulen)) != LT_OK ||
-		    lt_unhex(feed.b, LT_FEED_LEN, hex) != LT_OK)
-			rc = LT_E_CORRUPT;
-		if (rc == LT_OK) {
+		if (lt_unit_set(&unit, lt_slice(k.data + plen, ulen)) == LT_OK &&
+		    lt_unhex(feed.b, LT_FEED_LEN, hex) == LT_OK)
 			lt_verdicts_note(v, &unit, &feed);
-			rc = lt_kv_next(c, &k, &val);
-		}
+		k = lt_slice(NULL, 0);
+		rc = lt_kv_next(c, &k, &val);
 	}
 	lt_kv_cursor_close(c);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	return concerns_all(rc) ? rc : LT_OK;
 }
 
 /* Every feed that owes. */
@@ -724,6 +920,8 @@ scan_log(struct lt_verdicts *v)
 	rc = lt_feed_log_each(s.txn, NULL, scan_feed, &s);
 	if (rc == LT_OK)
 		rc = scan_settled(v, s.txn);
+	if (rc == LT_OK)
+		rc = lt_forks_scan(v->h, v, s.txn);
 	lt_kv_abort(s.txn);
 	return rc;
 }
@@ -793,6 +991,8 @@ kick(struct lt_verdicts *v, bool now)
 	bool due, wanted = false, failed = false;
 	int rc;
 
+	if (lt_hub_recovering(v->h))
+		return false;
 	pthread_mutex_lock(&v->mx);
 	due = now || !v->failed || lt_mono_ms(v->h->clock) >= v->retry_ms;
 	if (due) {
@@ -886,6 +1086,8 @@ lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out)
 	rc = set_init(&v->owed);
 	if (rc == LT_OK)
 		rc = set_init(&v->aside);
+	if (rc == LT_OK)
+		rc = scan_told(v);
 	if (rc == LT_OK && !LT_SIM_BUG(OWED_FORGOTTEN))
 		rc = scan_log(v);
 	if (rc != LT_OK) {

@@ -8,6 +8,8 @@
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
+#include "proto/store/erase.h"
+#include "proto/store/ruling.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -292,9 +294,9 @@ judge_one(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_
 
 /* ---- verdicts in turn ----
  *
- * Those on one feed count in the order in which they came, each as a whole, and only once the change-set that it names by its
- * hash is the one here: until then it waits, and those behind it. What waits may be ahead of the feed, or speak of another
- * branch than ours. */
+ * Those on one feed count in the order of what they judge, those that settle in the order in which they came, each as a whole, and
+ * only once the change-set that it names by its hash is the one here: until then it waits. What waits may be ahead of the feed, or
+ * speak of another branch than ours. */
 
 /* `verdict/unit/feed/` and its place in the hub's feed. */
 #define WAITING_TAIL (16 + 8)
@@ -308,13 +310,13 @@ waiting_name(char *out, size_t cap, const struct lt_unit *unit, const struct lt_
 	(void)snprintf(out, cap, "verdict/%s/%s/", unit->s, hex);
 }
 
-/* The one whose turn it is, its name and bytes in the arena; LT_E_NOTFOUND. */
+/* The first that waits behind `after` (NULL: of all), its name and bytes in the arena; LT_E_NOTFOUND. */
 static int
-first_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    struct lt_arena *arena, char **name, struct lt_slice *bytes)
+next_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const char *after, struct lt_arena *arena, char **name, struct lt_slice *bytes)
 {
 	struct lt_kv_cursor *c;
-	struct lt_slice k, v;
+	struct lt_slice k, v, from;
 	char prefix[160];
 	size_t plen;
 	int rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
@@ -323,7 +325,10 @@ first_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_f
 		return rc;
 	waiting_name(prefix, sizeof(prefix), unit, feed);
 	plen = strlen(prefix);
-	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &v);
+	from = lt_slice_str(after != NULL ? after : prefix);
+	rc = lt_kv_seek(c, from, &k, &v);
+	if (rc == LT_OK && after != NULL && lt_slice_eq(k, from))
+		rc = lt_kv_next(c, &k, &v);
 	if (rc == LT_OK && (k.len != plen + WAITING_TAIL || memcmp(k.data, prefix, plen) != 0))
 		rc = LT_E_NOTFOUND;
 	if (rc == LT_OK) {
@@ -384,33 +389,75 @@ count_verdict(struct applying *ap, const struct lt_unit *unit, const struct lt_f
 	return rc;
 }
 
-/* All whose turn has come. Each in memory of its own: any number may have waited. */
-static int
-apply_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed)
+/* What it speaks of begins where judging ended, or was judged. A hub that was restored goes on in a new epoch, and its epochs come down in
+ * any order: one of the new may be here before those of the old that it stands behind. */
+static bool
+is_in_turn(const Ltpb__Verdict *v, uint64_t judged)
 {
-	enum branch branch = OURS;
-	int rc = LT_OK;
+	return v->settling ? v->to <= judged : v->from <= judged + 1;
+}
 
-	while (rc == LT_OK && branch == OURS) {
-		const Ltpb__Verdict *v;
+/* One whose turn has come. *done: none is left that could count now. */
+static int
+apply_one_waiting(
+    struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed, bool *done)
+{
+	char last[160], *after = NULL;
+	struct lt_head head;
+	int rc = lt_feed_log_head(ap->txn, unit, feed, &head);
+
+	*done = false;
+	while (rc == LT_OK && !*done) {
+		enum branch branch = NOT_HERE_YET;
+		const Ltpb__Verdict *v = NULL;
 		struct lt_feed_id judged;
 		struct lt_arena arena;
 		struct lt_slice bytes;
-		char *name;
+		bool turn = false, counted = false;
+		char *name = NULL;
 
+		/* Memory of its own: any number may have waited. */
 		lt_arena_init(&arena, LT_NODE_ARENA);
-		rc = first_waiting(ap, unit, feed, &arena, &name, &bytes);
+		rc = next_waiting(ap, unit, feed, after, &arena, &name, &bytes);
 		if (rc == LT_OK)
 			rc = verdict_read(ap, bytes, &arena, &v, &judged);
 		if (rc == LT_OK)
 			rc = branch_of(ap, unit, feed, v, &branch);
-		if (rc == LT_OK && branch == OURS)
+		if (rc == LT_OK)
+			turn = is_in_turn(v, head.judged);
+		if (rc == LT_OK && turn && branch == OURS) {
 			rc = count_verdict(ap, unit, feed, v);
-		if (rc == LT_OK && branch == OURS)
-			rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(name));
+			if (rc == LT_OK)
+				rc = lt_kv_del(ap->txn, LT_T_LOCAL, lt_slice_str(name));
+			counted = true;
+		}
+		/* The next in turn waits for the feed. */
+		*done = rc == LT_OK && turn && branch == NOT_HERE_YET;
+		if (rc == LT_OK) {
+			(void)snprintf(last, sizeof(last), "%s", name);
+			after = last;
+		}
 		lt_arena_fini(&arena);
+		if (counted)
+			return rc;
 	}
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (rc == LT_E_NOTFOUND) {
+		*done = true;
+		rc = LT_OK;
+	}
+	return rc;
+}
+
+/* All whose turn has come. */
+static int
+apply_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	bool done = false;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && !done)
+		rc = apply_one_waiting(ap, unit, feed, &done);
+	return rc;
 }
 
 static int
@@ -443,19 +490,102 @@ apply_verdict(struct applying *ap, const struct lt_unit *unit, struct lt_slice b
 	return rc == LT_OK ? apply_waiting(ap, unit, &feed) : rc;
 }
 
+/* ---- rulings ---- */
+
+/* The epoch is over: what is written next must not stand behind what another machine wrote in it. */
+static int
+end_epoch_of(struct applying *ap, const struct lt_feed_id *feed)
+{
+	const struct lt_unit *unit = &ap->n->identity->unit;
+	struct lt_feed_id now;
+	int rc = lt_author_feed(ap->txn, &ap->n->author, unit, lt_feed_lane(feed), &now);
+
+	if (rc != LT_OK || lt_feed_id_cmp(&now, feed) != 0)
+		return rc;
+	return lt_author_end_epoch(ap->txn, unit, lt_feed_lane(feed));
+}
+
+/* One about our own feed may come before the branch that counts does. */
+static int
+obey(struct applying *ap, const struct lt_ruling *r)
+{
+	struct lt_id author = lt_feed_author(&r->feed);
+	struct lt_hash have;
+	int rc;
+
+	if (!lt_id_eq(&author, &ap->n->author.id) || !lt_unit_eq(&r->unit, &ap->n->identity->unit))
+		return LT_OK;
+	lt_error("ALARM: two machines have signed with this machine's keys, or an old copy of it "
+		 "was put back: the province has ruled which change-set %llu counts; see 'ltctl "
+		 "forks', and report this to the province",
+	    (unsigned long long)r->seq);
+	rc = lt_feed_log_hash(ap->txn, &r->unit, &r->feed, r->seq, &have);
+	if (rc == LT_OK && lt_hash_eq(&have, &r->other))
+		rc = end_epoch_of(ap, &r->feed);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* Kept, so that a branch that does not count is not taken from anybody, whatever becomes of the hub. */
+static int
+apply_ruling(
+    struct applying *ap, const struct lt_unit *unit, const struct lt_change *c, uint64_t position)
+{
+	struct lt_slice bytes;
+	struct lt_ruling r;
+	bool again;
+	int rc = lt_ruling_of_change(c, &bytes);
+
+	if (rc == LT_OK)
+		rc = lt_ruling_parse(unit, bytes, &r);
+	if (rc == LT_E_INVALID)
+		return lt_err_set(ap->err, rc, "a ruling of the hub is malformed");
+	if (rc != LT_OK)
+		return rc;
+	r.position = position;
+	rc = lt_ruling_put(ap->txn, &r, &again);
+	return rc == LT_OK && !again ? obey(ap, &r) : rc;
+}
+
 /* ---- change-sets ---- */
 
 static bool
 concerns_reload(const char *collection)
 {
 	static const char *const acts[] = { "_catalogue", "_registry", "_key", "_grant", "_unit",
-		"_federation" };
+		"_federation", "_revocation" };
 	size_t i;
 
 	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
 		if (strcmp(collection, acts[i]) == 0)
 			return true;
 	return false;
+}
+
+/* In the transaction that makes the act durable: there is no moment at which the one is here and the other is not done. */
+static int
+apply_erasure(struct applying *ap, const struct lt_changeset *cs, const struct lt_change *c)
+{
+	struct lt_erased *e;
+	uint64_t removed;
+	size_t n;
+	int rc = lt_erased_of(c, ap->arena, &e, &n);
+
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK;
+	/* It names nothing, here as at the hub; verdicts behind it do not wait for another. */
+	if (rc == LT_E_INVALID) {
+		lt_error("erasure %s of unit %s by the hub is malformed and counts for nothing",
+		    c->key, cs->unit.s);
+		return LT_OK;
+	}
+	if (rc == LT_OK)
+		rc = lt_erase(ap->txn, &cs->unit, e, n, &removed);
+	if (rc == LT_OK)
+		rc = lt_erase_reshow(ap->proj, ap->txn, &cs->unit, e, n);
+	if (rc == LT_OK)
+		lt_info("erasure %s of unit %s: %llu personal values are gone here", c->key,
+		    cs->unit.s, (unsigned long long)removed);
+	return rc;
 }
 
 static int
@@ -467,6 +597,7 @@ apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i,
 		.hash8 = hash8(&cs->hash),
 		.by_hub = true,
 		.change = c };
+	int rc;
 
 	if (strcmp(c->collection, "_verdict") == 0) {
 		if (c->nset != 1 || strcmp(c->set[0].pb->name, "verdict") != 0 ||
@@ -478,8 +609,15 @@ apply_hub_change(struct applying *ap, const struct lt_changeset *cs, uint32_t i,
 		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
 		    position, i);
 	}
+	if (strcmp(c->collection, "_ruling") == 0)
+		return apply_ruling(ap, &cs->unit, c, position);
 	if (concerns_reload(c->collection))
 		ap->n->stale = true;
+	if (strcmp(c->collection, "_revocation") == 0)
+		ap->n->revoking = true;
+	rc = apply_erasure(ap, cs, c);
+	if (rc != LT_OK)
+		return rc;
 	return or_report(
 	    ap, &cs->unit, &mc, position, lt_projection_add(ap->proj, &cs->unit, &mc, position));
 }
@@ -496,6 +634,11 @@ chain_answer(struct applying *ap, const struct lt_changeset *cs)
 	rc = lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp);
 	if (rc == LT_E_GAP && LT_SIM_BUG(PAST_GAP))
 		rc = LT_OK;
+	if (rc == LT_E_GAP)
+		(void)lt_err_set(ap->err, rc,
+		    "change-set %llu of a feed of unit %s, lane %d, came; here are %llu",
+		    (unsigned long long)cs->seq, cs->unit.s, (int)lt_feed_lane(&cs->feed),
+		    (unsigned long long)head.seq);
 	if (rc == LT_E_EXISTS) {
 		rc = lt_feed_log_hash(ap->txn, &cs->unit, &cs->feed, cs->seq, &have);
 		if (rc == LT_OK)
@@ -544,19 +687,6 @@ dots_aside(
 	}
 	lt_arena_fini(&arena);
 	return rc;
-}
-
-/* The epoch is over: what is written next must not stand behind what another machine wrote in it. */
-static int
-end_epoch_of(struct applying *ap, const struct lt_feed_id *feed)
-{
-	const struct lt_unit *unit = &ap->n->identity->unit;
-	struct lt_feed_id now;
-	int rc = lt_author_feed(ap->txn, &ap->n->author, unit, lt_feed_lane(feed), &now);
-
-	if (rc != LT_OK || lt_feed_id_cmp(&now, feed) != 0)
-		return rc;
-	return lt_author_end_epoch(ap->txn, unit, lt_feed_lane(feed));
 }
 
 /* Does the other branch begin right here, behind something that is the same in both, and where the hub never said that it
@@ -647,7 +777,13 @@ lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_chang
 	int rc;
 
 	lt_node_province(n, &ap.province);
-	rc = chain_answer(&ap, cs);
+	rc = lt_ruling_check(txn, cs);
+	if (rc == LT_E_FORK)
+		return lt_err_set(err, rc,
+		    "the hub sent a change-set %llu of a feed of unit %s that it has ruled out",
+		    (unsigned long long)cs->seq, cs->unit.s);
+	if (rc == LT_OK)
+		rc = chain_answer(&ap, cs);
 	if (rc == LT_E_FORK && lt_id_eq(&author, &n->author.id)) {
 		rc = take_other_branch(&ap, cs, cat);
 		if (rc == LT_OK)

@@ -1,5 +1,6 @@
 #include "node/daemon.h"
 #include "node/link.h"
+#include "node/rotate.h"
 #include "node/scrub.h"
 #include "node/service.h"
 #include "proto/base/config.h"
@@ -22,6 +23,7 @@ static const struct lt_conf_key keys[] = {
 	    NULL }, /* minutes of the day; equal: always */
 	{ "node", "bulk_to", LT_CONF_INT, "0", 0, 1439, NULL },
 	{ "node", "idle_timeout", LT_CONF_MS, "60s", 1000, 3600000, NULL },
+	{ "node", "audit_every", LT_CONF_MS, "60s", 0, INT64_C(7) * 86400000, NULL }, /* 0: never */
 	{ "node", "scrub_every", LT_CONF_MS, "24h", 0, INT64_C(30) * 86400000,
 	    NULL }, /* 0: when asked */
 	{ "node", "scrub_percent", LT_CONF_INT, "2", 1, 100, NULL }, /* of one core */
@@ -33,6 +35,7 @@ struct daemon {
 	struct lt_node *node;
 	struct lt_link *link;
 	struct lt_scrubber *scrubber;
+	struct lt_rotator *rotator;
 	struct lt_node_service service;
 };
 
@@ -48,6 +51,27 @@ joined(void *ctx)
 		lt_warn("the spent invitation could not be taken out of the identity file: %s",
 		    err.text);
 	lt_info("this machine is enrolled");
+}
+
+static void
+resume_rotation(void *ctx)
+{
+	struct lt_err err = { "" };
+	int rc = lt_rotator_resume(ctx, &err);
+
+	if (rc != LT_OK && rc != LT_E_BUSY)
+		lt_warn(
+		    "the change of keys that was begun does not come to its end yet: %s", err.text);
+}
+
+/* A change of keys that a power cut broke off goes on when the hub answers again. */
+static void
+greeted(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (lt_rotator_begun(d->rotator))
+		(void)lt_pool_submit(d->s.pool, resume_rotation, d->rotator);
 }
 
 static int
@@ -72,7 +96,8 @@ open_parts(struct daemon *d, struct lt_err *err)
 					  [LT_WORK_LONG] = 1,
 					  [LT_WORK_INTAKE] = 1 },
 		.queue_max = WORK_QUEUE };
-	struct lt_link_options lo = { .joined = joined, .ctx = d };
+	struct lt_link_options lo = { .joined = joined, .greeted = greeted, .ctx = d };
+	struct lt_rotator_options ro = { .dir = d->s.dir };
 	const char *configured = lt_conf_str(d->s.conf, "node", "hub");
 	int rc = lt_node_open(&no, &d->node, err);
 
@@ -84,7 +109,13 @@ open_parts(struct daemon *d, struct lt_err *err)
 	lo.label = lt_conf_str(d->s.conf, "node", "label");
 	lo.bulk_from = (int)lt_conf_int(d->s.conf, "node", "bulk_from");
 	lo.bulk_to = (int)lt_conf_int(d->s.conf, "node", "bulk_to");
+	lo.audit_every_ms = (uint32_t)lt_conf_int(d->s.conf, "node", "audit_every");
 	lo.idle_ms = (uint32_t)lt_conf_int(d->s.conf, "node", "idle_timeout");
+	ro.node = d->node;
+	ro.pool = d->s.pool;
+	ro.addresses = lo.addresses;
+	if (rc == LT_OK)
+		rc = lt_rotator_new(&ro, &d->rotator);
 	if (rc == LT_OK)
 		rc = lt_link_start(&lo, &d->link, err);
 	if (rc == LT_OK)
@@ -93,6 +124,7 @@ open_parts(struct daemon *d, struct lt_err *err)
 	d->service.scrubber = d->scrubber;
 	d->service.node = d->node;
 	d->service.link = d->link;
+	d->service.rotator = d->rotator;
 	return rc == LT_OK ? serve_local(d, err) : rc;
 }
 
@@ -102,6 +134,7 @@ close_parts(struct daemon *d)
 	lt_serving_quiet(&d->s);
 	lt_link_stop(d->link);
 	lt_serving_rest(&d->s);
+	lt_rotator_free(d->rotator);
 	lt_scrubber_stop(d->scrubber);
 	lt_node_close(d->node);
 	lt_serving_end(&d->s);

@@ -1,4 +1,5 @@
 #include "node/link.h"
+#include "node/audit.h"
 #include "node/session.h"
 #include "proto/base/log.h"
 
@@ -50,6 +51,9 @@ struct lt_link {
 	    conn_no; /* rises with every connection: late answers of old ones are known by it */
 	enum lt_sync_phase phase;
 	uint64_t silent; /* lines that were half open */
+	int64_t audit_at_ms; /* when to ask for the audit next */
+	bool auditing; /* it is being asked for */
+	bool audit_all; /* next: what was asked over all units; else our commune's own */
 };
 
 static int64_t
@@ -188,6 +192,8 @@ on_end(void *ctx, const struct lt_status *status)
 	struct link_call *c = ctx;
 
 	lt_session_end(c->link->session, &c->c, status);
+	if (c->c.ev.kind == LT_SYNC_EV_GREETED && c->c.ev.ok && c->link->o.greeted != NULL)
+		c->link->o.greeted(c->link->o.ctx);
 	call_over(c);
 }
 
@@ -325,6 +331,92 @@ do_dial(struct lt_link *l)
 		on_dialed(l, NULL, rc, lt_strerror(rc));
 }
 
+/* ---- the audit ---- */
+
+#define AUDIT_CALL_MS 60000
+#define AUDIT_NONE_MS 3600000 /* a hub that keeps none may keep one later */
+
+struct audit_call {
+	struct lt_link *link;
+	const char *unit;
+	bool more;
+};
+
+static void
+on_audit(void *ctx, const ProtobufCMessage *m)
+{
+	const Ltpb__AuditUnitReply *r = (const Ltpb__AuditUnitReply *)m;
+	struct audit_call *c = ctx;
+	struct lt_err err = { "" };
+	struct lt_node_audit_at before, after;
+	int rc = lt_node_audit_at(c->link->node, c->unit, &before);
+
+	if (rc == LT_OK)
+		rc = lt_node_audit_take(c->link->node, c->unit, r, &err);
+	if (rc == LT_OK)
+		rc = lt_node_audit_at(c->link->node, c->unit, &after);
+	c->more = rc == LT_OK && lt_node_audit_more(&before, &after, r->more);
+	if (rc != LT_OK && err.text[0] == '\0')
+		lt_warn(
+		    "what the hub told of its read audit could not be kept: %s", lt_strerror(rc));
+}
+
+static void
+on_audit_end(void *ctx, const struct lt_status *status)
+{
+	struct audit_call *c = ctx;
+	struct lt_link *l = c->link;
+	int64_t wait = l->o.audit_every_ms;
+
+	pthread_mutex_lock(&l->mx);
+	if (status->code == LT_STATUS_UNIMPLEMENTED && wait < AUDIT_NONE_MS)
+		wait = AUDIT_NONE_MS;
+	else if (status->code == LT_STATUS_OK && (c->more || !l->audit_all))
+		wait = 0;
+	if (!c->more)
+		l->audit_all = status->code == LT_STATUS_OK && !l->audit_all;
+	l->audit_at_ms = now_ms(l) + wait;
+	l->auditing = false;
+	l->calls--;
+	pthread_cond_broadcast(&l->cond);
+	pthread_mutex_unlock(&l->mx);
+	free(c);
+}
+
+/* On the link's thread, without the lock. */
+static void
+ask_audit(struct lt_link *l)
+{
+	static const struct lt_call_ops ops = { on_audit, on_audit_end };
+	static const struct lt_status lost = { .code = LT_STATUS_CANCELLED };
+	struct audit_call *c = calloc(1, sizeof(*c));
+	Ltpb__AuditUnitRequest req;
+
+	pthread_mutex_lock(&l->mx);
+	l->audit_at_ms = now_ms(l) + l->o.audit_every_ms;
+	if (c != NULL) {
+		l->auditing = true;
+		l->calls++;
+		c->link = l;
+		c->unit = l->audit_all ? "*" : lt_node_identity(l->node)->unit.s;
+	}
+	pthread_mutex_unlock(&l->mx);
+	if (c == NULL)
+		return;
+	if (l->conn == NULL || lt_node_audit_ask(l->node, c->unit, &req) != LT_OK ||
+	    lt_conn_call(l->conn, &ltpb__audit__descriptor, "UnitParts", &req.base, AUDIT_CALL_MS,
+		&ops, c, NULL) != LT_OK)
+		on_audit_end(c, &lost);
+}
+
+/* With mx held. */
+static bool
+audit_due(struct lt_link *l)
+{
+	return l->o.audit_every_ms != 0 && !l->auditing && l->phase == LT_SYNC_ONLINE &&
+	       l->audit_at_ms <= now_ms(l);
+}
+
 /* ---- the thread ---- */
 
 static void
@@ -341,6 +433,7 @@ carry_out(struct lt_link *l, const struct lt_sync_todo *todo)
 			break;
 		case LT_SYNC_DO_JOIN:
 		case LT_SYNC_DO_HELLO:
+		case LT_SYNC_DO_GIVE_BACK:
 		case LT_SYNC_DO_PULL:
 		case LT_SYNC_DO_PUSH:
 		case LT_SYNC_DO_ANNOUNCE:
@@ -406,8 +499,17 @@ next_event(struct lt_link *l, struct event *out)
 			if (l->conn != NULL)
 				lt_conn_cancel(l->conn, id);
 			pthread_mutex_lock(&l->mx);
+		} else if (audit_due(l)) {
+			pthread_mutex_unlock(&l->mx);
+			ask_audit(l);
+			pthread_mutex_lock(&l->mx);
 		} else {
-			wait_until(l, l->timer_ms);
+			int64_t at = l->timer_ms;
+
+			if (l->o.audit_every_ms != 0 && !l->auditing &&
+			    l->phase == LT_SYNC_ONLINE && l->audit_at_ms < at)
+				at = l->audit_at_ms;
+			wait_until(l, at);
 		}
 	}
 	if (got && out->ev.kind == LT_SYNC_EV_DIALED && l->dialed != NULL) {
@@ -492,6 +594,7 @@ lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_e
 	l->node = o->node;
 	l->pool = o->pool;
 	l->timer_ms = INT64_MAX;
+	l->audit_at_ms = now_ms(l) + o->audit_every_ms;
 	so.ctx = l;
 	rc = read_addresses(l, o->addresses, err);
 	if (rc == LT_OK)
@@ -553,5 +656,6 @@ lt_link_status(struct lt_link *l, struct lt_link_status *out)
 	out->phase = l->phase;
 	out->silent = l->silent;
 	pthread_mutex_unlock(&l->mx);
-	lt_session_status(l->session, out->error, sizeof(out->error), &out->last_contact_ms);
+	lt_session_status(
+	    l->session, out->error, out->error_vi, sizeof(out->error), &out->last_contact_ms);
 }

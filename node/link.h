@@ -18,13 +18,19 @@ struct lt_link_options {
 	const char *label; /* this machine's name for people, told when joining; NULL: none */
 	int bulk_from, bulk_to; /* minutes of the day; equal: always */
 	uint32_t idle_ms; /* of the line, as in lt_dial_options */
+	/* So often the hub is asked who has read this commune's records (audit.h); 0: never. */
+	uint32_t audit_every_ms;
 	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
 	void (*joined)(void *ctx);
+	/* Called after each login, on a thread of the pool: short. NULL allowed. */
+	void (*greeted)(void *ctx);
 	void *ctx;
 };
 
 struct lt_link_status {
 	enum lt_sync_phase phase;
+	char error_vi
+	    [768]; /* the same for people who read Vietnamese; "" where there are no such words */
 	char error[768]; /* last failure, "" when none since the last login */
 	int64_t last_contact_ms; /* wall clock, 0 never */
 	uint64_t

@@ -36,6 +36,7 @@ batch_committed(void *ctx, size_t njobs)
 	struct lt_err err = { "" };
 
 	(void)njobs;
+	n->revoking = false;
 	if (n->stale) {
 		n->stale = false;
 		n->rebuilding = true; /* the first step finds out whether there is anything to do */
@@ -254,6 +255,8 @@ lt_node_close(struct lt_node *n)
 	lt_writer_stop(n->writer);
 	if (n->own_kv)
 		lt_kv_close(n->kv);
+	while (n->nfollowed > 0)
+		lt_identity_free(n->followed[--n->nfollowed]);
 	lt_catalogue_unref(n->catalogue);
 	lt_registry_unref(n->registry);
 	pthread_mutex_destroy(&n->mx);
@@ -278,6 +281,41 @@ const struct lt_clock *
 lt_node_clock(const struct lt_node *n)
 {
 	return n->clock;
+}
+
+struct follow_job {
+	struct lt_node *n;
+	struct lt_identity *next;
+};
+
+/* On the writer's thread, where everything is signed. */
+static int
+run_follow(struct lt_kv_txn *txn, void *ctx)
+{
+	struct follow_job *j = ctx;
+	struct lt_node *n = j->n;
+
+	(void)txn;
+	if (j->next == NULL)
+		return LT_OK; /* the job ran again */
+	if (n->nfollowed == LT_KEYS_FOLLOWED_MAX)
+		return LT_E_UNAVAILABLE;
+	n->followed[n->nfollowed++] = j->next;
+	n->author.key = &j->next->sign;
+	n->author.key_no = j->next->key_no;
+	n->identity = j->next;
+	j->next = NULL;
+	return LT_OK;
+}
+
+int
+lt_node_follow(struct lt_node *n, struct lt_identity *next)
+{
+	struct follow_job j = { n, next };
+	int rc = lt_writer_run(n->writer, run_follow, &j);
+
+	lt_identity_free(j.next);
+	return rc;
 }
 
 struct lt_kv *
@@ -451,28 +489,55 @@ struct apply_job {
 	void *ctx;
 };
 
+/* That of the last commit; where a revocation has come since, that of this moment. */
+static int
+registry_now(struct lt_node *n, struct lt_kv_txn *txn, struct lt_registry **out, struct lt_err *err)
+{
+	struct lt_principal hub;
+	struct lt_principal_key key;
+	bool known;
+
+	if (!n->revoking) {
+		*out = lt_node_registry(n);
+		return LT_OK;
+	}
+	pthread_mutex_lock(&n->mx);
+	hub = n->hub;
+	key = n->hub_key;
+	known = n->hub_known;
+	pthread_mutex_unlock(&n->mx);
+	hub.key = &key;
+	return lt_registry_load(txn, &hub, known ? 1 : 0, out, err);
+}
+
+/* The hub gives us what nobody may: that goes no further than here, and what comes after it goes on. */
+static void
+say_revoked(const struct lt_changeset *cs, const struct lt_err *err)
+{
+	lt_error("from the hub, and not taken: %s (unit %s); report this to the province",
+	    err->text, cs->unit.s);
+}
+
 static int
 run_apply(struct lt_kv_txn *txn, void *ctx)
 {
 	struct apply_job *j = ctx;
-	struct lt_registry *reg = lt_node_registry(j->n);
-	struct lt_catalogue *cat = lt_node_catalogue(j->n);
-	struct lt_id author = lt_feed_author(&j->cs.feed);
-	int rc;
+	struct lt_registry *reg;
+	struct lt_catalogue *cat;
+	int rc = registry_now(j->n, txn, &reg, &j->err);
 
+	if (rc != LT_OK)
+		return rc;
+	cat = lt_node_catalogue(j->n);
 	rc = LT_SIM_BUG(UNSIGNED_AT_NODE)
 		 ? LT_OK
 		 : lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
-	if (rc == LT_OK && !lt_id_eq(&author, &j->n->author.id) &&
-	    !lt_registry_is_hub(reg, &author)) {
-		const struct lt_principal *p = lt_registry_find(reg, &author);
-
-		if (p == NULL || !lt_unit_eq(&p->unit, &j->cs.unit))
-			rc = lt_err_set(&j->err, LT_E_DENIED,
-			    "a change-set of unit %s by an author of another unit", j->cs.unit.s);
-	}
 	if (rc == LT_OK)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
+	if (rc == LT_E_REVOKED) {
+		say_revoked(&j->cs, &j->err);
+		rc = LT_OK;
+	}
 	lt_registry_unref(reg);
 	lt_catalogue_unref(cat);
 	return rc;

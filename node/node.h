@@ -38,7 +38,11 @@ void lt_node_close(struct lt_node *n);
 /* Manual only: one batch of the writer (change-sets that came down, a step of a rebuild). false: nothing waited. */
 bool lt_node_step(struct lt_node *n);
 
+/* Its keys are those of now: lt_node_follow() puts others in their place. Valid as long as the node. */
 const struct lt_identity *lt_node_identity(const struct lt_node *n);
+/* From now on sign with these keys, of the same machine: nothing is signed with those before once this returns. Taken, also on failure.
+ * LT_E_UNAVAILABLE: more often than a process may; start it anew. */
+int lt_node_follow(struct lt_node *n, struct lt_identity *next);
 const struct lt_clock *lt_node_clock(const struct lt_node *n);
 struct lt_kv *lt_node_kv(struct lt_node *n);
 /* References; the caller gives them back. */

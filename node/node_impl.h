@@ -10,8 +10,15 @@
 /* For one change-set: parsing a maximal one takes up to 26 times its bytes (proto/base/arena.h). */
 #define LT_NODE_ARENA ((size_t)48 * 1024 * 1024)
 
+/* Changes of keys in the life of one process. */
+#define LT_KEYS_FOLLOWED_MAX 64
+
 struct lt_node {
-	const struct lt_identity *identity;
+	_Atomic(const struct lt_identity *)
+	    identity; /* of now; those of before stay as long as the node */
+	struct lt_identity
+	    *followed[LT_KEYS_FOLLOWED_MAX]; /* owned: keys that came since the start */
+	size_t nfollowed; /* writer thread */
 	const struct lt_clock *clock;
 	struct lt_kv *kv;
 	bool own_kv;
@@ -23,6 +30,7 @@ struct lt_node {
 	_Atomic int64_t clock_offset_ms;
 	_Atomic int64_t hub_time_kept_ms; /* hub time on disk */
 	atomic_bool stale; /* registry or catalogue records changed in this batch */
+	bool revoking; /* a revocation came in this batch; writer thread only */
 	/* Records worked out anew for another catalogue (proto/store/rebuild.h), one step after each commit. Writer thread,
 	 * save at the start. */
 	bool

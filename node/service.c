@@ -55,13 +55,16 @@ lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason)
 int
 lt_node_service_add(struct lt_node_service *s, struct lt_server *server, struct lt_err *err)
 {
-	ProtobufCService *all[] = { &s->records_rpc.base, &s->query_rpc.base, &s->admin_rpc.base };
+	ProtobufCService *all[] = { &s->records_rpc.base, &s->query_rpc.base, &s->admin_rpc.base,
+		&s->keys_rpc.base, &s->audit_rpc.base };
 	size_t i;
 	int rc = LT_OK;
 
 	s->records_rpc = lt_node_records_service;
 	s->query_rpc = lt_node_query_service;
 	s->admin_rpc = lt_node_admin_service;
+	s->keys_rpc = lt_node_keys_service;
+	s->audit_rpc = lt_node_audit_service;
 	for (i = 0; rc == LT_OK && i < sizeof(all) / sizeof(all[0]); i++)
 		rc = lt_server_add(server, all[i], err);
 	return rc;

@@ -32,5 +32,7 @@ void lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason);
 extern const Ltpb__Records_Service lt_node_records_service;
 extern const Ltpb__Query_Service lt_node_query_service;
 extern const Ltpb__Admin_Service lt_node_admin_service;
+extern const Ltpb__Keys_Service lt_node_keys_service;
+extern const Ltpb__Audit_Service lt_node_audit_service;
 
 #endif

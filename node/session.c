@@ -6,6 +6,7 @@
 #include "proto/feed/lean.h"
 #include "proto/feed/trust.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/ruling.h"
 
 #include "lienthong/v1/sync.pb-c.h"
 
@@ -17,12 +18,43 @@
 
 #define APPLY_WINDOW 64 /* pulled change-sets under way to the disk */
 #define PULL_HAVE_MAX 4096
+#define WANT_MAX 64 /* feeds of the hub given back at once; the others after another hello */
+#define HUB_HEADS_MAX 2048
+#define HELD_MAX 1024
 #define CALL_MS 60000
+/* Of evidence of a branch: what the slowest line carries in ten seconds; when it is brought again, doubled each time, where no ruling comes. */
+#define BRANCH_MAX 32768
+#define BRANCHES_MAX 64
+#define BRANCH_AGAIN_MS INT64_C(3600000)
+#define BRANCH_REST_MS INT64_C(86400000)
+
+/* Of the hub's own feeds. */
+struct wanted {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	uint64_t after;
+	struct lt_hash hash;
+};
+
+struct held {
+	struct lt_feed_id feed;
+	uint64_t seq;
+	struct lt_hash hash;
+};
+
+/* Evidence that went once. There may be no ruling ever: the hub keeps so many pieces and no more, or does not believe it. */
+struct brought {
+	struct lt_feed_id feed;
+	struct lt_hash hash;
+	int64_t again_ms, wait_ms; /* on the monotonic clock */
+};
 
 struct lt_session {
 	struct lt_session_options o;
 	struct lt_node *node;
 	uint64_t instance[2];
+	size_t nbrought; /* of who asks, as what follows */
+	struct brought brought[BRANCHES_MAX];
 
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cond;
@@ -31,18 +63,35 @@ struct lt_session {
 	bool pull_failed;
 	uint64_t pull_taken; /* change-sets of this pull that are on disk */
 	uint64_t push_no; /* of the last push */
+	/* What the hub asks back, as of the last hello, but for feeds of which it has another branch: of those it goes on asking, and does not
+	 * count this node as heard. other: that was said. */
+	size_t nwant;
+	struct wanted want[WANT_MAX];
+	bool other;
+	/* What the hub held of ours at its last word on this line; HELD_MAX, made when first used. */
+	bool told;
+	size_t nheld;
+	struct held *held;
 	struct lt_sent sent;
-	char error[768];
+	char error[768], error_vi[768];
 	int64_t last_contact_ms;
 };
+
+/* vi: the same for people who read Vietnamese, "" if there are no such words. */
+static void
+say_both(struct lt_session *s, const char *what, const char *why, const char *vi)
+{
+	pthread_mutex_lock(&s->mx);
+	(void)snprintf(s->error, sizeof(s->error), "%s: %s", what, why);
+	(void)snprintf(s->error_vi, sizeof(s->error_vi), "%s", vi);
+	pthread_mutex_unlock(&s->mx);
+	lt_info("%s: %s", what, why);
+}
 
 void
 lt_session_say(struct lt_session *s, const char *what, const char *why)
 {
-	pthread_mutex_lock(&s->mx);
-	(void)snprintf(s->error, sizeof(s->error), "%s: %s", what, why);
-	pthread_mutex_unlock(&s->mx);
-	lt_info("%s: %s", what, why);
+	say_both(s, what, why, "");
 }
 
 static void
@@ -82,12 +131,15 @@ take_join(struct lt_session *s, struct lt_session_call *c, const Ltpb__JoinReply
 	c->ev.active = r->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	c->ev.retry_after_ms = r->retry_after_ms;
 	if (!c->ev.ok) {
-		char why[384];
+		char why[384], vi[384];
 
 		(void)snprintf(why, sizeof(why),
 		    "the province has refused this machine%s%s; ask for a new invitation",
 		    r->reason[0] != '\0' ? ": " : "", r->reason);
-		lt_session_say(s, "enrolment", why);
+		(void)snprintf(vi, sizeof(vi),
+		    "tỉnh không nhận máy này%s%s; hãy gọi cho tỉnh, rồi xin thư mời mới",
+		    r->reason[0] != '\0' ? ": " : "", r->reason);
+		say_both(s, "enrolment", why, vi);
 	}
 	if (c->ev.active && meet(s, r->hub, r->province) != LT_OK)
 		c->ev.ok = c->ev.active = false;
@@ -134,7 +186,7 @@ own_feeds(struct lt_session *s, struct lt_kv_txn *txn, bool asked, size_t n,
 /* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
 static void
 weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, size_t n,
-    Ltpb__FeedHead *const *held)
+    Ltpb__FeedHead *const *held, bool say)
 {
 	const struct lt_identity *id = lt_node_identity(s->node);
 	size_t i, k;
@@ -155,7 +207,7 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 			    (f->held <= f->head && held[k]->hash.len == LT_HASH_LEN &&
 				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
 				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
-			if (!f->usable)
+			if (!f->usable && say)
 				lt_warn("the hub holds more or other change-sets of this machine's "
 					"feed than this machine (it holds %llu, here are %llu): "
 					"its tail is fetched and a new epoch begun",
@@ -173,6 +225,101 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 	}
 }
 
+static Ltpb__FeedHead *pack_head(const struct lt_feed_id *feed, const struct lt_head *head,
+    const char *unit, struct lt_arena *arena);
+
+/* A hub restored from a backup lacks what it receipted once, of any epoch: what it says now is announced against. */
+static void
+note_held(struct lt_session *s, size_t n, Ltpb__FeedHead *const *held)
+{
+	size_t i;
+
+	pthread_mutex_lock(&s->mx);
+	if (s->held == NULL)
+		s->held = malloc(HELD_MAX * sizeof(*s->held));
+	s->told = s->held != NULL && n <= HELD_MAX;
+	s->nheld = 0;
+	for (i = 0; s->told && i < n; i++) {
+		struct held *h = &s->held[s->nheld];
+
+		if (held[i]->feed.len != LT_FEED_LEN || held[i]->hash.len != LT_HASH_LEN)
+			continue;
+		memcpy(h->feed.b, held[i]->feed.data, LT_FEED_LEN);
+		memcpy(h->hash.b, held[i]->hash.data, LT_HASH_LEN);
+		h->seq = held[i]->seq;
+		s->nheld++;
+	}
+	pthread_mutex_unlock(&s->mx);
+}
+
+/* The same as messages in the arena. *told false: the hub has not said yet. */
+static int
+recall_held(
+    struct lt_session *s, struct lt_arena *arena, bool *told, size_t *n, Ltpb__FeedHead ***out)
+{
+	Ltpb__FeedHead **v;
+	size_t i;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&s->mx);
+	*told = s->told;
+	*n = s->nheld;
+	v = lt_arena_alloc(arena, (s->nheld + 1) * sizeof(*v));
+	if (v == NULL)
+		rc = LT_E_NOMEM;
+	for (i = 0; rc == LT_OK && i < s->nheld; i++) {
+		struct lt_head head = { .seq = s->held[i].seq, .hash = s->held[i].hash };
+
+		v[i] = pack_head(&s->held[i].feed, &head, "", arena);
+		if (v[i] == NULL)
+			rc = LT_E_NOMEM;
+	}
+	pthread_mutex_unlock(&s->mx);
+	*out = v;
+	return rc;
+}
+
+/* What the hub asks back, as far as it is of the branch that is here. */
+static bool
+note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
+{
+	struct lt_kv_txn *txn;
+	size_t i;
+
+	s->nwant = 0;
+	if (n == 0 || lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
+		return n != 0;
+	for (i = 0; i < n && s->nwant < WANT_MAX; i++) {
+		struct wanted *w = &s->want[s->nwant];
+		struct lt_hash have = { { 0 } };
+
+		if (want[i]->feed.len != LT_FEED_LEN || want[i]->hash.len != LT_HASH_LEN ||
+		    lt_unit_set(&w->unit, lt_slice_str(want[i]->unit)) != LT_OK)
+			continue;
+		memcpy(w->feed.b, want[i]->feed.data, LT_FEED_LEN);
+		w->after = want[i]->seq;
+		if (w->after != 0 &&
+		    lt_feed_log_hash(txn, &w->unit, &w->feed, w->after, &have) != LT_OK)
+			continue;
+		if (w->after == 0 || memcmp(have.b, want[i]->hash.data, LT_HASH_LEN) == 0) {
+			s->nwant++;
+			continue;
+		}
+		if (!s->other)
+			lt_error("the hub has another change-set %llu of one of its own feeds than "
+				 "the one "
+				 "it sent here before: report this to the province",
+			    (unsigned long long)w->after);
+		s->other = true;
+	}
+	lt_kv_abort(txn);
+	if (s->nwant != 0)
+		lt_info("the hub was restored from a backup: it is given back what it signed since "
+			"(%zu feeds)",
+		    s->nwant);
+	return s->nwant != 0;
+}
+
 static void
 take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloReply *r)
 {
@@ -184,15 +331,20 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 		c->ev.final = true;
 		return;
 	}
+	if (note_wanted(s, r->n_want, r->want)) {
+		c->ev.ok = c->ev.wants_back = true;
+		return;
+	}
 	if (lt_node_saw_hub_time(s->node, r->hub_time_ms) != LT_OK ||
 	    lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
 		return;
+	note_held(s, r->n_held, r->held);
 	/* Not read is not weighed: a store that cannot be read now ends no epoch. */
 	if (own_feeds(s, txn, true, r->n_held, r->held, &o) != LT_OK) {
 		lt_kv_abort(txn);
 		return;
 	}
-	weigh_held(s, txn, &o, r->n_held, r->held);
+	weigh_held(s, txn, &o, r->n_held, r->held, true);
 	lt_kv_abort(txn);
 	c->ev.ok = true;
 	for (i = 0; i < o.n; i++)
@@ -203,7 +355,7 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 	c->ev.nfeed = o.n;
 	say_contact(s);
 	pthread_mutex_lock(&s->mx);
-	s->error[0] = '\0';
+	s->error[0] = s->error_vi[0] = '\0';
 	pthread_mutex_unlock(&s->mx);
 }
 
@@ -253,14 +405,62 @@ static int
 own_heads(struct lt_session *s, struct lt_arena *arena, size_t *n, Ltpb__FeedHead ***out)
 {
 	struct lt_own_feeds o = { 0 };
+	Ltpb__FeedHead **held = NULL;
 	struct lt_kv_txn *txn;
-	int rc = lt_kv_begin_read(lt_node_kv(s->node), &txn);
+	size_t nheld = 0;
+	bool told = false;
+	int rc = recall_held(s, arena, &told, &nheld, &held);
 
+	if (rc == LT_OK)
+		rc = lt_kv_begin_read(lt_node_kv(s->node), &txn);
 	if (rc != LT_OK)
 		return rc;
-	rc = own_feeds(s, txn, false, 0, NULL, &o);
+	rc = own_feeds(s, txn, told, nheld, held, &o);
 	lt_kv_abort(txn);
 	return rc == LT_OK ? pack_heads(&o, lt_node_identity(s->node)->unit.s, arena, n, out) : rc;
+}
+
+struct hub_heads {
+	struct lt_arena *arena;
+	struct lt_registry *reg;
+	size_t n;
+	Ltpb__FeedHead **v; /* HUB_HEADS_MAX */
+};
+
+static int
+note_hub_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_id author = lt_feed_author(feed);
+	struct hub_heads *h = ctx;
+	char *code;
+
+	if (!lt_registry_is_hub(h->reg, &author) || h->n == HUB_HEADS_MAX)
+		return LT_OK;
+	code = lt_arena_dup(h->arena, unit->s, strlen(unit->s));
+	h->v[h->n] = code == NULL ? NULL : pack_head(feed, head, code, h->arena);
+	return h->v[h->n++] == NULL ? LT_E_NOMEM : LT_OK;
+}
+
+/* How far the hub's own feeds reach here: it may have been restored from a backup. */
+static int
+hub_heads(struct lt_session *s, struct lt_arena *arena, size_t *n, Ltpb__FeedHead ***out)
+{
+	struct hub_heads h = { .arena = arena };
+	struct lt_kv_txn *txn;
+	int rc;
+
+	h.v = lt_arena_alloc(arena, HUB_HEADS_MAX * sizeof(*h.v));
+	rc = h.v == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(s->node), &txn);
+	if (rc != LT_OK)
+		return rc;
+	h.reg = lt_node_registry(s->node);
+	rc = lt_feed_log_each(txn, NULL, note_hub_head, &h);
+	lt_registry_unref(h.reg);
+	lt_kv_abort(txn);
+	*n = h.n;
+	*out = h.v;
+	return rc;
 }
 
 static int
@@ -268,6 +468,7 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 {
 	const struct lt_identity *id = lt_node_identity(s->node);
 	Ltpb__HelloRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	int rc;
 
 	if (r == NULL)
 		return LT_E_NOMEM;
@@ -280,7 +481,96 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 	r->version = (char *)LT_VERSION;
 	out->method = "Hello";
 	out->message = &r->base;
-	return own_heads(s, arena, &r->n_head, &r->head);
+	/* Of what it holds it has said nothing yet, on this line. */
+	pthread_mutex_lock(&s->mx);
+	s->told = false;
+	s->nheld = 0;
+	pthread_mutex_unlock(&s->mx);
+	rc = own_heads(s, arena, &r->n_head, &r->head);
+	return rc == LT_OK ? hub_heads(s, arena, &r->n_hub_head, &r->hub_head) : rc;
+}
+
+/* ---- what a restored hub gets back ---- */
+
+/* Of one feed, openings included as far as they are here. false: no more room in the message. */
+static int
+gather_back(struct lt_kv_txn *txn, const struct wanted *w, struct lt_arena *arena,
+    Ltpb__PushRequest *r, size_t *bytes, bool *full)
+{
+	struct lt_err err = { "" };
+	uint64_t seq, position;
+	struct lt_entry e;
+	struct lt_buf b;
+	int rc = LT_OK;
+
+	for (seq = w->after + 1; rc == LT_OK && !*full; seq++) {
+		*full = r->n_change_set == LT_PUSH_MAX;
+		rc = *full ? LT_E_NOTFOUND
+			   : lt_feed_log_find(txn, &w->unit, &w->feed, seq, &position);
+		if (rc == LT_OK)
+			rc = lt_feed_log_read(txn, position, &e);
+		lt_buf_init(&b, LT_MESSAGE_MAX);
+		if (rc == LT_OK)
+			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err);
+		if (rc == LT_OK && r->n_change_set != 0 &&
+		    *bytes + b.len > LT_MESSAGE_MAX - 65536) {
+			*full = true;
+			rc = LT_E_NOTFOUND;
+		}
+		if (rc == LT_OK) {
+			ProtobufCBinaryData *d = &r->change_set[r->n_change_set];
+
+			d->data = lt_arena_dup(arena, b.data, b.len);
+			d->len = b.len;
+			*bytes += b.len;
+			rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
+			r->n_change_set += rc == LT_OK;
+		}
+		lt_buf_fini(&b);
+	}
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		lt_error("change-set %llu of the hub cannot be read for giving it back: %s %s",
+		    (unsigned long long)seq, lt_strerror(rc), err.text);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+ask_give_back(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+{
+	Ltpb__PushRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	struct lt_kv_txn *txn;
+	size_t i, bytes = 0;
+	bool full = false;
+	int rc;
+
+	if (r == NULL)
+		return LT_E_NOMEM;
+	ltpb__push_request__init(r);
+	r->change_set = lt_arena_alloc(arena, LT_PUSH_MAX * sizeof(*r->change_set));
+	rc = r->change_set == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(s->node), &txn);
+	if (rc != LT_OK)
+		return rc;
+	for (i = 0; rc == LT_OK && i < s->nwant && !full; i++)
+		rc = gather_back(txn, &s->want[i], arena, r, &bytes, &full);
+	lt_kv_abort(txn);
+	out->method = "Push";
+	out->message = &r->base;
+	return rc == LT_OK && r->n_change_set == 0 ? LT_E_NOTFOUND : rc;
+}
+
+/* Some progress, or the two would go round in a circle. */
+static void
+take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply *r)
+{
+	size_t i, k;
+
+	for (i = 0; i < r->n_need; i++)
+		for (k = 0; k < s->nwant; k++)
+			if (r->need[i]->feed.len == LT_FEED_LEN &&
+			    memcmp(r->need[i]->feed.data, s->want[k].feed.b, LT_FEED_LEN) == 0 &&
+			    r->need[i]->seq > s->want[k].after)
+				c->ev.ok = true;
+	say_contact(s);
 }
 
 /* ---- announce ---- */
@@ -288,9 +578,102 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 static void
 take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__AnnounceReply *r)
 {
+	struct lt_own_feeds o;
+	struct lt_kv_txn *txn;
+
 	c->ev.ok = true;
+	note_held(s, r->n_held, r->held);
+	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
+		if (own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK) {
+			weigh_held(s, txn, &o, r->n_held, r->held, false);
+			memcpy(c->feeds, o.feed, sizeof(c->feeds));
+			c->ev.feeds = c->feeds;
+			c->ev.nfeed = o.n;
+		}
+		lt_kv_abort(txn);
+	}
 	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
 	say_contact(s);
+}
+
+struct branch {
+	struct lt_session *s;
+	struct lt_kv_txn *txn;
+	struct lt_arena *arena;
+	ProtobufCBinaryData *out;
+};
+
+/* Is it time for it? Then it is taken as brought, whatever becomes of the call: the next announcement goes without. */
+static bool
+branch_due(struct lt_session *s, const struct lt_feed_id *feed, const struct lt_hash *h)
+{
+	int64_t now = lt_mono_ms(lt_node_clock(s->node));
+	struct brought *b = s->brought, *end = s->brought + s->nbrought;
+
+	while (b < end && !(lt_feed_id_cmp(&b->feed, feed) == 0 && lt_hash_eq(&b->hash, h)))
+		b++;
+	if (b == end && s->nbrought == BRANCHES_MAX)
+		return false;
+	if (b == end) {
+		*b = (struct brought){ .feed = *feed, .hash = *h, .wait_ms = BRANCH_AGAIN_MS };
+		s->nbrought++;
+	} else if (now < b->again_ms) {
+		return false;
+	} else if (b->wait_ms < BRANCH_REST_MS) {
+		b->wait_ms *= 2;
+	}
+	b->again_ms = now + b->wait_ms;
+	return true;
+}
+
+/* The first change-set of a branch aside that no ruling speaks of: the hub needs it as evidence. The second one, whose prev_hash
+ * names it, says the same where it is too large. */
+static int
+note_branch(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_feed_id aside = lt_feed_aside(feed);
+	struct branch *b = ctx;
+	uint64_t first, last, seq, position;
+	struct lt_ruling ruling;
+	struct lt_entry e = { 0 };
+	struct lt_hash h;
+	int rc = lt_feed_log_aside(b->txn, unit, feed, &first, &last);
+
+	(void)head;
+	if (rc != LT_OK || first == 0)
+		return LT_OK;
+	rc = lt_feed_log_hash(b->txn, unit, &aside, first, &h);
+	if (rc == LT_OK)
+		rc = lt_ruling_get(b->txn, unit, feed, first, &h, &ruling);
+	if (rc != LT_E_NOTFOUND)
+		return LT_OK;
+	for (seq = first; seq <= last && seq - first < 2; seq++) {
+		rc = lt_feed_log_find(b->txn, unit, &aside, seq, &position);
+		if (rc == LT_OK)
+			rc = lt_feed_log_read(b->txn, position, &e);
+		if (rc != LT_OK)
+			return LT_OK;
+		if (e.changeset.len <= BRANCH_MAX)
+			break;
+	}
+	if (e.changeset.len > BRANCH_MAX || !branch_due(b->s, feed, &h))
+		return LT_OK;
+	b->out->data = lt_arena_dup(b->arena, e.changeset.data, e.changeset.len);
+	b->out->len = b->out->data == NULL ? 0 : e.changeset.len;
+	return LT_E_EXISTS; /* the others later */
+}
+
+/* Whatever is wrong here, an announcement goes. */
+static void
+add_branch(struct lt_session *s, struct lt_arena *arena, ProtobufCBinaryData *out)
+{
+	struct branch b = { .s = s, .arena = arena, .out = out };
+
+	if (lt_kv_begin_read(lt_node_kv(s->node), &b.txn) != LT_OK)
+		return;
+	(void)lt_feed_log_each(b.txn, &lt_node_identity(s->node)->unit, note_branch, &b);
+	lt_kv_abort(b.txn);
 }
 
 static int
@@ -304,6 +687,7 @@ ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_req
 	r->clock_ms = lt_wall_ms(lt_node_clock(s->node));
 	out->method = "Announce";
 	out->message = &r->base;
+	add_branch(s, arena, &r->branch);
 	return own_heads(s, arena, &r->n_head, &r->head);
 }
 
@@ -637,6 +1021,9 @@ ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena
 	case LT_SYNC_DO_HELLO:
 		c->ev.kind = LT_SYNC_EV_GREETED;
 		return ask_hello(s, arena, out);
+	case LT_SYNC_DO_GIVE_BACK:
+		c->ev.kind = LT_SYNC_EV_GIVEN_BACK;
+		return ask_give_back(s, arena, out);
 	case LT_SYNC_DO_PULL:
 		c->ev.kind = LT_SYNC_EV_PULL_ENDED;
 		return ask_pull(s, arena, out);
@@ -677,6 +1064,9 @@ lt_session_take(struct lt_session *s, struct lt_session_call *c, const ProtobufC
 		break;
 	case LT_SYNC_EV_GREETED:
 		take_hello(s, c, (const Ltpb__HelloReply *)m);
+		break;
+	case LT_SYNC_EV_GIVEN_BACK:
+		take_given_back(s, c, (const Ltpb__PushReply *)m);
 		break;
 	case LT_SYNC_EV_PUSHED:
 		take_push(s, c, (const Ltpb__PushReply *)m);
@@ -723,7 +1113,7 @@ weigh_failure(struct lt_session *s, struct lt_session_call *c, const struct lt_s
 		      status->code == LT_STATUS_INVALID_ARGUMENT ||
 		      status->code == LT_STATUS_UNAUTHENTICATED;
 	if (status->code != LT_STATUS_CANCELLED)
-		lt_session_say(s, lt_status_name(status->code), status->message);
+		say_both(s, lt_status_name(status->code), status->message, status->message_vi);
 	if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
 		meet_fork(s, c);
 }
@@ -756,9 +1146,11 @@ lt_session_drop(struct lt_session *s)
 }
 
 void
-lt_session_status(struct lt_session *s, char *error, size_t cap, int64_t *last_contact_ms)
+lt_session_status(
+    struct lt_session *s, char *error, char *error_vi, size_t cap, int64_t *last_contact_ms)
 {
 	pthread_mutex_lock(&s->mx);
+	(void)snprintf(error_vi, cap, "%s", s->error_vi);
 	(void)snprintf(error, cap, "%s", s->error);
 	*last_contact_ms = s->last_contact_ms;
 	pthread_mutex_unlock(&s->mx);
@@ -787,5 +1179,6 @@ lt_session_free(struct lt_session *s)
 		return;
 	pthread_cond_destroy(&s->cond);
 	pthread_mutex_destroy(&s->mx);
+	free(s->held);
 	free(s);
 }

@@ -4,6 +4,7 @@
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
 #include "proto/service/feeds.h"
+#include "proto/service/forks.h"
 #include "proto/service/scrubbing.h"
 
 #include <string.h>
@@ -141,6 +142,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.connected = link.phase == LT_SYNC_ONLINE;
 	r.link_state = (char *)(c.s->link != NULL ? lt_sync_phase_name(link.phase) : "no line");
 	r.link_error = link.error;
+	r.link_error_vi = link.error_vi;
 	r.n_lane = 3;
 	r.lane = lane;
 	r.last_hub_contact_ms = link.last_contact_ms;
@@ -205,6 +207,86 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	else
 		lt_node_call_fail(&c, rc, "LOG");
 	lt_node_call_end(&c);
+}
+
+/* ---- forks ---- */
+
+struct asides {
+	struct lt_kv_txn *log;
+	int (*fn)(void *to, const struct lt_changeset *cs);
+	void *to;
+};
+
+static int
+one_aside(const struct asides *a, const struct lt_unit *unit, const struct lt_feed_id *aside,
+    uint64_t seq)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	int rc = lt_feed_log_find(a->log, unit, aside, seq, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(a->log, position, &e);
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_MESSAGE_MAX + 65536);
+	rc = lt_changeset_open(e.changeset, &arena, &cs);
+	if (rc == LT_OK)
+		rc = a->fn(a->to, &cs);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* Where a branch begins: what follows hangs on that. */
+static int
+first_aside(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	const struct asides *a = ctx;
+	struct lt_feed_id aside = lt_feed_aside(feed);
+	uint64_t first, last;
+	int rc = lt_feed_log_aside(a->log, unit, feed, &first, &last);
+
+	(void)head;
+	return rc != LT_OK || first == 0 ? rc : one_aside(a, unit, &aside, first);
+}
+
+static int
+each_aside(void *ctx, struct lt_kv_txn *log, const struct lt_unit *unit,
+    int (*fn)(void *to, const struct lt_changeset *cs), void *to)
+{
+	struct asides a = { log, fn, to };
+
+	(void)ctx;
+	return lt_feed_log_each(log, unit, first_aside, &a);
+}
+
+static void
+list_forks(Ltpb__Admin_Service *service, const Ltpb__ListForksRequest *req,
+    Ltpb__ListForksReply_Closure closure, void *data)
+{
+	static const struct lt_forks_from from = { each_aside, NULL };
+	Ltpb__ListForksReply r = LTPB__LIST_FORKS_REPLY__INIT;
+	struct lt_node_call c;
+	struct lt_kv_txn *txn;
+	struct lt_registry *reg;
+	int rc;
+
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
+	reg = lt_node_registry(c.s->node);
+	rc = lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
+	if (rc == LT_OK) {
+		rc = lt_forks_list(txn, req, reg, NULL, &from, &c.arena, &r, &c.err);
+		lt_kv_abort(txn);
+	}
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&c, rc, "FORKS");
+	lt_node_call_end(&c);
+	lt_registry_unref(reg);
 }
 
 /* ---- receipts ---- */
@@ -314,9 +396,18 @@ hub_only(Ltpb__Admin_Service *service, void *data)
 HUB_ONLY(list_nodes, ListNodesRequest, ListNodesReply)
 HUB_ONLY(invite, InviteRequest, InviteReply)
 HUB_ONLY(list_enrolments, ListEnrolmentsRequest, ListEnrolmentsReply)
+HUB_ONLY(list_grants, ListGrantsRequest, ListGrantsReply)
+HUB_ONLY(give_grant, GiveGrantRequest, GiveGrantReply)
+HUB_ONLY(take_grant, TakeGrantRequest, TakeGrantReply)
 HUB_ONLY(approve, ApproveRequest, ApproveReply)
 HUB_ONLY(reject, RejectRequest, ApproveReply)
+HUB_ONLY(list_invitations, ListInvitationsRequest, ListInvitationsReply)
+HUB_ONLY(cancel_invitation, CancelInvitationRequest, CancelInvitationReply)
 HUB_ONLY(acknowledge_alarm, AcknowledgeAlarmRequest, AcknowledgeAlarmReply)
+HUB_ONLY(recovery, RecoveryRequest, RecoveryReply)
+HUB_ONLY(erase, EraseRequest, EraseReply)
+HUB_ONLY(who_holds, WhoHoldsRequest, WhoHoldsReply)
+HUB_ONLY(list_erasures, ListErasuresRequest, ListErasuresReply)
 
 const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
@@ -328,6 +419,16 @@ const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_IN
 	.list_enrolments = list_enrolments,
 	.approve = approve,
 	.reject = reject,
+	.list_invitations = list_invitations,
+	.cancel_invitation = cancel_invitation,
 	.acknowledge_alarm = acknowledge_alarm,
 	.scrub = scrub,
-	.rebuild = rebuild };
+	.rebuild = rebuild,
+	.list_grants = list_grants,
+	.give_grant = give_grant,
+	.take_grant = take_grant,
+	.recovery = recovery,
+	.erase = erase,
+	.who_holds = who_holds,
+	.list_erasures = list_erasures,
+	.list_forks = list_forks };

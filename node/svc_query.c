@@ -353,6 +353,41 @@ out:
 	lt_registry_unref(reg);
 }
 
+/* What this node holds it may show to its own people, also of a collection that its catalogue has no more. */
+static bool
+sees_unknown(void *unit, const char *of, const char *collection)
+{
+	(void)collection;
+	return strcmp(((const struct lt_unit *)unit)->s, of) == 0;
+}
+
+static void
+refused(Ltpb__Query_Service *service, const Ltpb__RefusedRequest *req,
+    Ltpb__RefusedReply_Closure closure, void *data)
+{
+	Ltpb__RefusedReply r = LTPB__REFUSED_REPLY__INIT;
+	struct node_query x;
+	struct lt_unit own;
+	struct lt_registry *reg;
+	int rc = begin(&x, LT_NODE_SERVICE_OF(service, query_rpc), data);
+
+	reg = lt_node_registry(x.c.s->node);
+	own = lt_node_identity(x.c.s->node)->unit;
+	if (rc == LT_OK && req->unit[0] != '\0' &&
+	    !lt_reading_units(&x.r, x.c.call, (char *const *)&req->unit, 1))
+		goto out;
+	if (rc == LT_OK)
+		rc = lt_query_refused(
+		    &x.r.q, req, lt_author_label, reg, sees_unknown, &own, &r, &x.c.err);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&x.c, rc, "QUERY");
+out:
+	end(&x);
+	lt_registry_unref(reg);
+}
+
 static void
 freshness(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
     Ltpb__FreshnessReply_Closure closure, void *data)
@@ -400,4 +435,5 @@ const Ltpb__Query_Service lt_node_query_service = { .base = LTPB__QUERY__BASE_IN
 	.aggregate = aggregate,
 	.history = history,
 	.freshness = freshness,
-	.prove = prove };
+	.prove = prove,
+	.refused = refused };

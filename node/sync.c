@@ -136,7 +136,9 @@ online(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *t
 	}
 	if (!s->announcing && s->announce_at_ms <= ev->now_ms) {
 		s->announcing = true;
-		s->announce_at_ms = ev->now_ms + LT_SYNC_ANNOUNCE_MS;
+		s->announce_at_ms =
+		    ev->now_ms + (s->brisk != 0 ? LT_SYNC_BRISK_MS : LT_SYNC_ANNOUNCE_MS);
+		s->brisk -= s->brisk != 0;
 		add(todo, LT_SYNC_DO_ANNOUNCE);
 	}
 	start_pushes(s, ev, todo);
@@ -209,6 +211,29 @@ note_new_feed(struct lt_sync *s, const struct lt_feed_id *id, uint64_t head)
 	f->usable = true;
 }
 
+/* Feeds that the hub lacks more of than was known at the login: there was no room for all, or their tail had to come down first. */
+static void
+on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
+{
+	size_t i;
+
+	for (i = 0; i < ev->nfeed; i++) {
+		const struct lt_sync_feed *told = &ev->feeds[i];
+		struct lt_sync_feed *f = find_feed(s, &told->feed);
+
+		if (!told->usable || told->held >= told->head)
+			continue;
+		if (f == NULL) {
+			note_new_feed(s, &told->feed, told->head);
+			f = find_feed(s, &told->feed);
+			if (f != NULL)
+				f->held = told->held;
+		} else if (!f->usable && !f->refused && !f->in_flight) {
+			*f = *told;
+		}
+	}
+}
+
 /* Between hello and its answer commits go on: a head told meanwhile may be newer than the one the answer was
  * weighed with, and a feed begun meanwhile is one that the hub holds nothing of. */
 static void
@@ -222,6 +247,8 @@ on_greeted(struct lt_sync *s, const struct lt_sync_event *ev)
 	for (i = 0; i < s->nfeed; i++) {
 		s->feed[i] = ev->feeds[i];
 		s->feed[i].in_flight = false;
+		if (!s->feed[i].usable)
+			s->brisk = LT_SYNC_BRISK;
 	}
 	for (i = 0; i < ntold; i++) {
 		struct lt_sync_feed *f = find_feed(s, &told[i].feed);
@@ -274,6 +301,7 @@ on_pushed(struct lt_sync *s, const struct lt_sync_event *ev)
 	}
 	if (ev->final) {
 		f->usable = false;
+		f->refused = true;
 		return;
 	}
 	/* What was too much for the line is not tried again with more. */
@@ -409,8 +437,20 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 	case LT_SYNC_EV_GREETED:
 		if (s->phase != LT_SYNC_GREETING)
 			break;
-		if (ev->ok) {
+		if (ev->ok && ev->wants_back) {
+			add(todo, LT_SYNC_DO_GIVE_BACK);
+		} else if (ev->ok) {
 			on_greeted(s, ev);
+		} else {
+			add(todo, LT_SYNC_DO_CLOSE);
+			wait_and_redial(s, ev);
+		}
+		break;
+	case LT_SYNC_EV_GIVEN_BACK:
+		if (s->phase != LT_SYNC_GREETING)
+			break;
+		if (ev->ok) {
+			add(todo, LT_SYNC_DO_HELLO); /* is there more? */
 		} else {
 			add(todo, LT_SYNC_DO_CLOSE);
 			wait_and_redial(s, ev);
@@ -421,6 +461,8 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 		break;
 	case LT_SYNC_EV_ANNOUNCED:
 		s->announcing = false;
+		if (ev->ok && s->phase == LT_SYNC_ONLINE)
+			on_announced(s, ev);
 		if (!ev->ok && ev->retry_after_ms != 0)
 			s->announce_at_ms = again_at(s, ev, 0);
 		break;

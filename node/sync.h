@@ -23,6 +23,9 @@
 #define LT_SYNC_PULL_STOOD_MS \
 	10000 /* a pull that caught up and stood so long did not fail at once */
 #define LT_SYNC_ANNOUNCE_MS 10000
+/* After a login that met another branch of an own feed: what of ours stands aside then goes with an announcement. */
+#define LT_SYNC_BRISK_MS 500
+#define LT_SYNC_BRISK 6
 #define LT_SYNC_JOIN_MS 5000
 
 enum lt_sync_phase {
@@ -42,6 +45,7 @@ enum lt_sync_event_kind {
 	LT_SYNC_EV_LOST, /* the connection is gone */
 	LT_SYNC_EV_JOINED, /* answer to join: ok and active, or not yet, or refused for good */
 	LT_SYNC_EV_GREETED, /* answer to hello; held in feeds */
+	LT_SYNC_EV_GIVEN_BACK, /* answer to what was given back; ok: it took some */
 	LT_SYNC_EV_PUSHED, /* answer to a push */
 	LT_SYNC_EV_ANNOUNCED,
 	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives; ok: not by a failure */
@@ -55,6 +59,7 @@ struct lt_sync_feed {
 	bool
 	    usable; /* held agrees with our hash there; else nothing is pushed (the hub knows another branch) */
 	bool in_flight;
+	bool refused; /* for good, as far as this line goes */
 };
 
 struct lt_sync_event {
@@ -69,14 +74,18 @@ struct lt_sync_event {
 	uint64_t
 	    seq; /* PUSHED: held now; COMMITTED: head; PULL_ENDED: change-sets of it that were taken */
 	size_t bytes; /* PUSHED: of the batch */
-	const struct lt_sync_feed *feeds; /* GREETED: every own feed with head, held, usable */
+	const struct lt_sync_feed
+	    *feeds; /* GREETED, ANNOUNCED: every own feed with head, held, usable */
 	size_t nfeed;
+	bool
+	    wants_back; /* GREETED: the hub, restored from a backup, asks for the tails of its own feeds */
 };
 
 enum lt_sync_action_kind {
 	LT_SYNC_DO_DIAL,
 	LT_SYNC_DO_JOIN,
 	LT_SYNC_DO_HELLO,
+	LT_SYNC_DO_GIVE_BACK, /* what the hub asked for in its answer to hello, some of it */
 	LT_SYNC_DO_PULL,
 	LT_SYNC_DO_PUSH, /* feed from from_seq on, at most max_bytes but at least one change-set */
 	LT_SYNC_DO_ANNOUNCE,
@@ -113,6 +122,7 @@ struct lt_sync {
 	bool pulling;
 	bool announcing;
 	int64_t announce_at_ms;
+	unsigned brisk; /* announcements still to be made soon after each other */
 	int64_t pull_started_ms;
 	int64_t pull_at_ms; /* when to pull again after the stream ended; 0 not */
 	int64_t wait_until_ms; /* phase WAITING and JOINING */

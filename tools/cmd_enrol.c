@@ -1,49 +1,20 @@
 /* enrol invite, list, approve, reject: who belongs to the federation is decided at the hub. */
-#include "proto/base/file.h"
-#include "tools/ctl.h"
+#include "tools/ctl_grant.h"
+#include "tools/ctl_invitation.h"
+#include "tools/ctl_words.h"
 
 #include <string.h>
 
 /* ---- invite ---- */
 
 struct inviting {
-	const char *unit, *org, *label, *out;
-	bool op, approve;
+	const char *unit, *org, *label;
+	bool op, mirror, approve;
+	struct ctl_handing hand;
 	uint64_t expires;
 	struct ctl_list address;
-	struct ctl_list verbs, units, collections, fields;
+	struct ctl_grant_lists narrow;
 };
-
-/* Every a,b,c of an option that may stand several times. An empty word is a slip (an unset variable, say), and must not
- * become the widest grant. */
-static enum ctl_exit
-take_words(struct ctl *c, const char *name, const struct ctl_list *list, char ***out, size_t *n)
-{
-	char **all = NULL, **more, **part;
-	size_t i, k, npart;
-
-	*n = 0;
-	for (i = 0; i < list->n; i++) {
-		part = ctl_split(&c->arena, list->item[i], &npart);
-		more = lt_arena_alloc(&c->arena, (*n + (part != NULL ? npart : 0)) * sizeof(*more));
-		if (part == NULL || more == NULL)
-			return ctl_error(LT_E_NOMEM, NULL);
-		for (k = 0; k < npart; k++)
-			if (part[k][0] == '\0')
-				return ctl_fail(CTL_USAGE,
-				    T("'--%s' has an empty word: 'a,b,c' without blanks, or 'all'",
-					"'--%s' có từ trống: viết 'a,b,c' không có dấu cách, hoặc "
-					"'all'"),
-				    name);
-		if (*n != 0)
-			memcpy(more, all, *n * sizeof(*more));
-		memcpy(more + *n, part, npart * sizeof(*more));
-		*n += npart;
-		all = more;
-	}
-	*out = all;
-	return CTL_DONE;
-}
 
 /* What it may, where the command line says so; else the hub gives all that the role may. */
 static enum ctl_exit
@@ -51,24 +22,16 @@ fill_grant(struct ctl *c, const struct inviting *i, Ltpb__Grant *g, Ltpb__Invite
 {
 	enum ctl_exit code;
 
-	if (i->verbs.n + i->units.n + i->collections.n + i->fields.n == 0)
+	if (!ctl_grant_asked(&i->narrow))
 		return CTL_DONE;
 	if (i->unit != NULL)
 		return ctl_fail(CTL_USAGE, "%s",
-		    T("--collections, --units, --fields and --verbs narrow departments and "
+		    T("--collections, --units, --fields and --verbs narrow departments, "
 		      "operators "
-		      "only: a node's rights are those of its commune",
-			"--collections, --units, --fields, --verbs chỉ thu hẹp quyền của sở, ngành "
-			"và "
-			"người vận hành: quyền của nút là quyền của xã mình"));
-	code = take_words(c, "verbs", &i->verbs, &g->verbs, &g->n_verbs);
-	if (code == CTL_DONE)
-		code = take_words(c, "units", &i->units, &g->units, &g->n_units);
-	if (code == CTL_DONE)
-		code = take_words(
-		    c, "collections", &i->collections, &g->collections, &g->n_collections);
-	if (code == CTL_DONE)
-		code = take_words(c, "fields", &i->fields, &g->fields, &g->n_fields);
+		      "and mirrors only: a node's rights are those of its commune",
+			"--collections, --units, --fields, --verbs chỉ thu hẹp quyền của sở, "
+			"ngành, người vận hành và máy sao: quyền của nút là quyền của xã mình"));
+	code = ctl_grant_words(c, &i->narrow, g);
 	req->grant = g;
 	return code;
 }
@@ -76,13 +39,14 @@ fill_grant(struct ctl *c, const struct inviting *i, Ltpb__Grant *g, Ltpb__Invite
 static enum ctl_exit
 fill_invite(const struct inviting *i, Ltpb__InviteRequest *req)
 {
-	if ((i->unit != NULL) + (i->org != NULL) + i->op != 1)
+	if ((i->unit != NULL) + (i->org != NULL) + i->op + i->mirror != 1)
 		return ctl_fail(CTL_USAGE, "%s",
-		    T("say whom: one of --unit, --org, --operator",
-			"hãy nói mời ai: một trong --unit, --org, --operator"));
+		    T("say whom: one of --unit, --org, --operator, --mirror",
+			"hãy nói mời ai: một trong --unit, --org, --operator, --mirror"));
 	req->role = i->unit != NULL  ? LTPB__ROLE__ROLE_NODE
 		    : i->org != NULL ? LTPB__ROLE__ROLE_DEPARTMENT
-				     : LTPB__ROLE__ROLE_OPERATOR;
+		    : i->op          ? LTPB__ROLE__ROLE_OPERATOR
+				     : LTPB__ROLE__ROLE_MIRROR;
 	req->unit = (char *)(i->unit != NULL ? i->unit : "");
 	req->org = (char *)(i->org != NULL ? i->org : "");
 	req->label = (char *)(i->label != NULL ? i->label : "");
@@ -93,24 +57,28 @@ fill_invite(const struct inviting *i, Ltpb__InviteRequest *req)
 	return CTL_DONE;
 }
 
-/* The line is a secret until it is used: a file of it is for its owner only. */
 static enum ctl_exit
-give_line(const struct inviting *i, const Ltpb__InviteReply *r)
+hand_over(
+    struct ctl *c, struct inviting *i, const Ltpb__InviteRequest *req, const Ltpb__InviteReply *r)
 {
-	struct lt_err err = { "" };
-	struct lt_buf b;
-	int rc;
+	i->hand.line = r->line;
+	i->hand.role = req->role;
+	i->hand.unit = req->unit;
+	i->hand.unit_name = r->unit_name;
+	i->hand.org = req->org;
+	i->hand.expires_s = r->expires_s;
+	return ctl_hand_over(c, &i->hand);
+}
 
-	if (i->out == NULL) {
-		printf("%s\n", r->line);
-		return CTL_DONE;
-	}
-	lt_buf_init(&b, 0);
-	lt_buf_str(&b, r->line);
-	lt_buf_u8(&b, '\n');
-	rc = b.err != LT_OK ? b.err : lt_file_write(i->out, lt_buf_slice(&b), 0600, true, &err);
-	lt_buf_fini(&b);
-	return rc == LT_OK ? CTL_DONE : ctl_error(rc, &err);
+/* The usual short name of --out. */
+static void
+long_out(int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "-o") == 0)
+			argv[i] = (char *)"--out";
 }
 
 enum ctl_exit
@@ -119,18 +87,24 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 	struct inviting i = { 0 };
 	const struct ctl_option options[] = { { "unit", CTL_TEXT, &i.unit },
 		{ "org", CTL_TEXT, &i.org }, { "operator", CTL_FLAG, &i.op },
-		{ "auto-approve", CTL_FLAG, &i.approve }, { "expires", CTL_SECONDS, &i.expires },
-		{ "label", CTL_TEXT, &i.label }, { "address", CTL_LIST, &i.address },
-		{ "out", CTL_TEXT, &i.out }, { "verbs", CTL_LIST, &i.verbs },
-		{ "units", CTL_LIST, &i.units }, { "collections", CTL_LIST, &i.collections },
-		{ "fields", CTL_LIST, &i.fields } };
+		{ "mirror", CTL_FLAG, &i.mirror }, { "auto-approve", CTL_FLAG, &i.approve },
+		{ "expires", CTL_SECONDS, &i.expires }, { "label", CTL_TEXT, &i.label },
+		{ "address", CTL_LIST, &i.address }, { "out", CTL_TEXT, &i.hand.out },
+		{ "qr", CTL_FLAG, &i.hand.qr }, { "no-qr", CTL_FLAG, &i.hand.no_qr },
+		{ "verbs", CTL_LIST, &i.narrow.verbs }, { "units", CTL_LIST, &i.narrow.units },
+		{ "collections", CTL_LIST, &i.narrow.collections },
+		{ "fields", CTL_LIST, &i.narrow.fields } };
 	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
 	Ltpb__Grant grant = LTPB__GRANT__INIT;
 	ProtobufCMessage *m = NULL;
 	struct ctl_list args;
-	enum ctl_exit code =
-	    ctl_options(c, argc, argv, options, sizeof(options) / sizeof(options[0]), &args, 0, 0);
+	enum ctl_exit code;
 
+	long_out(argc, argv);
+	code =
+	    ctl_options(c, argc, argv, options, sizeof(options) / sizeof(options[0]), &args, 0, 0);
+	if (code == CTL_DONE)
+		code = ctl_hand_check(&i.hand);
 	if (code == CTL_DONE)
 		code = fill_invite(&i, &req);
 	if (code == CTL_DONE)
@@ -147,7 +121,7 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 			"đầu mối này quá cũ, chưa thu hẹp được quyền; thư mời đã bỏ, hãy cập nhật "
 			"chương trình của đầu mối"));
 	if (code == CTL_DONE)
-		code = give_line(&i, (const Ltpb__InviteReply *)m);
+		code = hand_over(c, &i, &req, (const Ltpb__InviteReply *)m);
 	if (code == CTL_DONE)
 		fprintf(stderr,
 		    T("invitation for %s %s%s, valid until %s; one use; keep it secret until "
@@ -164,56 +138,6 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 /* ---- list ---- */
 
 static json_t *
-grant_json(const Ltpb__Grant *g)
-{
-	json_t *o;
-
-	if (g == NULL)
-		return json_null();
-	o = json_object();
-	json_object_set_new(o, "verbs", ctl_json_texts(g->n_verbs, g->verbs));
-	json_object_set_new(o, "units", ctl_json_texts(g->n_units, g->units));
-	json_object_set_new(o, "collections", ctl_json_texts(g->n_collections, g->collections));
-	json_object_set_new(o, "fields", ctl_json_texts(g->n_fields, g->fields));
-	return o;
-}
-
-static void
-say_words(struct lt_buf *b, const char *what, size_t n, char *const *word)
-{
-	size_t i;
-
-	if (n == 1 && strcmp(word[0], "all") == 0)
-		return;
-	lt_buf_printf(b, "%s%s ", b->len != 0 ? "; " : "", what);
-	for (i = 0; i < n; i++)
-		lt_buf_printf(b, "%s%s", i != 0 ? "," : "", word[i]);
-}
-
-/* Whoever approves has to see all of what it gives: the cell is not cut. */
-static void
-grant_cell(struct ctl_table *t, const Ltpb__Grant *g)
-{
-	struct lt_buf b;
-	size_t i;
-
-	lt_buf_init(&b, LT_MESSAGE_MAX);
-	for (i = 0; g != NULL && i < g->n_verbs; i++)
-		lt_buf_printf(&b, "%s%s", i != 0 ? "," : "", g->verbs[i]);
-	if (g != NULL) {
-		say_words(&b, T("collections", "loại dữ liệu"), g->n_collections, g->collections);
-		say_words(&b, T("units", "đơn vị"), g->n_units, g->units);
-		say_words(&b, T("fields", "trường"), g->n_fields, g->fields);
-	}
-	lt_buf_u8(&b, 0);
-	if (b.err != LT_OK)
-		t->failed = true;
-	else
-		ctl_cell(t, "%s", g != NULL ? (const char *)b.data : "-");
-	lt_buf_fini(&b);
-}
-
-static json_t *
 enrolment_json(const Ltpb__Enrolment *e)
 {
 	json_t *o = json_object();
@@ -222,46 +146,123 @@ enrolment_json(const Ltpb__Enrolment *e)
 	json_object_set_new(o, "state", json_string(ctl_state_name(e->state)));
 	json_object_set_new(o, "role", json_string(ctl_role(e->role)));
 	json_object_set_new(o, "unit", ctl_json_text(e->unit));
+	json_object_set_new(o, "unit_name", ctl_json_text(e->unit_name));
 	json_object_set_new(o, "org", ctl_json_text(e->org));
 	json_object_set_new(o, "label", ctl_json_text(e->label));
 	json_object_set_new(o, "fingerprint", ctl_json_text(e->fingerprint));
 	json_object_set_new(o, "address", ctl_json_text(e->address));
 	json_object_set_new(o, "asked_ms", json_integer(e->asked_ms));
-	json_object_set_new(o, "grant", grant_json(e->grant));
+	json_object_set_new(o, "grant", ctl_grant_json(e->grant));
 	json_object_set_new(o, "reason", ctl_json_text(e->reason));
 	return o;
 }
 
+/* "xã (17254)", "17254", an organisation. In the arena. */
+static const char *
+whom(struct ctl *c, const Ltpb__Enrolment *e)
+{
+	size_t n = strlen(e->unit_name) + strlen(e->unit) + strlen(e->org) + 4;
+	char *text = lt_arena_alloc(&c->arena, n);
+
+	if (text == NULL)
+		return e->unit;
+	if (e->unit_name[0] != '\0')
+		(void)snprintf(text, n, "%s (%s)", e->unit_name, e->unit);
+	else
+		(void)snprintf(text, n, "%s%s", e->unit, e->org);
+	return text;
+}
+
+/* Who waits is read out: a line for each thing. */
 static void
-print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
+print_waiting(struct ctl *c, const Ltpb__Enrolment *e)
+{
+	struct ctl_table t;
+
+	printf("%s: %s ", T("WAITING", "ĐANG CHỜ"), ctl_role(e->role));
+	ctl_say_text(stdout, whom(c, e));
+	if (e->label[0] != '\0') {
+		printf(", \"");
+		ctl_say_text(stdout, e->label);
+		printf("\"");
+	}
+	printf("\n");
+	ctl_table_init(&t, 2);
+	ctl_cell(&t, "    %s", T("its words", "tám từ của máy"));
+	ctl_cell(&t, "%s", e->fingerprint);
+	ctl_cell(&t, "    %s", T("asked", "xin lúc"));
+	ctl_cell(&t, "%s", ctl_time(&c->arena, e->asked_ms));
+	ctl_cell(&t, "    %s", T("from", "từ địa chỉ"));
+	ctl_cell(&t, "%s", e->address);
+	ctl_cell(&t, "    %s", T("may", "được phép"));
+	ctl_grant_cell(&t, e->grant);
+	ctl_cell(&t, "    %s", T("principal", "mã"));
+	ctl_cell(&t, "%s", ctl_hex(&c->arena, e->principal.data, e->principal.len));
+	ctl_table_print(&t);
+}
+
+static void
+print_answered(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
 {
 	struct ctl_table t;
 	size_t i;
 
-	ctl_table_init(&t, 8);
+	ctl_table_init(&t, 7);
 	ctl_cell(&t, "%s", T("state", "trạng thái"));
 	ctl_cell(&t, "%s", T("who", "ai"));
 	ctl_cell(&t, "%s", T("label", "tên máy"));
 	ctl_cell(&t, "%s", T("asked", "xin lúc"));
 	ctl_cell(&t, "%s", T("from", "từ"));
 	ctl_cell(&t, "%s", T("principal", "mã"));
-	ctl_cell(
-	    &t, "%s", T("fingerprint, read it over the phone", "dấu vân tay, đọc qua điện thoại"));
 	ctl_cell(&t, "%s", T("may", "được phép"));
 	for (i = 0; i < r->n_enrolment; i++) {
 		const Ltpb__Enrolment *e = r->enrolment[i];
 
+		if (e->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
+			continue;
 		ctl_cell(
 		    &t, "%s%s%s", ctl_state(e->state), e->reason[0] != '\0' ? ": " : "", e->reason);
-		ctl_cell(&t, "%s %s%s", ctl_role(e->role), e->unit, e->org);
+		ctl_cell(&t, "%s %s", ctl_role(e->role), whom(c, e));
 		ctl_cell_short(&t, e->label);
 		ctl_cell(&t, "%s", ctl_time(&c->arena, e->asked_ms));
 		ctl_cell(&t, "%s", e->address);
 		ctl_cell(&t, "%s", ctl_hex(&c->arena, e->principal.data, e->principal.len));
-		ctl_cell(&t, "%s", e->fingerprint);
-		grant_cell(&t, e->grant);
+		ctl_grant_cell(&t, e->grant);
 	}
-	ctl_table_print(&t);
+	if (ctl_table_rows(&t) != 0)
+		ctl_table_print(&t);
+	else
+		ctl_table_drop(&t);
+}
+
+static void
+print_enrolments(struct ctl *c, const Ltpb__ListEnrolmentsReply *r)
+{
+	size_t i, waiting = 0;
+
+	print_answered(c, r);
+	if (r->more)
+		printf("%s\n",
+		    T("some who asked long ago are not listed: there was no room for all",
+			"một số máy xin từ lâu không có trong danh sách này vì không đủ chỗ"));
+	for (i = 0; i < r->n_enrolment; i++)
+		if (r->enrolment[i]->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING) {
+			print_waiting(c, r->enrolment[i]);
+			waiting++;
+		}
+	if (waiting == 0) {
+		printf("%s\n", T("nobody waits", "không có ai đang chờ"));
+		return;
+	}
+	ctl_print_words(stdout, c->id);
+	printf("%s\n",
+	    T("Call the commune on a number you know: read the province's words to it, type those "
+	      "it "
+	      "reads to you:\n    ltctl enrol approve --words \"...\"    or    ltctl enrol reject "
+	      "PRINCIPAL --reason \"...\"",
+		"Hãy gọi cho xã theo số đã biết: đọc tám từ của tỉnh cho xã nghe, rồi gõ tám từ xã "
+		"đọc:\n    ltctl enrol approve --words \"...\"    hoặc    ltctl enrol reject MÃ "
+		"--reason \"...\""));
 }
 
 static enum ctl_exit
@@ -304,7 +305,7 @@ cmd_enrol_list(struct ctl *c, int argc, char **argv)
 /* ---- approve and reject ---- */
 
 static enum ctl_exit
-approve_one(struct ctl *c, const uint8_t *principal)
+approve_one(struct ctl *c, const uint8_t *principal, const char *words)
 {
 	Ltpb__ApproveRequest req = LTPB__APPROVE_REQUEST__INIT;
 	ProtobufCMessage *m = NULL;
@@ -312,6 +313,7 @@ approve_one(struct ctl *c, const uint8_t *principal)
 
 	req.principal.data = (uint8_t *)principal;
 	req.principal.len = LT_ID_LEN;
+	req.words = (char *)words;
 	code = ctl_call(c, &ltpb__admin__descriptor, "Approve", &req.base, &m);
 	if (code == CTL_DONE)
 		printf("%s %s\n", ctl_hex(&c->arena, principal, LT_ID_LEN),
@@ -339,7 +341,7 @@ approve_all(struct ctl *c)
 		    e->principal.len != LT_ID_LEN)
 			continue;
 		n++;
-		one = approve_one(c, e->principal.data);
+		one = approve_one(c, e->principal.data, "");
 		if (one > code)
 			code = one;
 	}
@@ -349,35 +351,113 @@ approve_all(struct ctl *c)
 	return code;
 }
 
-static enum ctl_exit
-take_principal(const char *text, uint8_t id[LT_ID_LEN])
+struct heard {
+	uint8_t bytes[CTL_WORDS];
+	const char *plain;
+	const uint8_t *principal; /* NULL: whose words they are */
+};
+
+static bool
+may_be(const struct heard *h, const Ltpb__Enrolment *e)
 {
-	if (lt_unhex(id, LT_ID_LEN, text) == LT_OK)
-		return CTL_DONE;
-	return ctl_fail(CTL_USAGE,
-	    T("'%s' is no principal: 32 hexadecimal digits, see 'ltctl enrol list'",
-		"'%s' không phải mã: 32 chữ số thập lục phân, xem 'ltctl enrol list'"),
-	    text);
+	return e->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING &&
+	       e->principal.len == LT_ID_LEN &&
+	       (h->principal == NULL || memcmp(h->principal, e->principal.data, LT_ID_LEN) == 0);
+}
+
+/* The words that agree in their places: misheard, most do; another machine's, none. */
+static size_t
+agreeing(const struct heard *h, const Ltpb__Enrolment *e)
+{
+	uint8_t own[CTL_WORDS];
+	size_t i, n = 0;
+
+	if (!ctl_words_of(e->fingerprint, own))
+		return 0;
+	for (i = 0; i < CTL_WORDS; i++)
+		n += own[i] == h->bytes[i];
+	return n;
+}
+
+/* The machine is found by what its people read; nothing else is let in. */
+static enum ctl_exit
+approve_heard(struct ctl *c, const struct heard *h)
+{
+	const Ltpb__ListEnrolmentsReply *r;
+	const Ltpb__Enrolment *found = NULL;
+	ProtobufCMessage *m = NULL;
+	size_t i, n, best = 0;
+	enum ctl_exit code = list_enrolments(c, &m);
+
+	if (code != CTL_DONE)
+		return code;
+	r = (const Ltpb__ListEnrolmentsReply *)m;
+	for (i = 0; i < r->n_enrolment; i++) {
+		if (!may_be(h, r->enrolment[i]))
+			continue;
+		n = agreeing(h, r->enrolment[i]);
+		if (n == CTL_WORDS)
+			found = r->enrolment[i];
+		if (n > best)
+			best = n;
+	}
+	if (found != NULL)
+		code = approve_one(c, found->principal.data, h->plain);
+	else if (best > CTL_WORDS / 2)
+		code = ctl_fail(CTL_NO,
+		    T("no machine that waits has these words, one has %zu of the %d: have them "
+		      "read "
+		      "again, slowly; nobody was let in",
+			"không máy nào đang chờ có đúng các từ này, có máy khớp %zu/%d từ: hãy "
+			"nghe đọc "
+			"lại chậm hơn; chưa chấp nhận ai"),
+		    best, CTL_WORDS);
+	else
+		code = ctl_fail(CTL_NO, "%s",
+		    T("no machine that waits has these words: whoever waits is not the one that "
+		      "you "
+		      "speak with; nobody was let in",
+			"không máy nào đang chờ có các từ này: máy đang chờ không phải máy của "
+			"người đang "
+			"gọi; chưa chấp nhận ai"));
+	ctl_reply_free(m);
+	return code;
 }
 
 enum ctl_exit
 cmd_enrol_approve(struct ctl *c, int argc, char **argv)
 {
 	uint8_t id[LT_ID_LEN];
+	struct heard h = { .principal = NULL };
+	const char *words = NULL;
+	const struct ctl_option options[] = { { "words", CTL_TEXT, &words } };
 	struct ctl_list args;
 	bool all;
-	enum ctl_exit code = ctl_options(c, argc, argv, NULL, 0, &args, 1, 1);
+	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 0, 1);
 
 	if (code != CTL_DONE)
 		return code;
-	all = strcmp(args.item[0], "all") == 0;
-	if (!all)
-		code = take_principal(args.item[0], id);
+	all = args.n == 1 && strcmp(args.item[0], "all") == 0;
+	if (args.n == 0 && words == NULL)
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("say whom: --words \"...\", a principal of 'ltctl enrol list', or all",
+			"hãy nói chấp nhận ai: --words \"...\", một mã trong 'ltctl enrol list', "
+			"hoặc all"));
+	if (all && words != NULL)
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("words are of one machine, not of all",
+			"tám từ là của một máy, không dùng với all"));
+	if (args.n == 1 && !all) {
+		code = ctl_principal(args.item[0], id);
+		h.principal = id;
+	}
+	if (code == CTL_DONE && words != NULL)
+		code = ctl_words(c, words, h.bytes, &h.plain);
 	if (code == CTL_DONE)
 		code = ctl_connect(c);
 	if (code != CTL_DONE)
 		return code;
-	return all ? approve_all(c) : approve_one(c, id);
+	return all ? approve_all(c) : words != NULL ? approve_heard(c, &h) : approve_one(c, id, "");
 }
 
 enum ctl_exit
@@ -392,7 +472,7 @@ cmd_enrol_reject(struct ctl *c, int argc, char **argv)
 	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 1, 1);
 
 	if (code == CTL_DONE)
-		code = take_principal(args.item[0], id);
+		code = ctl_principal(args.item[0], id);
 	if (code == CTL_DONE)
 		code = ctl_connect(c);
 	if (code != CTL_DONE)

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static json_t *
-entry_json(const Ltpb__HistoryEntry *e)
+json_t *
+ctl_entry_json(const Ltpb__HistoryEntry *e)
 {
 	json_t *o = json_object();
 
@@ -15,6 +15,7 @@ entry_json(const Ltpb__HistoryEntry *e)
 	json_object_set_new(o, "fields", ctl_json_fields(e->n_field, e->field));
 	json_object_set_new(o, "cleared", ctl_json_texts(e->n_cleared, e->cleared));
 	json_object_set_new(o, "masked", ctl_json_texts(e->n_masked, e->masked));
+	json_object_set_new(o, "erased", ctl_json_texts(e->n_erased, e->erased));
 	json_object_set_new(o, "held", json_boolean(e->held));
 	json_object_set_new(o, "forked", json_boolean(e->forked));
 	if (e->refused != LTPB__REASON_CODE__REASON_UNSPECIFIED)
@@ -26,8 +27,8 @@ entry_json(const Ltpb__HistoryEntry *e)
 	return o;
 }
 
-static void
-entry_print(struct ctl *c, const Ltpb__HistoryEntry *e)
+void
+ctl_print_entry(struct ctl *c, const Ltpb__HistoryEntry *e)
 {
 	size_t i;
 
@@ -53,6 +54,9 @@ entry_print(struct ctl *c, const Ltpb__HistoryEntry *e)
 		printf("    %s %s\n", e->cleared[i], T("cleared", "bỏ trống"));
 	for (i = 0; i < e->n_masked; i++)
 		printf("    %s = ***\n", e->masked[i]);
+	for (i = 0; i < e->n_erased; i++)
+		printf(
+		    "    %s %s\n", e->erased[i], T("erased", "đã xóa theo yêu cầu bảo vệ dữ liệu"));
 	printf("    %s %s/%llu/%u\n", T("proof", "chứng cứ"),
 	    ctl_hex(&c->arena, e->feed.data, e->feed.len), (unsigned long long)e->seq, e->index);
 }
@@ -84,9 +88,9 @@ cmd_history(struct ctl *c, int argc, char **argv)
 		r = (const Ltpb__HistoryReply *)m;
 		for (i = 0; i < r->n_entry; i++) {
 			if (c->json)
-				ctl_print_json(entry_json(r->entry[i]));
+				ctl_print_json(ctl_entry_json(r->entry[i]));
 			else
-				entry_print(c, r->entry[i]);
+				ctl_print_entry(c, r->entry[i]);
 		}
 		req.page_token.len = r->next_page_token.len;
 		req.page_token.data =

@@ -2,47 +2,20 @@
  * leave. */
 #include "proto/base/file.h"
 #include "proto/feed/trust.h"
-#include "tools/ctl.h"
+#include "tools/ctl_invitation.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 8192
 #define INVITATION_ARENA ((size_t)256 * 1024)
 
 struct joining {
 	struct ctl *c;
 	const char *label;
+	bool anyway;
 	struct lt_identity *id; /* guarded memory */
 	struct lt_err err;
 };
-
-/* The invitation itself, or the file that holds it. */
-static enum ctl_exit
-read_invitation(struct joining *j, const char *arg, struct lt_arena *arena, Ltpb__Invitation **inv)
-{
-	struct lt_buf b;
-	int rc = LT_OK;
-
-	lt_buf_init(&b, LINE_MAX_BYTES);
-	if (arg[0] == '@')
-		rc = lt_file_read(arg + 1, LINE_MAX_BYTES - 1, &b, &j->err);
-	else
-		lt_buf_str(&b, arg);
-	lt_buf_u8(&b, 0);
-	if (rc == LT_OK)
-		rc = b.err;
-	if (rc == LT_OK)
-		rc = lt_invitation_parse((const char *)b.data, arena, inv, &j->err);
-	if (b.data != NULL)
-		sodium_memzero(b.data, b.len);
-	lt_buf_fini(&b);
-	if (rc == LT_E_INVALID || rc == LT_E_TOOBIG)
-		return ctl_fail(CTL_NO, "%s",
-		    j->err.text[0] != '\0' ? j->err.text
-					   : T("this is no invitation", "đây không phải thư mời"));
-	return rc == LT_OK ? CTL_DONE : ctl_error(rc, &j->err);
-}
 
 static int
 join_addresses(const Ltpb__Invitation *inv, char *out, size_t cap)
@@ -133,10 +106,7 @@ static void
 print_made(struct joining *j)
 {
 	struct lt_identity *id = j->id;
-	struct lt_buf words;
 
-	lt_buf_init(&words, 1024);
-	lt_fingerprint(&id->federation, &id->principal, id->sign.pk, id->line_pk, &words);
 	if (id->role == LTPB__ROLE__ROLE_NODE)
 		printf(T("Node of unit %s made in '%s'; hub: %s\n",
 			   "Đã tạo máy của đơn vị %s trong '%s'; đầu mối: %s\n"),
@@ -145,9 +115,13 @@ print_made(struct joining *j)
 		printf(T("Directory of %s %s made in '%s'; hub: %s\n",
 			   "Đã tạo thư mục của %s %s trong '%s'; đầu mối: %s\n"),
 		    ctl_role(id->role), id->org, j->c->dir, id->addresses);
-	printf(T("Fingerprint of this machine, to be compared over the phone:\n\n    %.*s\n\n",
-		   "Dấu vân tay của máy này, để so qua điện thoại:\n\n    %.*s\n\n"),
-	    (int)words.len, (const char *)words.data);
+	printf("\n%s\n",
+	    T("Call the province on a number you know. It reads its words to you, you read this "
+	      "machine's to it;\nboth must be the same at both ends, or stop:",
+		"Hãy gọi cho tỉnh theo số đã biết. Tỉnh đọc tám từ của tỉnh, bạn đọc tám từ của "
+		"máy này;\nhai bên phải thấy giống hệt nhau, khác một từ thì dừng lại:"));
+	ctl_print_words(stdout, id);
+	(void)fputc('\n', stdout);
 	if (id->role == LTPB__ROLE__ROLE_NODE)
 		printf(T("Next: start lt-node -C %s; it asks the hub by itself. Then the hub's "
 			 "operator approves\n"
@@ -160,11 +134,10 @@ print_made(struct joining *j)
 	else
 		printf(T("Next: ltctl -C %s client join\n", "Tiếp theo: ltctl -C %s client join\n"),
 		    j->c->dir);
-	lt_buf_fini(&words);
 }
 
 static enum ctl_exit
-take_in(struct joining *j, const char *arg, bool node)
+take_in(struct joining *j, const struct ctl_list *args, bool node)
 {
 	Ltpb__Invitation *inv = NULL;
 	struct lt_arena arena;
@@ -172,7 +145,7 @@ take_in(struct joining *j, const char *arg, bool node)
 	int rc;
 
 	lt_arena_init(&arena, INVITATION_ARENA);
-	code = read_invitation(j, arg, &arena, &inv);
+	code = ctl_take_invitation(args, j->anyway, &arena, &inv);
 	if (inv != NULL && code == CTL_DONE && node != (inv->role == LTPB__ROLE__ROLE_NODE))
 		code = ctl_fail(CTL_NO,
 		    T("this invitation is for a %s: use 'ltctl %s init'",
@@ -198,16 +171,17 @@ static enum ctl_exit
 init(struct ctl *c, int argc, char **argv, bool node)
 {
 	struct joining j = { .c = c };
-	const struct ctl_option options[] = { { "label", CTL_TEXT, &j.label } };
+	const struct ctl_option options[] = { { "label", CTL_TEXT, &j.label },
+		{ "anyway", CTL_FLAG, &j.anyway } };
 	struct ctl_list args;
-	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 1, 1);
+	enum ctl_exit code = ctl_options(c, argc, argv, options, 2, &args, 0, CTL_LIST_MAX);
 
 	if (code != CTL_DONE)
 		return code;
 	j.id = sodium_malloc(sizeof(*j.id));
 	if (j.id == NULL)
 		return ctl_error(LT_E_NOMEM, NULL);
-	code = take_in(&j, args.item[0], node);
+	code = take_in(&j, &args, node);
 	sodium_free(j.id);
 	return code;
 }
@@ -216,6 +190,29 @@ enum ctl_exit
 cmd_node_init(struct ctl *c, int argc, char **argv)
 {
 	return init(c, argc, argv, true);
+}
+
+/* Works without a running daemon: the officer is on the telephone. */
+enum ctl_exit
+cmd_node_show(struct ctl *c, int argc, char **argv)
+{
+	struct ctl_list args;
+	enum ctl_exit code = ctl_options(c, argc, argv, NULL, 0, &args, 0, 0);
+
+	if (code == CTL_DONE)
+		code = ctl_open(c);
+	if (code != CTL_DONE)
+		return code;
+	if (c->json) {
+		ctl_print_json(ctl_words_json(c->id));
+		return CTL_DONE;
+	}
+	printf("%s %s%s\n", ctl_role(c->id->role), c->id->unit.s, c->id->org);
+	printf(T("principal: %s\n", "mã: %s\n"), ctl_hex(&c->arena, c->id->principal.b, LT_ID_LEN));
+	if (c->id->addresses[0] != '\0')
+		printf(T("hub: %s\n", "đầu mối: %s\n"), c->id->addresses);
+	ctl_print_words(stdout, c->id);
+	return CTL_DONE;
 }
 
 enum ctl_exit

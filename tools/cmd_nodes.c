@@ -21,6 +21,7 @@ node_json(const Ltpb__NodeStatus *n)
 	json_object_set_new(o, "fresh_age_ms", json_integer(n->fresh_age_ms));
 	json_object_set_new(o, "clock_offset_ms", json_integer(n->clock_offset_ms));
 	json_object_set_new(o, "forks", json_integer((json_int_t)n->forks));
+	json_object_set_new(o, "twins", json_integer((json_int_t)n->twins));
 	json_object_set_new(o, "foreign", json_boolean(n->foreign));
 	return o;
 }

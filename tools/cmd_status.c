@@ -1,4 +1,4 @@
-#include "tools/ctl.h"
+#include "tools/ctl_invitation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,14 @@
 static void
 print_store(struct ctl *c, const Ltpb__StatusReply *r)
 {
+	if (r->recovering)
+		printf(T("THIS HUB WAS RESTORED FROM A BACKUP and waits for %u nodes before it "
+			 "takes in and "
+			 "signs again; see 'ltctl recovery'\n",
+			   "ĐẦU MỐI NÀY ĐƯỢC KHÔI PHỤC TỪ BẢN SAO LƯU và còn chờ %u máy trước khi "
+			   "nhận "
+			   "và ký tiếp; xem 'ltctl recovery'\n"),
+		    r->awaited);
 	if (r->rebuilding)
 		printf("%s\n",
 		    T("THE DERIVED TABLES WERE DAMAGED and are being built anew; answers are not "
@@ -117,7 +125,9 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 	printf("%s: %s", T("line", "đường truyền"), link_state(r->link_state));
 	if (r->link_error[0] != '\0' && !r->connected) {
 		(void)fputs(" (", stdout);
-		ctl_say_text(stdout, r->link_error);
+		ctl_say_text(stdout, ctl_vietnamese && r->link_error_vi[0] != '\0'
+					 ? r->link_error_vi
+					 : r->link_error);
 		(void)fputc(')', stdout);
 	}
 	printf(T(", last contact %s\n", ", liên lạc lần cuối %s\n"),
@@ -163,6 +173,16 @@ unit_node_behind(const Ltpb__NodeStatus *n, uint64_t within_s)
 static void
 print_branches(const Ltpb__NodeStatus *s)
 {
+	if (s->twins != 0) {
+		printf(T("ALARM: %s ", "BÁO ĐỘNG: %s "), s->unit);
+		ctl_say_text(stdout, s->label[0] != '\0' ? s->label : s->unit_name);
+		printf(
+		    T(": a second machine came %llu times with its keys while it was at work, and "
+		      "was refused\n",
+			": máy thứ hai đã %llu lần dùng khóa của máy này khi máy này đang chạy, và "
+			"bị từ chối\n"),
+		    (unsigned long long)s->twins);
+	}
 	if (!s->foreign && s->forks == 0)
 		return;
 	printf(T("ALARM: %s ", "BÁO ĐỘNG: %s "), s->unit);
@@ -236,10 +256,18 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 		    (unsigned long long)r->invitation_alarms);
 	if (r->forks != 0)
 		printf(T("ALARM: %llu change-sets of second branches are kept as evidence; see "
-			 "'ltctl nodes'\n",
+			 "'ltctl forks'\n",
 			   "BÁO ĐỘNG: %llu gói của nhánh thứ hai được giữ làm chứng cứ; xem 'ltctl "
-			   "nodes'\n"),
+			   "forks'\n"),
 		    (unsigned long long)r->forks);
+	if (r->twins != 0)
+		printf(T("ALARM: %llu times since the start, a second machine came with the keys "
+			 "of one "
+			 "that was at work, and was refused; see 'ltctl nodes'\n",
+			   "BÁO ĐỘNG: từ khi khởi động, %llu lần có máy thứ hai dùng khóa của máy "
+			   "đang "
+			   "chạy và bị từ chối; xem 'ltctl nodes'\n"),
+		    (unsigned long long)r->twins);
 	print_store(c, r);
 	ctl_print_nodes(c, nodes->n_node, nodes->node);
 }
@@ -288,6 +316,7 @@ print_json(
 		json_object_set_new(o, "connected", json_boolean(r->connected));
 		json_object_set_new(o, "link_state", ctl_json_text(r->link_state));
 		json_object_set_new(o, "link_error", ctl_json_text(r->link_error));
+		json_object_set_new(o, "link_error_vi", ctl_json_text(r->link_error_vi));
 		json_object_set_new(o, "last_hub_contact_ms", json_integer(r->last_hub_contact_ms));
 		json_object_set_new(o, "clock_offset_ms", json_integer(r->clock_offset_ms));
 		json_object_set_new(o, "clock_wrong", json_boolean(r->clock_wrong));
@@ -301,7 +330,10 @@ print_json(
 		json_object_set_new(
 		    o, "invitation_alarms", json_integer((json_int_t)r->invitation_alarms));
 		json_object_set_new(o, "forks", json_integer((json_int_t)r->forks));
+		json_object_set_new(o, "twins", json_integer((json_int_t)r->twins));
 		json_object_set_new(o, "nodes", json_integer((json_int_t)nodes->n_node));
+		json_object_set_new(o, "recovering", json_boolean(r->recovering));
+		json_object_set_new(o, "awaited", json_integer((json_int_t)r->awaited));
 		json_object_set_new(o, "nodes_behind", json_integer((json_int_t)late));
 	}
 	ctl_print_json(o);
@@ -345,7 +377,10 @@ cmd_status(struct ctl *c, int argc, char **argv)
 		print_hub(c, r, nodes);
 	else
 		print_node(c, r);
-	code = behind || r->findings != 0 || r->rebuilding ? CTL_NO : CTL_DONE;
+	/* By which those on the telephone know each other. */
+	if (!c->json && !ctl_is_client(c))
+		ctl_print_words(stdout, c->id);
+	code = behind || r->findings != 0 || r->rebuilding || r->recovering ? CTL_NO : CTL_DONE;
 out:
 	ctl_reply_free(m);
 	ctl_reply_free(n);

@@ -12,6 +12,8 @@
 #include "proto/rpc/rpc.h"
 
 #include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/backup.pb-c.h"
+#include "lienthong/v1/keys.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
 
@@ -213,11 +215,23 @@ void ctl_print_nodes(struct ctl *c, size_t n, Ltpb__NodeStatus *const *node);
 json_t *ctl_alarm_json(const Ltpb__InvitationAlarm *a);
 void ctl_print_alarm(struct ctl *c, const Ltpb__InvitationAlarm *a);
 
+/* cmd_history.c: a change of a record. */
+json_t *ctl_entry_json(const Ltpb__HistoryEntry *e);
+void ctl_print_entry(struct ctl *c, const Ltpb__HistoryEntry *e);
+
 ctl_run_fn cmd_hub_init, cmd_node_init, cmd_client_init, cmd_client_join, cmd_enrol_invite,
-    cmd_enrol_list, cmd_enrol_approve, cmd_enrol_reject, cmd_alarms, cmd_alarms_acknowledge,
+    cmd_enrol_list, cmd_enrol_approve, cmd_enrol_reject, cmd_grants_list, cmd_grants_give,
+    cmd_grants_take, cmd_alarms, cmd_alarms_acknowledge, cmd_keys_list, cmd_keys_show,
+    cmd_keys_suspend, cmd_keys_resume, cmd_keys_retire, cmd_keys_revoke, cmd_keys_replace,
     cmd_status, cmd_nodes, cmd_freshness, cmd_scrub, cmd_rebuild, cmd_feeds, cmd_log, cmd_show,
     cmd_verify, cmd_receipts, cmd_verify_receipt, cmd_prove, cmd_verify_proof, cmd_put, cmd_get,
     cmd_list, cmd_delete, cmd_history, cmd_query, cmd_import, cmd_rpc_list, cmd_rpc_describe,
-    cmd_rpc_call, cmd_version, cmd_help;
+    cmd_rpc_call, cmd_backup, cmd_backup_verify, cmd_restore, cmd_hub_escrow, cmd_recovery,
+    cmd_version, cmd_help;
+ctl_run_fn cmd_keys_rotate, cmd_enrol_invitations, cmd_enrol_cancel, cmd_node_show;
+ctl_run_fn cmd_quarantine, cmd_quarantine_show;
+ctl_run_fn cmd_audit_list, cmd_audit_verify, cmd_audit_prove;
+ctl_run_fn cmd_who_holds, cmd_erase, cmd_erase_list;
+ctl_run_fn cmd_forks, cmd_forks_export, cmd_forks_verify;
 
 #endif

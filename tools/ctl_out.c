@@ -360,7 +360,8 @@ ctl_role(Ltpb__Role role)
 	X(ACTIVE, "active", "đang hoạt động") \
 	X(SUSPENDED, "suspended", "tạm ngừng") \
 	X(REVOKED, "revoked", "đã thu hồi") \
-	X(REJECTED, "rejected", "bị từ chối")
+	X(REJECTED, "rejected", "bị từ chối") \
+	X(RETIRED, "retired", "đã nghỉ")
 
 const char *
 ctl_state_name(Ltpb__PrincipalState state)

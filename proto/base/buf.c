@@ -182,16 +182,8 @@ void
 lt_buf_varint(struct lt_buf *b, uint64_t v)
 {
 	uint8_t p[10];
-	size_t n = 0;
 
-	do {
-		p[n] = (uint8_t)(v & 0x7f);
-		v >>= 7;
-		if (v != 0)
-			p[n] |= 0x80;
-		n++;
-	} while (v != 0);
-	lt_buf_put(b, p, n);
+	lt_buf_put(b, p, (size_t)(lt_store_varint(p, v) - p));
 }
 
 void

@@ -88,6 +88,15 @@ struct lt_slice lt_read_framed8(struct lt_reader *r);
 void lt_store_u16(uint8_t *p, uint16_t v);
 void lt_store_u32(uint8_t *p, uint32_t v);
 void lt_store_u64(uint8_t *p, uint64_t v);
+/* protobuf's, shortest, at most 10 bytes. Returns where it ends. */
+static inline uint8_t *
+lt_store_varint(uint8_t *p, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*p++ = (uint8_t)(v | 0x80);
+	*p++ = (uint8_t)v;
+	return p;
+}
 uint16_t lt_load_u16(const uint8_t *p);
 uint32_t lt_load_u32(const uint8_t *p);
 uint64_t lt_load_u64(const uint8_t *p);

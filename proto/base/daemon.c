@@ -1,9 +1,26 @@
 #include "proto/base/daemon.h"
+#include "proto/base/secret.h"
+#include "proto/base/thread.h"
 
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_MAX 65536
+
+/* As many as the system lets us have, and some bound of our own: nothing here uses select(2), for whose sake the usual limit is low. */
+static void
+take_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= DESCRIPTORS_MAX)
+		return;
+	r.rlim_cur = r.rlim_max < DESCRIPTORS_MAX ? r.rlim_max : DESCRIPTORS_MAX;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
 
 int
 lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv)
@@ -18,6 +35,7 @@ lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv)
 		(void)fputs(d->usage, stderr);
 		return 2;
 	}
+	lt_secret_process(d->name);
 	/* Before any thread starts: they inherit the mask, and one place waits for signals. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -29,6 +47,8 @@ lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv)
 		(void)fprintf(stderr, "%s: no secure randomness on this machine\n", d->name);
 		return 1;
 	}
+	take_descriptors();
+	lt_thread_brief();
 	return d->serve(argv[2]);
 }
 

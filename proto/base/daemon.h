@@ -10,7 +10,7 @@ struct lt_daemon_info {
 	int (*serve)(const char *dir);
 };
 
-/* For main(): call it first, before any thread. Blocks SIGTERM, SIGINT and SIGHUP for every thread to come, ignores
+/* For main(): call it first, before any thread. No core dumps (proto/base/secret.h); blocks SIGTERM, SIGINT and SIGHUP for every thread to come, ignores
  * SIGPIPE, starts libsodium. Returns the exit code. */
 int lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv);
 /* Until SIGTERM or SIGINT; returns the signal. One thread. SIGHUP is passed over. */

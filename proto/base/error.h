@@ -35,7 +35,8 @@
 	X(LT_E_USAGE, -22, "wrong usage") \
 	X(LT_E_UNSUPPORTED, -23, "not supported") \
 	X(LT_E_REMOTE, -24, "the other side reported an error") \
-	X(LT_E_UNAVAILABLE, -25, "not available now, try again later")
+	X(LT_E_UNAVAILABLE, -25, "not available now, try again later") \
+	X(LT_E_REVOKED, -26, "signed by a key after it was revoked")
 
 #define LT_ERROR_ENUM(name, number, text) name = (number),
 enum lt_error { LT_ERRORS(LT_ERROR_ENUM) };

@@ -8,6 +8,9 @@
  *   writer.after_commit   the batch is durable, nobody has been told
  *   hub.before_receipt    pushed change-sets are durable, the receipt is not made (hub/intake.c)
  *   node.before_saved     a clerk's write is durable, the answer is not sent (node/node.c)
+ *   backup.copied, backup.before_manifest, backup.before_rename, backup.after_rename  (proto/store/backup.c)
+ *   restore.copied, restore.marked, restore.before_identity, restore.after_identity  (proto/store/restore.c)
+ *   rotate.drawn, rotate.confirmed, rotate.in_place, rotate.in_use, rotate.ended  new keys for a node (node/rotate.c)
  *   node.before_receipt_stored  a receipt has come and verifies, the node does not keep it yet (node/node.c)
  */
 #ifndef LT_BASE_FAILPOINT_H

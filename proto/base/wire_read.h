@@ -108,11 +108,13 @@ lt_plain_once(unsigned *seen, unsigned tag)
 	return first;
 }
 
-/* The next field at *p, which is before end; false: it is not of the plain form, *p is anywhere. Only a well-formed field is of it. */
-static inline bool
+/* The next field at *p, which is before end; false: it is not of the plain form, *p is anywhere. Only a well-formed field is of it.
+ * Some 80 times a change, and what is done with the field depends on its tag: apart from the caller it would be asked twice. */
+static inline __attribute__((always_inline)) bool
 lt_plain_step(const uint8_t **p, const uint8_t *end, struct lt_plain_item *f)
 {
-	unsigned tag = *(*p)++;
+	const uint8_t *q = *p;
+	unsigned tag = *q++;
 	uint64_t len;
 
 	f->tag = tag;
@@ -121,20 +123,25 @@ lt_plain_step(const uint8_t **p, const uint8_t *end, struct lt_plain_item *f)
 	if (tag < 8 || tag >= 0x80)
 		return false;
 	switch (tag & 7) {
-	case LT_WIRE_VARINT:
-		return lt_plain_varint(p, end, &f->value);
 	case LT_WIRE_BYTES:
-		if (!lt_plain_varint(p, end, &len) || len > (size_t)(end - *p))
+		if (q != end && *q < 0x80)
+			len = *q++;
+		else if (!lt_plain_varint(&q, end, &len))
 			return false;
-		f->bytes = lt_slice(*p, (size_t)len);
-		*p += len;
+		if (len > (size_t)(end - q))
+			return false;
+		f->bytes = lt_slice(q, (size_t)len);
+		*p = q + len;
 		return true;
+	case LT_WIRE_VARINT:
+		*p = q;
+		return lt_plain_varint(p, end, &f->value);
 	case LT_WIRE_64:
-		if (end - *p < 8)
+		if (end - q < 8)
 			return false;
 		for (len = 8; len > 0; len--)
-			f->value = f->value << 8 | (*p)[len - 1];
-		*p += 8;
+			f->value = f->value << 8 | q[len - 1];
+		*p = q + 8;
 		return true;
 	default:
 		return false;

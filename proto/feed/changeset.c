@@ -148,16 +148,49 @@ lt_changeset_keep(const struct lt_changeset *cs, struct lt_arena *arena, struct 
 	return rc == LT_OK ? keep_openings(cs, arena, out) : rc;
 }
 
-int
-lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out)
+static uint8_t *
+field_write(uint8_t *p, uint32_t number, struct lt_slice bytes)
+{
+	*p++ = (uint8_t)(number << 3 | LT_WIRE_BYTES);
+	p = lt_store_varint(p, bytes.len);
+	if (bytes.len != 0)
+		memcpy(p, bytes.data, bytes.len);
+	return p + bytes.len;
+}
+
+size_t
+lt_changeset_stripped_size(const struct lt_changeset *cs)
+{
+	size_t i, n = lt_field_size(cs->header.len) + lt_field_size(cs->signature.len);
+
+	for (i = 0; i < cs->nchange; i++)
+		n += lt_field_size(cs->change_raw[i].len);
+	return n;
+}
+
+uint8_t *
+lt_changeset_strip_to(const struct lt_changeset *cs, uint8_t *out)
 {
 	size_t i;
 
-	lt_field_put(out, CS_HEADER, cs->header);
-	lt_field_put(out, CS_SIGNATURE, cs->signature);
+	out = field_write(out, CS_HEADER, cs->header);
+	out = field_write(out, CS_SIGNATURE, cs->signature);
 	for (i = 0; i < cs->nchange; i++)
-		lt_field_put(out, CS_CHANGE, cs->change_raw[i]);
-	return out->err;
+		out = field_write(out, CS_CHANGE, cs->change_raw[i]);
+	return out;
+}
+
+int
+lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out)
+{
+	size_t n = lt_changeset_stripped_size(cs);
+	uint8_t *room = lt_buf_reserve(out, n);
+
+	if (room == NULL)
+		return out->err;
+	(void)lt_changeset_strip_to(cs, room);
+	lt_buf_added(out, n);
+	return LT_OK;
 }
 
 /* Rising by (change, name), as FORMAT.md 3.5 wants them. */

@@ -29,6 +29,8 @@ struct lt_opening {
 	struct lt_hash leaf; /* given, or computed by parse */
 };
 
+struct lt_log_rows;
+
 /* A parsed change-set. Slices borrow from the ChangeSet bytes, the rest lives in the arena. */
 struct lt_changeset {
 	struct lt_fed federation;
@@ -54,6 +56,7 @@ struct lt_changeset {
 	struct lt_slice header;
 	struct lt_slice signature;
 	struct lt_slice raw; /* whole message */
+	const struct lt_log_rows *rows; /* lt_feed_log_prepare(); NULL: not done */
 };
 
 /* Sizes, header ranges, change count and root, every change well-formed (lt_change_decode), openings well-formed:
@@ -132,6 +135,9 @@ int lt_changeset_try(const struct lt_seal *s, struct lt_buf *out, struct lt_err 
 
 /* ChangeSet without openings, from received byte strings (FORMAT.md 9.5), appended to out. */
 int lt_changeset_strip(const struct lt_changeset *cs, struct lt_buf *out);
+/* The same into memory of lt_changeset_stripped_size() bytes; where they end. */
+size_t lt_changeset_stripped_size(const struct lt_changeset *cs);
+uint8_t *lt_changeset_strip_to(const struct lt_changeset *cs, uint8_t *out);
 /* The stripped bytes and after them the given openings, each with its salt or, when withheld, its leaf (the rest of
  * struct lt_opening is not looked at). n 0: none. Whether they are those that were signed is not checked.
  * LT_E_INVALID: not a stripped ChangeSet, or openings not rising by (change, name). LT_E_TOOBIG. */

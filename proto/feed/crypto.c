@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* u8 length || tag, the head of everything hashed. */
@@ -101,7 +102,7 @@ lt_merkle_end(const struct lt_merkle *m, struct lt_hash *out)
 }
 
 /* A complete subtree at once: in the tree over the roots of such pieces each stands where it stands in the whole. */
-#define PIECE 64
+#define PIECE 128
 
 void
 lt_merkle_root(const struct lt_hash *leaf, size_t n, struct lt_hash *out)
@@ -157,13 +158,30 @@ lt_sign_verify(const uint8_t pk[32], const char *tag, struct lt_slice bytes, str
 	return LT_OK;
 }
 
-/* FORMAT.md 4.5: spelled without tone marks, so that any keyboard can type them. */
-static const char onset[16][3] = { "b", "c", "d", "g", "h", "kh", "l", "m", "n", "ng", "nh", "ph",
-	"t", "th", "tr", "x" };
-static const char rime[16][3] = { "a", "ai", "am", "an", "ao", "ap", "o", "oi", "om", "on", "op",
-	"u", "ui", "um", "un", "up" };
+/* FORMAT.md 4.5: spelled without tone marks, so that any keyboard can type them. Rising by bytes. */
+/* clang-format off */
+static const char word_list[256][6] = {
+	"ba", "bai", "bam", "bao", "bap", "be", "bem", "beo", "bep", "bi", "bia", "bim", "bip", "biu", "bo", "boi",
+	"bom", "bop", "bu", "bui", "bum", "bup", "ca", "cai", "cam", "cao", "cap", "cha", "chai", "cham", "chao",
+	"chap", "che", "chem", "cheo", "chep", "chi", "chia", "chim", "chip", "chiu", "cho", "choi", "chom", "chop",
+	"chu", "chui", "chum", "chup", "co", "coi", "com", "cop", "cui", "cum", "cup", "ga", "gai", "gam", "gao",
+	"gap", "ghe", "ghem", "gheo", "ghep", "ghi", "ghim", "go", "goi", "gom", "gop", "gu", "gui", "gum", "gup",
+	"ha", "hai", "ham", "hao", "hap", "he", "hem", "heo", "hep", "hi", "hia", "him", "hip", "hiu", "ho", "hoi",
+	"hom", "hop", "hu", "hui", "hum", "hup", "ke", "kem", "keo", "kep", "ki", "kia", "kim", "kip", "kiu", "la",
+	"lai", "lam", "lao", "lap", "le", "lem", "leo", "lep", "li", "lia", "lim", "lip", "liu", "lo", "loi", "lom",
+	"lop", "lu", "lui", "lum", "lup", "ma", "mai", "mam", "mao", "map", "me", "mem", "meo", "mep", "mi", "mia",
+	"mim", "mip", "miu", "mo", "moi", "mom", "mop", "mu", "mui", "mum", "mup", "nga", "ngai", "ngam", "ngao",
+	"ngap", "nghe", "nghem", "ngheo", "nghep", "nghi", "nghia", "nghim", "ngo", "ngoi", "ngom", "ngop", "ngui",
+	"ngum", "ngup", "ta", "tai", "tam", "tao", "tap", "te", "tem", "teo", "tep", "tha", "thai", "tham", "thao",
+	"thap", "the", "them", "theo", "thep", "thi", "thia", "thim", "thip", "thiu", "tho", "thoi", "thom", "thop",
+	"thu", "thui", "thum", "thup", "ti", "tia", "tim", "tip", "tiu", "to", "toi", "tom", "top", "tu", "tui",
+	"tum", "tup", "va", "vai", "vam", "vao", "vap", "ve", "vem", "veo", "vep", "vi", "via", "vim", "vip", "viu",
+	"vo", "voi", "vom", "vop", "vui", "vum", "vup", "xa", "xai", "xam", "xao", "xap", "xe", "xem", "xeo", "xep",
+	"xi", "xia", "xim", "xip", "xiu", "xo", "xoi", "xom", "xop", "xu", "xui", "xum", "xup",
+};
+/* clang-format on */
 
-#define WORD_MAX 4 /* longest onset and longest rime */
+#define WORD_MAX 5 /* the longest */
 
 void
 lt_words(struct lt_buf *out, const uint8_t *data, size_t len)
@@ -173,25 +191,50 @@ lt_words(struct lt_buf *out, const uint8_t *data, size_t len)
 	for (i = 0; i < len; i++) {
 		if (i != 0)
 			lt_buf_u8(out, ' ');
-		lt_buf_str(out, onset[data[i] >> 4]);
-		lt_buf_str(out, rime[data[i] & 15]);
+		lt_buf_str(out, word_list[data[i]]);
 	}
 }
 
-/* Value of a lower-case word, -1 if it is none. All onsets end where all rimes begin: at the vowel. */
+/* What sounds the same and some people write otherwise: c and k, g and gh, ng and ngh by the vowel that follows, a final y of its
+ * own for i. */
+static void
+spell(const char *w, char out[WORD_MAX + 2])
+{
+	size_t n = strcspn(w, "aeiouy");
+	bool front = w[n] == 'e' || w[n] == 'i' || w[n] == 'y';
+	const char *onset = NULL;
+
+	if (n == 1 && (w[0] == 'c' || w[0] == 'k'))
+		onset = front ? "k" : "c";
+	else if (n >= 1 && strncmp(w, "gh", n) == 0)
+		onset = front ? "gh" : "g";
+	else if (n >= 2 && strncmp(w, "ngh", n) == 0)
+		onset = front ? "ngh" : "ng";
+	if (onset != NULL)
+		(void)snprintf(out, WORD_MAX + 2, "%s%s", onset, w + n);
+	else
+		(void)snprintf(out, WORD_MAX + 2, "%s", w);
+	n = strlen(out);
+	if (n >= 2 && out[n - 1] == 'y' && strchr("aeiou", out[n - 2]) == NULL)
+		out[n - 1] = 'i';
+}
+
+static int
+compare_words(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Value of a lower-case word, -1 if it is none. */
 static int
 word_value(const char *w)
 {
-	size_t cut = strcspn(w, "aou");
-	int hi, lo;
+	char spelled[WORD_MAX + 2];
+	const char(*at)[6];
 
-	for (hi = 0; hi < 16; hi++)
-		if (strlen(onset[hi]) == cut && memcmp(onset[hi], w, cut) == 0)
-			break;
-	for (lo = 0; lo < 16; lo++)
-		if (strcmp(rime[lo], w + cut) == 0)
-			break;
-	return hi < 16 && lo < 16 ? hi << 4 | lo : -1;
+	spell(w, spelled);
+	at = bsearch(spelled, word_list, 256, sizeof(word_list[0]), compare_words);
+	return at != NULL ? (int)(at - word_list) : -1;
 }
 
 static bool
@@ -267,6 +310,15 @@ lt_fingerprint(const struct lt_fed *fed, const struct lt_id *principal, const ui
 	struct lt_hash h;
 
 	lt_h(LT_TAG_FINGERPRINT, parts, 4, &h);
+	lt_words(out, h.b, 8);
+}
+
+void
+lt_hub_words(const struct lt_fed *fed, struct lt_buf *out)
+{
+	struct lt_hash h;
+
+	lt_h1(LT_TAG_HUB_WORDS, lt_slice(fed->b, sizeof(fed->b)), &h);
 	lt_words(out, h.b, 8);
 }
 

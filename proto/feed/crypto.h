@@ -17,9 +17,11 @@
 #define LT_TAG_RECEIPT "lt1.receipt"
 #define LT_TAG_CERTIFICATE "lt1.certificate"
 #define LT_TAG_JOIN "lt1.join"
+#define LT_TAG_ROTATE "lt1.rotate"
 #define LT_TAG_TOKEN "lt1.token"
 #define LT_TAG_KNOCK "lt1.knock"
 #define LT_TAG_FINGERPRINT "lt1.fingerprint"
+#define LT_TAG_HUB_WORDS "lt1.hub-words"
 #define LT_TAG_ROOT_WORDS "lt1.root-words"
 #define LT_TAG_LOG "lt1.log"
 #define LT_TAG_CATALOGUE "lt1.catalogue"
@@ -68,12 +70,14 @@ int lt_sign_verify(const uint8_t pk[32], const char *tag, struct lt_slice bytes,
 
 /* Bytes as words, joined by blanks (FORMAT.md 4.5). */
 void lt_words(struct lt_buf *out, const uint8_t *data, size_t len);
-/* Back; case and runs of blanks do not matter. LT_E_INVALID names the word that is none: when the words
+/* Back; case, runs of blanks and spellings of one sound (ca ka, ki ky, nghe nge) do not matter. LT_E_INVALID names the word that is none: when the words
  * are a secret, err is for the person who typed them and not for a log. */
 int lt_words_parse(const char *words, uint8_t *out, size_t len, struct lt_err *err);
 /* 8 words of a principal's fingerprint. */
 void lt_fingerprint(const struct lt_fed *fed, const struct lt_id *principal,
     const uint8_t sign_key[32], const uint8_t line_key[32], struct lt_buf *out);
+/* 8 words of the federation: what a machine that was invited pins, so that its people can check whose invitation they hold. */
+void lt_hub_words(const struct lt_fed *fed, struct lt_buf *out);
 /* Root seed as 33 words, and back (check word verified). */
 void lt_root_words(struct lt_buf *out, const uint8_t seed[32]);
 int lt_root_words_parse(const char *words, uint8_t seed[32], struct lt_err *err);

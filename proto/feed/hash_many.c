@@ -6,8 +6,8 @@
 
 #define BLOCK 128
 
-void
-lt_hash_many_plain(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n)
+static void
+many_plain(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n)
 {
 	crypto_generichash_state begun, st;
 	size_t i;
@@ -30,134 +30,9 @@ lt_hash_many_plain(struct lt_slice key, size_t outlen, const struct lt_hash_job 
 
 #include <immintrin.h>
 
-#define LANES 4
-
 static const uint64_t iv[8] = { UINT64_C(0x6a09e667f3bcc908), UINT64_C(0xbb67ae8584caa73b),
 	UINT64_C(0x3c6ef372fe94f82b), UINT64_C(0xa54ff53a5f1d36f1), UINT64_C(0x510e527fade682d1),
 	UINT64_C(0x9b05688c2b3e6c1f), UINT64_C(0x1f83d9abfb41bd6b), UINT64_C(0x5be0cd19137e2179) };
-
-/* One message on its way. */
-struct lane {
-	const struct lt_hash_job *job; /* NULL: nothing left to do */
-	size_t len; /* of head and body */
-	size_t at; /* bytes hashed */
-	uint8_t block[BLOCK]; /* where one does not lie in one piece */
-};
-
-struct lanes {
-	uint64_t h[8][LANES] __attribute__((aligned(32)));
-	uint64_t t[LANES] __attribute__((aligned(32))); /* bytes so far, the key's block included */
-	uint64_t last[LANES] __attribute__((aligned(32))); /* all ones in the last block */
-	const uint8_t *p[LANES]; /* 128 bytes each */
-	struct lane lane[LANES];
-};
-
-#define WIDE __attribute__((target("avx2")))
-#define INLINE WIDE static inline __attribute__((always_inline))
-
-/* RFC 7693, 2.7: which word of the block each half of a mixing takes, in ten rounds; the last two are as the first. */
-static const uint8_t sigma[12][16] = {
-	{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
-	{ 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
-	{ 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4 },
-	{ 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8 },
-	{ 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13 },
-	{ 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9 },
-	{ 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11 },
-	{ 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10 },
-	{ 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5 },
-	{ 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
-	{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
-	{ 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
-};
-
-/* RFC 7693, 3.1: G, of four messages beside each other. */
-INLINE void
-mix(__m256i *a, __m256i *b, __m256i *c, __m256i *d, __m256i x, __m256i y)
-{
-	const __m256i r24 = _mm256_setr_epi8(3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10,
-	    3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10);
-	const __m256i r16 = _mm256_setr_epi8(2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9,
-	    2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9);
-
-	*a = _mm256_add_epi64(_mm256_add_epi64(*a, *b), x);
-	*d = _mm256_shuffle_epi32(_mm256_xor_si256(*d, *a), _MM_SHUFFLE(2, 3, 0, 1)); /* 32 bits */
-	*c = _mm256_add_epi64(*c, *d);
-	*b = _mm256_shuffle_epi8(_mm256_xor_si256(*b, *c), r24);
-	*a = _mm256_add_epi64(_mm256_add_epi64(*a, *b), y);
-	*d = _mm256_shuffle_epi8(_mm256_xor_si256(*d, *a), r16);
-	*c = _mm256_add_epi64(*c, *d);
-	*b = _mm256_xor_si256(*b, *c);
-	*b = _mm256_or_si256(_mm256_srli_epi64(*b, 63), _mm256_add_epi64(*b, *b));
-}
-
-/* Words 4q to 4q + 3 of all four blocks. */
-INLINE void
-load_words(__m256i m[4], const uint8_t *const p[LANES], size_t q)
-{
-	__m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(p[0] + 32 * q));
-	__m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p[1] + 32 * q));
-	__m256i c = _mm256_loadu_si256((const __m256i *)(const void *)(p[2] + 32 * q));
-	__m256i d = _mm256_loadu_si256((const __m256i *)(const void *)(p[3] + 32 * q));
-	__m256i ab0 = _mm256_unpacklo_epi64(a, b), ab1 = _mm256_unpackhi_epi64(a, b);
-	__m256i cd0 = _mm256_unpacklo_epi64(c, d), cd1 = _mm256_unpackhi_epi64(c, d);
-
-	m[0] = _mm256_permute2x128_si256(ab0, cd0, 0x20);
-	m[1] = _mm256_permute2x128_si256(ab1, cd1, 0x20);
-	m[2] = _mm256_permute2x128_si256(ab0, cd0, 0x31);
-	m[3] = _mm256_permute2x128_si256(ab1, cd1, 0x31);
-}
-
-/* RFC 7693, 3.2: F, of the four blocks at s->p. */
-WIDE static void
-compress(struct lanes *s)
-{
-	__m256i *h = (__m256i *)(void *)s->h, v[16], m[16];
-	size_t i;
-
-	for (i = 0; i < 4; i++)
-		load_words(m + 4 * i, s->p, i);
-	for (i = 0; i < 8; i++) {
-		v[i] = h[i];
-		v[8 + i] = _mm256_set1_epi64x((long long)iv[i]);
-	}
-	v[12] = _mm256_xor_si256(v[12], *(const __m256i *)(const void *)s->t);
-	v[14] = _mm256_xor_si256(v[14], *(const __m256i *)(const void *)s->last);
-	for (i = 0; i < 12; i++) {
-		const uint8_t *w = sigma[i];
-
-		mix(&v[0], &v[4], &v[8], &v[12], m[w[0]], m[w[1]]);
-		mix(&v[1], &v[5], &v[9], &v[13], m[w[2]], m[w[3]]);
-		mix(&v[2], &v[6], &v[10], &v[14], m[w[4]], m[w[5]]);
-		mix(&v[3], &v[7], &v[11], &v[15], m[w[6]], m[w[7]]);
-		mix(&v[0], &v[5], &v[10], &v[15], m[w[8]], m[w[9]]);
-		mix(&v[1], &v[6], &v[11], &v[12], m[w[10]], m[w[11]]);
-		mix(&v[2], &v[7], &v[8], &v[13], m[w[12]], m[w[13]]);
-		mix(&v[3], &v[4], &v[9], &v[14], m[w[14]], m[w[15]]);
-	}
-	for (i = 0; i < 8; i++)
-		h[i] = _mm256_xor_si256(h[i], _mm256_xor_si256(v[i], v[8 + i]));
-}
-
-/* The next block of a lane: where it lies, or put together. */
-static const uint8_t *
-next_block(struct lane *l)
-{
-	const struct lt_slice *head = &l->job->head, *body = &l->job->body;
-	size_t n = l->len - l->at < BLOCK ? l->len - l->at : BLOCK, from_head = 0;
-
-	if (n == BLOCK && l->at >= head->len)
-		return body->data + (l->at - head->len);
-	if (l->at < head->len) {
-		from_head = head->len - l->at < n ? head->len - l->at : n;
-		memcpy(l->block, head->data + l->at, from_head);
-	}
-	if (n > from_head)
-		memcpy(l->block + from_head, body->data + (l->at + from_head - head->len),
-		    n - from_head);
-	memset(l->block + n, 0, BLOCK - n);
-	return l->block;
-}
 
 /* What every message begins with: the parameters, and the block of the key hashed into them. */
 struct start {
@@ -166,126 +41,303 @@ struct start {
 };
 
 static void
-set_lane(struct lanes *s, size_t i, const struct start *from, const struct lt_hash_job *job)
+start_init(struct start *s, size_t keylen, size_t outlen)
 {
-	size_t k;
-
-	s->lane[i].job = job;
-	s->lane[i].at = 0;
-	s->lane[i].len = job == NULL ? 0 : job->head.len + job->body.len;
-	/* Else the key's block would be the last one, which the state begun with is not. */
-	assert(job == NULL || from->t == 0 || s->lane[i].len != 0);
-	s->t[i] = from->t;
-	s->last[i] = 0;
-	s->p[i] = s->lane[i].block;
-	for (k = 0; k < 8; k++)
-		s->h[k][i] = from->h[k];
+	memcpy(s->h, iv, sizeof(iv));
+	s->h[0] ^= UINT64_C(0x01010000) ^ (uint64_t)keylen << 8 ^ outlen;
+	s->t = 0;
 }
 
-static void
-begin(struct lanes *s, struct lt_slice key, size_t outlen, struct start *out)
-{
-	const struct lt_hash_job none = { .out = NULL };
-	size_t i, k;
+/* One message on its way. Neither piece is NULL: what is empty points to something that may be read. */
+struct lane {
+	const uint8_t *head, *body;
+	size_t head_len, len; /* len: of both */
+	size_t at; /* bytes hashed */
+	uint8_t *out; /* NULL: nothing left to do */
+};
 
-	memcpy(out->h, iv, sizeof(iv));
-	out->h[0] ^= UINT64_C(0x01010000) ^ (uint64_t)key.len << 8 ^ outlen;
-	out->t = 0;
-	if (key.len == 0)
-		return;
+static const uint8_t zeros[BLOCK];
+
+static inline void
+lane_set(struct lane *l, const struct lt_hash_job *job)
+{
+	l->head = job->head.len == 0 ? zeros : job->head.data;
+	l->body = job->body.len == 0 ? zeros : job->body.data;
+	l->head_len = job->head.len;
+	l->len = job->head.len + job->body.len;
+	l->at = 0;
+	l->out = job->out;
+}
+
+/* ---- AVX2: 4 lanes ---- */
+
+#define WIDE __attribute__((target("avx2")))
+#define NAME(x) x##_4
+#define SETS 1
+#define LANES 4
+#define vec vec_4
+typedef uint64_t vec_4 __attribute__((vector_size(32)));
+
+/* Rows of four words to columns. */
+WIDE static inline void
+turn_4(vec out[4], const __m256i in[4])
+{
+	__m256i ab0 = _mm256_unpacklo_epi64(in[0], in[1]),
+		ab1 = _mm256_unpackhi_epi64(in[0], in[1]);
+	__m256i cd0 = _mm256_unpacklo_epi64(in[2], in[3]),
+		cd1 = _mm256_unpackhi_epi64(in[2], in[3]);
+
+	out[0] = (vec)_mm256_permute2x128_si256(ab0, cd0, 0x20);
+	out[1] = (vec)_mm256_permute2x128_si256(ab1, cd1, 0x20);
+	out[2] = (vec)_mm256_permute2x128_si256(ab0, cd0, 0x31);
+	out[3] = (vec)_mm256_permute2x128_si256(ab1, cd1, 0x31);
+}
+
+/* The next block of a lane: where it lies, or put together. */
+static const uint8_t *
+next_block(const struct lane *l, uint8_t block[BLOCK])
+{
+	size_t n = l->len - l->at < BLOCK ? l->len - l->at : BLOCK, from_head = 0;
+
+	if (n == BLOCK && l->at >= l->head_len)
+		return l->body + (l->at - l->head_len);
+	memset(block, 0, BLOCK);
+	if (l->at < l->head_len) {
+		from_head = l->head_len - l->at < n ? l->head_len - l->at : n;
+		memcpy(block, l->head + l->at, from_head);
+	}
+	if (n > from_head)
+		memcpy(
+		    block + from_head, l->body + (l->at + from_head - l->head_len), n - from_head);
+	return block;
+}
+
+WIDE static void
+blocks_4(vec m[16], const struct lane *l)
+{
+	uint8_t own[LANES][BLOCK] __attribute__((aligned(32)));
+	const uint8_t *p[LANES];
+	__m256i row[LANES];
+	size_t i, q;
+
+	for (i = 0; i < LANES; i++)
+		p[i] = next_block(&l[i], own[i]);
+	for (q = 0; q < 4; q++) {
+		for (i = 0; i < LANES; i++)
+			row[i] = _mm256_loadu_si256((const __m256i *)(const void *)(p[i] + 32 * q));
+		turn_4(m + 4 * q, row);
+	}
+}
+
+WIDE static inline void
+transpose_4(uint64_t (*out)[8], const vec h[8])
+{
+	vec low[4], high[4];
+	size_t i;
+
+	turn_4(low, (const __m256i *)(const void *)h);
+	turn_4(high, (const __m256i *)(const void *)(h + 4));
 	for (i = 0; i < LANES; i++) {
-		set_lane(s, i, out, &none);
-		memcpy(s->lane[i].block, key.data, key.len);
-		memset(s->lane[i].block + key.len, 0, BLOCK - key.len);
-		s->t[i] = BLOCK;
+		memcpy(out[i], &low[i], sizeof(low[i]));
+		memcpy(out[i] + 4, &high[i], sizeof(high[i]));
 	}
-	compress(s);
-	out->t = BLOCK;
-	for (k = 0; k < 8; k++)
-		out->h[k] = s->h[k][0];
 }
 
-/* Little-endian, as the processor is. */
-static void
-put_out(const struct lanes *s, size_t i, size_t outlen)
-{
-	uint64_t h[8];
-	size_t k;
+/* Whole bytes go by a shuffle, one bit by adding it to itself. */
+#define BYTES_3 \
+	_mm256_setr_epi8(3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, \
+	    1, 2, 11, 12, 13, 14, 15, 8, 9, 10)
+#define BYTES_2 \
+	_mm256_setr_epi8(2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, \
+	    0, 1, 10, 11, 12, 13, 14, 15, 8, 9)
+#define ROR_32(x) (vec) _mm256_shuffle_epi32((__m256i)(x), _MM_SHUFFLE(2, 3, 0, 1))
+#define ROR_24(x) (vec) _mm256_shuffle_epi8((__m256i)(x), BYTES_3)
+#define ROR_16(x) (vec) _mm256_shuffle_epi8((__m256i)(x), BYTES_2)
+#define ROR_63(x) (((x) >> 63) | ((x) + (x)))
+#define ROR(x, n) ROR_##n(x)
 
-	for (k = 0; k < 8; k++)
-		h[k] = s->h[k][i];
-	memcpy(s->lane[i].job->out, h, outlen);
+#include "proto/feed/hash_lanes.h"
+
+#undef ROR
+#undef vec
+#undef LANES
+#undef SETS
+#undef NAME
+#undef WIDE
+
+/* ---- AVX-512: 8 lanes, and 32 registers, which is what a round has ---- */
+
+#define WIDE __attribute__((target("avx2,bmi2,avx512f,avx512vl,avx512bw")))
+#define NAME(x) x##_8
+#define SETS 1
+#define LANES 8
+#define vec vec_8
+typedef uint64_t vec_8 __attribute__((vector_size(64)));
+
+/* Rows of eight words to columns. */
+#define LOW(a, b) _mm512_unpacklo_epi64(a, b)
+#define HIGH(a, b) _mm512_unpackhi_epi64(a, b)
+#define EVEN(a, b) _mm512_shuffle_i64x2(a, b, 0x88)
+#define ODD(a, b) _mm512_shuffle_i64x2(a, b, 0xdd)
+WIDE static inline void
+turn_8(vec out[8], const __m512i in[8])
+{
+	__m512i a0 = LOW(in[0], in[1]), a1 = LOW(in[2], in[3]), a2 = LOW(in[4], in[5]);
+	__m512i a3 = LOW(in[6], in[7]), b0 = HIGH(in[0], in[1]), b1 = HIGH(in[2], in[3]);
+	__m512i b2 = HIGH(in[4], in[5]), b3 = HIGH(in[6], in[7]);
+	__m512i ae = EVEN(a0, a1), ao = ODD(a0, a1), af = EVEN(a2, a3), ap = ODD(a2, a3);
+	__m512i be = EVEN(b0, b1), bo = ODD(b0, b1), bf = EVEN(b2, b3), bp = ODD(b2, b3);
+
+	out[0] = (vec)EVEN(ae, af);
+	out[1] = (vec)EVEN(be, bf);
+	out[2] = (vec)EVEN(ao, ap);
+	out[3] = (vec)EVEN(bo, bp);
+	out[4] = (vec)ODD(ae, af);
+	out[5] = (vec)ODD(be, bf);
+	out[6] = (vec)ODD(ao, ap);
+	out[7] = (vec)ODD(bo, bp);
 }
 
-/* Every lane takes the next message as soon as it has done with one, whatever their lengths. */
-static void
-many_wide(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n)
+/* The first n bytes of 64. */
+WIDE static inline __mmask64
+first(size_t n)
 {
-	struct lanes s;
-	struct start from;
-	size_t i, next, busy;
+	return _bzhi_u64(UINT64_MAX, n < 64 ? (unsigned)n : 64);
+}
 
-	memset(&s, 0, sizeof(s));
-	begin(&s, key, outlen, &from);
-	for (next = 0; next < LANES; next++)
-		set_lane(&s, next, &from, next < n ? &job[next] : NULL);
-	for (busy = n < LANES ? n : LANES; busy != 0;) {
-		for (i = 0; i < LANES; i++) {
-			struct lane *l = &s.lane[i];
+/* 64 bytes of the message from `at` on, zeros behind its end. What the masks leave out is not read. */
+WIDE static inline __m512i
+piece(const struct lane *l, size_t at)
+{
+	__mmask64 all = first(l->len > at ? l->len - at : 0), head;
+	__m512i x;
 
-			if (l->job == NULL)
-				continue;
-			s.p[i] = next_block(l);
-			l->at = l->len - l->at > BLOCK ? l->at + BLOCK : l->len;
-			s.t[i] = from.t + l->at;
-			s.last[i] = l->at == l->len ? UINT64_MAX : 0;
+	if (at >= l->head_len)
+		return _mm512_maskz_loadu_epi8(
+		    all, all == 0 ? zeros : l->body + (at - l->head_len));
+	head = first(l->head_len - at);
+	x = _mm512_maskz_loadu_epi8(head, l->head + at);
+	if (head == all)
+		return x;
+	/* The body begins within: as if it stood so far before. */
+	return _mm512_mask_loadu_epi8(
+	    x, all & ~head, (const void *)((uintptr_t)l->body - (uintptr_t)(l->head_len - at)));
+}
+
+WIDE static inline void
+blocks_8(vec m[16], const struct lane *l)
+{
+	__m512i row[2][8];
+	size_t i;
+
+	for (i = 0; i < 8; i++, l++) {
+		const uint8_t *whole;
+
+		if (l->at >= l->head_len && l->len - l->at >= BLOCK) {
+			whole = l->body + (l->at - l->head_len);
+			row[0][i] = _mm512_loadu_si512(whole);
+			row[1][i] = _mm512_loadu_si512(whole + 64);
+			continue;
 		}
-		compress(&s);
-		for (i = 0; i < LANES; i++) {
-			if (s.lane[i].job == NULL || s.last[i] == 0)
-				continue;
-			put_out(&s, i, outlen);
-			busy -= next >= n;
-			set_lane(&s, i, &from, next < n ? &job[next] : NULL);
-			next++;
-		}
+		row[0][i] = piece(l, l->at);
+		row[1][i] = piece(l, l->at + 64);
 	}
-	/* Salts, and what is not for everybody. */
-	sodium_memzero(&s, sizeof(s));
-	sodium_memzero(&from, sizeof(from));
+	turn_8(m, row[0]);
+	turn_8(m + 8, row[1]);
 }
+
+WIDE static inline void
+transpose_8(uint64_t (*out)[8], const vec h[8])
+{
+	turn_8((vec *)(void *)out, (const __m512i *)(const void *)h);
+}
+
+#define ROR(x, n) (vec) _mm512_ror_epi64((__m512i)(x), n)
+
+#include "proto/feed/hash_lanes.h"
+
+/* Twice that, where there are so many messages. */
+#undef LANES
+#undef SETS
+#undef NAME
+#define NAME(x) x##_16
+#define SETS 2
+#define LANES 16
+#define blocks_16 blocks_8
+#define transpose_16 transpose_8
+
+#include "proto/feed/hash_lanes.h"
+
+#undef ROR
+#undef vec
+#undef LANES
+#undef SETS
+#undef NAME
+#undef WIDE
 
 bool
-lt_hash_many_wide(void)
+lt_hash_form_there(enum lt_hash_form form)
 {
-	return __builtin_cpu_supports("avx2") != 0;
+	if (form >= LT_HASH_AVX512)
+		return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+		       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
+	return form == LT_HASH_PLAIN || __builtin_cpu_supports("avx2");
+}
+
+void
+lt_hash_many_as(enum lt_hash_form form, struct lt_slice key, size_t outlen,
+    const struct lt_hash_job *job, size_t n)
+{
+	if (form == LT_HASH_AVX512_TWICE)
+		many_16(key, outlen, job, n);
+	else if (form == LT_HASH_AVX512)
+		many_8(key, outlen, job, n);
+	else if (form == LT_HASH_AVX2)
+		many_4(key, outlen, job, n);
+	else
+		many_plain(key, outlen, job, n);
 }
 
 #else
 
-static void
-many_wide(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n)
+bool
+lt_hash_form_there(enum lt_hash_form form)
 {
-	lt_hash_many_plain(key, outlen, job, n);
+	return form == LT_HASH_PLAIN;
 }
 
-bool
-lt_hash_many_wide(void)
+void
+lt_hash_many_as(enum lt_hash_form form, struct lt_slice key, size_t outlen,
+    const struct lt_hash_job *job, size_t n)
 {
-	return false;
+	(void)form;
+	many_plain(key, outlen, job, n);
 }
 
 #endif
 
+/* One message alone is done sooner without lanes. */
+static enum lt_hash_form
+best_form(size_t n)
+{
+	if (n <= 1)
+		return LT_HASH_PLAIN;
+	if (lt_hash_form_there(LT_HASH_AVX512))
+		return n <= 8 ? LT_HASH_AVX512 : LT_HASH_AVX512_TWICE;
+	return lt_hash_form_there(LT_HASH_AVX2) ? LT_HASH_AVX2 : LT_HASH_PLAIN;
+}
+
 void
 lt_hash_many(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n)
 {
+	size_t i;
+
 	assert(outlen >= 16 && outlen <= 64);
 	assert(key.len == 0 || (key.len >= 16 && key.len <= 64));
-	if (n > 1 && lt_hash_many_wide())
-		many_wide(key, outlen, job, n);
-	else
-		lt_hash_many_plain(key, outlen, job, n);
+	/* The key's block would be the last one, which the state begun with is not. */
+	for (i = 0; key.len != 0 && i < n; i++)
+		assert(job[i].head.len + job[i].body.len != 0);
+	lt_hash_many_as(best_form(n), key, outlen, job, n);
 }
 
 /* One level up: neighbours joined, an odd one at a tree's end goes up as it is. That is the tree of FORMAT.md 1.5, seen from

@@ -1,7 +1,8 @@
 /* proto/feed/hash_many.h - BLAKE2b of many messages in one go. Pure; any thread.
  *
- * A change-set of dossiers takes some 26 hashes a change, nearly all of one or two blocks. Where the processor has AVX2 four of
- * them are computed beside each other; elsewhere libsodium computes one after the other. Both give the same bytes.
+ * A change-set of dossiers takes some 26 hashes a change, nearly all of one or two blocks. Where the processor has
+ * AVX-512 eight or sixteen of them are computed beside each other, with AVX2 four; elsewhere libsodium computes one after the
+ * other. All give the same bytes. Lanes are filled from one call alone: ask for many at once.
  */
 #ifndef LT_FEED_HASH_MANY_H
 #define LT_FEED_HASH_MANY_H
@@ -23,9 +24,10 @@ void lt_hash_many(struct lt_slice key, size_t outlen, const struct lt_hash_job *
 #define LT_MERKLE_MANY_MAX 256
 void lt_merkle_many(struct lt_hash *h, uint32_t *size, size_t ntree);
 
-/* For the tests: true when four are computed beside each other; the one way and the other. */
-bool lt_hash_many_wide(void);
-void lt_hash_many_plain(
-    struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n);
+/* The ways to do it, for the tests: whether the processor has what one needs, and that one, whatever n is. */
+enum lt_hash_form { LT_HASH_PLAIN, LT_HASH_AVX2, LT_HASH_AVX512, LT_HASH_AVX512_TWICE };
+bool lt_hash_form_there(enum lt_hash_form form);
+void lt_hash_many_as(enum lt_hash_form form, struct lt_slice key, size_t outlen,
+    const struct lt_hash_job *job, size_t n);
 
 #endif

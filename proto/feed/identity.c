@@ -151,8 +151,8 @@ check_unit(const struct lt_identity *id, struct lt_err *err)
 }
 
 /* What must hold of every identity, before it is written and after it is read. */
-static int
-check(const struct lt_identity *id, struct lt_err *err)
+int
+lt_identity_check(const struct lt_identity *id, struct lt_err *err)
 {
 	struct lt_fed fed;
 	int rc;
@@ -193,10 +193,13 @@ lt_identity_keys(struct lt_identity *id)
 	(void)crypto_scalarmult_base(id->line_pk, id->line_sk);
 }
 
+#define FIRST_SLOT "identity"
+#define SECOND_SLOT "identity.next"
+
 static int
-path_of(const char *dir, char path[PATH_MAX], struct lt_err *err)
+path_of(const char *dir, const char *slot, char path[PATH_MAX], struct lt_err *err)
 {
-	if ((size_t)snprintf(path, PATH_MAX, "%s/identity", dir) >= PATH_MAX)
+	if ((size_t)snprintf(path, PATH_MAX, "%s/%s", dir, slot) >= PATH_MAX)
 		return lt_err_set(err, LT_E_INVALID, "identity: the folder's name is too long");
 	return LT_OK;
 }
@@ -229,21 +232,53 @@ write_lines(struct text *t, const struct lt_identity *id)
 	sodium_memzero(seed, sizeof(seed));
 }
 
-int
-lt_identity_write(const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err)
+static int
+write_slot(const struct lt_identity *id, const char *dir, const char *slot, bool replace,
+    struct lt_err *err)
 {
 	char path[PATH_MAX];
 	struct text t;
 	int rc;
 
-	if ((rc = path_of(dir, path, err)) != LT_OK || (rc = check(id, err)) != LT_OK ||
-	    (rc = text_init(&t, err)) != LT_OK)
+	if ((rc = path_of(dir, slot, path, err)) != LT_OK ||
+	    (rc = lt_identity_check(id, err)) != LT_OK || (rc = text_init(&t, err)) != LT_OK)
 		return rc;
 	write_lines(&t, id);
 	rc = t.full ? lt_err_set(err, LT_E_TOOBIG, "identity: more than %d bytes", FILE_MAX)
 		    : lt_file_write(path, lt_slice(t.p, t.len), 0600, !replace, err);
 	sodium_free(t.p);
 	return rc;
+}
+
+int
+lt_identity_write(const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err)
+{
+	return write_slot(id, dir, FIRST_SLOT, replace, err);
+}
+
+int
+lt_identity_write_next(const struct lt_identity *id, const char *dir, struct lt_err *err)
+{
+	return write_slot(id, dir, SECOND_SLOT, true, err);
+}
+
+int
+lt_identity_forget_next(const char *dir, struct lt_err *err)
+{
+	char path[PATH_MAX];
+	int rc = path_of(dir, SECOND_SLOT, path, err);
+
+	if (rc == LT_OK && unlink(path) != 0 && errno != ENOENT)
+		rc = lt_err_set(err, LT_E_IO, "cannot remove \"%s\": %s", path, strerror(errno));
+	return rc;
+}
+
+int
+lt_identity_follow(const struct lt_identity *next, const char *dir, struct lt_err *err)
+{
+	int rc = write_slot(next, dir, FIRST_SLOT, true, err);
+
+	return rc == LT_OK ? lt_identity_forget_next(dir, err) : rc;
 }
 
 /* Only its owner may read it: whoever has the keys is this machine. */
@@ -265,6 +300,28 @@ check_file(int fd, const char *path, struct lt_err *err)
 		    "\"%s\" has mode %04o; it must be 0600, and if others could read it, new keys "
 		    "are needed",
 		    path, (unsigned)(st.st_mode & 07777));
+	return LT_OK;
+}
+
+/* Who may write here could put other keys in the place of ours, and who may look here sees which records there are. */
+static int
+check_dir(const char *dir, struct lt_err *err)
+{
+	struct stat st;
+
+	if (stat(dir, &st) != 0)
+		return lt_err_set(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO,
+		    "cannot read \"%s\": %s", dir, strerror(errno));
+	if (st.st_uid != geteuid())
+		return lt_err_set(err, LT_E_DENIED,
+		    "directory \"%s\" belongs to user %ld, this program runs as %ld", dir,
+		    (long)st.st_uid, (long)geteuid());
+	if ((st.st_mode & 0077) != 0)
+		return lt_err_set(err, LT_E_DENIED,
+		    "directory \"%s\" has mode %04o, others can get in; it must be its owner's "
+		    "alone: "
+		    "chmod 700 \"%s\"",
+		    dir, (unsigned)(st.st_mode & 07777), dir);
 	return LT_OK;
 }
 
@@ -440,8 +497,8 @@ fill(struct lt_identity *id, const struct field f[LINES], struct lt_err *err)
 	return LT_OK;
 }
 
-static struct lt_identity *
-new_identity(void)
+struct lt_identity *
+lt_identity_new(void)
 {
 	struct lt_identity *id = sodium_malloc(sizeof(*id));
 
@@ -455,8 +512,8 @@ new_identity(void)
 	return id;
 }
 
-int
-lt_identity_load(const char *dir, struct lt_identity **out, struct lt_err *err)
+static int
+load_slot(const char *dir, const char *slot, struct lt_identity **out, struct lt_err *err)
 {
 	struct field f[LINES] = { { 0 } };
 	struct lt_identity *id = NULL;
@@ -464,16 +521,17 @@ lt_identity_load(const char *dir, struct lt_identity **out, struct lt_err *err)
 	struct text t;
 	int rc;
 
-	if ((rc = path_of(dir, path, err)) != LT_OK || (rc = text_init(&t, err)) != LT_OK)
+	if ((rc = path_of(dir, slot, path, err)) != LT_OK || (rc = check_dir(dir, err)) != LT_OK ||
+	    (rc = text_init(&t, err)) != LT_OK)
 		return rc;
 	if ((rc = read_file(path, &t, err)) != LT_OK || (rc = check_sum(&t, err)) != LT_OK ||
 	    (rc = read_lines(&t, f, err)) != LT_OK)
 		goto out;
-	id = new_identity();
+	id = lt_identity_new();
 	rc = id == NULL ? lt_err_set(err, LT_E_NOMEM, "identity: no memory for keys")
 			: fill(id, f, err);
 	if (rc == LT_OK)
-		rc = check(id, err);
+		rc = lt_identity_check(id, err);
 	if (rc == LT_OK) {
 		*out = id;
 		id = NULL;
@@ -482,6 +540,18 @@ out:
 	lt_identity_free(id);
 	sodium_free(t.p);
 	return rc;
+}
+
+int
+lt_identity_load(const char *dir, struct lt_identity **out, struct lt_err *err)
+{
+	return load_slot(dir, FIRST_SLOT, out, err);
+}
+
+int
+lt_identity_load_next(const char *dir, struct lt_identity **out, struct lt_err *err)
+{
+	return load_slot(dir, SECOND_SLOT, out, err);
 }
 
 void

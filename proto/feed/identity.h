@@ -36,10 +36,24 @@ void lt_identity_keys(struct lt_identity *id);
 int lt_identity_write(
     const struct lt_identity *id, const char *dir, bool replace, struct lt_err *err);
 /* Read and check dir/identity into guarded memory (sodium_malloc; if the system does not let it be locked, that is
- * a warning in the log). LT_E_NOTFOUND; LT_E_DENIED: mode other than 0600, another owner, no regular file; LT_E_INVALID:
+ * a warning in the log). LT_E_NOTFOUND; LT_E_DENIED: mode other than 0600, another owner, no regular file, or a directory that others can get
+ * into (0700 is right); LT_E_INVALID:
  * damaged, cut off or a foreign federation (err has the line, never its content); LT_E_NOMEM, LT_E_IO. */
 int lt_identity_load(const char *dir, struct lt_identity **out, struct lt_err *err);
-/* Zeroes and frees what lt_identity_load() gave. NULL allowed. */
+/* The second slot, dir/identity.next: keys that are to follow those of dir/identity. In the same format, written and read as the first is;
+ * LT_E_NOTFOUND when there is none. */
+int lt_identity_write_next(const struct lt_identity *id, const char *dir, struct lt_err *err);
+int lt_identity_load_next(const char *dir, struct lt_identity **out, struct lt_err *err);
+/* Those keys come into the first slot, durable, and leave the second. Whenever the power fails, the first slot is whole: the old or the new.
+ * A second slot with keys no newer than the first is a remainder of that. */
+int lt_identity_follow(const struct lt_identity *next, const char *dir, struct lt_err *err);
+/* Take the second slot away, if there is one. */
+int lt_identity_forget_next(const char *dir, struct lt_err *err);
+/* In guarded memory, all zero. NULL: no memory. */
+struct lt_identity *lt_identity_new(void);
+/* What lt_identity_write() would refuse. LT_E_INVALID, LT_E_TOOBIG. */
+int lt_identity_check(const struct lt_identity *id, struct lt_err *err);
+/* Zeroes and frees what lt_identity_load() or lt_identity_new() gave; its certificate too. NULL allowed. */
 void lt_identity_free(struct lt_identity *id);
 
 #endif

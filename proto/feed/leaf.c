@@ -115,7 +115,7 @@ make_head(struct head *h, const struct lt_leaf_place *place, const uint8_t salt[
 	put_u32(h, field_set_len);
 }
 
-#define AT_ONCE 32
+#define AT_ONCE 64
 
 void
 lt_leaf_hashes(const struct lt_leaf_job *job, size_t n)

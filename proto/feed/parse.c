@@ -201,7 +201,7 @@ gather_changes(struct parse *p)
 	return LT_OK;
 }
 
-#define LEAVES_AT_ONCE 64 /* a complete subtree of the changes' tree */
+#define LEAVES_AT_ONCE 128 /* a complete subtree of the changes' tree */
 
 static void
 hash_changes(const struct lt_slice *raw, size_t n, struct lt_hash leaf[LEAVES_AT_ONCE])
@@ -485,8 +485,7 @@ decode_opened(struct parse *p, struct lt_opening *out)
 		    p->err, rc, "opening of change %u: %s", (unsigned)out->change, why.text);
 	if (strcmp(out->field.pb->name, out->name) != 0)
 		return invalid(p, "an opening names one field and holds another");
-	if (strcmp(out->name, LT_ACTOR_FIELD) == 0 &&
-	    out->field.pb->value->v_case != LTPB__VALUE__V_TEXT)
+	if (lt_field_is_actor(out->name) && out->field.pb->value->v_case != LTPB__VALUE__V_TEXT)
 		return invalid(p, "the actor is not a text");
 	return LT_OK;
 }

@@ -385,6 +385,43 @@ lt_join_proof_verify(const uint8_t sign_key[32], const struct lt_fed *fed, const
 	    join_bytes(bytes, fed, token, principal, sign_key, line_key), sig);
 }
 
+#define ROTATION_LEN (LT_FED_LEN + LT_ID_LEN + 4 + 4 + 32 + 32)
+
+static struct lt_slice
+rotation_bytes(uint8_t out[ROTATION_LEN], const struct lt_fed *fed, const struct lt_rotation *r)
+{
+	uint8_t *p = out;
+
+	memcpy(p, fed->b, LT_FED_LEN);
+	p += LT_FED_LEN;
+	memcpy(p, r->principal.b, LT_ID_LEN);
+	p += LT_ID_LEN;
+	lt_store_u32(p, r->old_no);
+	lt_store_u32(p + 4, r->new_no);
+	p += 8;
+	memcpy(p, r->sign_key, 32);
+	memcpy(p + 32, r->line_key, 32);
+	return lt_slice(out, ROTATION_LEN);
+}
+
+void
+lt_rotation_sign(const struct lt_sign_key *k, const struct lt_fed *fed, const struct lt_rotation *r,
+    uint8_t sig[LT_SIG_LEN])
+{
+	uint8_t bytes[ROTATION_LEN];
+
+	lt_sign(k, LT_TAG_ROTATE, rotation_bytes(bytes, fed, r), sig);
+}
+
+int
+lt_rotation_verify(const uint8_t sign_key[32], const struct lt_fed *fed,
+    const struct lt_rotation *r, struct lt_slice sig)
+{
+	uint8_t bytes[ROTATION_LEN];
+
+	return lt_sign_verify(sign_key, LT_TAG_ROTATE, rotation_bytes(bytes, fed, r), sig);
+}
+
 bool
 lt_verdict_names(size_t n, Ltpb__HeldDot *const *dot, uint64_t seq, uint32_t index)
 {

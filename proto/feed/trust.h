@@ -45,6 +45,18 @@ int lt_join_proof_verify(const uint8_t sign_key[32], const struct lt_fed *fed,
     const uint8_t token[16], const struct lt_id *principal, const uint8_t line_key[32],
     struct lt_slice sig) __attribute__((warn_unused_result));
 
+/* New keys of a principal (FORMAT.md 4.6): what the key in use signs, and, with the same bytes, the new one. */
+struct lt_rotation {
+	struct lt_id principal;
+	uint32_t old_no, new_no;
+	uint8_t sign_key[32], line_key[32]; /* the new ones */
+};
+void lt_rotation_sign(const struct lt_sign_key *k, const struct lt_fed *fed,
+    const struct lt_rotation *r, uint8_t sig[LT_SIG_LEN]);
+/* LT_E_BADSIG. */
+int lt_rotation_verify(const uint8_t sign_key[32], const struct lt_fed *fed,
+    const struct lt_rotation *r, struct lt_slice sig) __attribute__((warn_unused_result));
+
 /* Whether a list of a verdict or receipt (its held or settled dots) names this one. */
 bool lt_verdict_names(size_t n, Ltpb__HeldDot *const *dot, uint64_t seq, uint32_t index);
 

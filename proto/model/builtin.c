@@ -68,7 +68,8 @@ static const struct act acts[] = {
 	{ "_key", "Khóa", "Keys of principals", LT_LANE_NORMAL, LT_UNIT_FEDERATION, 2, 2,
 	    { KEY("principal", LT_TYPE_TEXT, PRINCIPAL), KEY("key_no", LT_TYPE_INT, NUMBER),
 		BYTES("sign_key", 32), BYTES("line_key", 32),
-		WORD("state", "active", "retired", "revoked"), BYTES("cutoff", LT_VALUE_MAX) } },
+		WORD("state", "active", "retired", "revoked"), BYTES("cutoff", LT_VALUE_MAX),
+		BYTES("signature", 64) } },
 	{ "_grant", "Quyền", "Grants", LT_LANE_NORMAL, LT_UNIT_FEDERATION, 2, 2,
 	    { KEY("principal", LT_TYPE_TEXT, PRINCIPAL), KEY("number", LT_TYPE_INT, NUMBER),
 		CODES("verbs"), CODES("units"), CODES("collections"), CODES("fields"),
@@ -86,20 +87,41 @@ static const struct act acts[] = {
 	{ "_federation", "Liên thông", "The federation", LT_LANE_NORMAL, LT_UNIT_FEDERATION, 1, 1,
 	    { KEY("name", LT_TYPE_TEXT, "^_$"), TEXT("province", LT_UNIT_MAX),
 		BYTES("root_key", 32), BYTES("salt", 16) } },
+	{ "_revocation", "Thu hồi khóa", "Revocations of keys", LT_LANE_NORMAL, LT_UNIT_FEDERATION,
+	    2, 2,
+	    { KEY("principal", LT_TYPE_TEXT, PRINCIPAL), KEY("number", LT_TYPE_INT, NUMBER),
+		{ .name = "key_no", .type = LT_TYPE_INT },
+		WORD("reason", "stolen", "lost", "compromised", "replaced", "retired", "rotated",
+		    "other"),
+		BYTES("cutoff", LT_VALUE_MAX), BYTES("by", LT_ID_LEN) } },
+	{ "_erase", "Xóa dữ liệu cá nhân", "Erasures of personal data", LT_LANE_URGENT, LT_UNIT_ANY,
+	    1, 1,
+	    { KEY("number", LT_TYPE_INT, NUMBER), BYTES("dots", LT_VALUE_MAX),
+		WORD("reason", "request", "withdrawn", "unlawful", "expired", "mistake", "order",
+		    "other"),
+		TEXT("basis", 500), BYTES("by", LT_ID_LEN) } },
 	{ "_verdict", "Phán quyết", "Verdicts on feeds", LT_LANE_URGENT, LT_UNIT_ANY, 2, 2,
 	    { KEY("feed", LT_TYPE_TEXT, "^[0-9a-f]{50}$"), KEY("from", LT_TYPE_INT, NUMBER),
 		BYTES("verdict", LT_VALUE_MAX) } },
+	{ "_ruling", "Phán quyết nhánh", "Rulings on branches of feeds", LT_LANE_URGENT,
+	    LT_UNIT_ANY, 3, 3,
+	    { KEY("feed", LT_TYPE_TEXT, "^[0-9a-f]{50}$"), KEY("seq", LT_TYPE_INT, NUMBER),
+		KEY("other", LT_TYPE_TEXT, "^[0-9a-f]{16}$"), BYTES("ruling", LT_VALUE_MAX) } },
 };
 
 static int
-add_field(struct lt_catalogue *c, struct lt_field *f, const struct act_field *a, bool in_key)
+add_field(struct lt_catalogue *c, struct lt_field *f, const struct act *act,
+    const struct act_field *a, bool in_key)
 {
 	size_t n = 0, i;
 	int rc;
 
 	f->rule.name = a->name;
 	f->rule.type = a->type;
-	f->rule.policy = LT_POLICY_LWW;
+	/* Of a revocation, and of an erasure, counts what was said first. */
+	f->rule.policy = strcmp(act->id, "_revocation") == 0 || strcmp(act->id, "_erase") == 0
+			     ? LT_POLICY_FIRST
+			     : LT_POLICY_LWW;
 	f->rule.authority = LT_AUTHORITY_HUB;
 	f->rule.personal = LT_PERSONAL_NONE;
 	f->title_vi = a->name;
@@ -148,7 +170,7 @@ add_act(struct lt_catalogue *c, struct lt_collection *col, const struct act *a)
 	if (col->field == NULL)
 		return LT_E_NOMEM;
 	for (i = 0; i < n; i++) {
-		rc = add_field(c, &col->field[i], &a->field[i], i < a->nkey);
+		rc = add_field(c, &col->field[i], a, &a->field[i], i < a->nkey);
 		col->nfield = i + 1;
 		if (rc != LT_OK)
 			return rc;
@@ -170,4 +192,10 @@ lt_builtin_add(struct lt_catalogue *c)
 			return rc;
 	}
 	return LT_OK;
+}
+
+bool
+lt_act_is_consumed(const char *collection)
+{
+	return strcmp(collection, "_verdict") == 0 || strcmp(collection, "_ruling") == 0;
 }

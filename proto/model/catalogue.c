@@ -72,87 +72,113 @@ lt_catalogue_builtin(struct lt_catalogue **out)
 
 /* ---- finding ---- */
 
-static int
-by_collection_id(const void *a, const void *b)
+static inline uint64_t
+load_word(const void *p)
 {
-	const struct lt_collection *x = *(const struct lt_collection *const *)a;
-	const struct lt_collection *y = *(const struct lt_collection *const *)b;
+	uint64_t w;
 
-	return strcmp(x->id, y->id);
+	memcpy(&w, p, sizeof(w));
+	return w;
 }
 
-static int
-by_field_name(const void *a, const void *b)
+static inline uint32_t
+load_half(const void *p)
 {
-	const struct lt_field *x = *(const struct lt_field *const *)a;
-	const struct lt_field *y = *(const struct lt_field *const *)b;
+	uint32_t w;
 
-	return strcmp(x->rule.name, y->rule.name);
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+static inline struct lt_name_words
+words_of(const char *name, size_t len)
+{
+	struct lt_name_words w = { .len = len };
+
+	if (len >= 8) {
+		w.first = load_word(name);
+		w.last = load_word(name + len - 8);
+	} else if (len >= 4) {
+		w.first = load_half(name);
+		w.last = load_half(name + len - 4);
+	} else if (len != 0) {
+		w.first = (uint8_t)name[0];
+		w.last = (uint64_t)(uint8_t)name[len / 2] << 8 | (uint8_t)name[len - 1];
+	}
+	return w;
+}
+
+static inline size_t
+slot_of(const struct lt_names *names, const struct lt_name_words *w)
+{
+	uint64_t h = (w->first + w->len) * UINT64_C(0x9e3779b97f4a7c15) ^
+		     w->last * UINT64_C(0xc2b2ae3d27d4eb4f);
+
+	return (h ^ h >> 32) & (names->nslot - 1);
+}
+
+/* Where the name stands, or would stand. */
+static inline struct lt_name_slot *
+find_slot(const struct lt_names *names, const char *name, size_t len)
+{
+	const struct lt_name_words w = words_of(name, len);
+	size_t i = slot_of(names, &w);
+	struct lt_name_slot *s;
+
+	for (;; i = (i + 1) & (names->nslot - 1)) {
+		s = &names->slot[i];
+		if (s->name == NULL)
+			return s;
+		if (s->words.first == w.first && s->words.last == w.last && s->words.len == len &&
+		    (len <= 2 * sizeof(w.first) || memcmp(s->name, name, len) == 0))
+			return s;
+	}
+}
+
+static bool
+make_names(struct lt_catalogue *c, struct lt_names *names, size_t n)
+{
+	for (names->nslot = 8; names->nslot < 2 * n; names->nslot *= 2)
+		;
+	names->slot = lt_arena_alloc(&c->arena, names->nslot * sizeof(*names->slot));
+	return names->slot != NULL;
+}
+
+/* False: it stands there already. */
+static bool
+add_name(const struct lt_names *names, const char *name, const void *what)
+{
+	struct lt_name_slot *s = find_slot(names, name, strlen(name));
+
+	if (s->name != NULL)
+		return false;
+	*s = (struct lt_name_slot){ words_of(name, strlen(name)), name, what };
+	return true;
 }
 
 static const struct lt_field_rule *
 find_rule(void *ctx, const char *field)
 {
-	const struct lt_field_order *order = ctx;
-	const struct lt_field *f = lt_collection_field(order->collection, field);
+	const struct lt_field *f = find_slot(ctx, field, strlen(field))->what;
 
 	return f == NULL ? NULL : &f->rule;
-}
-
-static size_t
-name_hash(const char *name)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *name != '\0'; name++)
-		h = (h ^ (uint8_t)*name) * 16777619u;
-	return h ^ h >> 15;
-}
-
-static int
-hash_fields(struct lt_catalogue *c, const struct lt_collection *col, struct lt_field_order *order)
-{
-	size_t i, k;
-
-	_Static_assert(LT_FIELDS_MAX < UINT16_MAX, "a slot holds a place");
-	for (order->nslot = 8; order->nslot < 2 * col->nfield; order->nslot *= 2)
-		;
-	order->slot = lt_arena_alloc(&c->arena, order->nslot * sizeof(*order->slot));
-	if (order->slot == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < col->nfield; i++) {
-		k = name_hash(order->by_name[i]->rule.name) & (order->nslot - 1);
-		while (order->slot[k] != 0)
-			k = (k + 1) & (order->nslot - 1);
-		order->slot[k] = (uint16_t)(i + 1);
-	}
-	return LT_OK;
 }
 
 static int
 seal_collection(struct lt_catalogue *c, struct lt_collection *col, struct lt_err *err)
 {
-	struct lt_field_order *order = lt_arena_alloc(&c->arena, sizeof(*order));
+	struct lt_names *names = lt_arena_alloc(&c->arena, sizeof(*names));
 	size_t i;
 
-	if (order == NULL)
-		return lt_err_set(err, LT_E_NOMEM, "out of memory");
-	order->collection = col;
-	order->by_name = lt_arena_alloc(&c->arena, col->nfield * sizeof(const struct lt_field *));
-	if (order->by_name == NULL)
+	if (names == NULL || !make_names(c, names, col->nfield))
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	for (i = 0; i < col->nfield; i++)
-		order->by_name[i] = &col->field[i];
-	qsort(order->by_name, col->nfield, sizeof(*order->by_name), by_field_name);
-	for (i = 1; i < col->nfield; i++)
-		if (by_field_name(&order->by_name[i - 1], &order->by_name[i]) == 0)
+		if (!add_name(names, col->field[i].rule.name, &col->field[i]))
 			return lt_err_set(err, LT_E_EXISTS,
 			    "collection \"%s\": field \"%s\" stands twice", col->id,
-			    order->by_name[i]->rule.name);
-	if (hash_fields(c, col, order) != LT_OK)
-		return lt_err_set(err, LT_E_NOMEM, "out of memory");
+			    col->field[i].rule.name);
 	col->rules.find = find_rule;
-	col->rules.ctx = order;
+	col->rules.ctx = names;
 	return LT_OK;
 }
 
@@ -162,20 +188,17 @@ lt_catalogue_seal(struct lt_catalogue *c, struct lt_err *err)
 	size_t i;
 	int rc;
 
-	c->by_id = lt_arena_alloc(&c->arena, c->ncollection * sizeof(const struct lt_collection *));
-	if (c->by_id == NULL)
+	if (!make_names(c, &c->by_id, c->ncollection))
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	for (i = 0; i < c->ncollection; i++) {
-		c->by_id[i] = &c->collection[i];
 		rc = seal_collection(c, &c->collection[i], err);
 		if (rc != LT_OK)
 			return rc;
 	}
-	qsort(c->by_id, c->ncollection, sizeof(*c->by_id), by_collection_id);
-	for (i = 1; i < c->ncollection; i++)
-		if (by_collection_id(&c->by_id[i - 1], &c->by_id[i]) == 0)
-			return lt_err_set(
-			    err, LT_E_EXISTS, "collection \"%s\" stands twice", c->by_id[i]->id);
+	for (i = 0; i < c->ncollection; i++)
+		if (!add_name(&c->by_id, c->collection[i].id, &c->collection[i]))
+			return lt_err_set(err, LT_E_EXISTS, "collection \"%s\" stands twice",
+			    c->collection[i].id);
 	return LT_OK;
 }
 
@@ -188,20 +211,7 @@ lt_catalogue_version(const struct lt_catalogue *c)
 const struct lt_collection *
 lt_catalogue_find(const struct lt_catalogue *c, const char *id)
 {
-	size_t low = 0, high = c->ncollection;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int cmp = strcmp(id, c->by_id[mid]->id);
-
-		if (cmp == 0)
-			return c->by_id[mid];
-		if (cmp < 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return NULL;
+	return find_slot(&c->by_id, id, strlen(id))->what;
 }
 
 size_t
@@ -229,18 +239,15 @@ lt_catalogue_org(const struct lt_catalogue *c, const char *id)
 }
 
 const struct lt_field *
+lt_collection_field_named(const struct lt_collection *c, struct lt_slice name)
+{
+	return find_slot(c->rules.ctx, (const char *)name.data, name.len)->what;
+}
+
+const struct lt_field *
 lt_collection_field(const struct lt_collection *c, const char *name)
 {
-	const struct lt_field_order *order = c->rules.ctx;
-	const struct lt_field *f;
-	size_t i = name_hash(name) & (order->nslot - 1);
-
-	for (; order->slot[i] != 0; i = (i + 1) & (order->nslot - 1)) {
-		f = order->by_name[order->slot[i] - 1];
-		if (strcmp(name, f->rule.name) == 0)
-			return f;
-	}
-	return NULL;
+	return find_slot(c->rules.ctx, name, strlen(name))->what;
 }
 
 bool

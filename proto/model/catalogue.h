@@ -108,6 +108,8 @@ struct lt_catalogue *lt_catalogue_ref(struct lt_catalogue *c);
 void lt_catalogue_unref(struct lt_catalogue *c); /* NULL allowed */
 
 uint64_t lt_catalogue_version(const struct lt_catalogue *c);
+/* Acts that are consumed where they arrive (_verdict, _ruling): they are no records (FORMAT.md 8.2). */
+bool lt_act_is_consumed(const char *collection);
 /* By id; NULL if unknown. Borrowed from the catalogue. */
 const struct lt_collection *lt_catalogue_find(const struct lt_catalogue *c, const char *id);
 size_t lt_catalogue_count(
@@ -116,6 +118,9 @@ const struct lt_collection *lt_catalogue_at(const struct lt_catalogue *c, size_t
 const struct lt_org *lt_catalogue_org(const struct lt_catalogue *c, const char *id);
 /* By name; NULL if unknown. */
 const struct lt_field *lt_collection_field(const struct lt_collection *c, const char *name);
+/* The same for who has the length already; it may hold any bytes. */
+const struct lt_field *lt_collection_field_named(
+    const struct lt_collection *c, struct lt_slice name);
 bool lt_field_matches(const struct lt_field *f, const char *text);
 
 /* Split a file into what a catalogue version publishes (FORMAT.md 8, _catalogue): the common part

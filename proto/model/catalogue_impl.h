@@ -28,13 +28,22 @@
 #define LT_PATTERN_REPEAT_MAX 255
 #define LT_PATTERN_DEPTH_MAX 8
 
-/* The fields of a collection by name. */
-struct lt_field_order {
-	const struct lt_collection *collection;
-	const struct lt_field **by_name;
-	/* Places in by_name by hash of the name, 1 up, open addressing; 0: free. Merging and showing a row ask for every field. */
-	uint16_t *slot;
-	size_t nslot; /* a power of two */
+/* The first and the last eight bytes of a name (FORMAT.md 2), or less of a shorter one: up to 16 bytes that and its length are all of it. */
+struct lt_name_words {
+	uint64_t first, last;
+	size_t len;
+};
+
+struct lt_name_slot {
+	struct lt_name_words words;
+	const char *name; /* NULL: free */
+	const void *what;
+};
+
+/* Fields or collections by name: by a hash of it, open addressing. Admission, merging and showing a row ask for every field. */
+struct lt_names {
+	struct lt_name_slot *slot;
+	size_t nslot; /* a power of two, more than there are names */
 };
 
 struct lt_catalogue {
@@ -43,7 +52,7 @@ struct lt_catalogue {
 	struct lt_arena arena; /* everything below but the compiled patterns */
 	size_t ncollection;
 	struct lt_collection *collection; /* room for the file's and the built-in ones */
-	const struct lt_collection **by_id;
+	struct lt_names by_id;
 	size_t norg;
 	struct lt_org *org;
 };

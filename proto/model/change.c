@@ -421,29 +421,41 @@ skim_count(struct lt_change *c)
 static int
 skim_room(struct lt_change *c, struct lt_arena *arena, Ltpb__FieldSet **fs)
 {
-	c->set = lt_arena_alloc(arena, c->nset * sizeof(*c->set));
-	c->cleared = lt_arena_alloc(arena, c->ncleared * sizeof(*c->cleared));
-	c->personal = lt_arena_alloc(arena, c->npersonal * sizeof(*c->personal));
-	c->context = lt_arena_alloc(arena, c->ncontext * sizeof(*c->context));
-	*fs = lt_arena_alloc(arena, c->nset * sizeof(**fs));
+	c->set = lt_arena_room(arena, c->nset * sizeof(*c->set));
+	c->cleared = lt_arena_room(arena, c->ncleared * sizeof(*c->cleared));
+	c->personal = lt_arena_room(arena, c->npersonal * sizeof(*c->personal));
+	c->context = lt_arena_room(arena, c->ncontext * sizeof(*c->context));
+	*fs = lt_arena_room(arena, c->nset * sizeof(**fs));
 	return c->set == NULL || c->cleared == NULL || c->personal == NULL || c->context == NULL ||
 		       *fs == NULL
 		   ? LT_E_NOMEM
 		   : LT_OK;
 }
 
+/* Where the next of each list goes. */
+struct skim {
+	struct lt_change *c;
+	uint8_t *
+	    copy; /* of the change's bytes: what stands behind a text there is never a text, and becomes its end */
+	Ltpb__FieldSet *fs;
+	size_t set, cleared, context, personal;
+};
+
 static int
-skim_text(struct lt_slice bytes, size_t max, struct lt_arena *arena, char **out)
+skim_text(const struct skim *s, struct lt_slice bytes, size_t max, char **out)
 {
+	uint8_t *text;
+
 	if (bytes.len > max || (bytes.len != 0 && memchr(bytes.data, 0, bytes.len) != NULL))
 		return LT_E_CORRUPT;
-	*out = lt_arena_dup(arena, bytes.data, bytes.len);
-	return *out == NULL ? LT_E_NOMEM : LT_OK;
+	text = s->copy + (bytes.data - s->c->raw.data);
+	text[bytes.len] = 0;
+	*out = (char *)text;
+	return LT_OK;
 }
 
 static int
-skim_set(
-    struct lt_slice bytes, struct lt_arena *arena, Ltpb__FieldSet *fs, struct lt_field_set *out)
+skim_set(const struct skim *s, struct lt_slice bytes, Ltpb__FieldSet *fs, struct lt_field_set *out)
 {
 	struct lt_reader r;
 	struct lt_wire_item f;
@@ -455,7 +467,7 @@ skim_set(
 	lt_reader_init(&r, bytes);
 	while (rc == LT_E_CORRUPT && lt_wire_step(&r, &f))
 		if (f.number == FIELD_SET_NAME && f.type == LT_WIRE_BYTES)
-			rc = skim_text(f.bytes, LT_NAME_MAX, arena, &fs->name);
+			rc = skim_text(s, f.bytes, LT_NAME_MAX, &fs->name);
 	return rc;
 }
 
@@ -475,14 +487,6 @@ skim_context(struct lt_slice bytes, struct lt_context *out)
 	return rc;
 }
 
-/* Where the next of each list goes. */
-struct skim {
-	struct lt_change *c;
-	struct lt_arena *arena;
-	Ltpb__FieldSet *fs;
-	size_t set, cleared, context, personal;
-};
-
 static int
 skim_field(struct skim *s, const struct lt_wire_item *f)
 {
@@ -490,19 +494,18 @@ skim_field(struct skim *s, const struct lt_wire_item *f)
 
 	switch (f->number) {
 	case CHANGE_COLLECTION:
-		return skim_text(
-		    f->bytes, LT_NAME_MAX, s->arena, (char **)(uintptr_t)&c->collection);
+		return skim_text(s, f->bytes, LT_NAME_MAX, (char **)(uintptr_t)&c->collection);
 	case CHANGE_KEY:
-		return skim_text(f->bytes, LT_KEY_MAX, s->arena, (char **)(uintptr_t)&c->key);
+		return skim_text(s, f->bytes, LT_KEY_MAX, (char **)(uintptr_t)&c->key);
 	case CHANGE_SET:
 		s->set++;
-		return skim_set(f->bytes, s->arena, &s->fs[s->set - 1], &c->set[s->set - 1]);
+		return skim_set(s, f->bytes, &s->fs[s->set - 1], &c->set[s->set - 1]);
 	case CHANGE_CLEARED:
-		return skim_text(f->bytes, LT_NAME_MAX, s->arena, &c->cleared[s->cleared++]);
+		return skim_text(s, f->bytes, LT_NAME_MAX, &c->cleared[s->cleared++]);
 	case CHANGE_CONTEXT:
 		return skim_context(f->bytes, &c->context[s->context++]);
 	case CHANGE_PERSONAL:
-		return skim_text(f->bytes, LT_NAME_MAX, s->arena, &c->personal[s->personal++]);
+		return skim_text(s, f->bytes, LT_NAME_MAX, &c->personal[s->personal++]);
 	case CHANGE_ROOT:
 		/* Written out though empty is what an author may do, and was admitted. */
 		if (f->bytes.len != (c->npersonal == 0 ? 0 : LT_HASH_LEN))
@@ -519,13 +522,15 @@ int
 lt_change_skim(struct lt_slice raw, struct lt_arena *arena, struct lt_change *out)
 {
 	struct lt_change c = { .raw = raw };
-	struct skim s = { .c = &c, .arena = arena };
+	struct skim s = { .c = &c };
 	struct lt_reader r;
 	struct lt_wire_item f;
 	int rc = skim_count(&c);
 
 	if (rc == LT_OK)
 		rc = skim_room(&c, arena, &s.fs);
+	if (rc == LT_OK && (s.copy = lt_arena_dup(arena, raw.data, raw.len)) == NULL)
+		rc = LT_E_NOMEM;
 	lt_reader_init(&r, raw);
 	while (rc == LT_OK && lt_wire_step(&r, &f)) {
 		if (f.number == CHANGE_KIND && f.type != LT_WIRE_BYTES)

@@ -13,7 +13,16 @@
 
 #include "lienthong/v1/changeset.pb-c.h"
 
+#include <string.h>
+
 #define LT_ACTOR_FIELD "_actor"
+
+/* Nearly every name begins otherwise. */
+static inline bool
+lt_field_is_actor(const char *name)
+{
+	return name[0] == '_' && strcmp(name, LT_ACTOR_FIELD) == 0;
+}
 
 struct lt_field_set {
 	const Ltpb__FieldSet *pb; /* unpacked */

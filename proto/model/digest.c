@@ -1,4 +1,5 @@
 #include "proto/model/digest.h"
+#include "proto/model/digest_expand.h"
 
 #include <endian.h>
 #include <sodium.h>
@@ -59,36 +60,16 @@ lt_digest_key(const struct lt_record_id *id, struct lt_slice row, struct lt_dige
 	(void)crypto_generichash_final(&st, out->b, sizeof(out->b));
 }
 
-static void
-expand(uint16_t out[LT_DIGEST_LANES], const struct lt_digest_key *key)
-{
-	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
-
-	_Static_assert(
-	    sizeof(key->b) == crypto_stream_chacha20_ietf_KEYBYTES, "the hash is the key");
-	(void)crypto_stream_chacha20_ietf((uint8_t *)out, LT_DIGEST_BYTES, nonce, key->b);
-}
-
 void
 lt_digest_add_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key)
 {
-	uint16_t x[LT_DIGEST_LANES];
-	size_t i;
-
-	expand(x, key);
-	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = (uint16_t)(lanes[i] + le16toh(x[i]));
+	lt_digest_expand(lanes, key, false);
 }
 
 void
 lt_digest_sub_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key)
 {
-	uint16_t x[LT_DIGEST_LANES];
-	size_t i;
-
-	expand(x, key);
-	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = (uint16_t)(lanes[i] - le16toh(x[i]));
+	lt_digest_expand(lanes, key, true);
 }
 
 void
@@ -110,7 +91,7 @@ lt_digest_sub(uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, st
 }
 
 void
-lt_digest_join(uint16_t lanes[LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_LANES])
+lt_digest_join(uint16_t lanes[restrict LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_LANES])
 {
 	size_t i;
 
@@ -118,15 +99,16 @@ lt_digest_join(uint16_t lanes[LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_L
 		lanes[i] = (uint16_t)(lanes[i] + other[i]);
 }
 
+/* Little-endian on disk: where the processor is that as well, both are one copy. */
 void
 lt_digest_store(uint8_t out[LT_DIGEST_BYTES], const uint16_t lanes[LT_DIGEST_LANES])
 {
+	uint16_t x[LT_DIGEST_LANES];
 	size_t i;
 
-	for (i = 0; i < LT_DIGEST_LANES; i++) {
-		out[2 * i] = (uint8_t)lanes[i];
-		out[2 * i + 1] = (uint8_t)(lanes[i] >> 8);
-	}
+	for (i = 0; i < LT_DIGEST_LANES; i++)
+		x[i] = htole16(lanes[i]);
+	memcpy(out, x, sizeof(x));
 }
 
 void
@@ -134,8 +116,9 @@ lt_digest_load(uint16_t lanes[LT_DIGEST_LANES], const uint8_t bytes[LT_DIGEST_BY
 {
 	size_t i;
 
+	memcpy(lanes, bytes, LT_DIGEST_BYTES);
 	for (i = 0; i < LT_DIGEST_LANES; i++)
-		lanes[i] = (uint16_t)(bytes[2 * i] | (unsigned)bytes[2 * i + 1] << 8);
+		lanes[i] = le16toh(lanes[i]);
 }
 
 void

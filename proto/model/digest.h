@@ -37,8 +37,9 @@ void lt_digest_sub(
     uint16_t lanes[LT_DIGEST_LANES], const struct lt_record_id *id, struct lt_slice row);
 void lt_digest_add_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key);
 void lt_digest_sub_key(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key);
-/* Lane sum: the digest of both sets together. */
-void lt_digest_join(uint16_t lanes[LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_LANES]);
+/* Lane sum: the digest of both sets together. other is not lanes. */
+void lt_digest_join(
+    uint16_t lanes[restrict LT_DIGEST_LANES], const uint16_t other[LT_DIGEST_LANES]);
 void lt_digest_store(uint8_t out[LT_DIGEST_BYTES], const uint16_t lanes[LT_DIGEST_LANES]);
 void lt_digest_load(uint16_t lanes[LT_DIGEST_LANES], const uint8_t bytes[LT_DIGEST_BYTES]);
 /* The short form that is sent first. */

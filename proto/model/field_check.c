@@ -129,11 +129,12 @@ check_decimal(const struct lt_field *f, const Ltpb__Value *value, struct lt_viol
 	uint32_t scale = value->decimal->scale;
 	char digits[16];
 
-	snprintf(digits, sizeof(digits), "%u", f->scale);
-	if (scale > f->scale)
+	if (scale > f->scale) {
+		snprintf(digits, sizeof(digits), "%u", f->scale);
 		return lt_refuse_value(v, LTPB__REASON_CODE__REASON_RANGE, "scale", f, value,
 		    "has more digits after the point than", "có nhiều chữ số thập phân hơn",
 		    digits);
+	}
 	for (; scale < f->scale; scale++)
 		if (__builtin_mul_overflow(n, INT64_C(10), &n))
 			return lt_refuse_value(v, LTPB__REASON_CODE__REASON_RANGE, "range", f,

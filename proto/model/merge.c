@@ -463,7 +463,7 @@ apply_change(struct apply *a, struct lt_slice row, struct lt_buf *out)
 	if (rc == LT_OK)
 		rc = a->mc->change->is_delete ? apply_delete(a) : apply_put(a);
 	if (rc == LT_OK)
-		rc = lt_row_encode(&a->row, a->s, out);
+		rc = lt_row_encode(&a->row, out);
 	if (rc == LT_OK && out->len - before > LT_RECORD_MAX)
 		rc = LT_E_TOOBIG;
 	return rc;

@@ -9,8 +9,9 @@
 #include "proto/model/change.h"
 #include "proto/model/rules.h"
 
-/* Rises whenever the same feeds would give other rows, shown values or digests: derived tables are rebuilt. */
-#define LT_MERGE_VERSION 1
+/* Rises whenever the same feeds would give other rows, shown values or digests, or these are stored in another form: derived
+ * tables are rebuilt. */
+#define LT_MERGE_VERSION 2
 
 /* One judged change as merge sees it. */
 struct lt_merge_change {

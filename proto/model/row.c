@@ -476,17 +476,6 @@ lt_row_parse(struct lt_slice bytes, const uint8_t *const *add, size_t nadd, stru
 
 /* Writing into memory that was sized before. */
 static uint8_t *
-put_varint(uint8_t *p, uint64_t v)
-{
-	while (v >= 0x80) {
-		*p++ = (uint8_t)(v | 0x80);
-		v >>= 7;
-	}
-	*p++ = (uint8_t)v;
-	return p;
-}
-
-static uint8_t *
 put_bytes(uint8_t *p, const void *data, size_t len)
 {
 	if (len != 0)
@@ -512,11 +501,11 @@ put_covers(uint8_t *p, const struct lt_covers *v)
 {
 	size_t i;
 
-	p = put_varint(p, v->n);
+	p = lt_store_varint(p, v->n);
 	for (i = 0; i < v->n; i++) {
-		p = put_varint(p, v->c[i].feed);
-		p = put_varint(p, v->c[i].seq);
-		p = put_varint(p, v->c[i].index);
+		p = lt_store_varint(p, v->c[i].feed);
+		p = lt_store_varint(p, v->c[i].seq);
+		p = lt_store_varint(p, v->c[i].index);
 	}
 	return p;
 }
@@ -524,9 +513,9 @@ put_covers(uint8_t *p, const struct lt_covers *v)
 static uint8_t *
 put_change(uint8_t *p, const struct lt_row_change *ch)
 {
-	p = put_varint(p, ch->feed);
-	p = put_varint(p, ch->seq);
-	p = put_varint(p, ch->index);
+	p = lt_store_varint(p, ch->feed);
+	p = lt_store_varint(p, ch->seq);
+	p = lt_store_varint(p, ch->index);
 	p = put_u64(p, ch->stamp);
 	*p++ = (uint8_t)((ch->flags & LT_CHANGE_BY_HUB) | ch->need);
 	if (ch->need & LT_CHANGE_COVERS)
@@ -542,16 +531,16 @@ put_entries(uint8_t *p, const struct lt_row_field *f, bool is_delete)
 	size_t i;
 
 	p = put_covers(p, &f->covers);
-	p = put_varint(p, f->nentry);
+	p = lt_store_varint(p, f->nentry);
 	for (i = 0; i < f->nentry; i++) {
 		const struct lt_row_entry *e = &f->entry[i];
 
-		p = put_varint(p, e->change->no);
+		p = lt_store_varint(p, e->change->no);
 		if (is_delete)
 			continue;
 		*p++ = e->flags;
 		if (e->flags & LT_ENTRY_SET) {
-			p = put_varint(p, e->field_set.len);
+			p = lt_store_varint(p, e->field_set.len);
 			p = put_bytes(p, e->field_set.data, e->field_set.len);
 		}
 	}
@@ -605,28 +594,28 @@ prepare(struct lt_row *row)
 }
 
 int
-lt_row_encode(struct lt_row *row, struct lt_scratch *s, struct lt_buf *out)
+lt_row_encode(struct lt_row *row, struct lt_buf *out)
 {
 	size_t i, room = prepare(row);
-	uint8_t *start = lt_scratch_alloc(s, room, 1), *p = start;
+	uint8_t *start = lt_buf_reserve(out, room), *p = start;
 
 	if (p == NULL)
-		return LT_E_NOMEM;
+		return out->err;
 	*p++ = LT_ROW_VERSION;
-	p = put_varint(p, row->nfeed);
+	p = lt_store_varint(p, row->nfeed);
 	for (i = 0; i < row->nfeed; i++)
 		p = put_bytes(p, row->feed[i].id, LT_FEED_LEN);
 	for (i = 0; i < row->nfeed; i++) {
-		p = put_varint(p, row->feed[i].seq);
+		p = lt_store_varint(p, row->feed[i].seq);
 		if (row->feed[i].seq != 0)
 			p = put_u64(p, row->feed[i].hash8);
 	}
-	p = put_varint(p, row->nchange);
+	p = lt_store_varint(p, row->nchange);
 	for (i = 0; i < row->nchange; i++)
 		p = put_change(p, row->change[i]);
 	for (i = 0; i < LT_CLASSES; i++)
 		p = put_entries(p, &row->deletes[i], true);
-	p = put_varint(p, row->nfield);
+	p = lt_store_varint(p, row->nfield);
 	for (i = 0; i < row->nfield; i++) {
 		*p++ = (uint8_t)row->field[i].name.len;
 		p = put_bytes(p, row->field[i].name.data, row->field[i].name.len);
@@ -635,8 +624,8 @@ lt_row_encode(struct lt_row *row, struct lt_scratch *s, struct lt_buf *out)
 	assert((size_t)(p - start) <= room);
 	if ((size_t)(p - start) > LT_ROW_HARD_MAX)
 		return LT_E_TOOBIG;
-	lt_buf_put(out, start, (size_t)(p - start));
-	return out->err;
+	lt_buf_added(out, (size_t)(p - start));
+	return LT_OK;
 }
 
 struct lt_dot

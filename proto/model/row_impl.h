@@ -109,9 +109,9 @@ struct lt_row {
  * LT_E_CORRUPT, LT_E_NOMEM. */
 int lt_row_parse(struct lt_slice bytes, const uint8_t *const *add, size_t nadd,
     struct lt_scratch *s, struct lt_row *row);
-/* Append the bytes; changes that no entry names are left out.
+/* Append the bytes; changes that no entry names are left out. Nothing of the row lies in out (it may move).
  * LT_E_TOOBIG above LT_ROW_HARD_MAX (nothing appended), LT_E_NOMEM. */
-int lt_row_encode(struct lt_row *row, struct lt_scratch *s, struct lt_buf *out);
+int lt_row_encode(struct lt_row *row, struct lt_buf *out);
 
 /* <0, 0, >0 by (feed, seq, index). */
 static inline int

@@ -169,7 +169,7 @@ check_set_fields(const struct lt_collection *col, const struct lt_writer_info *w
 	for (i = 0; i < c->nset; i++) {
 		const char *name = c->set[i].pb->name;
 
-		if (strcmp(name, LT_ACTOR_FIELD) == 0)
+		if (lt_field_is_actor(name))
 			return refuse_field(v, LTPB__REASON_CODE__REASON_PERSONAL_IN_CLEAR,
 			    "personal", name, NULL, "the actor must not stand in the clear",
 			    "người thực hiện không được ghi công khai");
@@ -221,7 +221,7 @@ check_leaves(const struct lt_collection *col, const struct lt_writer_info *who,
 	assert(c->npersonal <= LT_FIELDS_MAX);
 	memset(out->field, 0, c->npersonal * sizeof(out->field[0]));
 	for (i = 0; i < c->npersonal; i++) {
-		if (strcmp(c->personal[i], LT_ACTOR_FIELD) == 0)
+		if (lt_field_is_actor(c->personal[i]))
 			continue;
 		f = out->field[i] = touch(col, who, c->personal[i], v);
 		if (f == NULL)

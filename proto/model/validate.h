@@ -65,5 +65,7 @@ int lt_key_split(const struct lt_collection *col, const char *key, struct lt_are
 /* "pattern", "unknown_field", ... for a reason code; and its sentence for people in both languages. */
 const char *lt_reason_name(Ltpb__ReasonCode r);
 const char *lt_reason_text(Ltpb__ReasonCode r, bool vietnamese);
+/* What whoever made the change does about it, in both languages. Never NULL, like those above. */
+const char *lt_reason_next(Ltpb__ReasonCode r, bool vietnamese);
 
 #endif

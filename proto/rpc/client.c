@@ -81,7 +81,7 @@ static void
 call_push(struct lt_client_call *call)
 {
 	atomic_fetch_add(&call->refs, 1);
-	lt_pool_push(call->conn->pool, &call->task);
+	lt_conn_push_task(call->conn, &call->task);
 }
 
 /* The call is over with this status; messages that came before are still told. Under conn->mx. */
@@ -473,6 +473,18 @@ url_check(const struct lt_dial_options *o, bool *local)
 		   : LT_E_INVALID;
 }
 
+static struct lt_line *
+secured_line(const struct lt_dial_options *o)
+{
+	struct lt_line_key *key = lt_line_key_new(o->line_sk);
+	struct lt_line *line = NULL;
+
+	if (key != NULL)
+		line = lt_line_new_initiator(o->federation, key, o->remote_line_key);
+	lt_line_key_unref(key);
+	return line;
+}
+
 int
 lt_dial_async(const struct lt_dial_options *o,
     void (*done)(void *ctx, struct lt_conn *c, int rc, const char *why), void *ctx)
@@ -485,8 +497,7 @@ lt_dial_async(const struct lt_dial_options *o,
 
 	if (rc != LT_OK)
 		return rc;
-	line = local ? lt_line_new_local(true)
-		     : lt_line_new_initiator(o->federation, o->line_sk, o->remote_line_key);
+	line = local ? lt_line_new_local(true) : secured_line(o);
 	c = lt_conn_new(o->pool, o->clock, &client_conn_ops, true, o->idle_ms, o->connect_ms);
 	if (c == NULL || line == NULL) {
 		lt_line_free(line);
@@ -742,7 +753,7 @@ lt_conn_call_with(struct lt_conn *c, const ProtobufCServiceDescriptor *service, 
 		if (id != NULL)
 			*id = call->mc->id;
 		lt_conn_due(c, call->deadline_ms);
-		lt_conn_kick(c);
+		lt_conn_kick_behind(c);
 	}
 	pthread_mutex_unlock(&c->mx);
 	if (rc != LT_OK)

@@ -10,6 +10,10 @@
 #define RX_LARGE ((size_t)36 * 1024)
 #define RX_SMALL_RUN 64
 #define TX_BATCH ((size_t)16 * 1024)
+/* A connection that has sent so often has something to gain from a second operation, and memory for it. */
+#define TX_NOW_AFTER 16
+/* Of most answers, so that their buffer need not grow. */
+#define TX_ROOM 1024
 /* How often a clock that is not the machine's is looked at: it may jump. */
 #define DRIVEN_CLOCK_MS 10
 
@@ -93,6 +97,22 @@ lt_conn_push(struct lt_conn *c)
 	lt_pool_push(c->pool, &c->task);
 }
 
+void
+lt_conn_push_task(struct lt_conn *c, struct lt_task *t)
+{
+	struct lt_conn_batch *b = c->batch;
+
+	if (b == NULL) {
+		lt_pool_push(c->pool, t);
+		return;
+	}
+	if (b->n == sizeof(b->task) / sizeof(b->task[0])) {
+		lt_pool_push_all(c->pool, b->task, b->n);
+		b->n = 0;
+	}
+	b->task[b->n++] = t;
+}
+
 /* ---- the end ---- */
 
 /* nng's dialer is held by us and by each stream that it makes; whoever lets go last destroys its mutex: for a dial
@@ -131,6 +151,8 @@ reap(void *arg)
 		nng_aio_stop(c->rx);
 	if (c->tx != NULL)
 		nng_aio_stop(c->tx);
+	if (c->now != NULL)
+		nng_aio_stop(c->now);
 	lt_timer_disarm(c->pool, &c->timer);
 	/* The dialer first: the stream keeps what it needs of it, and is the last to be let go. */
 	dialer_free(c);
@@ -138,6 +160,7 @@ reap(void *arg)
 		nng_stream_free(c->stream);
 	nng_aio_free(c->rx);
 	nng_aio_free(c->tx);
+	nng_aio_free(c->now);
 	nng_aio_free(c->dial);
 	c->ops->gone(c);
 	lt_conn_unref(c);
@@ -167,6 +190,52 @@ tx_send(struct lt_conn *c)
 }
 
 static void
+tx_failed(struct lt_conn *c, int rv)
+{
+	/* The receiver sees the same end and may know more (a refusal). */
+	lt_conn_die(c,
+	    c->phase == LT_CONN_HANDSHAKE && lt_line_heard(c->line) ? LT_E_DENIED : LT_E_CLOSED,
+	    nng_strerror(rv));
+}
+
+static bool
+tx_now_ready(struct lt_conn *c)
+{
+	if (c->now == NULL && ++c->sends >= TX_NOW_AFTER) {
+		c->sends = 0;
+		if (nng_aio_alloc(&c->now, NULL, NULL) != 0)
+			c->now = NULL;
+	}
+	return c->now != NULL;
+}
+
+/* What the stream takes at once needs nobody to be told: an operation without a callback is over when we come back from
+ * starting it, or is cancelled, and then has taken nothing. True: all is sent, or the connection is dead. */
+static bool
+tx_now(struct lt_conn *c)
+{
+	nng_iov iov;
+	int rv;
+
+	do {
+		iov.iov_buf = c->txbuf.data + c->txoff;
+		iov.iov_len = c->txbuf.len - c->txoff;
+		(void)nng_aio_set_iov(c->now, 1, &iov);
+		nng_stream_send(c->stream, c->now);
+		nng_aio_cancel(c->now);
+		nng_aio_wait(c->now);
+		rv = nng_aio_result(c->now);
+		if (rv == 0)
+			c->txoff += nng_aio_count(c->now);
+	} while (rv == 0 && c->txoff < c->txbuf.len);
+	if (rv == NNG_ECANCELED)
+		return false;
+	if (rv != 0)
+		tx_failed(c, rv);
+	return true;
+}
+
+static void
 wake(struct lt_conn *c, struct lt_mux_call *one, bool all)
 {
 	struct lt_mux_call *mc;
@@ -190,6 +259,8 @@ seal_frames(struct lt_conn *c)
 	bool woke_all;
 	size_t len;
 
+	if (lt_mux_has_frame(&c->mux))
+		(void)lt_buf_reserve(&c->txbuf, TX_ROOM);
 	while (c->txbuf.len < TX_BATCH) {
 		len = lt_mux_take(&c->mux, frame, &woke, &woke_all);
 		if (len == 0)
@@ -197,6 +268,12 @@ seal_frames(struct lt_conn *c)
 		lt_line_seal(c->line, lt_slice(frame, len), &c->txbuf);
 		wake(c, woke, woke_all);
 	}
+}
+
+static bool
+all_sent(const struct lt_conn *c)
+{
+	return !c->tx_busy && c->mux.queued == 0 && !lt_mux_has_frame(&c->mux);
 }
 
 void
@@ -219,16 +296,41 @@ lt_conn_kick(struct lt_conn *c)
 			return;
 		c->txoff = 0;
 		c->tx_progress_ms = lt_conn_now(c);
-		tx_send(c);
+		/* Much more may wait behind a full buffer: that goes piece by piece, without holding the lock all the while. */
+		if (c->txbuf.len >= TX_BATCH || !tx_now_ready(c) || !tx_now(c)) {
+			tx_send(c);
+		} else {
+			lt_buf_fini(&c->txbuf); /* an idle connection keeps no memory */
+			if (c->finishing && all_sent(c))
+				lt_conn_die(c, LT_E_CLOSED, "stopping");
+		}
 	}
 	if (c->mux.queued > LT_CONN_SEND_QUEUE_MAX)
 		lt_conn_due(c, c->tx_progress_ms + LT_CONN_STALL_MS);
 }
 
-static bool
-all_sent(const struct lt_conn *c)
+static void
+flush(void *arg)
 {
-	return !c->tx_busy && c->mux.queued == 0 && !lt_mux_has_frame(&c->mux);
+	struct lt_conn *c = arg;
+
+	pthread_mutex_lock(&c->mx);
+	lt_conn_kick(c);
+	pthread_mutex_unlock(&c->mx);
+}
+
+void
+lt_conn_kick_behind(struct lt_conn *c)
+{
+	if (c->dead || c->tx_busy || c->phase != LT_CONN_OPEN) {
+		lt_conn_kick(c);
+		return;
+	}
+	lt_conn_ref(c);
+	if (lt_pool_push_behind(c->pool, &c->flush))
+		return;
+	lt_conn_kick(c);
+	lt_conn_unref(c);
 }
 
 void
@@ -250,11 +352,7 @@ tx_cb(void *arg)
 	if (c->dead)
 		goto out;
 	if (rv != 0) {
-		/* The receiver sees the same end and may know more (a refusal). */
-		lt_conn_die(c,
-		    c->phase == LT_CONN_HANDSHAKE && lt_line_heard(c->line) ? LT_E_DENIED
-									    : LT_E_CLOSED,
-		    nng_strerror(rv));
+		tx_failed(c, rv);
 		goto out;
 	}
 	c->txoff += nng_aio_count(c->tx);
@@ -295,6 +393,7 @@ frame_in(struct lt_conn *c, struct lt_slice frame)
 
 	c->last_rx_ms = lt_conn_now(c);
 	c->pinged = false;
+	c->frames_in++;
 	if (lt_mux_frame(&c->mux, frame, &ev, &why) != LT_OK) {
 		lt_conn_die(c, LT_E_INVALID, why);
 		return;
@@ -330,9 +429,8 @@ feed(struct lt_conn *c, const uint8_t *data, size_t len)
 		}
 		if (rc == LT_LINE_WORK) {
 			c->line_work = true;
-			if (c->ops->knocked != NULL)
-				c->ops->knocked(c);
-			lt_conn_push(c);
+			if (c->ops->knocked == NULL || c->ops->knocked(c))
+				lt_conn_push(c);
 			return false;
 		}
 		if (c->phase == LT_CONN_HANDSHAKE && lt_line_ready(c->line))
@@ -373,9 +471,12 @@ static void
 rx_cb(void *arg)
 {
 	struct lt_conn *c = arg;
+	struct lt_conn_batch batch;
 	int rv = nng_aio_result(c->rx);
 	size_t got = rv == 0 ? nng_aio_count(c->rx) : 0;
+	bool more = false;
 
+	batch.n = 0;
 	pthread_mutex_lock(&c->mx);
 	if (c->dead)
 		goto out;
@@ -388,12 +489,18 @@ rx_cb(void *arg)
 						  : "closed by the other side");
 		goto out;
 	}
-	if (feed(c, c->rxbuf, got)) {
+	c->batch = &batch;
+	more = feed(c, c->rxbuf, got);
+	c->batch = NULL;
+	if (more)
 		rx_size(c, got);
-		rx_start(c);
-	}
 out:
 	pthread_mutex_unlock(&c->mx);
+	/* Nothing else receives or frees what this takes: the end waits until we are back, and when it has begun nng starts
+	 * nothing. Before anybody is woken, who might have this thread wait for the processor. */
+	if (more)
+		rx_start(c);
+	lt_pool_push_all(c->pool, batch.task, batch.n);
 }
 
 static void
@@ -554,10 +661,12 @@ lt_conn_new(struct lt_pool *pool, const struct lt_clock *clock, const struct lt_
 	pthread_mutex_init(&c->mx, NULL);
 	lt_mux_init(&c->mux, initiator);
 	c->task.fn = task;
-	c->task.release = release;
+	c->flush.fn = flush;
+	c->flush.work = LT_WORK_BRIEF;
+	c->task.release = c->flush.release = release;
 	c->timer.fn = on_timer;
 	c->reap.fn = reap;
-	c->task.arg = c->timer.arg = c->reap.arg = c;
+	c->task.arg = c->flush.arg = c->timer.arg = c->reap.arg = c;
 	nng_aio_set_timeout(c->rx, NNG_DURATION_INFINITE);
 	nng_aio_set_timeout(c->tx, NNG_DURATION_INFINITE);
 	return c;
@@ -632,7 +741,9 @@ lt_conn_dial(struct lt_conn *c, const char *url, struct lt_line *line)
 	nng_aio_set_timeout(c->dial, NNG_DURATION_INFINITE);
 	pthread_mutex_lock(&c->mx);
 	lt_conn_due(c, c->open_by_ms);
+	UNSEEN_BEGIN();
 	nng_stream_dialer_dial(c->dialer, c->dial);
+	UNSEEN_END();
 	pthread_mutex_unlock(&c->mx);
 	return LT_OK;
 }

@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define LT_CONN_HANDSHAKE_MS 5000
+#define LT_CONN_HANDSHAKE_MS 4900 /* gone within 5 s, timers and all */
 #define LT_CONN_IDLE_MS 60000
 /* A peer that lets more than this wait and takes nothing for so long is cut. */
 #define LT_CONN_SEND_QUEUE_MAX (1024u * 1024)
@@ -48,7 +48,7 @@ struct lt_conn_ops {
 	/* Look at deadlines; returns the next one (clock of the connection), INT64_MAX for none. */
 	int64_t (*tick)(struct lt_conn *c, int64_t now_ms);
 	/* The other side has shown that it knows whom it calls; NULL allowed. */
-	void (*knocked)(struct lt_conn *c);
+	bool (*knocked)(struct lt_conn *c);
 	/* Worker, without the lock: the key of the other side. */
 	int (*admit)(void *conn, const uint8_t line_key[32]);
 	/* Service thread, without the lock, once: the stream is closed and freed; let go of all calls. */
@@ -59,6 +59,7 @@ struct lt_conn_ops {
 	void (*fini)(struct lt_conn *c);
 };
 
+struct lt_account;
 struct lt_client_call;
 struct lt_handshakes;
 struct lt_client_service;
@@ -84,14 +85,27 @@ struct lt_server_conn {
 	struct lt_conn *next, *prev; /* of the server's list, under its lock */
 	bool admitted, closed_told, gone;
 	_Atomic unsigned ncalls; /* call structs alive */
+	struct lt_account
+	    *account; /* of the peer; NULL: local, or without bounds. Constant once open */
 
 	/* Its places, under the server's lock. */
 	unsigned address_slot;
 	bool counted_handshake; /* in `group` */
+	bool guest,
+	    guest_going; /* let in, and nobody yet; told to make room. Under the server's lock */
+	struct lt_conn *guest_out; /* who has to go for it, with a reference; under conn->mx */
+	bool over_rate; /* no curve operation was done for it */
+	bool as_stranger; /* or one of those that all strangers share */
 	bool silent; /* on the group's list of those who have not knocked */
 	bool evicted; /* for another; counted until it is gone */
 	struct lt_handshakes *group;
 	struct lt_conn *silent_next, *silent_prev;
+};
+
+/* Tasks to be pushed when the lock is free again, which they all need first. */
+struct lt_conn_batch {
+	struct lt_task *task[64];
+	size_t n;
 };
 
 struct lt_conn {
@@ -111,6 +125,9 @@ struct lt_conn {
 	nng_stream *stream;
 	nng_stream_dialer *dialer;
 	nng_aio *rx, *tx, *dial;
+	nng_aio
+	    *now; /* for what the stream takes at once; NULL: not tried on this connection yet */
+	unsigned sends; /* until it is */
 	struct lt_line *line;
 	bool line_work; /* the line belongs to a worker */
 	struct lt_mux mux;
@@ -124,8 +141,11 @@ struct lt_conn {
 	    frame_by_ms; /* a part of a frame is there and the rest is due; INT64_MAX: no part */
 	int64_t open_by_ms, last_rx_ms, tx_progress_ms, armed_ms;
 	bool pinged;
+	uint64_t frames_in; /* so far */
 	bool finishing; /* dies as soon as all that was queued is written */
 	struct lt_task task;
+	struct lt_task flush;
+	struct lt_conn_batch *batch; /* while bytes that came in are gone through */
 	struct lt_timer timer;
 	struct lt_chore reap;
 
@@ -149,6 +169,10 @@ void lt_conn_die(struct lt_conn *c, int rc, const char *why);
 void lt_conn_finish(struct lt_conn *c, const char *why);
 /* Send what there is to send. Under the lock. */
 void lt_conn_kick(struct lt_conn *c);
+/* The same behind what waits for a thread now, if anything does: it may have more to send, which goes out in the same write. */
+void lt_conn_kick_behind(struct lt_conn *c);
+/* Push the task of a call, whose reference the caller has taken; of calls that arrive together, together. Under the lock. */
+void lt_conn_push_task(struct lt_conn *c, struct lt_task *t);
 /* Have tick run by then (clock of the connection). Under the lock. */
 void lt_conn_due(struct lt_conn *c, int64_t due_ms);
 /* Have ops->task run. Under the lock or not. */

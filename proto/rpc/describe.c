@@ -32,6 +32,12 @@ verb_word(unsigned verb)
 		return "inspect";
 	case LT_VERB_ENROL:
 		return "enrol";
+	case LT_VERB_ERASE:
+		return "erase";
+	case LT_VERB_PULL:
+		return "pull";
+	case LT_VERB_OPEN:
+		return "open";
 	default:
 		return "";
 	}

@@ -35,7 +35,7 @@ struct lt_line {
 	bool proven;
 	struct lt_noise noise;
 	uint8_t federation[LT_FED_LEN];
-	uint8_t static_sk[32];
+	struct lt_line_key *key; /* NULL once the handshake is over */
 	uint8_t remote[32];
 	uint8_t nonce[LT_LINE_NONCE_LEN];
 	bool e_given;
@@ -47,6 +47,15 @@ struct lt_line {
 	const char *why;
 };
 
+/* The handshake is over, one way or the other. */
+static void
+shaken(struct lt_line *l)
+{
+	lt_noise_fini(&l->noise);
+	lt_line_key_unref(l->key);
+	l->key = NULL;
+}
+
 static int
 fail(struct lt_line *l, int rc, const char *why)
 {
@@ -54,7 +63,7 @@ fail(struct lt_line *l, int rc, const char *why)
 	l->why = why;
 	sodium_memzero(&l->tx, sizeof(l->tx));
 	sodium_memzero(&l->rx, sizeof(l->rx));
-	lt_noise_fini(&l->noise);
+	shaken(l);
 	return rc;
 }
 
@@ -74,53 +83,48 @@ line_new(enum state state, bool acceptor)
 
 struct lt_line *
 lt_line_new_initiator(
-    const uint8_t federation[LT_FED_LEN], const uint8_t static_sk[32], const uint8_t remote_pk[32])
+    const uint8_t federation[LT_FED_LEN], struct lt_line_key *key, const uint8_t remote_pk[32])
 {
 	struct lt_line *l = line_new(I_HELLO, false);
 
 	if (l == NULL)
 		return NULL;
 	memcpy(l->federation, federation, sizeof(l->federation));
-	memcpy(l->static_sk, static_sk, sizeof(l->static_sk));
+	l->key = lt_line_key_ref(key);
 	memcpy(l->remote, remote_pk, sizeof(l->remote));
 	return l;
 }
 
-static int
+static void
 noise_start(struct lt_line *l, bool initiator)
 {
 	uint8_t prologue[PROLOGUE_LEN], *p = prologue;
-	int rc;
 
 	memcpy(p, prologue_tag, sizeof(prologue_tag) - 1);
 	p += sizeof(prologue_tag) - 1;
 	memcpy(p, l->federation, LT_FED_LEN);
 	memcpy(p + LT_FED_LEN, l->nonce, LT_LINE_NONCE_LEN);
-	rc = lt_noise_init(&l->noise, initiator, lt_slice(prologue, sizeof(prologue)), l->static_sk,
-	    initiator ? l->remote : NULL);
-	if (rc == LT_OK && l->e_given)
+	lt_noise_init(&l->noise, initiator, lt_slice(prologue, sizeof(prologue)),
+	    lt_line_key_secret(l->key), lt_line_key_public(l->key), initiator ? l->remote : NULL);
+	if (l->e_given)
 		lt_noise_set_ephemeral(&l->noise, l->e_sk);
-	return rc;
 }
 
 struct lt_line *
 lt_line_new_acceptor(
-    const uint8_t federation[LT_FED_LEN], const uint8_t static_sk[32], const uint8_t *nonce)
+    const uint8_t federation[LT_FED_LEN], struct lt_line_key *key, const uint8_t *nonce)
 {
 	struct lt_line *l = line_new(A_MSG1, true);
 
 	if (l == NULL)
 		return NULL;
 	memcpy(l->federation, federation, sizeof(l->federation));
-	memcpy(l->static_sk, static_sk, sizeof(l->static_sk));
+	l->key = lt_line_key_ref(key);
 	if (nonce != NULL)
 		memcpy(l->nonce, nonce, sizeof(l->nonce));
 	else
 		randombytes_buf(l->nonce, sizeof(l->nonce));
-	if (noise_start(l, false) != LT_OK) {
-		lt_line_free(l);
-		return NULL;
-	}
+	noise_start(l, false);
 	lt_buf_put(&l->out, magic, MAGIC_LEN);
 	lt_buf_put(&l->out, l->nonce, sizeof(l->nonce));
 	return l;
@@ -146,6 +150,7 @@ lt_line_free(struct lt_line *l)
 		return;
 	lt_buf_fini(&l->in);
 	lt_buf_fini(&l->out);
+	lt_line_key_unref(l->key);
 	sodium_memzero(l, sizeof(*l));
 	free(l);
 }
@@ -367,10 +372,10 @@ work_write1(struct lt_line *l)
 {
 	struct lt_buf msg = { 0 };
 	uint8_t knock[LT_LINE_KNOCK_LEN];
-	int rc = noise_start(l, true);
+	int rc;
 
-	if (rc == LT_OK)
-		rc = lt_noise_write1(&l->noise, lt_slice(NULL, 0), &msg);
+	noise_start(l, true);
+	rc = lt_noise_write1(&l->noise, lt_slice(NULL, 0), &msg);
 	if (rc == LT_OK) {
 		knock_of(knock, l->remote, l->nonce, lt_buf_slice(&msg));
 		lt_buf_u16(&l->out, (uint16_t)(sizeof(knock) + msg.len));
@@ -395,8 +400,7 @@ work_read2(struct lt_line *l)
 	if (rc != LT_OK)
 		return fail(l, rc, "message 2 does not verify");
 	lt_noise_split(&l->noise, &l->tx, &l->rx);
-	lt_noise_fini(&l->noise);
-	sodium_memzero(l->static_sk, sizeof(l->static_sk));
+	shaken(l);
 	l->proven = true;
 	l->state = OPEN;
 	return LT_OK;
@@ -430,8 +434,7 @@ work_accept(struct lt_line *l, int (*admit)(void *ctx, const uint8_t line_key[32
 	memcpy(l->remote, l->noise.rs, sizeof(l->remote));
 	l->proven = true;
 	lt_noise_split(&l->noise, &l->rx, &l->tx);
-	lt_noise_fini(&l->noise);
-	sodium_memzero(l->static_sk, sizeof(l->static_sk));
+	shaken(l);
 	l->state = A_FIRST;
 	return l->out.err;
 }

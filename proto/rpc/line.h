@@ -18,6 +18,7 @@
 #include "proto/base/error.h"
 #include "proto/base/ids.h"
 #include "proto/rpc/frame.h"
+#include "proto/rpc/line_key.h"
 #include "proto/rpc/noise.h"
 
 #define LT_LINE_NONCE_LEN 16
@@ -30,13 +31,13 @@ enum lt_line_event { LT_LINE_MORE = 0, LT_LINE_WORK = 1, LT_LINE_FRAME = 2 };
 
 struct lt_line; /* opaque; lt_line_new*() / lt_line_free() */
 
-/* Secrets and federation are copied. remote_pk: the pinned key of the acceptor. NULL: out of memory or a
- * secret key that is none. */
+/* The federation is copied, the key held until the handshake is over. remote_pk: the pinned key of the acceptor. NULL: out of
+ * memory. */
 struct lt_line *lt_line_new_initiator(
-    const uint8_t federation[LT_FED_LEN], const uint8_t static_sk[32], const uint8_t remote_pk[32]);
+    const uint8_t federation[LT_FED_LEN], struct lt_line_key *key, const uint8_t remote_pk[32]);
 /* nonce: 16 bytes that no one can foretell and that never repeat; NULL: random (tests give one). */
 struct lt_line *lt_line_new_acceptor(
-    const uint8_t federation[LT_FED_LEN], const uint8_t static_sk[32], const uint8_t *nonce);
+    const uint8_t federation[LT_FED_LEN], struct lt_line_key *key, const uint8_t *nonce);
 struct lt_line *lt_line_new_local(bool initiator);
 void lt_line_free(struct lt_line *l); /* zeroes secrets; NULL allowed */
 

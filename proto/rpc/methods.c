@@ -2,6 +2,8 @@
 
 #include "grpc/health/v1/health.pb-c.h"
 #include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/audit.pb-c.h"
+#include "lienthong/v1/keys.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/reflection.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
@@ -11,24 +13,28 @@
 
 /* name, server streaming, idempotent, default deadline, longest deadline, verb, class of work */
 const struct lt_method lt_methods[] = {
-	{ "/grpc.health.v1.Health/Check", false, true, 5 * S, MIN, LT_VERB_NONE, LT_WORK_QUICK },
+	{ "/grpc.health.v1.Health/Check", false, true, 5 * S, MIN, LT_VERB_NONE, LT_WORK_BRIEF },
 	{ "/lienthong.v1.Enrol/Join", false, true, 30 * S, 5 * MIN, LT_VERB_JOIN, LT_WORK_QUICK },
 	{ "/lienthong.v1.Sync/Hello", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC, LT_WORK_QUICK },
 	{ "/lienthong.v1.Sync/Push", false, true, MIN, 10 * MIN, LT_VERB_SYNC, LT_WORK_INTAKE },
-	{ "/lienthong.v1.Sync/Pull", true, true, 0, 0, LT_VERB_SYNC, LT_WORK_QUICK },
+	{ "/lienthong.v1.Sync/Pull", true, true, 0, 0, LT_VERB_PULL, LT_WORK_QUICK },
 	{ "/lienthong.v1.Sync/Announce", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Sync/Rotate", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC, LT_WORK_QUICK },
+	{ "/lienthong.v1.Sync/EndRotation", false, true, MIN, 5 * MIN, LT_VERB_SYNC,
 	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Records/Put", false, true, 30 * S, 5 * MIN, LT_VERB_WRITE, LT_WORK_QUICK },
 	{ "/lienthong.v1.Records/Delete", false, true, 30 * S, 5 * MIN, LT_VERB_WRITE,
 	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Records/Import", false, true, MIN, 10 * MIN, LT_VERB_WRITE,
 	    LT_WORK_INTAKE },
-	{ "/lienthong.v1.Query/Get", false, true, 10 * S, MIN, LT_VERB_READ, LT_WORK_QUICK },
+	{ "/lienthong.v1.Query/Get", false, true, 10 * S, MIN, LT_VERB_READ, LT_WORK_BRIEF },
 	{ "/lienthong.v1.Query/List", false, true, 30 * S, 5 * MIN, LT_VERB_READ, LT_WORK_QUICK },
 	{ "/lienthong.v1.Query/Aggregate", false, true, 30 * S, 5 * MIN, LT_VERB_READ,
 	    LT_WORK_LONG },
 	{ "/lienthong.v1.Query/History", false, true, 30 * S, 5 * MIN, LT_VERB_READ, LT_WORK_LONG },
 	{ "/lienthong.v1.Query/Freshness", false, true, 10 * S, MIN, LT_VERB_READ, LT_WORK_QUICK },
+	{ "/lienthong.v1.Query/Refused", false, true, 30 * S, 5 * MIN, LT_VERB_READ, LT_WORK_LONG },
 	{ "/lienthong.v1.Query/Prove", false, true, 30 * S, 5 * MIN, LT_VERB_READ, LT_WORK_LONG },
 	{ "/lienthong.v1.Admin/Status", false, true, 10 * S, MIN, LT_VERB_INSPECT, LT_WORK_QUICK },
 	{ "/lienthong.v1.Admin/ListNodes", false, true, 10 * S, MIN, LT_VERB_INSPECT,
@@ -46,10 +52,45 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Admin/Approve", false, true, MIN, 5 * MIN, LT_VERB_ENROL, LT_WORK_QUICK },
 	{ "/lienthong.v1.Admin/Reject", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL,
 	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/ListInvitations", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/CancelInvitation", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Admin/AcknowledgeAlarm", false, true, 30 * S, 5 * MIN, LT_VERB_ENROL,
 	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Admin/Scrub", false, true, 10 * S, MIN, LT_VERB_INSPECT, LT_WORK_QUICK },
 	{ "/lienthong.v1.Admin/Rebuild", false, true, 10 * S, MIN, LT_VERB_INSPECT, LT_WORK_QUICK },
+	{ "/lienthong.v1.Keys/ListPrincipals", false, true, 10 * S, MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Keys/ChangePrincipal", false, true, MIN, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Keys/ReplacePrincipal", false, false, MIN, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/ListGrants", false, true, 10 * S, MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/GiveGrant", false, true, MIN, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/TakeGrant", false, true, MIN, 5 * MIN, LT_VERB_ENROL,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Keys/RotateKeys", false, false, MIN, 5 * MIN, LT_VERB_WRITE,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Admin/Recovery", false, true, 30 * S, MIN, LT_VERB_INSPECT,
+	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Audit/ListEntries", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Audit/VerifyLog", false, true, 5 * MIN, 30 * MIN, LT_VERB_INSPECT,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Audit/ProveEntry", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Audit/UnitParts", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Admin/Erase", false, true, MIN, 5 * MIN, LT_VERB_ERASE, LT_WORK_LONG },
+	{ "/lienthong.v1.Admin/WhoHolds", false, true, 30 * S, 5 * MIN, LT_VERB_ERASE,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Admin/ListErasures", false, true, 30 * S, 5 * MIN, LT_VERB_ERASE,
+	    LT_WORK_LONG },
+	{ "/lienthong.v1.Admin/ListForks", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT,
+	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Reflection/ListServices", false, true, 10 * S, MIN, LT_VERB_NONE,
 	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Reflection/Describe", false, true, 10 * S, MIN, LT_VERB_NONE,
@@ -59,5 +100,6 @@ const size_t lt_nmethods = sizeof(lt_methods) / sizeof(lt_methods[0]);
 
 const ProtobufCServiceDescriptor *const lt_services[] = { &healthpb__health__descriptor,
 	&ltpb__enrol__descriptor, &ltpb__sync__descriptor, &ltpb__records__descriptor,
-	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__reflection__descriptor };
+	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__keys__descriptor,
+	&ltpb__audit__descriptor, &ltpb__reflection__descriptor };
 const size_t lt_nservices = sizeof(lt_services) / sizeof(lt_services[0]);

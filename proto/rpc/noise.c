@@ -185,17 +185,17 @@ decrypt_payload(struct lt_noise *n, struct lt_slice sealed, struct lt_buf *paylo
 	return rc;
 }
 
-int
+void
 lt_noise_init(struct lt_noise *n, bool initiator, struct lt_slice prologue,
-    const uint8_t static_sk[LT_NOISE_KEY_LEN], const uint8_t *remote_pk)
+    const uint8_t static_sk[LT_NOISE_KEY_LEN], const uint8_t static_pk[LT_NOISE_KEY_LEN],
+    const uint8_t *remote_pk)
 {
 	const uint8_t *responder;
 
 	memset(n, 0, sizeof(*n));
 	n->initiator = initiator;
-	memcpy(n->s_sk, static_sk, sizeof(n->s_sk));
-	if (crypto_scalarmult_base(n->s_pk, n->s_sk) != 0)
-		return LT_E_INVALID;
+	n->s_sk = static_sk;
+	memcpy(n->s_pk, static_pk, sizeof(n->s_pk));
 	if (initiator)
 		memcpy(n->rs, remote_pk, sizeof(n->rs));
 	memcpy(n->h, protocol_name, sizeof(protocol_name) - 1);
@@ -203,7 +203,6 @@ lt_noise_init(struct lt_noise *n, bool initiator, struct lt_slice prologue,
 	mix_hash(n, prologue);
 	responder = initiator ? n->rs : n->s_pk;
 	mix_hash(n, lt_slice(responder, LT_NOISE_KEY_LEN));
-	return LT_OK;
 }
 
 void

@@ -36,17 +36,20 @@ struct lt_noise {
 	uint8_t ck[LT_NOISE_HASH_LEN];
 	uint8_t h[LT_NOISE_HASH_LEN];
 	struct lt_noise_cipher c;
-	uint8_t s_sk[LT_NOISE_KEY_LEN], s_pk[LT_NOISE_KEY_LEN];
+	const uint8_t *s_sk; /* borrowed */
+	uint8_t s_pk[LT_NOISE_KEY_LEN];
 	uint8_t e_sk[LT_NOISE_KEY_LEN], e_pk[LT_NOISE_KEY_LEN];
 	bool e_given;
 	uint8_t rs[LT_NOISE_KEY_LEN], re[LT_NOISE_KEY_LEN];
 };
 
-/* static_sk    own X25519 secret, copied.
+/* static_sk    own X25519 secret, borrowed until lt_noise_fini(): the longest-lived secret is not copied.
+ * static_pk    its public key.
  * remote_pk    the acceptor's static key; NULL for the acceptor.
- * LT_E_INVALID: the secret gives no public key. */
-int lt_noise_init(struct lt_noise *n, bool initiator, struct lt_slice prologue,
-    const uint8_t static_sk[LT_NOISE_KEY_LEN], const uint8_t *remote_pk);
+ * No curve operation: who only connects costs none. */
+void lt_noise_init(struct lt_noise *n, bool initiator, struct lt_slice prologue,
+    const uint8_t static_sk[LT_NOISE_KEY_LEN], const uint8_t static_pk[LT_NOISE_KEY_LEN],
+    const uint8_t *remote_pk);
 /* Zero every secret. */
 void lt_noise_fini(struct lt_noise *n);
 /* Tests only: the ephemeral secret instead of a random one. Before the first write. */

@@ -3,8 +3,15 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
+
+/* So many brief tasks wait for each thread that runs such before one more is called: one takes some microseconds, to call somebody
+ * as much. */
+#define BRIEF_RUN 16
+/* Should one not be brief after all (a page that has to come from the disk), what waits behind it is noticed within twice this. */
+#define WATCH_MS 5
 
 /* Who sleeps and who is called: each on a condition of its own, so that the one is woken who slept last, whose memory is still at
  * hand. */
@@ -17,6 +24,9 @@ struct worker {
 	struct worker *below; /* asleep longer */
 };
 
+/* Of the thread that asks; NULL: of no pool. */
+static _Thread_local const struct worker *self;
+
 /* Guarded by the pool's lock. */
 struct work_class {
 	struct lt_task *first, *last;
@@ -24,6 +34,10 @@ struct work_class {
 	unsigned called; /* and not awake yet */
 	struct worker *worker;
 	unsigned nworker;
+	unsigned nasleep;
+	size_t waiting; /* tasks in the queue */
+	unsigned in_brief; /* threads that run a brief one */
+	uint64_t taken, taken_seen; /* tasks begun, and when they were watched last */
 };
 
 struct lt_pool {
@@ -35,6 +49,8 @@ struct lt_pool {
 	size_t queue_max;
 	bool stopping; /* what waits still runs */
 	bool over;
+	bool watching;
+	struct lt_timer watch;
 
 	pthread_mutex_t svc_mx; /* guards timers and chores */
 	pthread_cond_t svc_cv;
@@ -68,21 +84,41 @@ enqueue(struct work_class *w, struct lt_task *t)
 	else
 		w->first = t;
 	w->last = t;
+	w->waiting++;
 }
 
 /* Whom to wake for what waits, NULL: nobody. One at a time: whoever wakes calls the next if there is more than it takes itself, and
  * until then those who are awake take what they can. To be told without the lock, which it needs first of all. */
 static struct worker *
-call_one(struct work_class *w)
+call_any(struct work_class *w)
 {
 	struct worker *one = w->asleep;
 
 	if (one == NULL || w->called != 0 || w->first == NULL)
 		return NULL;
 	w->asleep = one->below;
+	w->nasleep--;
 	one->called = true;
 	w->called++;
 	return one;
+}
+
+/* Is what waits first in good hands: of those who are about to come back for more? */
+static bool
+comes_back(struct lt_pool *p, const struct work_class *w)
+{
+	if (w->first == NULL || w->first->work != LT_WORK_BRIEF ||
+	    w->waiting > (size_t)BRIEF_RUN * w->in_brief)
+		return false;
+	if (!p->watching)
+		p->watching = lt_timer_arm(p, &p->watch, WATCH_MS) == LT_OK;
+	return p->watching;
+}
+
+static struct worker *
+call_one(struct lt_pool *p, struct work_class *w)
+{
+	return comes_back(p, w) ? NULL : call_any(w);
 }
 
 static void
@@ -92,43 +128,107 @@ wake(struct worker *w)
 		pthread_cond_signal(&w->cv);
 }
 
+/* Has somebody been held up with work behind it? Then call another. Service thread. */
+static void
+watch(void *arg)
+{
+	struct lt_pool *p = arg;
+	struct work_class *w;
+	bool on = false;
+
+	pthread_mutex_lock(&p->mx);
+	for (w = p->of; w < p->of + LT_WORK_CLASSES; w++) {
+		on = on || w->first != NULL || w->taken != w->taken_seen;
+		/* Under the lock: the stop waits for the workers, not for this thread. */
+		if (w->taken == w->taken_seen)
+			wake(call_any(w));
+		w->taken_seen = w->taken;
+	}
+	p->watching = on && lt_timer_arm(p, &p->watch, WATCH_MS) == LT_OK;
+	pthread_mutex_unlock(&p->mx);
+}
+
+/* False: it is there already, and the reference is too many. Under the lock. */
+static bool
+push(struct lt_pool *p, struct lt_task *t)
+{
+	if (t->state == LT_TASK_RUNNING)
+		t->state = LT_TASK_AGAIN;
+	if (t->state != LT_TASK_IDLE)
+		return false;
+	assert(p->of[LT_WORK_QUICK].nworker > 0);
+	p->pending++;
+	enqueue(class_of(p, t), t);
+	return true;
+}
+
 void
 lt_pool_push(struct lt_pool *p, struct lt_task *t)
 {
-	struct worker *one = NULL;
-	bool merged = true;
+	lt_pool_push_all(p, &t, 1);
+}
 
-	pthread_mutex_lock(&p->mx);
-	if (t->state == LT_TASK_IDLE) {
-		assert(p->of[LT_WORK_QUICK].nworker > 0);
-		p->pending++;
-		enqueue(class_of(p, t), t);
-		one = call_one(class_of(p, t));
-		merged = false;
-	} else if (t->state == LT_TASK_RUNNING) {
-		t->state = LT_TASK_AGAIN;
+void
+lt_pool_push_all(struct lt_pool *p, struct lt_task *const *t, size_t n)
+{
+	struct worker *one[LT_WORK_CLASSES];
+	uint64_t merged;
+	size_t i, part;
+
+	for (; n != 0; t += part, n -= part) {
+		part = n < 64 ? n : 64;
+		merged = 0;
+		pthread_mutex_lock(&p->mx);
+		for (i = 0; i < part; i++)
+			if (!push(p, t[i]))
+				merged |= UINT64_C(1) << i;
+		for (i = 0; i < LT_WORK_CLASSES; i++)
+			one[i] = call_one(p, &p->of[i]);
+		pthread_mutex_unlock(&p->mx);
+		for (i = 0; i < LT_WORK_CLASSES; i++)
+			wake(one[i]);
+		for (i = 0; i < part; i++)
+			if ((merged >> i & 1) != 0)
+				t[i]->release(t[i]->arg);
 	}
+}
+
+bool
+lt_pool_push_behind(struct lt_pool *p, struct lt_task *t)
+{
+	bool behind, pushed;
+
+	if (self == NULL || self->of != class_of(p, t))
+		return false;
+	pthread_mutex_lock(&p->mx);
+	behind = class_of(p, t)->first != NULL;
+	pushed = behind && push(p, t);
 	pthread_mutex_unlock(&p->mx);
-	wake(one);
-	if (merged)
+	if (behind && !pushed)
 		t->release(t->arg);
+	return behind;
 }
 
 static void
 run_one(struct lt_pool *p, struct work_class *w)
 {
 	struct lt_task *t = w->first;
+	bool brief = t->work == LT_WORK_BRIEF;
 	struct worker *one;
 
 	w->first = t->next;
 	if (w->first == NULL)
 		w->last = NULL;
+	w->waiting--;
+	w->taken++;
 	t->state = LT_TASK_RUNNING;
-	one = call_one(w);
+	w->in_brief += brief;
+	one = call_one(p, w);
 	pthread_mutex_unlock(&p->mx);
 	wake(one);
 	t->fn(t->arg);
 	pthread_mutex_lock(&p->mx);
+	w->in_brief -= brief;
 	if (t->state == LT_TASK_AGAIN) {
 		enqueue(w, t);
 		return;
@@ -147,6 +247,7 @@ sleep_until_called(struct lt_pool *p, struct worker *me)
 	me->called = false;
 	me->below = me->of->asleep;
 	me->of->asleep = me;
+	me->of->nasleep++;
 	while (!me->called)
 		pthread_cond_wait(&me->cv, &p->mx);
 	me->of->called--;
@@ -162,11 +263,13 @@ work(void *arg)
 		[LT_WORK_QUICK] = { "lt-quick", LT_NICE_NONE },
 		[LT_WORK_LONG] = { "lt-long", LT_NICE_LONG },
 		[LT_WORK_INTAKE] = { "lt-intake", LT_NICE_INTAKE },
+		[LT_WORK_BRIEF] = { "lt-brief", LT_NICE_NONE },
 	};
 	struct worker *me = arg;
 	struct lt_pool *p = me->pool;
 	size_t class = (size_t)(me->of - p->of);
 
+	self = me;
 	lt_thread_begin(as[class].name, as[class].nice_by);
 	pthread_mutex_lock(&p->mx);
 	for (;;) {
@@ -224,7 +327,7 @@ lt_pool_submit(struct lt_pool *p, void (*fn)(void *), void *arg)
 		p->submitted++;
 		p->pending++;
 		enqueue(class_of(p, &s->task), &s->task);
-		one = call_one(class_of(p, &s->task));
+		one = call_one(p, class_of(p, &s->task));
 	}
 	pthread_mutex_unlock(&p->mx);
 	wake(one);
@@ -438,6 +541,8 @@ lt_pool_open(const struct lt_pool_options *o, struct lt_pool **out)
 	if (p == NULL)
 		return LT_E_NOMEM;
 	p->queue_max = o->queue_max == 0 ? 1024 : o->queue_max;
+	p->watch.fn = watch;
+	p->watch.arg = p;
 	pthread_mutex_init(&p->mx, NULL);
 	pthread_cond_init(&p->drained, NULL);
 	pthread_mutex_init(&p->svc_mx, NULL);
@@ -462,6 +567,13 @@ lt_pool_open(const struct lt_pool_options *o, struct lt_pool **out)
 	}
 	*out = p;
 	return LT_OK;
+}
+
+unsigned
+lt_pool_threads(const struct lt_pool *p, enum lt_work work)
+{
+	/* Constant once the pool is open. */
+	return p->of[work].nworker != 0 ? p->of[work].nworker : p->of[LT_WORK_QUICK].nworker;
 }
 
 int

@@ -17,9 +17,17 @@ struct lt_task {
 	enum lt_work work; /* set before the first push */
 };
 
+/* Threads that do this class of work. */
+unsigned lt_pool_threads(const struct lt_pool *p, enum lt_work work);
+
 /* Any thread, also under the struct's own lock (release may then run at once; it must not take that lock
  * unless the count falls to zero, which the pusher's own reference prevents). Before lt_pool_stop(). */
 void lt_pool_push(struct lt_pool *p, struct lt_task *t);
+/* Several at once, in this order: one lock, and at most one thread woken for each class. */
+void lt_pool_push_all(struct lt_pool *p, struct lt_task *const *t, size_t n);
+/* What can be put off behind work that is there anyway. On a thread of the class that t is for: as lt_pool_push() if something waits
+ * there that will run before it. Else false, and nothing has happened: the reference stays the caller's. */
+bool lt_pool_push_behind(struct lt_pool *p, struct lt_task *t);
 
 /* One shot. Runs on the service thread; must be short. */
 struct lt_timer {

@@ -10,6 +10,7 @@
 #ifndef LT_RPC_RPC_H
 #define LT_RPC_RPC_H
 
+#include "proto/base/rate.h"
 #include "proto/base/buf.h"
 #include "proto/base/clock.h"
 #include "proto/base/ids.h"
@@ -31,6 +32,9 @@ enum lt_work {
 	LT_WORK_QUICK, /* an answer in well under a millisecond, or a wait for somebody else's work */
 	LT_WORK_LONG, /* reads and computes for long */
 	LT_WORK_INTAKE, /* takes in: milliseconds for every message, and as many messages as there are */
+	/* An answer in some microseconds that waits for nobody. It has no threads of its own: a quick one takes those that wait one
+	 * after the other, and calls another only for many. */
+	LT_WORK_BRIEF,
 	LT_WORK_CLASSES
 };
 
@@ -72,6 +76,17 @@ struct lt_peer {
 
 /* ---- server ---- */
 
+/* What one peer of the line may have, over all its connections; 0 where there is no bound of its own. */
+struct lt_quota {
+	unsigned conns_max; /* open at once */
+	/* Nobody yet: where it comes from is not known by it, and of such only some may be in at a time; the oldest makes room. */
+	bool guest;
+	unsigned calls_max; /* running and waiting; without streams */
+	unsigned streams_max;
+	/* Bytes of requests and answers, rows of answers; items of streams are neither. */
+	struct lt_rate_limit calls, bytes, rows;
+};
+
 struct lt_server_options {
 	struct lt_pool *pool;
 	const struct lt_clock *clock;
@@ -87,14 +102,23 @@ struct lt_server_options {
 	/* Told once, on a worker, when a connection that was let in is gone (line: `admit` said yes; local: its user
 	 * was right). */
 	void (*closed)(void *ctx, const struct lt_peer *peer);
+	/* Line only. Asked when the first connection of a peer opens, and holds until its last one is gone; of a guest again before each call. Any thread; must not block on disk.
+	 * NULL: nobody has a bound of its own. Above it: RESOURCE_EXHAUSTED + RetryInfo. */
+	void (*quota)(void *ctx, const struct lt_peer *peer, struct lt_quota *out);
+	/* Told of every call that was dispatched, right before its answer or its status goes out, on the thread that gives it: who,
+	 * what was asked (NULL where the request was not read) and given (NULL: nothing; of streams always). Both are
+	 * borrowed; must not block. NULL: nobody is. */
+	void (*ended)(void *ctx, const struct lt_peer *peer, const struct lt_method *method,
+	    const ProtobufCMessage *request, const ProtobufCMessage *reply,
+	    const struct lt_status *status);
 	void *ctx;
-	const uint8_t
-	    *line_sk; /* X25519 secret, 32 bytes, borrowed for the server's life; NULL: ipc only */
-	/* 32 bytes, read by lt_server_new() alone: resume tokens hold for as long as it stays the same. NULL: line_sk;
-	 * neither: tokens hold until the server stops. */
+	/* X25519 secret, 32 bytes, copied by lt_server_new() to guarded memory; NULL: ipc only. */
+	const uint8_t *line_sk;
+	/* 32 bytes, read by lt_server_new() alone: resume tokens and page tokens hold for as long as it stays the same.
+	 * NULL: line_sk; neither: tokens hold until the server stops. */
 	const uint8_t *resume_secret;
 	const uint8_t *federation; /* 32 bytes */
-	uint32_t handshake_ms; /* 0: 5,000 */
+	uint32_t handshake_ms; /* 0: 4,900 */
 	uint32_t idle_ms; /* no frame received: ping after half of it, close after it; 0: 60,000 */
 	unsigned conns_max; /* 0: 4,096 */
 	unsigned conns_per_address_max; /* unfinished handshakes included; 0: 512 */
@@ -118,12 +142,18 @@ int lt_server_listen(struct lt_server *s, const char *url, struct lt_err *err);
 int lt_server_port(const struct lt_server *s); /* of the first tcp listener, -1 if none */
 /* Cut every connection of a peer (revocation). Any thread. */
 void lt_server_cut(struct lt_server *s, const uint8_t line_key[32]);
+/* One connection: how many frames came on it so far, and, with ping, it is asked for one at once. false: it is gone. Any thread. */
+bool lt_server_look(struct lt_server *s, uint64_t conn_id, bool ping, uint64_t *frames);
+/* Cut that one. Any thread. */
+void lt_server_cut_one(struct lt_server *s, uint64_t conn_id);
 unsigned lt_server_connections(const struct lt_server *s);
 /* Connections closed without a word, by reason. Any thread. */
 struct lt_server_counts {
 	uint64_t accepted;
 	uint64_t
 	    over_limit; /* too many connections, in all or of an address, or too many who knocked */
+	uint64_t
+	    over_rate; /* knocked more often than is computed for strangers, or for one address */
 	uint64_t evicted; /* silent ones, for others who came after them */
 	uint64_t bad_handshake; /* malformed, wrong knock, a key not proven, gone before the end */
 	uint64_t not_admitted; /* `admit` said no, or another user on the local socket */
@@ -144,6 +174,9 @@ void lt_server_stop(struct lt_server *s, uint32_t wait_ms);
 
 struct lt_call *lt_call_of(void *closure_data);
 const struct lt_peer *lt_call_peer(const struct lt_call *c);
+/* 32 secret bytes to seal page tokens with (FORMAT.md 6.8): the server's, the same for every caller and after every start with
+ * the same secret. Borrowed for the server's life. */
+const uint8_t *lt_call_page_key(const struct lt_call *c);
 /* What the caller names this call by: at most LT_REQUEST_ID_MAX bytes of visible ASCII, "" if it named none. It stands
  * in the log if the call fails. */
 const char *lt_call_request_id(const struct lt_call *c);
@@ -165,13 +198,18 @@ void lt_call_refuse(struct lt_call *c, enum lt_status_code code, const char *rea
 
 /* Server streaming. The handler installs a stream and returns. `ready` runs on a worker whenever the
  * call may send (at once, when credit comes back) and after each lt_call_kick(); it sends with
- * lt_call_send() until that says LT_E_BUSY or there is nothing more. `closed` runs exactly once, last. */
+ * lt_call_send() until that says LT_E_BUSY or there is nothing more. `closed` runs exactly once, last.
+ *
+ * One run of `ready` sends so many bytes, or for so long (of the server's clock; one item in any case), then lt_call_send() says
+ * LT_E_BUSY and the stream goes on behind what waits. All streams of a server together run on all threads but one of a class at most. */
+#define LT_STREAM_PASS_BYTES ((size_t)256 * 1024)
+#define LT_STREAM_PASS_MS 5
 struct lt_stream_ops {
 	void (*ready)(struct lt_call *c, void *ctx);
 	void (*closed)(void *ctx);
 };
 void lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx);
-/* LT_OK: taken; LT_E_BUSY: no credit, `ready` comes again; LT_E_CLOSED: the call is over. */
+/* LT_OK: taken; LT_E_BUSY: no credit, or the pass is over: `ready` comes again; LT_E_CLOSED: the call is over. */
 int lt_call_send(struct lt_call *c, const ProtobufCMessage *item);
 /* A stream that can be gone on with (FORMAT.md 6.10) sends every item with the position behind it: 1 to LT_RESUME_POSITION_MAX
  * bytes that mean something to its handler alone, and the same after a restart; the caller can read them. Every streaming
@@ -192,10 +230,10 @@ struct lt_dial_options {
 	struct lt_pool *pool;
 	const struct lt_clock *clock;
 	const char *url; /* tcp://host:port or ipc:///path */
-	const uint8_t *line_sk; /* tcp: own static secret, 32 bytes, copied */
+	const uint8_t *line_sk; /* tcp: own static secret, 32 bytes, copied to guarded memory */
 	const uint8_t *remote_line_key; /* tcp: the pinned key of the other side */
 	const uint8_t *federation;
-	uint32_t connect_ms; /* connect and handshake; 0: 5,000 */
+	uint32_t connect_ms; /* connect and handshake; 0: 4,900 */
 	uint32_t idle_ms; /* 0: 60,000: ping after half of it, close after it */
 	/* Told once when the connection is gone, with the reason; LT_E_TIMEOUT: it was half open, nothing was heard or taken on
 	 * it for too long. NULL allowed. */

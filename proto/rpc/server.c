@@ -1,5 +1,6 @@
 /* The server as a whole: its services, its counts, its stop. */
 #include "proto/base/log.h"
+#include "proto/feed/crypto.h"
 #include "proto/rpc/resume_token.h"
 #include "proto/rpc/server_impl.h"
 
@@ -8,15 +9,79 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define CONNS_MAX 4096
+#define CONNS_MIN 8
+#define DESCRIPTORS_KEPT 64 /* for what is not a connection */
 #define CONNS_PER_ADDRESS_MAX 512
 #define HANDSHAKES_MAX 256
 #define CALLS_MAX 1024
 #define STOP_GRACE_MS 1000
 #define FINISH_MS 500 /* for answers on their way to a peer that reads slowly */
 #define CLOSE_GRACE_MS 5000
+
+/* What positions are sealed with. secret: 32 bytes, or NULL where nothing outlives the server. */
+static void
+make_keys(struct lt_server *s, const uint8_t *secret)
+{
+	struct lt_hash h;
+
+	if (secret == NULL) {
+		randombytes_buf(s->secrets, sizeof(*s->secrets));
+		return;
+	}
+	lt_resume_key(secret, s->secrets->resume_key);
+	lt_h1("lt1.page-key", lt_slice(secret, 32), &h);
+	memcpy(s->secrets->page_key, h.b, sizeof(s->secrets->page_key));
+	sodium_memzero(&h, sizeof(h));
+}
+
+/* What the server keeps secret. LT_E_NOMEM. What was made goes with free_memory(). */
+static int
+make_secrets(struct lt_server *s, const struct lt_server_options *o)
+{
+	s->secrets = sodium_init() < 0 ? NULL : sodium_malloc(sizeof(*s->secrets));
+	if (s->secrets == NULL)
+		return LT_E_NOMEM;
+	make_keys(s, o->resume_secret != NULL ? o->resume_secret : o->line_sk);
+	s->o.resume_secret = s->o.line_sk = NULL; /* only what was made of them is kept */
+	if (o->line_sk != NULL)
+		s->line_key = lt_line_key_new(o->line_sk);
+	return o->line_sk == NULL || s->line_key != NULL ? LT_OK : LT_E_NOMEM;
+}
+
+static void
+free_memory(struct lt_server *s)
+{
+	lt_server_accounts_free(s);
+	lt_account_unref(s->streams);
+	sodium_free(s->secrets);
+	lt_line_key_unref(s->line_key);
+	free(s->addresses);
+	free(s);
+}
+
+/* A connection is a descriptor, and the store and the log need some, too: strangers must not use up the last one. */
+static unsigned
+conns_allowed(unsigned wanted)
+{
+	const rlim_t kept = DESCRIPTORS_KEPT + LT_SERVER_EVICTED_MAX;
+	struct rlimit r;
+	unsigned may;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY ||
+	    r.rlim_cur >= wanted + kept)
+		return wanted;
+	may = r.rlim_cur > kept + CONNS_MIN ? (unsigned)(r.rlim_cur - kept) : CONNS_MIN;
+	if (may >= wanted)
+		return wanted;
+	lt_warn("at most %u connections instead of %u: this process may have %llu descriptors open "
+		"(ulimit -n, LimitNOFILE=)",
+	    may, wanted, (unsigned long long)r.rlim_cur);
+	return may;
+}
 
 int
 lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct lt_err *err)
@@ -38,20 +103,16 @@ lt_server_new(const struct lt_server_options *o, struct lt_server **out, struct 
 		memcpy(s->federation, o->federation, sizeof(s->federation));
 		s->o.federation = s->federation;
 	}
-	s->o.resume_secret = NULL; /* only its key is kept */
-	if (o->resume_secret != NULL || o->line_sk != NULL)
-		lt_resume_key(
-		    o->resume_secret != NULL ? o->resume_secret : o->line_sk, s->resume_key);
-	else
-		randombytes_buf(s->resume_key, sizeof(s->resume_key));
-	s->o.conns_max = o->conns_max != 0 ? o->conns_max : CONNS_MAX;
+	s->o.conns_max = conns_allowed(o->conns_max != 0 ? o->conns_max : CONNS_MAX);
 	s->o.conns_per_address_max =
 	    o->conns_per_address_max != 0 ? o->conns_per_address_max : CONNS_PER_ADDRESS_MAX;
 	s->o.handshakes_max = o->handshakes_max != 0 ? o->handshakes_max : HANDSHAKES_MAX;
 	s->o.calls_max = o->calls_max != 0 ? o->calls_max : CALLS_MAX;
-	s->addresses = calloc(s->o.conns_max, sizeof(*s->addresses));
-	if (s->addresses == NULL) {
-		free(s);
+	s->naddresses = s->o.conns_max + LT_SERVER_EVICTED_MAX;
+	s->addresses = calloc(s->naddresses, sizeof(*s->addresses));
+	s->streams = lt_account_new(&(const struct lt_quota){ 0 }, o->pool);
+	if (s->addresses == NULL || s->streams == NULL || make_secrets(s, o) != LT_OK) {
+		free_memory(s);
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	}
 	s->refs = 1;
@@ -71,9 +132,7 @@ lt_server_unref(struct lt_server *s)
 		return;
 	pthread_mutex_destroy(&s->mx);
 	pthread_cond_destroy(&s->cv);
-	free(s->addresses);
-	sodium_memzero(s->resume_key, sizeof(s->resume_key));
-	free(s);
+	free_memory(s);
 }
 
 /* ---- services ---- */
@@ -195,6 +254,62 @@ lt_server_cut(struct lt_server *s, const uint8_t line_key[32])
 	each_conn(s, cut_one, line_key);
 }
 
+/* With a reference and its lock; NULL: gone. */
+static struct lt_conn *
+take_conn(struct lt_server *s, uint64_t conn_id)
+{
+	struct lt_conn *c;
+
+	pthread_mutex_lock(&s->mx);
+	for (c = s->conns; c != NULL && c->peer.conn_id != conn_id; c = c->sv.next)
+		;
+	if (c != NULL)
+		lt_conn_ref(c);
+	pthread_mutex_unlock(&s->mx);
+	if (c == NULL)
+		return NULL;
+	pthread_mutex_lock(&c->mx);
+	if (!c->dead)
+		return c;
+	pthread_mutex_unlock(&c->mx);
+	lt_conn_unref(c);
+	return NULL;
+}
+
+static void
+give_conn(struct lt_conn *c)
+{
+	pthread_mutex_unlock(&c->mx);
+	lt_conn_unref(c);
+}
+
+bool
+lt_server_look(struct lt_server *s, uint64_t conn_id, bool ping, uint64_t *frames)
+{
+	struct lt_conn *c = take_conn(s, conn_id);
+
+	if (c == NULL)
+		return false;
+	*frames = c->frames_in;
+	if (ping && c->phase == LT_CONN_OPEN) {
+		lt_mux_ping(&c->mux, (uint64_t)lt_conn_now(c));
+		lt_conn_kick(c);
+	}
+	give_conn(c);
+	return true;
+}
+
+void
+lt_server_cut_one(struct lt_server *s, uint64_t conn_id)
+{
+	struct lt_conn *c = take_conn(s, conn_id);
+
+	if (c == NULL)
+		return;
+	lt_conn_die(c, LT_E_TIMEOUT, "it does not answer, and another process of it has come");
+	give_conn(c);
+}
+
 unsigned
 lt_server_connections(const struct lt_server *s)
 {
@@ -206,6 +321,7 @@ lt_server_counts(const struct lt_server *s, struct lt_server_counts *out)
 {
 	out->accepted = s->n_accepted;
 	out->over_limit = s->n_over_limit;
+	out->over_rate = s->n_over_rate;
 	out->evicted = s->n_evicted;
 	out->bad_handshake = s->n_bad;
 	out->not_admitted = s->n_not_admitted;

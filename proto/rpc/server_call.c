@@ -29,6 +29,8 @@ lt_call_unref(struct lt_call *call)
 
 	if (atomic_fetch_sub(&call->refs, 1) != 1)
 		return;
+	if (c->sv.account != NULL)
+		lt_account_leave(c->sv.account, call->method->server_streaming);
 	lt_arena_fini(&call->arena);
 	lt_buf_fini(&call->body);
 	lt_head_fini(&call->head);
@@ -56,8 +58,13 @@ call_release(void *arg)
 void
 lt_call_push(struct lt_call *call)
 {
-	atomic_fetch_add(&call->refs, 1);
-	lt_pool_push(call->conn->pool, &call->task);
+	if (call->stream == NULL || call->pass != LT_PASS_NONE)
+		return; /* its start, or that pass, sees what is due */
+	call->pass = LT_PASS_DUE;
+	call->turn.task = &call->task;
+	atomic_fetch_add(&call->refs, 1); /* of the task that is pushed, now or later */
+	if (call->task.work == LT_WORK_BRIEF || lt_account_turn(call->server->streams, &call->turn))
+		lt_conn_push_task(call->conn, &call->task);
 }
 
 void
@@ -66,8 +73,7 @@ lt_call_over(struct lt_call *call)
 	if (call->mc == NULL)
 		return;
 	call->mc = NULL;
-	if (call->stream != NULL)
-		lt_call_push(call); /* to run `closed` */
+	lt_call_push(call); /* to run `closed` */
 	lt_call_unref(call);
 }
 
@@ -177,7 +183,7 @@ unpack_body(struct lt_call *call, struct lt_buf *body, struct lt_status *st)
 static bool
 resume_ok(struct lt_call *call, struct lt_slice body)
 {
-	const struct lt_resume_bond bond = { call->server->resume_key, &call->conn->peer,
+	const struct lt_resume_bond bond = { call->server->secrets->resume_key, &call->conn->peer,
 		call->method->name, &call->request };
 
 	if (call->method->server_streaming &&
@@ -228,26 +234,49 @@ dispatch(struct lt_call *call)
 		lt_call_fail(call, &st);
 		return;
 	}
+	call->asked = req;
 	call->service->invoke(call->service, call->index, req, lt_call_reply, call);
 }
 
+/* One pass, and back behind those that wait: nobody knows how long a stream has something to send. */
+static void
+stream_task(struct lt_call *call)
+{
+	bool more;
+
+	call->pass = LT_PASS_RUNNING;
+	more = lt_call_stream_pass(call);
+	/* The task's reference, which the analyser does not count, holds the call. */
+	call->pass = LT_PASS_NONE; /* NOLINT(clang-analyzer-unix.Malloc) */
+	if (call->task.work != LT_WORK_BRIEF)
+		lt_account_turn_over(call->server->streams, call->task.work);
+	if (more)
+		lt_call_push(call);
+}
+
+/* First the handler; every later run is a pass of its stream. */
 static void
 call_task(void *arg)
 {
 	struct lt_call *call = arg;
 	struct lt_conn *c = call->conn;
+	bool first;
 
 	pthread_mutex_lock(&c->mx);
-	if (!call->dispatched && call->have_body && call->mc != NULL) {
-		call->dispatched = true;
+	first = !call->dispatched;
+	call->dispatched = true;
+	if (first && call->mc != NULL) {
 		atomic_fetch_add(&call->refs, 1); /* the handler's, until its end */
 		pthread_mutex_unlock(&c->mx);
 		dispatch(call);
 		pthread_mutex_lock(&c->mx);
 	}
-	/* The task's reference, which the analyser does not count, holds the call. */
-	if (call->stream != NULL) /* NOLINT(clang-analyzer-unix.Malloc) */
-		lt_call_stream_run(call);
+	if (call->has_turn) {
+		call->has_turn = false;
+		lt_account_turn_over(c->sv.account, call->method->work);
+	}
+	if (!first)
+		stream_task(call);
 	pthread_mutex_unlock(&c->mx);
 }
 
@@ -261,6 +290,13 @@ deadline_of(const struct lt_method *m, uint32_t timeout_ms, int64_t now)
 	if (m->deadline_max_ms != 0 && (ms == 0 || ms > m->deadline_max_ms))
 		ms = m->deadline_max_ms;
 	return ms == 0 ? INT64_MAX : now + (int64_t)ms;
+}
+
+static void
+leave(struct lt_conn *c, const struct lt_method *m)
+{
+	if (c->sv.account != NULL)
+		lt_account_leave(c->sv.account, m->server_streaming);
 }
 
 /* Find the method of a request and make the call. Fills status and returns NULL to refuse. */
@@ -283,8 +319,15 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 		lt_status_set(st, LT_STATUS_UNAVAILABLE, "STOPPING", "the server is stopping");
 		return NULL;
 	}
-	if (lt_head_take(&kept, head, st) != LT_OK)
+	if (c->sv.guest)
+		lt_server_account_again(c);
+	if (c->sv.account != NULL && lt_account_enter(c->sv.account, m->server_streaming,
+					 lt_conn_now(c), st) != LT_STATUS_OK)
 		return NULL;
+	if (lt_head_take(&kept, head, st) != LT_OK) {
+		leave(c, m);
+		return NULL;
+	}
 	atomic_fetch_add(&s->ncalls, 1);
 	if (atomic_fetch_add(&s->nwork[m->work], 1) < s->o.calls_max &&
 	    c->sv.ncalls < CALLS_ALIVE_MAX &&
@@ -294,6 +337,7 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 		atomic_fetch_sub(&s->nwork[m->work], 1);
 		atomic_fetch_sub(&s->ncalls, 1);
 		lt_head_fini(&kept);
+		leave(c, m);
 		lt_call_set_exhausted(st, "too many calls are running");
 		return NULL;
 	}
@@ -356,6 +400,19 @@ on_request(struct lt_conn *c, struct lt_mux_event *ev)
 	lt_conn_due(c, call->deadline_ms < due ? call->deadline_ms : due);
 }
 
+/* Its peer's turn, or behind the peer's other calls. Brief ones are over sooner than a turn is passed on. */
+static void
+first_push(struct lt_call *call)
+{
+	struct lt_account *a = call->conn->sv.account;
+
+	call->has_turn = a != NULL && call->method->work != LT_WORK_BRIEF;
+	call->turn.task = &call->task;
+	atomic_fetch_add(&call->refs, 1); /* of the task that is pushed, now or later */
+	if (!call->has_turn || lt_account_turn(a, &call->turn))
+		lt_conn_push_task(call->conn, &call->task);
+}
+
 static void
 on_message(struct lt_conn *c, struct lt_mux_event *ev)
 {
@@ -369,12 +426,13 @@ on_message(struct lt_conn *c, struct lt_mux_event *ev)
 		lt_call_end(call, &st, true);
 		return;
 	}
-	(void)c;
+	if (c->sv.account != NULL)
+		lt_account_bytes(c->sv.account, ev->message.len, lt_conn_now(c));
 	call->body = ev->message;
 	call->body_len = ev->message.len;
 	call->zstd = ev->zstd;
 	call->have_body = true;
-	lt_call_push(call);
+	first_push(call);
 }
 
 static void

@@ -32,6 +32,7 @@ sv_opened(struct lt_conn *c)
 	/* What goes from one process to another on this machine has no line to spare. */
 	if (!c->local)
 		lt_mux_tell_encodings(&c->mux, LT_ENCODING_ZSTD);
+	lt_server_account_open(c);
 	lt_server_handshake_done(c);
 	if (c->local)
 		c->sv.admitted = true;
@@ -73,6 +74,9 @@ count_end(struct lt_server *s, struct lt_conn *c)
 	} else if (c->sv.evicted) {
 		s->n_evicted++;
 		log_closed(s, c, "silent");
+	} else if (c->sv.over_rate) {
+		s->n_over_rate++;
+		log_closed(s, c, "over its rate");
 	} else if (c->rc == LT_E_TIMEOUT) {
 		s->n_late++;
 		log_closed(s, c, "silent");
@@ -108,6 +112,7 @@ sv_task(struct lt_conn *c)
 	struct lt_server *s = c->sv.server;
 	bool tell, done;
 
+	lt_server_guest_out(c);
 	pthread_mutex_lock(&c->mx);
 	done = c->sv.gone && !c->sv.closed_told;
 	tell = done && c->sv.admitted;
@@ -131,6 +136,7 @@ sv_task(struct lt_conn *c)
 static void
 sv_fini(struct lt_conn *c)
 {
+	lt_server_account_close(c);
 	lt_server_unref(c->sv.server);
 }
 

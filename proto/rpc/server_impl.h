@@ -11,11 +11,23 @@
 #ifndef LT_RPC_SERVER_IMPL_H
 #define LT_RPC_SERVER_IMPL_H
 
+#include "proto/base/rate.h"
 #include "proto/base/wire.h"
+#include "proto/rpc/account.h"
 #include "proto/rpc/conn_impl.h"
 #include "proto/rpc/head.h"
 
 #define LT_SERVER_SERVICES_MAX 32
+/* Evicted connections that are not closed yet: no more are accepted meanwhile. */
+#define LT_SERVER_EVICTED_MAX 64
+/* Handshakes that are computed for those who turn out not to be let in, each some 40 us of a core (one X25519; up to five, 200 us, while an
+ * invitation is open): of all strangers together, of one address, and of one address where somebody was let in. The reserves are
+ * those of a restart, when all nodes of a province come at once and none is known. */
+#define LT_SERVER_STRANGERS_WORK_PER_S 400
+#define LT_SERVER_STRANGERS_WORK_BURST 4096
+#define LT_SERVER_STRANGER_WORK_PER_S 20
+#define LT_SERVER_KNOWN_WORK_PER_S 50
+#define LT_SERVER_WORK_BURST 512
 
 struct lt_listener;
 
@@ -25,12 +37,31 @@ struct lt_server_address {
 	unsigned nconns;
 	unsigned nsilent; /* of these, such as have not knocked */
 	bool known; /* somebody there was let in */
+	struct lt_rate work; /* handshakes that were computed for it */
 };
 
 /* Unfinished handshakes of those from known addresses, or of the others: neither takes the places of the other. */
 struct lt_handshakes {
 	unsigned n;
 	struct lt_conn *oldest, *newest; /* who has not knocked, by arrival */
+};
+
+#define LT_SERVER_PATRON_BUCKETS 1024
+#define LT_SERVER_GUESTS_MAX 128
+#define LT_SERVER_LOCAL_KEPT \
+	8 /* places for the local socket, where there are ten times as many and more */
+
+/* A peer that has connections, or had some: who comes back finds what it owed. */
+struct lt_patron {
+	struct lt_patron *next;
+	uint8_t line_key[32];
+	unsigned nconns;
+	bool guest; /* as of its last connection that came */
+	struct lt_account *account;
+};
+
+struct lt_server_secrets {
+	uint8_t resume_key[32], page_key[32];
 };
 
 struct lt_server {
@@ -41,7 +72,8 @@ struct lt_server {
 	size_t nservices;
 	struct lt_listener *listeners; /* newest first */
 	bool listening;
-	uint8_t resume_key[32];
+	struct lt_line_key *line_key; /* NULL: ipc only */
+	struct lt_server_secrets *secrets; /* guarded memory */
 
 	_Atomic unsigned ncalls; /* call structs alive */
 	_Atomic unsigned nstreams; /* of these, streams that have begun */
@@ -49,7 +81,7 @@ struct lt_server {
 	_Atomic unsigned nopen;
 	_Atomic bool stopping;
 	_Atomic uint64_t n_accepted, n_over_limit, n_evicted, n_bad, n_not_admitted, n_late, n_cut,
-	    n_silent, n_calls, n_refused;
+	    n_silent, n_over_rate, n_calls, n_refused;
 	_Atomic int64_t next_log_ms;
 	_Atomic unsigned logs_kept_back;
 	_Atomic int64_t failures_until_ms; /* the second that failures_told is of */
@@ -60,8 +92,15 @@ struct lt_server {
 	struct lt_conn *conns;
 	unsigned nconns;
 	struct lt_handshakes strangers, acquainted;
+	struct lt_patron *patrons[LT_SERVER_PATRON_BUCKETS]; /* peers with accounts, by key */
+	unsigned npatrons;
+	unsigned nguests;
 	unsigned nevicted; /* on their way out */
-	struct lt_server_address *addresses; /* conns_max of them */
+	unsigned naddresses;
+	struct lt_server_address *addresses; /* one for each connection there can be */
+	struct lt_rate stranger_work; /* handshakes of those from addresses that are not known */
+	/* The turns of all streams together: many that catch up leave a thread of each class to calls. Has its own lock. */
+	struct lt_account *streams;
 };
 
 /* References: the connection's while mc is set, the handler's from dispatch to its end (a stream's to `closed`), and one of
@@ -71,12 +110,16 @@ struct lt_call {
 	struct lt_conn *conn; /* a reference */
 	struct lt_server *server;
 	struct lt_task task;
+	struct lt_turn turn; /* guarded by the account */
+	bool
+	    has_turn; /* of conn->sv.account, from its push until its handler has run; a stream's passes take server->streams' */
 	const struct lt_method *method;
 	ProtobufCService *service;
 	unsigned index;
 	struct lt_head head;
 	int64_t arrived_ms, deadline_ms;
 	struct lt_arena arena;
+	const ProtobufCMessage *asked; /* the request, in the arena; set before the handler runs */
 	/* Of a stream whose caller wants or gives tokens; set before the handler runs. */
 	struct lt_hash request;
 	struct lt_slice resume_at; /* the position, in head.resume_token */
@@ -91,6 +134,9 @@ struct lt_call {
 	bool finished; /* the handler has said its end */
 	bool ready_due;
 	bool stream_closed;
+	enum { LT_PASS_NONE, LT_PASS_DUE, LT_PASS_RUNNING } pass; /* of its stream */
+	int64_t pass_since_ms;
+	size_t pass_bytes; /* sent in this one */
 	const struct lt_stream_ops *stream;
 	void *stream_ctx;
 };
@@ -107,8 +153,9 @@ ProtobufCService *lt_server_service(const struct lt_server *s, const char *name,
 
 /* Close and free all listeners. Not from a callback. */
 void lt_server_unlisten(struct lt_server *s);
-/* It has knocked: nobody silent takes its place any more. Takes the server's lock. */
-void lt_server_knocked(struct lt_conn *c);
+/* It has knocked: nobody silent takes its place any more. Takes the server's lock. false: no curve operation for it, there were too
+ * many; it is dead. */
+bool lt_server_knocked(struct lt_conn *c);
 /* The handshake is over: give back its place, and know its address. Takes the server's lock. */
 void lt_server_handshake_done(struct lt_conn *c);
 /* The connection is gone: give back all its places. Takes the server's lock. */
@@ -118,6 +165,17 @@ void lt_server_places_done(struct lt_conn *c);
 
 extern const struct lt_conn_ops lt_server_conn_ops;
 
+/* ---- server_account.c ---- */
+
+/* The account of the peer of a connection that has just opened; NULL: it has none, or no memory (then it is cut). */
+void lt_server_account_open(struct lt_conn *c);
+/* Of a guest, before each of its calls: it may have become somebody. */
+void lt_server_account_again(struct lt_conn *c);
+void lt_server_account_close(struct lt_conn *c);
+/* On a worker, without locks: cut the guest who has to go for this one, if there is one. */
+void lt_server_guest_out(struct lt_conn *c);
+void lt_server_accounts_free(struct lt_server *s);
+
 /* ---- server_call.c ---- */
 
 /* As in struct lt_conn_ops; under the connection's lock. */
@@ -126,7 +184,7 @@ void lt_server_on_writable(struct lt_conn *c, struct lt_mux_call *mc);
 int64_t lt_server_on_tick(struct lt_conn *c, int64_t now);
 
 void lt_call_unref(struct lt_call *call);
-/* Have its task run on a worker. Under conn->mx. */
+/* Have `ready` or `closed` of its stream, if it has one, run on a worker when it is their turn. Under conn->mx. */
 void lt_call_push(struct lt_call *call);
 /* The other side hears no more of this call. Ends the connection's reference. Under conn->mx. */
 void lt_call_over(struct lt_call *call);
@@ -140,7 +198,8 @@ void lt_call_set_exhausted(struct lt_status *st, const char *what);
 
 /* The closure of a handler: its answer, or NULL if it has none. */
 void lt_call_reply(const ProtobufCMessage *reply, void *closure_data);
-/* Run `ready` or `closed`, whichever is due. Worker; under conn->mx, which it lets go meanwhile. */
-void lt_call_stream_run(struct lt_call *call);
+/* One pass of the stream: run `ready` or `closed`, whichever is due. Worker; under conn->mx, which it lets go meanwhile. Whether more is
+ * due then. */
+bool lt_call_stream_pass(struct lt_call *call);
 
 #endif

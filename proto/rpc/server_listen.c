@@ -15,8 +15,6 @@
  * and of those the kernel drops each waits a second and more for its next chance. */
 #define BACKLOG 4096
 #define LISTENER_FD_MAX 1024 /* listeners are opened first, and get low numbers */
-/* Evicted connections that are not closed yet: no more are accepted meanwhile. */
-#define EVICTED_MAX 64
 #define CROWDED_RETRY_MS 1
 
 struct lt_listener {
@@ -66,7 +64,7 @@ whole_of(const char *address, char *out, size_t cap)
 static unsigned
 address_slot(struct lt_server *s, const char *address)
 {
-	unsigned i, n = s->o.conns_max, at, stranger_at = UINT32_MAX, free_at = UINT32_MAX;
+	unsigned i, n = s->naddresses, at, stranger_at = UINT32_MAX, free_at = UINT32_MAX;
 	struct lt_server_address *a;
 	uint32_t h = 2166136261u;
 	char text[sizeof(a->text)];
@@ -161,23 +159,36 @@ evict(struct lt_server *s, struct lt_handshakes *g)
 	return victim;
 }
 
+/* Whoever stands at the machine gets in, however many are connected. */
+static unsigned
+local_kept(const struct lt_server *s)
+{
+	return s->o.conns_max >= 10 * LT_SERVER_LOCAL_KEPT ? LT_SERVER_LOCAL_KEPT : 0;
+}
+
 /* Put a new connection on the list, if the limits allow. *victim: who had to go for it, with a reference, or NULL. */
 static bool
 enlist(struct lt_server *s, struct lt_conn *c, struct lt_conn **victim)
 {
+	struct lt_handshakes *full = NULL;
 	struct lt_server_address *a;
 	bool ok = false;
 
 	*victim = NULL;
 	pthread_mutex_lock(&s->mx);
-	if (s->stopping || s->nconns >= s->o.conns_max)
+	if (s->stopping || s->nconns >= s->o.conns_max + LT_SERVER_EVICTED_MAX)
 		goto out;
 	c->sv.address_slot = address_slot(s, c->peer.address);
 	a = &s->addresses[c->sv.address_slot];
 	if (a->nconns >= s->o.conns_per_address_max)
 		goto out;
 	c->sv.group = a->known || c->local ? &s->acquainted : &s->strangers;
-	if (c->sv.group->n >= s->o.handshakes_max && (*victim = evict(s, c->sv.group)) == NULL)
+	/* All places taken: a silent stranger's is free for whoever may be one of ours. */
+	if (c->sv.group->n >= s->o.handshakes_max)
+		full = c->sv.group;
+	else if (s->nconns - s->nevicted >= s->o.conns_max - (c->local ? 0 : local_kept(s)))
+		full = &s->strangers;
+	if (full != NULL && (*victim = evict(s, full)) == NULL)
 		goto out;
 	a->nconns++;
 	s->nconns++;
@@ -194,24 +205,71 @@ out:
 	return ok;
 }
 
-void
+/* Whoever knows our public key can knock, and have us compute: not more than this. Who is let in costs nothing of it. */
+static const struct lt_rate_limit *
+address_rate(const struct lt_server_address *a)
+{
+	static const struct lt_rate_limit known = { LT_SERVER_KNOWN_WORK_PER_S,
+		LT_SERVER_WORK_BURST },
+					  stranger = { LT_SERVER_STRANGER_WORK_PER_S,
+						  LT_SERVER_WORK_BURST };
+
+	return a->known ? &known : &stranger;
+}
+
+static const struct lt_rate_limit stranger_rate = { LT_SERVER_STRANGERS_WORK_PER_S,
+	LT_SERVER_STRANGERS_WORK_BURST };
+
+/* The server's lock is held. */
+static bool
+work_allowed(struct lt_server *s, struct lt_conn *c)
+{
+	struct lt_server_address *a = &s->addresses[c->sv.address_slot];
+	int64_t now = lt_conn_now(c);
+
+	if (c->local)
+		return true;
+	if (!lt_rate_take(&a->work, address_rate(a), 1, now, NULL))
+		return false;
+	c->sv.as_stranger = !a->known;
+	if (a->known || lt_rate_take(&s->stranger_work, &stranger_rate, 1, now, NULL))
+		return true;
+	lt_rate_give(&a->work, address_rate(a), 1);
+	return false;
+}
+
+bool
 lt_server_knocked(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
+	bool ok;
 
 	pthread_mutex_lock(&s->mx);
 	silent_remove(c);
+	ok = work_allowed(s, c);
 	pthread_mutex_unlock(&s->mx);
+	if (!ok) {
+		c->sv.over_rate = true;
+		lt_conn_die(c, LT_E_DENIED, "too many handshakes");
+	}
+	return ok;
 }
 
 void
 lt_server_handshake_done(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
+	struct lt_server_address *a;
 
 	pthread_mutex_lock(&s->mx);
 	handshake_uncount(c);
-	s->addresses[c->sv.address_slot].known = true;
+	a = &s->addresses[c->sv.address_slot];
+	if (!c->local && !c->sv.guest) {
+		lt_rate_give(&a->work, address_rate(a), 1);
+		if (c->sv.as_stranger)
+			lt_rate_give(&s->stranger_work, &stranger_rate, 1);
+	}
+	a->known = a->known || !c->sv.guest;
 	pthread_mutex_unlock(&s->mx);
 }
 
@@ -224,6 +282,8 @@ lt_server_places_done(struct lt_conn *c)
 	handshake_uncount(c);
 	if (c->sv.evicted)
 		s->nevicted--;
+	if (c->sv.guest)
+		s->nguests--;
 	s->addresses[c->sv.address_slot].nconns--;
 	s->nconns--;
 	pthread_mutex_unlock(&s->mx);
@@ -296,7 +356,7 @@ accepted(struct lt_listener *li, nng_stream *stream)
 		(void)nng_stream_set_bool(stream, NNG_OPT_TCP_NODELAY, true);
 	}
 	line = li->local ? lt_line_new_local(false)
-			 : lt_line_new_acceptor(s->federation, s->o.line_sk, NULL);
+			 : lt_line_new_acceptor(s->federation, s->line_key, NULL);
 	if (line == NULL || !enlist(s, c, &victim)) {
 		s->n_over_limit++;
 		lt_line_free(line);
@@ -316,7 +376,7 @@ crowded(struct lt_listener *li)
 	bool many;
 
 	pthread_mutex_lock(&li->server->mx);
-	many = !li->local && li->server->nevicted >= EVICTED_MAX;
+	many = !li->local && li->server->nevicted >= LT_SERVER_EVICTED_MAX;
 	pthread_mutex_unlock(&li->server->mx);
 	return many;
 }
@@ -431,7 +491,7 @@ lt_server_listen(struct lt_server *s, const char *url, struct lt_err *err)
 	if (!local && strncmp(url, "tcp://", 6) != 0)
 		return lt_err_set(
 		    err, LT_E_INVALID, "cannot listen on \"%s\": only tcp:// and ipc://", url);
-	if (!local && (s->o.line_sk == NULL || s->o.federation == NULL))
+	if (!local && (s->line_key == NULL || s->o.federation == NULL))
 		return lt_err_set(err, LT_E_INVALID, "cannot listen on \"%s\": no line key", url);
 	if (local && strlen(url) - 6 > 100)
 		return lt_err_set(

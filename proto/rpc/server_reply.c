@@ -21,6 +21,12 @@ lt_call_peer(const struct lt_call *c)
 	return &c->conn->peer;
 }
 
+const uint8_t *
+lt_call_page_key(const struct lt_call *c)
+{
+	return c->server->secrets->page_key;
+}
+
 const char *
 lt_call_request_id(const struct lt_call *c)
 {
@@ -51,6 +57,37 @@ lt_call_cancelled(const struct lt_call *c)
 }
 
 /* ---- the one end ---- */
+
+/* Rows are the messages that an answer lists. */
+static size_t
+rows_of(const ProtobufCMessage *m)
+{
+	const ProtobufCMessageDescriptor *d = m->descriptor;
+	size_t rows = 0, n;
+	unsigned i;
+
+	for (i = 0; i < d->n_fields; i++)
+		if (d->fields[i].label == PROTOBUF_C_LABEL_REPEATED &&
+		    d->fields[i].type == PROTOBUF_C_TYPE_MESSAGE) {
+			memcpy(&n, (const uint8_t *)m + d->fields[i].quantifier_offset, sizeof(n));
+			rows += n;
+		}
+	return rows;
+}
+
+/* Not what streams bring: the receiver's credit bounds it, and a node that catches up by a gigabyte must be able to push meanwhile. */
+static void
+count_answer(const struct lt_call *call, const ProtobufCMessage *m, size_t bytes)
+{
+	struct lt_account *a = call->conn->sv.account;
+	int64_t now;
+
+	if (a == NULL)
+		return;
+	now = lt_conn_now(call->conn);
+	lt_account_bytes(a, bytes, now);
+	lt_account_rows(a, rows_of(m), now);
+}
 
 /* Bytes of a message, as the caller takes them. Without the lock. */
 static int
@@ -89,12 +126,24 @@ call_finish(
 		lt_conn_die(c, LT_E_NOMEM, "out of memory");
 	/* The connection's reference ends in lt_call_end(); the handler's, which the analyser does not count, holds the call. */
 	lt_call_end(call, status, false);
-	lt_conn_kick(c);
-	if (stream)
-		lt_call_push(call); /* NOLINT(clang-analyzer-unix.Malloc) */
+	if (call->method->work == LT_WORK_BRIEF)
+		lt_conn_kick_behind(c);
+	else
+		lt_conn_kick(c);
+	lt_call_push(call); /* NOLINT(clang-analyzer-unix.Malloc) */
 	pthread_mutex_unlock(&c->mx);
 	if (!stream)
 		lt_call_unref(call); /* NOLINT(clang-analyzer-unix.Malloc) */
+}
+
+/* Before anybody can have the answer. Without the lock. */
+static void
+tell_end(const struct lt_call *call, const ProtobufCMessage *reply, const struct lt_status *status)
+{
+	const struct lt_server *s = call->server;
+
+	if (s->o.ended != NULL)
+		s->o.ended(s->o.ctx, &call->conn->peer, call->method, call->asked, reply, status);
 }
 
 void
@@ -107,7 +156,9 @@ lt_call_reply(const ProtobufCMessage *reply, void *closure_data)
 	int rc = reply == NULL ? LT_E_INVALID : pack_message(call, reply, &bytes, &flags);
 
 	if (rc == LT_OK) {
+		count_answer(call, reply, bytes.len);
 		memset(&st, 0, sizeof(st));
+		tell_end(call, reply, &st);
 		call_finish(call, &bytes, flags, &st);
 	} else if (rc == LT_E_TOOBIG) {
 		lt_call_failf(call, LT_STATUS_RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE",
@@ -130,6 +181,7 @@ lt_call_fail(struct lt_call *c, const struct lt_status *status)
 		    &st, LT_STATUS_INTERNAL, "NO_ANSWER", "the method failed without saying why");
 		status = &st;
 	}
+	tell_end(c, NULL, status);
 	call_finish(c, NULL, 0, status);
 }
 
@@ -177,6 +229,16 @@ lt_call_stream(struct lt_call *c, const struct lt_stream_ops *ops, void *ctx)
 	pthread_mutex_unlock(&c->conn->mx);
 }
 
+/* A reader on a fast line gives back credit as it is used, so that alone would never end a pass. */
+static bool
+pass_over(const struct lt_call *c)
+{
+	return c->pass == LT_PASS_RUNNING &&
+	       (c->pass_bytes >= LT_STREAM_PASS_BYTES ||
+		   (c->pass_bytes != 0 &&
+		       lt_conn_now(c->conn) - c->pass_since_ms >= LT_STREAM_PASS_MS));
+}
+
 /* token: of the position behind the item, empty for none. */
 static int
 send_item(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice token)
@@ -184,22 +246,30 @@ send_item(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice token
 	struct lt_conn *conn = c->conn;
 	struct lt_buf bytes = { 0 };
 	uint8_t flags = 0;
+	size_t len;
 	int rc = LT_OK;
 
 	pthread_mutex_lock(&conn->mx);
-	if (c->mc == NULL || c->finished)
+	if (c->mc == NULL || c->finished) {
 		rc = LT_E_CLOSED;
-	else if (!lt_mux_writable(&conn->mux, c->mc))
+	} else if (!lt_mux_writable(&conn->mux, c->mc)) {
 		rc = LT_E_BUSY;
+	} else if (pass_over(c)) {
+		c->ready_due = true;
+		rc = LT_E_BUSY;
+	}
 	pthread_mutex_unlock(&conn->mx);
 	if (rc == LT_OK)
 		rc = pack_message(c, item, &bytes, &flags);
 	if (rc == LT_OK) {
+		len = bytes.len;
 		pthread_mutex_lock(&conn->mx);
 		if (c->mc == NULL || c->finished)
 			rc = LT_E_CLOSED;
 		else
 			rc = lt_mux_send_token(&conn->mux, c->mc, &bytes, flags, token);
+		if (rc == LT_OK)
+			c->pass_bytes += len + 1; /* an empty item counts, too */
 		lt_conn_kick(conn);
 		pthread_mutex_unlock(&conn->mx);
 	}
@@ -216,8 +286,8 @@ lt_call_send(struct lt_call *c, const ProtobufCMessage *item)
 int
 lt_call_send_at(struct lt_call *c, const ProtobufCMessage *item, struct lt_slice position)
 {
-	const struct lt_resume_bond bond = { c->server->resume_key, &c->conn->peer, c->method->name,
-		&c->request };
+	const struct lt_resume_bond bond = { c->server->secrets->resume_key, &c->conn->peer,
+		c->method->name, &c->request };
 	uint8_t token[LT_RESUME_TOKEN_MAX];
 	size_t len = c->head.want_tokens ? lt_resume_token_make(&bond, position, token) : 0;
 
@@ -241,6 +311,7 @@ void
 lt_call_stream_end(struct lt_call *c, const struct lt_status *status)
 {
 	assert(c->stream != NULL);
+	tell_end(c, NULL, status);
 	call_finish(c, NULL, 0, status);
 }
 
@@ -253,27 +324,27 @@ lt_call_kick(struct lt_call *c)
 	pthread_mutex_unlock(&c->conn->mx);
 }
 
-void
-lt_call_stream_run(struct lt_call *call)
+bool
+lt_call_stream_pass(struct lt_call *call)
 {
 	struct lt_conn *c = call->conn;
 
-	for (;;) {
-		if (call->stream_closed)
-			return;
-		if (call->mc == NULL) {
-			call->stream_closed = true;
-			pthread_mutex_unlock(&c->mx);
-			call->stream->closed(call->stream_ctx);
-			pthread_mutex_lock(&c->mx);
-			lt_call_unref(call); /* the handler's; the task has its own */
-			return;
-		}
-		if (!call->ready_due)
-			return;
+	if (call->stream_closed)
+		return false;
+	if (call->mc != NULL && call->ready_due) {
 		call->ready_due = false;
+		call->pass_since_ms = lt_conn_now(c);
+		call->pass_bytes = 0;
 		pthread_mutex_unlock(&c->mx);
 		call->stream->ready(call, call->stream_ctx);
 		pthread_mutex_lock(&c->mx);
 	}
+	if (call->mc != NULL)
+		return call->ready_due;
+	call->stream_closed = true;
+	pthread_mutex_unlock(&c->mx);
+	call->stream->closed(call->stream_ctx);
+	pthread_mutex_lock(&c->mx);
+	lt_call_unref(call); /* the handler's; the task has its own */
+	return false;
 }

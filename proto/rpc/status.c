@@ -46,6 +46,7 @@ lt_status_from_error(int rc)
 	case LT_E_EXISTS:
 		return LT_STATUS_ALREADY_EXISTS;
 	case LT_E_DENIED:
+	case LT_E_REVOKED:
 		return LT_STATUS_PERMISSION_DENIED;
 	case LT_E_GAP:
 	case LT_E_FORK:

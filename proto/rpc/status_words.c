@@ -66,6 +66,21 @@ static const struct words by_reason[] = {
 	    "gọi "
 	    "người phụ trách" },
 	{ "REBUILD", ANY, true, "không dựng lại được các bảng dẫn xuất" },
+	{ "NO_AUDIT", ANY, false,
+	    "đầu mối này không giữ nhật ký truy cập; hãy hỏi người vận hành đầu mối" },
+	{ "AUDIT_UNIT", ANY, false,
+	    "máy xã chỉ được xem nhật ký truy cập của xã mình; hãy hỏi mã xã của máy này" },
+	{ "AUDIT_ENTRY", LT_STATUS_NOT_FOUND, false,
+	    "không có mục này dưới một đầu chuỗi đã ký: đã quá hạn lưu, hoặc mới ghi chưa tới một "
+	    "giây; hãy thử lại sau" },
+	{ "AUDIT_ENTRY", ANY, true, "không lấy được bằng chứng của mục nhật ký truy cập" },
+	{ "AUDIT", LT_STATUS_PERMISSION_DENIED, false,
+	    "nhật ký truy cập chỉ dành cho người vận hành có quyền inspect với '_'; hãy xin cấp "
+	    "quyền" },
+	{ "AUDIT", ANY, true, "không đọc được nhật ký truy cập" },
+	{ "RECOVERY", LT_STATUS_NOT_FOUND, false,
+	    "đầu mối không còn chờ máy nào của đơn vị này; hãy xem 'ltctl recovery'" },
+	{ "RECOVERY", ANY, true, "không xem hoặc không đổi được việc chờ sau khôi phục" },
 	{ "FRESHNESS", ANY, false, "máy của xã không biết độ mới của nơi khác; hãy hỏi đầu mối" },
 	{ "HUB_ONLY", ANY, false, "việc này chỉ đầu mối trả lời; hãy hỏi đầu mối" },
 	{ "RECEIPTS", LT_STATUS_UNIMPLEMENTED, false,
@@ -75,6 +90,7 @@ static const struct words by_reason[] = {
 	{ "NODES", ANY, true, "không xem được danh sách máy" },
 	{ "FEEDS", ANY, true, "không xem được danh sách luồng" },
 	{ "LOG", ANY, true, "không xem được nhật ký" },
+	{ "FORKS", ANY, true, "không xem được danh sách rẽ nhánh" },
 	/* who may ask, enrolment */
 	{ "METHOD", ANY, false,
 	    "không được phép làm việc này ở đây; hãy hỏi người vận hành đầu mối" },
@@ -85,9 +101,79 @@ static const struct words by_reason[] = {
 	    "thư mời không được nhận; hãy xin tỉnh một thư mời mới" },
 	{ "INVITATION_SPENT", ANY, false,
 	    "máy khác đã dùng thư mời này rồi; hãy báo ngay cho tỉnh và xin thư mời mới" },
+	{ "INVITATION_EXPIRED", ANY, false,
+	    "thư mời này đã hết hạn; hãy xin tỉnh một thư mời mới" },
+	{ "INVITATION_CANCELLED", ANY, false,
+	    "tỉnh đã hủy thư mời này; hãy gọi cho tỉnh và xin thư mời mới" },
+	{ "KEY_TAKEN", ANY, false,
+	    "khóa của máy này đã thuộc về một máy khác, vì thư mục bị chép từ máy đó; hãy làm lại "
+	    "'ltctl node init' trong thư mục mới, với thư mời mới" },
+	{ "INVITATIONS", ANY, true, "không xem được danh sách thư mời" },
+	{ "INVITATION", LT_STATUS_NOT_FOUND, false,
+	    "không có thư mời này, hoặc nó không thuộc quyền của bạn; hãy xem 'ltctl enrol "
+	    "invitations'" },
+	{ "INVITATION", LT_STATUS_ABORTED, false,
+	    "thư mời này đã được dùng; hãy từ chối hoặc thu hồi máy đã dùng nó" },
+	{ "INVITATION", ANY, true, "không hủy được thư mời" },
+	{ "WORDS", LT_STATUS_INVALID_ARGUMENT, true, "đây không phải tám từ đối chiếu" },
+	{ "WORDS", ANY, false,
+	    "tám từ không khớp với máy này, nên chưa chấp nhận; hãy nghe đọc lại, nếu vẫn khác thì "
+	    "từ chối máy này" },
 	{ "INVITE", ANY, true, "không lập được thư mời" },
 	{ "ENROLMENTS", ANY, true, "không xem được danh sách máy xin tham gia" },
 	{ "ENROLMENT", ANY, true, "không chấp nhận hay từ chối được máy xin tham gia" },
+	{ "NODE_ONLY", ANY, false,
+	    "mỗi máy của xã tự đổi khóa của mình; hãy làm lệnh này ngay tại máy đó" },
+	{ "ROTATION", LT_STATUS_UNAVAILABLE, false,
+	    "chưa nối được với đầu mối để đổi khóa, khóa cũ vẫn dùng được; hãy thử lại khi có "
+	    "mạng" },
+	{ "ROTATION", ANY, true, "chưa đổi xong khóa, máy vẫn làm việc bình thường" },
+	{ "KEYS_UNKNOWN", ANY, false,
+	    "không có thành viên hoặc khóa này, hoặc không thuộc quyền của bạn; hãy xem 'ltctl "
+	    "keys "
+	    "list'" },
+	{ "KEYS_STATE", ANY, false,
+	    "trạng thái của thành viên này không cho phép việc đó (đã bị thu hồi, đã nghỉ, hoặc có "
+	    "nhiều quyền); hãy xem 'ltctl keys show'" },
+	{ "KEYS_BEHIND", ANY, false,
+	    "máy này còn dữ liệu chưa tới đầu mối; hãy để máy nối mạng gửi hết, hoặc thêm --anyway "
+	    "nếu chấp nhận mất phần đó" },
+	{ "KEYS_SELF", ANY, false,
+	    "không ai tự thu hồi khóa của mình; hãy nhờ người vận hành khác, hoặc làm ngay tại máy "
+	    "đầu mối" },
+	{ "KEYS_HUB", ANY, false,
+	    "khóa của đầu mối do chứng thư của khóa gốc quyết định; hãy dùng khóa gốc" },
+	{ "KEYS_INVALID", ANY, false,
+	    "lệnh không đúng; hãy xem lại mã, và nêu lý do là một trong: stolen (mất cắp), lost "
+	    "(thất lạc), compromised (bị lộ), replaced (thay máy), other (khác)" },
+	{ "KEYS", ANY, true, "không đổi được trạng thái khóa" },
+	/* erasing */
+	{ "ERASE_UNKNOWN", ANY, false,
+	    "không có bản ghi này; hãy xem lại đơn vị, loại hồ sơ và khóa ('ltctl who-holds' tìm "
+	    "theo số định danh)" },
+	{ "ERASE_FIELD", ANY, false,
+	    "trường này không có hoặc không phải dữ liệu cá nhân nên không xóa được; hãy sửa lại "
+	    "giá trị nếu nó sai" },
+	{ "ERASE_REASON", ANY, false,
+	    "thiếu lý do xóa; hãy nêu --reason: request, withdrawn, unlawful, expired, mistake, "
+	    "order hoặc other" },
+	{ "ERASE_BASIS", ANY, false,
+	    "căn cứ pháp lý bị thiếu, quá dài hoặc chứa giá trị cần xóa; hãy nêu số hiệu văn bản "
+	    "(--basis), không quá 500 byte" },
+	{ "ERASE_INVALID", ANY, false,
+	    "lệnh xóa không ghi được; hãy xem lại căn cứ (chữ Unicode chuẩn, không có ký tự lạ)" },
+	{ "ERASE", ANY, true, "không xóa được dữ liệu cá nhân" },
+	{ "WHO_HOLDS", LT_STATUS_INVALID_ARGUMENT, false,
+	    "số định danh không đúng; hãy nhập lại, dài 4 đến 256 byte" },
+	{ "WHO_HOLDS", ANY, true, "không tìm được nơi giữ dữ liệu của số định danh" },
+	{ "GRANTS", LT_STATUS_NOT_FOUND, false,
+	    "không có tài khoản hoặc quyền này, hoặc nó không thuộc phần bạn được cấp; hãy xem "
+	    "'ltctl grants list'" },
+	{ "GRANTS", LT_STATUS_PERMISSION_DENIED, false,
+	    "không ai cấp được nhiều hơn một quyền mà chính mình có; hãy thu hẹp loại hồ sơ, đơn "
+	    "vị, "
+	    "trường, hoặc cấp tại máy đầu mối" },
+	{ "GRANTS", ANY, true, "không xem, cấp hay thu hồi được quyền" },
 	{ "ALARM", LT_STATUS_NOT_FOUND, false,
 	    "không có báo động này, hoặc nó không thuộc quyền của bạn; hãy xem 'ltctl alarms'" },
 	{ "ALARM", ANY, true, "không ghi nhận được việc đã xử lý báo động" },
@@ -96,10 +182,22 @@ static const struct words by_reason[] = {
 	{ "ANNOUNCE", ANY, true, "đầu mối không nhận luồng mới" },
 	{ "PUSH", ANY, true, "đầu mối không nhận dữ liệu gửi lên" },
 	{ "PULL", ANY, true, "không nhận được dữ liệu từ đầu mối" },
+	{ "TWIN", ANY, false,
+	    "máy khác đang chạy bằng khóa của máy này (thư mục đã bị chép); hãy dừng một trong hai "
+	    "máy và gọi tỉnh, máy thứ hai cần thư mời riêng" },
+	{ "TWIN_ASKED", ANY, false,
+	    "ở tỉnh còn một phiên cũ của máy này, tỉnh đang hỏi lại phiên đó; hãy đợi vài giây, "
+	    "máy "
+	    "tự thử lại" },
 	{ "FORK", ANY, false,
 	    "luồng dữ liệu của máy này bị rẽ nhánh (thư mục bị chép hoặc phục hồi bản cũ); hãy "
 	    "dừng "
 	    "máy và gọi người phụ trách" },
+	{ "FEEDS", ANY, false,
+	    "máy này đã mở quá nhiều luồng dữ liệu (bị phục hồi hoặc bị chép quá nhiều lần), không "
+	    "mở "
+	    "thêm được; hãy nhờ người phụ trách đầu mối chạy 'ltctl keys replace' và cài máy mới "
+	    "theo lời mời đó" },
 	/* the call itself */
 	{ "DEADLINE", ANY, false, "quá thời hạn; hãy thử lại, hoặc hỏi ít hơn" },
 	{ "CANCELLED", ANY, false, "đã bị hủy; hãy làm lại nếu vẫn cần" },
@@ -110,6 +208,13 @@ static const struct words by_reason[] = {
 	    "lần" },
 	{ "NOT_SENT", ANY, false, "chưa gửi được yêu cầu; hãy thử lại sau ít phút" },
 	{ "TOO_MANY_CALLS", ANY, false, "bên kia đang bận; hãy thử lại sau ít giây" },
+	{ "QUOTA_CALLS", ANY, false,
+	    "máy này hỏi quá nhiều lần trong một giây; hãy thử lại sau ít giây" },
+	{ "QUOTA_BYTES", ANY, false,
+	    "máy này đã gửi và nhận quá nhiều dữ liệu trong thời gian ngắn; hãy thử lại sau ít "
+	    "giây" },
+	{ "QUOTA_ROWS", ANY, false,
+	    "máy này đã đọc quá nhiều bản ghi trong thời gian ngắn; hãy thử lại sau ít giây" },
 	{ "MEMORY", ANY, false, "bên kia thiếu bộ nhớ; hãy thử lại sau, hoặc gọi người phụ trách" },
 	{ "ANSWER_TOO_LARGE", ANY, false,
 	    "câu trả lời quá lớn; hãy hỏi ít hơn (--page-size, --fields)" },

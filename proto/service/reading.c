@@ -19,6 +19,7 @@ lt_reading_init(struct lt_reading *r, struct lt_call *call, const struct lt_aske
 	r->q.tick = lt_call_tick;
 	r->q.tick_ctx = call;
 	r->q.arena = arena;
+	r->q.token_key = lt_call_page_key(call);
 }
 
 static int

@@ -2,6 +2,7 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/simbug.h"
+#include "proto/store/access.h"
 
 /* The author's key, if the author may speak at all. */
 static int
@@ -11,6 +12,7 @@ author_key(const struct lt_changeset *cs, const struct lt_registry *reg, bool ne
 	struct lt_id author = lt_feed_author(&cs->feed);
 	const struct lt_principal *p = lt_registry_find(reg, &author);
 	char hex[2 * LT_ID_LEN + 1];
+	bool covered;
 
 	lt_hex(hex, author.b, LT_ID_LEN);
 	if (p == NULL)
@@ -22,18 +24,29 @@ author_key(const struct lt_changeset *cs, const struct lt_registry *reg, bool ne
 		    err, LT_E_UNKNOWN, "author \"%s\" has no key %u", hex, cs->key_no);
 	if (p->role != LTPB__ROLE__ROLE_NODE && p->role != LTPB__ROLE__ROLE_HUB)
 		return lt_err_set(err, LT_E_DENIED, "principal \"%s\" is no author", hex);
+	if (!lt_principal_covers(p, cs->key_no, &cs->unit, &cs->feed, cs->seq, &cs->hash))
+		return lt_err_set(err, LT_E_REVOKED,
+		    "change-set %llu of author \"%s\" is beyond the last one that counts under "
+		    "key %u, which was revoked",
+		    (unsigned long long)cs->seq, hex, cs->key_no);
+	/* What a cut-off covers was signed while the key was good. */
+	covered = lt_principal_revoked(p, cs->key_no);
 	switch (p->state) {
 	case LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE:
 		break;
-	case LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_SUSPENDED:
 	case LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED:
+	case LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_RETIRED:
+		if (covered)
+			break;
+		/* fallthrough */
+	case LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_SUSPENDED:
 		if (!new_entry)
 			break;
 		return lt_err_set(err, LT_E_DENIED, "author \"%s\" is suspended or revoked", hex);
 	default:
 		return lt_err_set(err, LT_E_DENIED, "author \"%s\" was never active", hex);
 	}
-	if (new_entry && !(*key)->active)
+	if (new_entry && !(*key)->active && !covered)
 		return lt_err_set(err, LT_E_DENIED, "key %u of author \"%s\" is not valid any more",
 		    cs->key_no, hex);
 	return LT_OK;
@@ -56,7 +69,7 @@ lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
 	if (rc != LT_OK)
 		return lt_err_set(
 		    err, rc, "the signature does not verify with key %u of the author", key->no);
-	if (who->role == LTPB__ROLE__ROLE_NODE && !lt_unit_eq(&who->unit, &cs->unit))
+	if (!lt_access_author(who, &cs->unit))
 		return lt_err_set(err, LT_E_DENIED,
 		    "the node of unit \"%s\" may not write unit \"%s\"", who->unit.s, cs->unit.s);
 	if (need_openings || cs->has_openings)
@@ -113,6 +126,16 @@ refuse(struct lt_judgement *j, uint64_t seq, uint32_t index, Ltpb__ReasonCode re
 	return LT_OK;
 }
 
+/* A change that touches no field, a delete first of all, says nothing that the authority of fields could refuse. */
+static bool
+may_write(const struct lt_catalogue *cat, const struct lt_principal *author,
+    const struct lt_changeset *cs, size_t i)
+{
+	const struct lt_collection *c = lt_catalogue_find(cat, cs->change[i].collection);
+
+	return c != NULL && author != NULL && lt_access_change(author, c, &cs->unit);
+}
+
 int
 lt_admit_judge(const struct lt_changeset *cs, const struct lt_catalogue *cat,
     const struct lt_registry *reg, const struct lt_unit *province, struct lt_arena *arena,
@@ -138,6 +161,10 @@ lt_admit_judge(const struct lt_changeset *cs, const struct lt_catalogue *cat,
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
 		n = opened_of(cs, (uint32_t)i, &at, opened);
 		rc = lt_admit_change(cat, &who, &cs->change[i], opened, n, &violation);
+		if (rc == LT_OK && !may_write(cat, lt_registry_find(reg, &author), cs, i)) {
+			violation.reason = LTPB__REASON_CODE__REASON_AUTHORITY;
+			rc = LT_E_REFUSED;
+		}
 		if (rc == LT_E_REFUSED)
 			rc = lt_judgement_refuses(j, (uint32_t)i, NULL)
 				 ? LT_OK

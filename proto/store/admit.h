@@ -13,14 +13,15 @@
 
 /* Questions 1 to 3 as far as they need no log: federation, author known with this key, signature, author may
  * write this unit (node: its own commune; hub: everything), openings true.
+ * A revocation of the author's key bars all that its cut-off does not cover, new or not (LT_E_REVOKED); what it covers is admitted.
  * new_entry: the change-set is new in the federation, so author and key must be active now; false where it was
  * admitted before (a replica, a check): what a revoked author signed stays verifiable.
  * need_openings: every leaf must be opened or given as leaf; openings that are there are checked in either case.
- * LT_OK; LT_E_DENIED, LT_E_UNKNOWN (author or key not in the registry), LT_E_BADSIG, LT_E_BADHASH, LT_E_NOTFOUND (openings missing). */
+ * LT_OK; LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN (author or key not in the registry), LT_E_BADSIG, LT_E_BADHASH, LT_E_NOTFOUND (openings missing). */
 int lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
     const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err);
 
-/* Judge every change by the catalogue: refused dots with reasons, added to j (zeroed by the caller). In the arena.
+/* Judge every change by the catalogue (lt_admit_change(), and whether communes write the collection at all): refused dots with reasons, added to j (zeroed by the caller). In the arena.
  * What a hub wrote is accepted (FORMAT.md 8). cat must be the version cs names (the built-in one for version 0),
  * else LT_E_UNKNOWN. LT_E_NOMEM. */
 int lt_admit_judge(const struct lt_changeset *cs, const struct lt_catalogue *cat,

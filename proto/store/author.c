@@ -1,6 +1,7 @@
 #include "proto/store/author.h"
 #include "proto/base/simbug.h"
 #include "proto/model/value.h"
+#include "proto/store/registry.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -161,6 +162,40 @@ lt_author_end_epoch(struct lt_kv_txn *log, const struct lt_unit *unit, enum lt_l
 	return lt_local_put_u64(log, name, 0);
 }
 
+struct begun {
+	const struct lt_id *author;
+	size_t n;
+};
+
+static int
+count_begun(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct begun *b = ctx;
+	struct lt_id author = lt_feed_author(feed);
+
+	(void)unit;
+	b->n += head->seq != 0 && lt_id_eq(&author, b->author);
+	return LT_OK;
+}
+
+int
+lt_author_may_begin(struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author,
+    struct lt_err *err)
+{
+	struct begun b = { author, 0 };
+	int rc = lt_feed_log_each(log, unit, count_begun, &b);
+
+	if (rc != LT_OK || b.n < LT_CUTS_MAX)
+		return rc;
+	return lt_err_set(err, LT_E_REFUSED,
+	    "this machine has %zu feeds in unit %s and may begin no more: it was restored or "
+	    "copied too "
+	    "often; at the hub, 'ltctl keys replace' makes the invitation for a new machine in its "
+	    "place",
+	    b.n, unit->s);
+}
+
 /* ---- sealing a group ---- */
 
 struct earlier {
@@ -251,6 +286,10 @@ seal_group(struct authoring *w, enum lt_lane lane, struct group *g, struct lt_bu
 		rc = lt_feed_log_head(w->log, w->unit, &seal.feed, &head);
 	if (rc == LT_OK)
 		rc = next_stamp(w, &head, &seal.stamp, &seal.hub_stamp);
+	if (rc != LT_OK)
+		return rc;
+	if (head.seq == 0 && !w->a->by_hub)
+		rc = lt_author_may_begin(w->log, w->unit, &w->a->id, w->err);
 	if (rc != LT_OK)
 		return rc;
 	if (head.seq == 0) {

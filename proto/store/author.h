@@ -66,7 +66,8 @@ struct lt_made {
  * change-sets as limits, lanes and repeated records allow, and appended. Only what differs from what is shown is
  * written. made: the change-sets in order, in the arena. after_append (NULL allowed) runs after each append, so that a
  * node can project it before the next write looks at the record.
- * Returns store errors (give the transaction up) or LT_OK. */
+ * Returns store errors (give the transaction up), LT_E_REFUSED where an epoch would have to begin and may not
+ * (lt_author_may_begin(); the same), or LT_OK. */
 typedef int lt_made_fn(void *ctx, const struct lt_made *made);
 int lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_author *a,
     const struct lt_catalogue *cat, const struct lt_unit *unit, struct lt_write *writes, size_t n,
@@ -75,6 +76,10 @@ int lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const stru
 /* The author's present feed of (unit, lane): its epoch is made when there is none. */
 int lt_author_feed(struct lt_kv_txn *log, const struct lt_author *a, const struct lt_unit *unit,
     enum lt_lane lane, struct lt_feed_id *feed);
+/* May this author begin one more feed of the unit? A cut-off names LT_CUTS_MAX, and no more, so that who has a stolen key cannot begin so
+ * many that the true ones find no place in it. A hub's author is not asked: no cut-off ends its feeds. LT_E_REFUSED, with words. */
+int lt_author_may_begin(struct lt_kv_txn *log, const struct lt_unit *unit,
+    const struct lt_id *author, struct lt_err *err);
 /* Give the epoch up: the next change-set of (unit, lane) opens a new one. */
 int lt_author_end_epoch(struct lt_kv_txn *log, const struct lt_unit *unit, enum lt_lane lane);
 /* Remember the latest hub time and the effective stamps seen (monotone). Any may be 0. */

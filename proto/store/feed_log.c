@@ -1,3 +1,4 @@
+#include "proto/store/erase.h"
 #include "proto/store/feed_log_impl.h"
 #include "proto/base/simbug.h"
 
@@ -136,26 +137,70 @@ _Static_assert(sizeof(struct tail) <= LT_KV_NOTE_BYTES, "fits");
 
 #define ENTRY_HEAD_MAX (1 + 8 + LT_HASH_LEN + 1 + LT_UNIT_MAX)
 
+/* The value of an entry's row begins so; bytes written. */
+static size_t
+entry_head(uint8_t *p, const struct lt_unit *unit, uint64_t arrival_ms, const struct tail *tail)
+{
+	size_t len = strlen(unit->s);
+
+	p[0] = 0;
+	lt_store_u64(p + 1, arrival_ms);
+	memcpy(p + 9, tail->running.b, LT_HASH_LEN);
+	p[9 + LT_HASH_LEN] = (uint8_t)len;
+	memcpy(p + 9 + LT_HASH_LEN + 1, unit->s, len);
+	return 9 + LT_HASH_LEN + 1 + len;
+}
+
+int
+lt_feed_log_prepare(struct lt_changeset *cs, struct lt_arena *arena)
+{
+	static const struct tail unknown;
+	struct lt_log_rows *rows = lt_arena_alloc(arena, sizeof(*rows));
+	size_t len = lt_changeset_stripped_size(cs), head;
+	int rc;
+
+	if (rows == NULL)
+		return LT_E_NOMEM;
+	rows->entry = lt_arena_room(arena, ENTRY_HEAD_MAX + len);
+	if (rows->entry == NULL)
+		return LT_E_NOMEM;
+	head = entry_head(rows->entry, &cs->unit, 0, &unknown);
+	(void)lt_changeset_strip_to(cs, rows->entry + head);
+	rows->entry_len = head + len;
+	rc = lt_opening_prepare(cs, arena, rows);
+	if (rc == LT_OK)
+		cs->rows = rows;
+	return rc;
+}
+
+static int
+entry_put_value(struct lt_kv_txn *txn, uint64_t position, struct lt_slice value)
+{
+	uint8_t key[8];
+
+	lt_store_u64(key, position);
+	return lt_kv_append(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)), value);
+}
+
 static int
 entry_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival_ms,
     const struct tail *tail)
 {
 	struct lt_buf value = { 0 };
-	uint8_t key[8];
+	uint8_t *p;
 	int rc;
 
-	lt_store_u64(key, tail->last);
-	(void)lt_buf_reserve(&value, ENTRY_HEAD_MAX + cs->raw.len); /* stripped it is shorter */
-	lt_buf_u8(&value, 0);
-	lt_buf_u64(&value, arrival_ms);
-	lt_buf_put(&value, tail->running.b, LT_HASH_LEN);
-	lt_buf_framed8(&value, lt_slice_str(cs->unit.s));
+	if (cs->rows != NULL) {
+		(void)entry_head(cs->rows->entry, &cs->unit, arrival_ms, tail);
+		return entry_put_value(
+		    txn, tail->last, lt_slice(cs->rows->entry, cs->rows->entry_len));
+	}
+	p = lt_buf_reserve(&value, ENTRY_HEAD_MAX + lt_changeset_stripped_size(cs));
+	if (p != NULL)
+		lt_buf_added(&value, entry_head(p, &cs->unit, arrival_ms, tail));
 	rc = lt_changeset_strip(cs, &value);
 	if (rc == LT_OK)
-		rc = value.err;
-	if (rc == LT_OK)
-		rc =
-		    lt_kv_append(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)), lt_buf_slice(&value));
+		rc = entry_put_value(txn, tail->last, lt_buf_slice(&value));
 	lt_buf_fini(&value);
 	return rc;
 }
@@ -221,7 +266,10 @@ append(
 		tail_note(txn, &tail);
 	if (rc == LT_OK)
 		rc = seq_put(txn, cs, tail.last);
-	return rc == LT_OK ? lt_opening_put_all(txn, cs, tail.last) : rc;
+	if (rc == LT_OK)
+		rc = lt_opening_put_all(txn, cs, tail.last);
+	/* However it came: what an act names is not kept. */
+	return rc == LT_OK && cs->has_openings ? lt_erase_again(txn, cs, tail.last) : rc;
 }
 
 int

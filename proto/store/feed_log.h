@@ -60,6 +60,11 @@ int lt_feed_log_take(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint6
     const struct lt_head *head, uint64_t effective, const struct lt_judgement *j,
     uint64_t *position);
 
+/* Make the rows of *cs now, all but what the transaction alone knows (position, running hash, arrival), so that appending it
+ * copies them and no more: the writer is one, who parses are many. In the arena, which must outlive what is done with *cs; the same
+ * bytes are written as without. LT_E_NOMEM: nothing is prepared, and *cs can be appended as it was. */
+int lt_feed_log_prepare(struct lt_changeset *cs, struct lt_arena *arena);
+
 /* H("lt1.log", before || position || hash of the change-set): the running hash of a position from that of the one
  * before (zeros before the first). FORMAT.md 9.3. */
 void lt_feed_log_running(const struct lt_hash *before, uint64_t position,
@@ -112,6 +117,10 @@ int lt_opening_get(struct lt_kv_txn *txn, uint64_t position, uint32_t change, co
  * LT_E_NOTFOUND: withheld, erased, or not here. */
 int lt_opening_view(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
     struct lt_slice *field_set);
+/* What is here of an opening. */
+enum lt_opening_state { LT_OPENING_NONE, LT_OPENING_HERE, LT_OPENING_WITHHELD, LT_OPENING_ERASED };
+int lt_opening_state(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field,
+    enum lt_opening_state *state);
 /* The ChangeSet with openings as a receiver may have them: may(ctx, collection, field) true: opened, else its
  * leaf. may NULL: all. With the seed when nothing is withheld and it is here. Without openings when none are here.
  * Appended to out. LT_E_CORRUPT: some are missing. */

@@ -2,6 +2,7 @@
 #ifndef LT_STORE_FEED_LOG_IMPL_H
 #define LT_STORE_FEED_LOG_IMPL_H
 
+#include "proto/feed/leaf.h"
 #include "proto/store/feed_log.h"
 
 /* The longest key of the log's tables: position, change, field name (table opening). */
@@ -36,6 +37,31 @@ bool lt_judgement_trivial(const struct lt_judgement *j);
 int lt_judgement_put(struct lt_kv_txn *txn, const struct lt_feed_id *feed, uint64_t seq,
     uint64_t position, const struct lt_judgement *j);
 
+/* A row as it will stand, with room for the position before the rest of the key. */
+struct lt_log_row {
+	uint8_t *key;
+	size_t key_len, value_len; /* the value follows the key */
+};
+
+/* A change-set's rows, prepared. Only the bytes that wait for the transaction change: a job that runs again writes them again. */
+struct lt_log_rows {
+	uint8_t *entry; /* value of the row in the table entry */
+	size_t entry_len;
+	size_t nopening;
+	struct lt_log_row *opening;
+};
+
+/* The openings' part of lt_feed_log_prepare(). */
+int lt_opening_prepare(
+    const struct lt_changeset *cs, struct lt_arena *arena, struct lt_log_rows *out);
+/* An opening that an act names goes: its leaf stays, marked. *removed: the value was here. LT_OK where there is none. One
+ * that is damaged goes whole. */
+int lt_opening_erase(
+    struct lt_kv_txn *txn, const struct lt_leaf_place *place, uint64_t position, bool *removed);
+/* An opening goes without leaving its leaf: where that cannot be told. LT_OK where there is none. */
+int lt_opening_drop(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field);
+/* The seed, by which the salt of what is erased could be told, goes. */
+int lt_opening_erase_seed(struct lt_kv_txn *txn, uint64_t position);
 /* Rows of the table opening for a change-set just appended. */
 int lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position);
 

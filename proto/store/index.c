@@ -2,6 +2,7 @@
 #include "proto/store/projection_impl.h"
 
 #include "proto/base/wire.h"
+#include "proto/base/wire_read.h"
 #include "proto/model/plain.h"
 #include "proto/model/validate.h"
 #include "proto/model/value.h"
@@ -14,6 +15,13 @@ struct keys {
 	struct lt_index_ops *ops;
 	bool put;
 	struct lt_buf value; /* of the field at hand */
+	size_t nc, nu, nk; /* lengths of collection, unit, key */
+};
+
+/* A field of the record that is indexed, and has its name's length beside it. */
+struct wanted {
+	const struct lt_field *f;
+	size_t len;
 };
 
 static int
@@ -46,8 +54,8 @@ static int
 keys_add(struct keys *keys, const char *field, struct lt_slice value)
 {
 	const struct lt_show *s = keys->s;
-	size_t nc = strlen(s->col->id), nf = strlen(field), nu = strlen(s->unit->s),
-	       nk = strlen(s->key), len = nc + 1 + nf + 1 + value.len + 1 + nu + 1 + nk;
+	size_t nf = strlen(field),
+	       len = keys->nc + 1 + nf + 1 + value.len + 1 + keys->nu + 1 + keys->nk;
 	struct lt_index_ops *ops = keys->ops;
 	uint8_t *p;
 
@@ -58,11 +66,11 @@ keys_add(struct keys *keys, const char *field, struct lt_slice value)
 	p = lt_buf_reserve(&ops->keys, len + 1);
 	if (p == NULL)
 		return ops->keys.err;
-	p = append(p, s->col->id, nc);
+	p = append(p, s->col->id, keys->nc);
 	p = append(p, field, nf);
 	p = append(p, value.data, value.len);
-	p = append(p, s->unit->s, nu);
-	(void)append(p, s->key, nk);
+	p = append(p, s->unit->s, keys->nu);
+	(void)append(p, s->key, keys->nk);
 	ops->op[ops->n++] = (struct lt_index_op){ ops->keys.len, (uint16_t)len, keys->put };
 	lt_buf_added(&ops->keys, len);
 	return LT_OK;
@@ -155,8 +163,8 @@ next_field(struct lt_reader *r, struct lt_slice *raw)
 	uint64_t tag, n;
 
 	while (r->err == LT_OK && lt_reader_left(r) != 0) {
-		tag = lt_read_varint(r);
-		n = lt_read_varint(r);
+		tag = lt_wire_varint(r);
+		n = lt_wire_varint(r);
 		if ((tag & 7) == WIRE_BYTES) {
 			if (n > lt_reader_left(r))
 				r->err = LT_E_INVALID;
@@ -173,36 +181,52 @@ next_field(struct lt_reader *r, struct lt_slice *raw)
 
 /* What we packed begins with the name. */
 static bool
-is_named(struct lt_slice raw, const char *name)
+is_named(struct lt_slice raw, const struct wanted *w)
 {
-	size_t n = strlen(name);
+	return raw.len >= w->len + 2 && raw.data[1] == w->len && raw.data[0] == FIELD_SET_NAME &&
+	       memcmp(raw.data + 2, w->f->rule.name, w->len) == 0;
+}
 
-	return raw.len >= n + 2 && raw.data[0] == FIELD_SET_NAME && raw.data[1] == n &&
-	       memcmp(raw.data + 2, name, n) == 0;
+static size_t
+wanted_of(const struct lt_collection *col, struct wanted want[LT_INDEXES_MAX])
+{
+	const struct lt_field *f;
+	size_t i, n = 0;
+
+	for (i = 0; i < col->nindex; i++) {
+		f = &col->field[col->index[i]];
+		if (!f->in_key && !f->is_unit)
+			want[n++] = (struct wanted){ f, strlen(f->rule.name) };
+	}
+	return n;
 }
 
 int
 lt_index_keys(const struct lt_show *s, struct lt_slice record, struct lt_arena *arena,
     struct lt_index_ops *ops, bool put)
 {
-	struct keys keys = { .s = s, .arena = arena, .ops = ops, .put = put };
-	const struct lt_collection *col = s->col;
-	const struct lt_field *f;
+	struct keys keys = { .s = s,
+		.arena = arena,
+		.ops = ops,
+		.put = put,
+		.nc = strlen(s->col->id),
+		.nu = strlen(s->unit->s),
+		.nk = strlen(s->key) };
+	struct wanted want[LT_INDEXES_MAX];
 	struct lt_reader r;
 	struct lt_slice raw;
-	size_t i;
+	size_t i, n;
 	int rc;
 
-	if (record.len == 0 || col->nindex == 0)
+	if (record.len == 0 || s->col->nindex == 0)
 		return LT_OK;
+	n = wanted_of(s->col, want);
 	rc = keys_of_key(&keys);
 	lt_reader_init(&r, record);
 	while (rc == LT_OK && next_field(&r, &raw)) {
-		for (i = 0; rc == LT_OK && i < col->nindex; i++) {
-			f = &col->field[col->index[i]];
-			if (!f->in_key && !f->is_unit && is_named(raw, f->rule.name))
-				rc = keys_of_bytes(&keys, f, raw);
-		}
+		for (i = 0; rc == LT_OK && i < n; i++)
+			if (is_named(raw, &want[i]))
+				rc = keys_of_bytes(&keys, want[i].f, raw);
 	}
 	lt_buf_fini(&keys.value);
 	return rc == LT_OK && r.err != LT_OK ? LT_E_CORRUPT : rc;

@@ -60,6 +60,15 @@ uint64_t lt_kv_bad_at_open(const struct lt_kv *kv);
 /* Bytes of the file in use (0 for memory). */
 uint64_t lt_kv_used_bytes(struct lt_kv *kv);
 
+/* Of a store on disk. A compact copy of all that is committed now, written to fd from where it stands: data.mdb of another
+ * folder. Also while others write; it holds a read transaction. Not synced. LT_E_NOSPACE, LT_E_IO. */
+int lt_kv_copy(struct lt_kv *kv, int fd);
+/* Read all of o->path/data.mdb, which no environment of this process has open, and change nothing: o as for opening. *bad: values
+ * that do not verify. LT_E_CORRUPT: LMDB could not be trusted with it; LT_E_NOTFOUND, LT_E_IO. */
+int lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err);
+/* Another incarnation: what was said of the log of before is not said of this one. No transaction may be open. */
+int lt_kv_renew(struct lt_kv *kv);
+
 /* Read transaction: short (a held one makes the file grow). */
 int lt_kv_begin_read(struct lt_kv *kv, struct lt_kv_txn **out);
 /* Write transaction; waits for the one before. To be ended by the thread that began it. LT_E_DENIED:
@@ -105,6 +114,13 @@ int lt_kv_seek_before(
     struct lt_kv_cursor *c, struct lt_slice key, struct lt_slice *k, struct lt_slice *v);
 int lt_kv_next(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v);
 int lt_kv_prev(struct lt_kv_cursor *c, struct lt_slice *k, struct lt_slice *v);
+
+/* The first entry whose key begins with the prefix, and the next such one. Damaged entries are logged and passed over, and what is behind
+ * the last one is nobody's matter here: LT_E_NOTFOUND. For walks that must not end at damage; a scrub finds it. */
+int lt_kv_seek_in(
+    struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice *k, struct lt_slice *v);
+int lt_kv_next_in(
+    struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice *k, struct lt_slice *v);
 
 /* Tests only: called before every write-side store call (begin_write, put, append, del, clear,
  * commit) with its ordinal, from 1 since it was set; a return other than LT_OK makes that call fail so,

@@ -23,6 +23,7 @@ struct lt_kv_table {
 	uint8_t
 	    prefix[LT_KV_PREFIX_MAX]; /* what the place of every value of the table begins with */
 	size_t prefix_len;
+	bool meta; /* it keeps the checksums of version 1 */
 };
 
 /* Keys are 1..511 bytes, except in seek and seek_before, where 0 bytes means "from the end". Errors

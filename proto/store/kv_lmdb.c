@@ -38,7 +38,7 @@
 /* At least LMDB's header and READERS_MAX slots of 64 bytes, in whole pages. */
 #define LOCK_FILE_BYTES ((off_t)20480)
 #define FORMAT_MAGIC "LTST"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define DATA_FILE "data.mdb"
 #define NEW_FILE "new.mdb"
 #define LOCK_FILE "lock.mdb"
@@ -978,6 +978,10 @@ look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 		memset(&e->guard, 0, sizeof(e->guard));
 	e->guard.opens = c.full ? 0 : e->guard.opens + 1;
 	e->guard.full_s = c.full ? c.now_s : e->guard.full_s;
+	/* The values of another version have other sums, and are none of ours: check_format() says so, and refuses it. */
+	if (c.look == LT_KV_LOOK_WHOLE && c.report.version != 0 &&
+	    c.report.version != FORMAT_VERSION)
+		return LT_OK;
 	e->base.bad_at_open = c.report.bad;
 	if (c.look != LT_KV_LOOK_WHOLE || (c.report.bad != 0 && is_derived(o)))
 		return refuse(e, o, &c, err);
@@ -1325,5 +1329,84 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 	(void)mdb_reader_check(e->env, &dead);
 	e->opened = true;
 	*out = &e->base;
+	return LT_OK;
+}
+
+/* ---- copies ---- */
+
+int
+lt_kv_copy(struct lt_kv *kv, int fd)
+{
+	assert(kv->ops == &env_ops);
+	return code_of(mdb_env_copyfd2(((struct env *)kv)->env, fd, MDB_CP_COMPACT));
+}
+
+int
+lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err)
+{
+	struct lt_kv_table table[LT_PAGES_TABLES_MAX];
+	uint8_t need[LT_PAGES_TABLES_MAX];
+	struct lt_kv_check c = { .file = DATA_FILE, .table = table, .need = need };
+	struct env *e = calloc(1, sizeof(*e));
+	char why[256];
+	int rc = LT_OK;
+
+	*bad = 0;
+	if (e == NULL)
+		return lt_err_set(err, LT_E_NOMEM, "out of memory");
+	lt_kv_init(&e->base, &env_ops, o);
+	lt_kv_table_init(&e->meta, "meta");
+	memcpy(table, e->base.table, sizeof(table[0]) * e->base.ntables);
+	table[e->base.ntables] = e->meta;
+	needs(e, need);
+	c.ntable = e->base.ntables + 1;
+	c.dir = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c.dir < 0)
+		rc = lt_err_set(
+		    err, code_of(errno), "cannot open folder \"%s\": %s", o->path, strerror(errno));
+	if (rc == LT_OK)
+		lt_kv_check(&c, NULL);
+	if (rc == LT_OK && c.look != LT_KV_LOOK_WHOLE) {
+		lt_kv_check_text(&c, why, sizeof(why));
+		rc = lt_err_set(err, c.look == LT_KV_LOOK_FAILED ? code_of(c.error) : LT_E_CORRUPT,
+		    "\"%s/%s\": %s", o->path, c.file, why);
+	}
+	if (rc == LT_OK)
+		*bad = c.report.bad;
+	if (c.dir >= 0)
+		(void)close(c.dir);
+	lt_kv_fini(&e->base);
+	free(e);
+	return rc;
+}
+
+int
+lt_kv_renew(struct lt_kv *kv)
+{
+	struct env *e = (struct env *)kv;
+	uint8_t incarnation[LT_KV_INCARNATION_LEN];
+	MDB_txn *mt;
+	MDB_dbi dbi;
+	int rc;
+
+	assert(kv->ops == &env_ops);
+	randombytes_buf(incarnation, sizeof(incarnation));
+	rc = mdb_txn_begin(e->env, NULL, 0, &mt);
+	if (rc != 0)
+		return code_of(rc);
+	rc = mdb_dbi_open(mt, e->meta.name, 0, &dbi);
+	if (rc == 0)
+		rc =
+		    meta_put(e, mt, dbi, "incarnation", lt_slice(incarnation, sizeof(incarnation)));
+	if (rc != 0) {
+		mdb_txn_abort(mt);
+		return write_code_of(e, rc);
+	}
+	rc = mdb_txn_commit(mt);
+	if (rc != 0)
+		return write_code_of(e, rc);
+	stretch(e);
+	(void)note(e, false, false);
+	memcpy(kv->incarnation, incarnation, sizeof(incarnation));
 	return LT_OK;
 }

@@ -356,6 +356,15 @@ note_sums(struct walk *w, struct lt_slice key, struct lt_slice value)
 	}
 }
 
+/* meta's `format`: LTST, u16 version. */
+static void
+note_version(struct walk *w, struct lt_slice key, struct lt_slice value)
+{
+	if (lt_slice_eq(key, lt_slice_str("format")) && value.len >= 6 &&
+	    memcmp(value.data, "LTST", 4) == 0)
+		w->r->version = (unsigned)value.data[4] << 8 | value.data[5];
+}
+
 static unsigned
 need(const struct walk *w, int table)
 {
@@ -381,6 +390,8 @@ verify(struct walk *w, struct lt_slice key, struct lt_slice stored)
 	if (memcmp(sum, stored.data + value.len, LT_KV_SUM_LEN) == 0) {
 		if ((need(w, w->table) & LT_PAGES_IS_SUMS) != 0)
 			note_sums(w, key, value);
+		if (t->meta)
+			note_version(w, key, value);
 		return;
 	}
 	note_bad(w, key);

@@ -83,6 +83,7 @@ struct lt_pages_report {
 	uint64_t txnid; /* of the newest meta page */
 	uint64_t pages; /* that LMDB counts, the meta pages among them */
 	uint64_t read; /* pages that were looked at */
+	unsigned version; /* of the store's format, as its table meta says; 0: not seen */
 	bool summed; /* the table `sums` is there and complete */
 	uint64_t bad; /* entries that do not verify, of all tables */
 	int bad_table; /* of the first of them */

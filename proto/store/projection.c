@@ -1,3 +1,4 @@
+#include "proto/store/erase.h"
 #include "proto/store/projection_impl.h"
 
 #include <assert.h>
@@ -7,24 +8,58 @@
 /* The caller bounds a batch. */
 #define BATCH_ARENA (SIZE_MAX / 2)
 
+/* Room for more records: the slots are at most half full. */
+static int
+slots_grow(struct lt_projection *p)
+{
+	size_t n = p->nslot == 0 ? SLOTS_MIN : p->nslot * 4, i, k;
+	struct lt_slot *wider = calloc(n, sizeof(*wider));
+	struct lt_touched **touched = realloc(p->touched, n / 2 * sizeof(struct lt_touched *));
+	struct lt_touched **list;
+
+	if (touched != NULL)
+		p->touched = touched;
+	list = realloc(p->list, n / 2 * sizeof(struct lt_touched *));
+	if (list != NULL)
+		p->list = list;
+	if (wider == NULL || touched == NULL || list == NULL) {
+		free(wider);
+		return LT_E_NOMEM;
+	}
+	for (i = 0; i < p->nslot; i++) {
+		if (p->slot[i].t == NULL)
+			continue;
+		for (k = (size_t)p->slot[i].hash & (n - 1); wider[k].t != NULL;
+		     k = (k + 1) & (n - 1))
+			;
+		wider[k] = p->slot[i];
+	}
+	free(p->slot);
+	p->slot = wider;
+	p->nslot = n;
+	return LT_OK;
+}
+
 int
 lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out)
 {
-	struct lt_projection *p = calloc(1, sizeof(*p));
+	struct lt_projection *p = o->spare != NULL ? o->spare : calloc(1, sizeof(*p));
 
 	assert(o->before == NULL || !o->overlay);
 	assert(o->before == NULL || !o->reindex);
+	assert(o->before == NULL || o->before != o->spare);
 	if (p == NULL)
 		return LT_E_NOMEM;
-	p->slot = calloc(SLOTS_MIN, sizeof(*p->slot));
-	if (p->slot == NULL) {
-		free(p);
-		return LT_E_NOMEM;
+	if (o->spare == NULL) {
+		lt_arena_init(&p->mem, BATCH_ARENA);
+		lt_arena_init(&p->show, LT_SHOW_ARENA);
 	}
 	p->o = *o;
-	p->nslot = SLOTS_MIN;
-	lt_arena_init(&p->mem, BATCH_ARENA);
-	lt_arena_init(&p->show, LT_SHOW_ARENA);
+	p->o.spare = NULL;
+	if (p->nslot == 0 && slots_grow(p) != LT_OK) {
+		lt_projection_abort(p);
+		return LT_E_NOMEM;
+	}
 	/* Keys come from outside: an unkeyed hash could be made to collide. The same as before's, to look there as well. */
 	if (o->before != NULL)
 		memcpy(p->hash_key, o->before->hash_key, sizeof(p->hash_key));
@@ -35,11 +70,26 @@ lt_projection_begin(const struct lt_projection_options *o, struct lt_projection 
 }
 
 void
+lt_projection_end(struct lt_projection *p)
+{
+	memset(p->slot, 0, p->nslot * sizeof(*p->slot));
+	p->ntouched = p->nlist = 0;
+	lt_index_ops_clear(&p->index);
+	memset(p->bucket_used, 0, sizeof(p->bucket_used));
+	lt_log_view_close(&p->view);
+	lt_arena_recycle(&p->show, 0);
+	lt_arena_recycle(&p->mem, SIZE_MAX);
+	memset(&p->o, 0, sizeof(p->o));
+	p->last = NULL;
+}
+
+void
 lt_projection_abort(struct lt_projection *p)
 {
 	if (p == NULL)
 		return;
 	free(p->slot);
+	free(p->touched);
 	free(p->list);
 	free(p->entry);
 	free(p->index.op);
@@ -48,6 +98,7 @@ lt_projection_abort(struct lt_projection *p)
 	lt_buf_fini(&p->index.keys);
 	lt_buf_fini(&p->packed);
 	lt_buf_fini(&p->key);
+	lt_buf_fini(&p->stored);
 	lt_log_view_close(&p->view);
 	lt_arena_fini(&p->show);
 	lt_arena_fini(&p->mem);
@@ -75,28 +126,6 @@ slot_find(const struct lt_projection *p, const char *rk, size_t len, uint64_t ha
 			break;
 	}
 	return &p->slot[i];
-}
-
-static int
-slots_grow(struct lt_projection *p)
-{
-	size_t n = p->nslot * 4, i, k;
-	struct lt_slot *wider = calloc(n, sizeof(*wider));
-
-	if (wider == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < p->nslot; i++) {
-		if (p->slot[i].t == NULL)
-			continue;
-		for (k = (size_t)p->slot[i].hash & (n - 1); wider[k].t != NULL;
-		     k = (k + 1) & (n - 1))
-			;
-		wider[k] = p->slot[i];
-	}
-	free(p->slot);
-	p->slot = wider;
-	p->nslot = n;
-	return LT_OK;
 }
 
 /* An entry of its own for the record whose rk this is. */
@@ -142,13 +171,13 @@ touch(struct lt_projection *p, const char *collection, const struct lt_unit *uni
 		at->hash = hash;
 		if (p->o.before != NULL)
 			at->t->before = slot_find(p->o.before, rk, nc + 1 + nu + 1 + nk, hash)->t;
-		p->ntouched++;
+		p->touched[p->ntouched++] = at->t;
 	}
 	*out = at->t;
 	return LT_OK;
 }
 
-/* Verdicts are consumed where they arrive, they are no records (FORMAT.md 8). */
+/* Verdicts and rulings are consumed where they arrive, they are no records (FORMAT.md 8). */
 static int
 touch_known(struct lt_projection *p, const char *collection, const struct lt_unit *unit,
     const char *key, struct lt_touched **out)
@@ -156,9 +185,12 @@ touch_known(struct lt_projection *p, const char *collection, const struct lt_uni
 	const struct lt_collection *col;
 	int rc;
 
-	if (strcmp(collection, "_verdict") == 0)
+	if (lt_act_is_consumed(collection))
 		return LT_E_INVALID;
-	col = lt_catalogue_find(p->o.catalogue, collection);
+	/* Changes of one collection come many together. */
+	col = p->last;
+	if (col == NULL || strcmp(col->id, collection) != 0)
+		col = p->last = lt_catalogue_find(p->o.catalogue, collection);
 	if (col == NULL)
 		return LT_E_UNKNOWN;
 	rc = touch(p, collection, unit, key, out);
@@ -175,7 +207,7 @@ mark_add(struct lt_projection *p, struct lt_touched *t, const struct lt_dot *dot
 	size_t cap = t->mark_cap == 0 ? 1 : t->mark_cap * 2;
 
 	if (t->nmark == t->mark_cap) {
-		m = lt_arena_alloc(&p->mem, cap * sizeof(*m));
+		m = lt_arena_room(&p->mem, cap * sizeof(*m));
 		if (m == NULL)
 			return LT_E_NOMEM;
 		if (t->nmark != 0)
@@ -195,7 +227,7 @@ set_row(struct lt_projection *p, struct lt_touched *t, struct lt_slice row)
 	size_t cap = t->row_cap == 0 ? row.len : row.len + row.len / 2;
 
 	if (row.len > t->row_cap) {
-		t->row_mem = lt_arena_alloc(&p->mem, cap);
+		t->row_mem = lt_arena_room(&p->mem, cap);
 		t->row_cap = t->row_mem == NULL ? 0 : cap;
 		if (t->row_mem == NULL)
 			return LT_E_NOMEM;
@@ -239,6 +271,9 @@ lt_touched_load(struct lt_projection *p, struct lt_touched *t)
 		return load_before(p, t);
 	rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &v);
 	if (rc == LT_OK) {
+		rc = lt_record_whole(p->o.derived, lt_slice(t->rk, t->rk_len), v, &p->scratch, &v);
+		if (rc != LT_OK)
+			return rc;
 		/* The digest has to let go of it, and by then it may be gone. */
 		lt_digest_key(&id, v, &t->old);
 		t->has_old = true;
@@ -267,12 +302,23 @@ apply(struct lt_projection *p, struct lt_touched *t, const struct lt_merge_chang
 	return rc == LT_OK ? set_row(p, t, lt_buf_slice(&p->scratch)) : rc;
 }
 
+/* A revocation seen anywhere stays (FORMAT.md 8.4), and so does an erasure (8.5): nothing takes them back, whoever signed that. */
+static bool
+takes_back(const struct lt_change *c)
+{
+	return (strcmp(c->collection, "_revocation") == 0 ||
+		   strcmp(c->collection, LT_ERASE_COLLECTION) == 0) &&
+	       (c->is_delete || c->ncleared != 0);
+}
+
 int
 lt_projection_add(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position)
 {
 	struct lt_touched *t;
-	int rc = touch_known(p, mc->change->collection, unit, mc->change->key, &t);
+	int rc = takes_back(mc->change)
+		     ? LT_E_INVALID
+		     : touch_known(p, mc->change->collection, unit, mc->change->key, &t);
 
 	if (rc == LT_OK)
 		rc = lt_touched_load(p, t);
@@ -291,7 +337,7 @@ lt_projection_note(struct lt_projection *p, const struct lt_unit *unit,
 	int rc;
 
 	/* No record, so no history; but anybody can sign one, and it is refused like any other change. */
-	if (strcmp(mc->change->collection, "_verdict") == 0)
+	if (lt_act_is_consumed(mc->change->collection))
 		return LT_OK;
 	rc = touch(p, mc->change->collection, unit, mc->change->key, &t);
 	return rc == LT_OK ? mark_add(p, t, &mc->dot, position, LT_MARK_HISTORY) : rc;
@@ -465,6 +511,18 @@ rebuild_row(struct lt_projection *p, struct lt_touched *t, lt_by_hub_fn *by_hub,
 	lt_dots_fini(&history);
 	lt_dots_fini(&overlay);
 	return rc;
+}
+
+int
+lt_projection_reshow(
+    struct lt_projection *p, const char *collection, const struct lt_unit *unit, const char *key)
+{
+	struct lt_touched *t;
+	int rc = touch_known(p, collection, unit, key, &t);
+
+	if (rc == LT_E_UNKNOWN || rc == LT_E_INVALID)
+		return LT_OK;
+	return rc == LT_OK ? lt_touched_load(p, t) : rc;
 }
 
 int

@@ -33,6 +33,9 @@ struct lt_projection_options {
 	/* A batch that is worked out and perhaps not written yet, or NULL: this one reads as if it were. derived is of when all batches
 	 * before that one were there. Not with overlay or reindex. Borrowed until this one is worked out. */
 	const struct lt_projection *before;
+	/* A batch that is over, or NULL. Taken, also on failure: what it had of memory is used again. It costs to get memory from the system,
+	 * for much of it as much as to fill it. Not before. */
+	struct lt_projection *spare;
 };
 
 int lt_projection_begin(const struct lt_projection_options *o, struct lt_projection **out);
@@ -66,6 +69,11 @@ typedef bool lt_by_hub_fn(void *ctx, const struct lt_id *author);
 int lt_projection_rebuild(struct lt_projection *p, const char *collection,
     const struct lt_unit *unit, const char *key, lt_by_hub_fn *by_hub, void *ctx);
 
+/* What the record shows, and its index entries, are worked out anew: openings of it are gone. Its row stays as it is. LT_OK also of a
+ * collection or key that can have no record. */
+int lt_projection_reshow(
+    struct lt_projection *p, const char *collection, const struct lt_unit *unit, const char *key);
+
 /* Write everything. touched (NULL allowed) is told each record whose row or shown value changed. The batch is spent
  * also on failure: give the transaction up. */
 typedef void lt_touched_fn(void *ctx, const char *collection, const char *unit, const char *key);
@@ -79,6 +87,8 @@ int lt_projection_work(struct lt_projection *p);
 int lt_projection_write(struct lt_projection *p, struct lt_kv_txn *txn);
 /* Frees without writing. NULL allowed. */
 void lt_projection_abort(struct lt_projection *p);
+/* The batch is over, as if aborted, but keeps what memory it has, to be the `spare` of another; or to be aborted. */
+void lt_projection_end(struct lt_projection *p);
 
 /* ---- reading (any transaction of the derived environment) ---- */
 
@@ -86,6 +96,10 @@ void lt_projection_abort(struct lt_projection *p);
 int lt_record_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catalogue *cat,
     const struct lt_unit *province, const char *collection, const char *unit, const char *key,
     struct lt_buf *out);
+/* The judged row of rk (FORMAT.md 5.1), of what the table record has for it: that very value, or, where it is short (9.13), put together
+ * in mem, which is overwritten. LT_E_CORRUPT: it or what is shown is damaged, or they are not of each other. */
+int lt_record_whole(struct lt_kv_txn *derived, struct lt_slice rk, struct lt_slice stored,
+    struct lt_buf *mem, struct lt_slice *row);
 /* The shown record as stored (FORMAT.md 9.6): Record with every field that has a value, no delivery. Key fields and the unit field
  * are not among its fields: lt_key_split() and the unit give them. In the arena. LT_E_NOTFOUND (also when deleted). */
 int lt_record_get(struct lt_kv_txn *derived, const char *collection, const char *unit,

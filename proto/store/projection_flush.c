@@ -3,6 +3,7 @@
 
 #include "proto/base/simbug.h"
 #include "proto/model/digest.h"
+#include "proto/store/short_row.h"
 #include "proto/store/sort.h"
 
 #include <stdlib.h>
@@ -34,6 +35,9 @@ compare_row(struct lt_projection *p, struct lt_touched *t)
 		return LT_OK;
 	if (!t->has_old && !t->fresh)
 		rc = lt_kv_get(p->o.derived, LT_T_RECORD, lt_slice(t->rk, t->rk_len), &row);
+	if (rc == LT_OK)
+		rc = lt_record_whole(
+		    p->o.derived, lt_slice(t->rk, t->rk_len), row, &p->scratch, &row);
 	if (rc == LT_OK) {
 		lt_digest_key(&id, row, &t->old);
 		t->has_old = true;
@@ -196,15 +200,15 @@ shown_replace(struct lt_projection *p, struct lt_touched *t, const struct lt_sho
 	if (rc != LT_OK)
 		return rc;
 	t->shown_changed = !lt_slice_eq(old, packed);
-	if (!t->shown_changed && !p->o.reindex)
-		return LT_OK;
 	t->changed = t->changed || t->shown_changed;
-	if (t->shown_changed && packed.len != 0) {
+	if (t->changed && packed.len != 0) {
 		copy = lt_arena_dup(&p->mem, packed.data, packed.len);
 		if (copy == NULL)
 			return LT_E_NOMEM;
 	}
 	t->shown = lt_slice(copy, copy == NULL ? 0 : packed.len);
+	if (!t->shown_changed && !p->o.reindex)
+		return LT_OK;
 	rc = lt_index_keys(s, old, arena, &p->index, false);
 	return rc == LT_OK ? lt_index_keys(s, packed, arena, &p->index, true) : rc;
 }
@@ -254,6 +258,35 @@ put_or_del(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt
 	return value.len != 0 ? lt_kv_put(txn, table, key, value) : del_quiet(txn, table, key);
 }
 
+/* What is put of a row. A node's rows are whole: its shown records have changes that are not judged yet (FORMAT.md 9.13). */
+static int
+stored_form(
+    struct lt_projection *p, struct lt_slice row, struct lt_slice shown, struct lt_slice *out)
+{
+	int rc;
+
+	*out = row;
+	if (p->o.overlay)
+		return LT_OK;
+	lt_buf_clear(&p->stored);
+	rc = lt_short_row_make(row, shown, &p->stored);
+	*out = lt_buf_slice(&p->stored);
+	return rc;
+}
+
+/* What is left out of a short row is in the shown record: it follows that. */
+static int
+write_row(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_touched *t)
+{
+	struct lt_slice stored;
+	int rc;
+
+	if (!t->row_changed && (p->o.overlay || !t->shown_changed))
+		return LT_OK;
+	rc = stored_form(p, t->row, t->shown, &stored);
+	return rc == LT_OK ? put_or_del(txn, LT_T_RECORD, lt_slice(t->rk, t->rk_len), stored) : rc;
+}
+
 static int
 write_record(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_touched *t)
 {
@@ -262,8 +295,8 @@ write_record(struct lt_projection *p, struct lt_kv_txn *txn, const struct lt_tou
 
 	if (t->shown_changed)
 		rc = put_or_del(txn, LT_T_SHOWN, rk, t->shown);
-	if (rc == LT_OK && t->row_changed)
-		rc = put_or_del(txn, LT_T_RECORD, rk, t->row);
+	if (rc == LT_OK)
+		rc = write_row(p, txn, t);
 	return rc == LT_OK ? write_marks(p, txn, t) : rc;
 }
 
@@ -299,17 +332,32 @@ write_index(struct lt_projection *p, struct lt_kv_txn *txn)
 	return rc;
 }
 
+/* Room to sort n keys in. */
+static int
+entry_room(struct lt_projection *p, size_t n)
+{
+	struct lt_sorting *entry;
+
+	if (n <= p->entry_cap)
+		return LT_OK;
+	entry = malloc(n * sizeof(*entry));
+	if (entry == NULL)
+		return LT_E_NOMEM;
+	free(p->entry);
+	p->entry = entry;
+	p->entry_cap = n;
+	return LT_OK;
+}
+
 static int
 sort_index(struct lt_projection *p)
 {
 	const struct lt_index_ops *index = &p->index;
 	size_t i;
+	int rc = entry_room(p, index->n);
 
-	if (index->n == 0)
-		return LT_OK;
-	p->entry = calloc(index->n, sizeof(*p->entry));
-	if (p->entry == NULL)
-		return LT_E_NOMEM;
+	if (rc != LT_OK)
+		return rc;
 	for (i = 0; i < index->n; i++) {
 		p->entry[i].key = lt_slice(index->keys.data + index->op[i].off, index->op[i].len);
 		p->entry[i].tag = i;
@@ -320,29 +368,22 @@ sort_index(struct lt_projection *p)
 
 /* What the batch touched, in order of rk. */
 static int
-list_make(const struct lt_projection *p, struct lt_touched ***out, size_t *count)
+list_make(struct lt_projection *p)
 {
-	struct lt_sorting *s = malloc((p->ntouched + 1) * sizeof(*s));
-	struct lt_touched **list = calloc(p->ntouched + 1, sizeof(struct lt_touched *));
-	size_t i, n = 0;
+	size_t i, n = p->ntouched;
+	int rc = entry_room(p, n);
 
-	if (s == NULL || list == NULL) {
-		free(s);
-		free(list);
-		return LT_E_NOMEM;
+	if (rc != LT_OK)
+		return rc;
+	/* In the order they came, which is that of memory. */
+	for (i = 0; i < n; i++) {
+		p->entry[i].key = lt_slice(p->touched[i]->rk, p->touched[i]->rk_len);
+		p->entry[i].tag = i;
 	}
-	for (i = 0; i < p->nslot; i++) {
-		if (p->slot[i].t == NULL)
-			continue;
-		s[n].key = lt_slice(p->slot[i].t->rk, p->slot[i].t->rk_len);
-		s[n++].tag = i;
-	}
-	lt_sort(s, n);
+	lt_sort(p->entry, n);
 	for (i = 0; i < n; i++)
-		list[i] = p->slot[s[i].tag].t;
-	free(s);
-	*out = list;
-	*count = n;
+		p->list[i] = p->touched[p->entry[i].tag];
+	p->nlist = n;
 	return LT_OK;
 }
 
@@ -350,7 +391,7 @@ int
 lt_projection_work(struct lt_projection *p)
 {
 	size_t i;
-	int rc = list_make(p, &p->list, &p->nlist);
+	int rc = list_make(p);
 
 	if (rc != LT_OK)
 		return rc;
@@ -361,7 +402,7 @@ lt_projection_work(struct lt_projection *p)
 			rc = work_shown(p, p->list[i]);
 	}
 	lt_arena_fini(&p->show);
-	return rc == LT_OK ? sort_index(p) : rc;
+	return rc;
 }
 
 int
@@ -373,6 +414,8 @@ lt_projection_write(struct lt_projection *p, struct lt_kv_txn *txn)
 	/* Marks come after all has been worked out: that reads the overlay as it was, and adds them itself. */
 	for (i = 0; rc == LT_OK && i < p->nlist; i++)
 		rc = write_record(p, txn, p->list[i]);
+	if (rc == LT_OK)
+		rc = sort_index(p);
 	return rc == LT_OK ? write_index(p, txn) : rc;
 }
 
@@ -380,13 +423,8 @@ lt_projection_write(struct lt_projection *p, struct lt_kv_txn *txn)
 static void
 unwork(struct lt_projection *p)
 {
-	free(p->list);
-	p->list = NULL;
 	p->nlist = 0;
-	free(p->entry);
-	p->entry = NULL;
-	p->index.n = 0;
-	lt_buf_clear(&p->index.keys);
+	lt_index_ops_clear(&p->index);
 }
 
 int
@@ -439,6 +477,7 @@ compare_shown(const struct comparing *c, struct lt_touched *t)
 	struct lt_projection *p = c->p;
 	struct lt_show s = { p->o.log, t->col, &t->unit, t->key, t->mark, t->nmark, NULL };
 	struct lt_index_ops *index = &p->index;
+	struct lt_slice rk = lt_slice(t->rk, t->rk_len), stored;
 	struct lt_buf visible = { 0 };
 	size_t i;
 	bool exists = false;
@@ -446,16 +485,19 @@ compare_shown(const struct comparing *c, struct lt_touched *t)
 
 	lt_arena_clear(&p->show);
 	lt_buf_clear(&p->packed);
-	index->n = 0;
-	lt_buf_clear(&index->keys);
+	lt_index_ops_clear(index);
 	if (p->o.overlay)
 		rc = visible_row(p, t, &visible);
 	if (rc == LT_OK)
 		rc = lt_show_record(&s, p->o.overlay ? lt_buf_slice(&visible) : t->row, &p->show,
 		    &p->packed, &exists);
+	if (rc == LT_OK && !p->o.overlay) {
+		rc = stored_form(p, t->row, lt_buf_slice(&p->packed), &stored);
+		if (rc == LT_OK)
+			rc = compare_value(c, LT_T_RECORD, rk, stored, stored.len != 0);
+	}
 	if (rc == LT_OK)
-		rc = compare_value(
-		    c, LT_T_SHOWN, lt_slice(t->rk, t->rk_len), lt_buf_slice(&p->packed), exists);
+		rc = compare_value(c, LT_T_SHOWN, rk, lt_buf_slice(&p->packed), exists);
 	if (rc == LT_OK)
 		rc = lt_index_keys(&s, lt_buf_slice(&p->packed), &p->show, index, true);
 	for (i = 0; rc == LT_OK && i < index->n; i++)
@@ -470,22 +512,22 @@ int
 lt_projection_compare(struct lt_projection *p, lt_differs_fn *differs, void *ctx)
 {
 	const struct comparing c = { p, differs, ctx };
-	struct lt_touched **list, *t;
-	size_t i, n;
-	int rc = list_make(p, &list, &n);
+	struct lt_touched *t;
+	size_t i;
+	int rc = list_make(p);
 
 	if (rc != LT_OK)
 		return rc;
-	for (i = 0; rc == LT_OK && i < n; i++) {
-		t = list[i];
+	for (i = 0; rc == LT_OK && i < p->nlist; i++) {
+		t = p->list[i];
 		if (t->col == NULL || !t->loaded)
 			continue;
-		rc = compare_value(
-		    &c, LT_T_RECORD, lt_slice(t->rk, t->rk_len), t->row, t->row.len != 0);
+		if (p->o.overlay)
+			rc = compare_value(
+			    &c, LT_T_RECORD, lt_slice(t->rk, t->rk_len), t->row, t->row.len != 0);
 		if (rc == LT_OK)
 			rc = compare_shown(&c, t);
 	}
-	free(list);
 	return rc;
 }
 

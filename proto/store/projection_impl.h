@@ -42,8 +42,9 @@ struct lt_touched {
 	bool loaded; /* row was read or made */
 	bool fresh; /* and there was none in the table */
 	bool has_old; /* old is that of the row in the table */
-	bool shown_changed; /* shown is what will be shown, empty: nothing */
-	bool row_changed;
+	bool shown_changed;
+	bool
+	    row_changed; /* when one of these is true, shown is what will be shown; empty: nothing */
 	bool changed; /* row or shown value */
 	struct lt_slice shown;
 	struct lt_digest_key old, new; /* new and what follows: by lt_touched_hash() */
@@ -76,14 +77,23 @@ struct lt_index_ops {
 	struct lt_buf keys;
 };
 
+static inline void
+lt_index_ops_clear(struct lt_index_ops *ops)
+{
+	ops->n = 0;
+	lt_buf_clear(&ops->keys);
+}
+
 struct lt_sorting; /* sort.h */
 
 struct lt_projection {
 	struct lt_projection_options o;
+	const struct lt_collection *last; /* that was looked for; NULL: none */
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
 	struct lt_arena mem; /* of the batch */
 	struct lt_slot *slot; /* open addressing; owned */
 	size_t nslot, ntouched;
+	struct lt_touched **touched; /* in the order they came; owned */
 	struct lt_buf scratch; /* row being made */
 	struct lt_log_view view;
 	struct lt_index_ops index;
@@ -92,9 +102,11 @@ struct lt_projection {
 	/* When it was worked out; from then on nothing changes but what is behind these: another batch may be reading. */
 	struct lt_touched **list; /* in order of rk; owned */
 	size_t nlist;
-	struct lt_sorting *entry; /* of the index, tags are of index.op; owned */
-	/* While it is written: */
+	struct lt_sorting *entry; /* what is being sorted; owned */
+	size_t entry_cap;
+	/* While it is written, when entry is of the index, and tags are of index.op: */
 	struct lt_buf key;
+	struct lt_buf stored; /* row as it is put */
 	lt_digest_lanes *lanes; /* owned; LT_DIGEST_BUCKETS of them */
 	bool bucket_used[LT_DIGEST_BUCKETS]; /* something is in the lanes */
 	bool trial; /* nothing is written */

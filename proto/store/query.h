@@ -76,7 +76,7 @@ struct lt_query {
 };
 
 /* Codes: LT_E_UNKNOWN (no such field), LT_E_DENIED (a field, or the collection), LT_E_NOTFOUND (also what one
- * may not see), LT_E_INVALID (with words; also a page token that is damaged, of another request, or of before a restart:
+ * may not see), LT_E_INVALID (with words; also a page token that is damaged, of another request or of another key:
  * begin again), LT_E_TOOBIG (with words: ask for less), LT_E_CORRUPT, LT_E_NOMEM, LT_E_TIMEOUT, LT_E_CANCELLED.
  * Replies come without freshness; the caller adds it. Key and unit fields stand among the fields. A page may be shorter
  * than asked so that it fits a message; only an empty next_page_token is the end. */
@@ -91,6 +91,13 @@ int lt_query_aggregate(const struct lt_query *q, const Ltpb__AggregateRequest *r
 /* author_name(ctx, id) gives the label of an author for people; NULL (the function, or what it gives): hex. Every change of the
  * record in order of (effective time, dot), whatever became of it. Also of a record that is deleted. */
 typedef const char *lt_author_name_fn(void *ctx, const struct lt_id *author);
+/* Changes that a verdict refused, in the order of this machine's log; of each no more than its asker may see of the record: nothing
+ * where the unit or the collection is out of sight, no key where a key field is. unknown: may the asker see one that is no record, an act or of
+ * a collection that the catalogue has not (or no more)? */
+typedef bool lt_unknown_fn(void *ctx, const char *unit, const char *collection);
+int lt_query_refused(const struct lt_query *q, const Ltpb__RefusedRequest *req,
+    lt_author_name_fn *author_name, void *ctx, lt_unknown_fn *unknown, void *unknown_ctx,
+    Ltpb__RefusedReply *reply, struct lt_err *err);
 int lt_query_history(const struct lt_query *q, const Ltpb__HistoryRequest *req,
     lt_author_name_fn *author_name, void *ctx, Ltpb__HistoryReply *reply, struct lt_err *err);
 

@@ -151,6 +151,7 @@ copy_names(struct lt_arena *a, char *const *from, size_t n, char ***out)
 	return *out == NULL ? LT_E_NOMEM : LT_OK;
 }
 
+/* Named, as it cannot be shown. */
 static int
 put_masked(struct entry *e, const char *name)
 {
@@ -168,7 +169,9 @@ put_value(struct entry *e, const Ltpb__FieldSet *f)
 	size_t size = ltpb__field_set__get_packed_size(f);
 	int rc;
 
-	if (!shows(e, f->name) || f->value == NULL || size > ENTRY_BYTES_MAX - e->bytes)
+	if (!shows(e, f->name))
+		return LT_OK; /* of put_hidden() */
+	if (f->value == NULL || size > ENTRY_BYTES_MAX - e->bytes)
 		return put_masked(e, f->name);
 	e->bytes += size;
 	fs = lt_arena_alloc(a, sizeof(*fs));
@@ -189,6 +192,22 @@ put_value(struct entry *e, const Ltpb__FieldSet *f)
 	return rc;
 }
 
+/* That it was forgotten is told, apart from what was never here. */
+static int
+put_absent(struct entry *e, const char *name)
+{
+	enum lt_opening_state state;
+	char *copy;
+	int rc =
+	    lt_opening_state(e->h->scope->q->log, e->m->position, e->m->dot.index, name, &state);
+
+	if (rc != LT_OK || state != LT_OPENING_ERASED)
+		return rc == LT_OK ? put_masked(e, name) : rc;
+	copy = lt_arena_dup(e->h->scope->q->arena, name, strlen(name));
+	e->out->erased[e->out->n_erased++] = copy;
+	return copy == NULL ? LT_E_NOMEM : LT_OK;
+}
+
 /* A committed field: its opening where it may be seen and is here, else its name. */
 static int
 put_personal(struct entry *e, const char *name, struct lt_arena *scratch)
@@ -198,11 +217,11 @@ put_personal(struct entry *e, const char *name, struct lt_arena *scratch)
 	int rc;
 
 	if (!shows(e, name))
-		return put_masked(e, name);
+		return LT_OK;
 	rc = lt_opening_get(e->h->scope->q->log, e->m->position, e->m->dot.index, name, scratch,
 	    &bytes, NULL, NULL);
 	if (rc == LT_E_NOTFOUND)
-		return put_masked(e, name);
+		return put_absent(e, name);
 	if (rc == LT_OK)
 		rc = lt_field_set_decode(bytes, scratch, &f, NULL);
 	if (rc != LT_OK)
@@ -222,27 +241,41 @@ name_order(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Out of sight: named in every put, touched or not, as it is nobody's business that it was. */
+static int
+put_hidden(struct entry *e, const struct lt_change *c)
+{
+	size_t i, n = c->is_delete ? 0 : e->view->nhidden;
+	int rc = shows(e, LT_ACTOR_FIELD) ? LT_OK : put_masked(e, LT_ACTOR_FIELD);
+
+	for (i = 0; rc == LT_OK && i < n; i++)
+		if (!e->view->hidden[i]->in_key && !e->view->hidden[i]->is_unit)
+			rc = put_masked(e, e->view->hidden[i]->rule.name);
+	return rc;
+}
+
 static int
 put_fields(struct entry *e, const struct lt_change *c, struct lt_arena *scratch)
 {
 	struct lt_arena *a = e->h->scope->q->arena;
-	size_t n = c->nset + c->npersonal + c->ncleared, i;
-	int rc = LT_OK;
+	size_t n = c->nset + c->npersonal + c->ncleared + e->view->nhidden + 1, i;
+	int rc;
 
 	e->out->field = lt_arena_alloc(a, (n + 1) * sizeof(*e->out->field));
 	e->out->cleared = lt_arena_alloc(a, (n + 1) * sizeof(*e->out->cleared));
 	e->out->masked = lt_arena_alloc(a, (n + 1) * sizeof(*e->out->masked));
-	if (e->out->field == NULL || e->out->cleared == NULL || e->out->masked == NULL)
+	e->out->erased = lt_arena_alloc(a, (c->npersonal + 1) * sizeof(*e->out->erased));
+	if (e->out->field == NULL || e->out->cleared == NULL || e->out->masked == NULL ||
+	    e->out->erased == NULL)
 		return LT_E_NOMEM;
+	rc = put_hidden(e, c);
 	for (i = 0; rc == LT_OK && i < c->nset; i++)
 		rc = put_value(e, c->set[i].pb);
 	for (i = 0; rc == LT_OK && i < c->npersonal; i++)
 		rc = put_personal(e, c->personal[i], scratch);
 	for (i = 0; rc == LT_OK && i < c->ncleared; i++) {
-		if (!shows(e, c->cleared[i])) {
-			rc = put_masked(e, c->cleared[i]);
+		if (!shows(e, c->cleared[i]))
 			continue;
-		}
 		e->out->cleared[e->out->n_cleared] =
 		    lt_arena_dup(a, c->cleared[i], strlen(c->cleared[i]));
 		rc = e->out->cleared[e->out->n_cleared++] == NULL ? LT_E_NOMEM : LT_OK;
@@ -251,6 +284,7 @@ put_fields(struct entry *e, const struct lt_change *c, struct lt_arena *scratch)
 		return rc;
 	qsort(e->out->field, e->out->n_field, sizeof(*e->out->field), field_order);
 	qsort(e->out->masked, e->out->n_masked, sizeof(*e->out->masked), name_order);
+	qsort(e->out->erased, e->out->n_erased, sizeof(*e->out->erased), name_order);
 	return LT_OK;
 }
 

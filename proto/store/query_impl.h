@@ -36,6 +36,8 @@ struct lt_unit_view {
 	bool seen; /* any of its records */
 	bool key; /* every key field */
 	bool *field; /* by place */
+	size_t nhidden;
+	const struct lt_field **hidden; /* the others, by name */
 };
 
 struct lt_scope {
@@ -178,6 +180,7 @@ int lt_token_open(const struct lt_query *q, uint8_t kind, const ProtobufCMessage
     const ProtobufCBinaryData *token, struct lt_slice *content, struct lt_err *err);
 #define LT_TOKEN_LIST 1
 #define LT_TOKEN_HISTORY 2
+#define LT_TOKEN_REFUSED 3
 
 /* LT_PAGE_DEFAULT for 0; LT_E_INVALID above LT_PAGE_MAX. */
 int lt_page_size(uint32_t asked, size_t *out, struct lt_err *err);

@@ -1,4 +1,5 @@
-/* A record as the asker sees it: what is out of sight is named, not shown. */
+/* A record as the asker sees it. Fields out of sight are named, by the rule and whether they are set or not: that one is set
+ * may be all there is to know. */
 #include "proto/store/query_impl.h"
 
 #include "proto/base/text.h"
@@ -37,22 +38,18 @@ lt_mask_make(struct lt_scope *s, char *const *mask, size_t n, const bool **out, 
 	return rc;
 }
 
-enum sight { HIDDEN, SHOWN, UNWANTED };
-
-static enum sight
-sight_of(
+/* Wanted, and for the asker's eyes. What the catalogue does not know has no rule that would show it. */
+static bool
+is_shown(
     const struct lt_scope *s, const struct lt_unit_view *view, const bool *mask, const char *name)
 {
 	const struct lt_field *f = lt_collection_field(s->col, name);
 	size_t place;
 
-	/* What the catalogue does not know has no rule that would show it. */
 	if (f == NULL)
-		return mask == NULL ? HIDDEN : UNWANTED;
+		return false;
 	place = (size_t)(f - s->col->field);
-	if (mask != NULL && !mask[place])
-		return UNWANTED;
-	return view->field[place] ? SHOWN : HIDDEN;
+	return (mask == NULL || mask[place]) && view->field[place];
 }
 
 struct making {
@@ -65,16 +62,8 @@ struct making {
 static void
 put_field(struct making *m, Ltpb__FieldSet *f)
 {
-	switch (sight_of(m->s, m->view, m->mask, f->name)) {
-	case SHOWN:
+	if (is_shown(m->s, m->view, m->mask, f->name))
 		m->out->field[m->out->n_field++] = f;
-		break;
-	case HIDDEN:
-		m->out->masked[m->out->n_masked++] = f->name;
-		break;
-	case UNWANTED:
-		break;
-	}
 }
 
 /* Fields that stand in the record's name: of the key, and the unit's. */
@@ -116,10 +105,16 @@ field_order(const void *a, const void *b)
 	return strcmp((*(Ltpb__FieldSet *const *)a)->name, (*(Ltpb__FieldSet *const *)b)->name);
 }
 
-static int
-name_order(const void *a, const void *b)
+static void
+put_masked(struct making *m)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	size_t i, place;
+
+	for (i = 0; i < m->view->nhidden; i++) {
+		place = (size_t)(m->view->hidden[i] - m->s->col->field);
+		if (m->mask == NULL || m->mask[place])
+			m->out->masked[m->out->n_masked++] = (char *)m->view->hidden[i]->rule.name;
+	}
 }
 
 static void
@@ -128,17 +123,12 @@ put_marks(struct making *m, const Ltpb__Record *stored)
 	size_t i;
 
 	for (i = 0; i < stored->n_conflict; i++) {
-		if (sight_of(m->s, m->view, m->mask, stored->conflict[i]) == SHOWN)
+		if (is_shown(m->s, m->view, m->mask, stored->conflict[i]))
 			m->out->conflict[m->out->n_conflict++] = stored->conflict[i];
 	}
 	for (i = 0; i < stored->n_withheld; i++) {
-		char *name = stored->withheld[i];
-		enum sight sight = sight_of(m->s, m->view, m->mask, name);
-
-		if (sight == SHOWN)
-			m->out->withheld[m->out->n_withheld++] = name;
-		if (sight == HIDDEN)
-			m->out->masked[m->out->n_masked++] = name;
+		if (is_shown(m->s, m->view, m->mask, stored->withheld[i]))
+			m->out->withheld[m->out->n_withheld++] = stored->withheld[i];
 	}
 }
 
@@ -149,7 +139,7 @@ make_lists(struct making *m, const Ltpb__Record *stored)
 	size_t names = m->s->col->nkey + 2, fields = stored->n_field + names + m->s->col->nfield;
 
 	m->out->field = lt_arena_alloc(a, fields * sizeof(*m->out->field));
-	m->out->masked = lt_arena_alloc(a, (fields + stored->n_withheld) * sizeof(*m->out->masked));
+	m->out->masked = lt_arena_alloc(a, (m->view->nhidden + 1) * sizeof(*m->out->masked));
 	m->out->conflict = lt_arena_alloc(a, stored->n_conflict * sizeof(*m->out->conflict));
 	m->out->withheld = lt_arena_alloc(a, stored->n_withheld * sizeof(*m->out->withheld));
 	return m->out->field == NULL || m->out->masked == NULL || m->out->conflict == NULL ||
@@ -188,9 +178,9 @@ reply_unpacked(struct lt_scope *s, struct lt_row *row, const bool *mask, Ltpb__R
 	for (i = 0; i < stored->n_field; i++)
 		put_field(&m, stored->field[i]);
 	put_marks(&m, stored);
+	put_masked(&m);
 	rc = put_name(&m, row);
 	qsort(m.out->field, m.out->n_field, sizeof(*m.out->field), field_order);
-	qsort(m.out->masked, m.out->n_masked, sizeof(*m.out->masked), name_order);
 	*out = m.out;
 	return rc;
 }
@@ -261,17 +251,6 @@ packed_check(struct packing *p, struct lt_slice raw, const char *name)
 }
 
 static int
-packed_hide(struct packing *p, const char *name)
-{
-	char *copy = lt_arena_dup(p->m.s->q->arena, name, strlen(name));
-
-	if (copy == NULL)
-		return LT_E_NOMEM;
-	p->m.out->masked[p->m.out->n_masked++] = copy;
-	return LT_OK;
-}
-
-static int
 packed_put(struct packing *p, struct lt_slice raw, struct lt_slice framed)
 {
 	char name[LT_NAME_MAX + 1];
@@ -282,20 +261,14 @@ packed_put(struct packing *p, struct lt_slice raw, struct lt_slice framed)
 	    raw.len < 2 + (size_t)raw.data[1])
 		return LT_E_CORRUPT;
 	lt_slice_to_text(name, sizeof(name), lt_slice(raw.data + 2, raw.data[1]));
-	switch (sight_of(p->m.s, p->m.view, p->m.mask, name)) {
-	case SHOWN:
-		if (p->n == p->cap)
-			return LT_E_CORRUPT;
-		rc = packed_check(p, raw, name);
-		if (rc == LT_OK)
-			packed_insert(p, name, framed);
-		return rc;
-	case HIDDEN:
-		return packed_hide(p, name);
-	case UNWANTED:
-		break;
-	}
-	return LT_OK;
+	if (!is_shown(p->m.s, p->m.view, p->m.mask, name))
+		return LT_OK;
+	if (p->n == p->cap)
+		return LT_E_CORRUPT;
+	rc = packed_check(p, raw, name);
+	if (rc == LT_OK)
+		packed_insert(p, name, framed);
+	return rc;
 }
 
 static int
@@ -310,19 +283,15 @@ static int
 packed_mark(struct packing *p, uint64_t tag, struct lt_slice bytes)
 {
 	Ltpb__Record *r = p->m.out;
-	enum sight sight;
 	char *name;
 	int rc = text_of(p, bytes, &name);
 
-	if (rc != LT_OK)
+	if (rc != LT_OK || !is_shown(p->m.s, p->m.view, p->m.mask, name))
 		return rc;
-	sight = sight_of(p->m.s, p->m.view, p->m.mask, name);
-	if (sight == SHOWN && tag == CONFLICT)
+	if (tag == CONFLICT)
 		r->conflict[r->n_conflict++] = name;
-	else if (sight == SHOWN)
+	else
 		r->withheld[r->n_withheld++] = name;
-	else if (sight == HIDDEN && tag == WITHHELD)
-		r->masked[r->n_masked++] = name;
 	return LT_OK;
 }
 
@@ -470,7 +439,7 @@ packed_room(struct packing *p)
 	p->items = 0;
 	p->field = lt_arena_alloc(a, p->cap * sizeof(*p->field));
 	r->field = lt_arena_alloc(a, names * sizeof(*r->field));
-	r->masked = lt_arena_alloc(a, (p->cap + marks) * sizeof(*r->masked));
+	r->masked = lt_arena_alloc(a, (p->m.view->nhidden + 1) * sizeof(*r->masked));
 	r->conflict = lt_arena_alloc(a, marks * sizeof(*r->conflict));
 	r->withheld = lt_arena_alloc(a, marks * sizeof(*r->withheld));
 	return p->field == NULL || r->field == NULL || r->masked == NULL || r->conflict == NULL ||
@@ -499,15 +468,16 @@ reply_packed(
 		rc = packed_room(&p);
 	if (rc == LT_OK)
 		rc = each_member(&p, row->record, packed_member);
-	if (rc == LT_OK)
+	if (rc == LT_OK) {
+		put_masked(&p.m);
 		rc = put_name(&p.m, row);
+	}
 	if (rc == LT_OK)
 		rc = packed_name(&p);
 	if (rc == LT_OK)
 		rc = packed_finish(&p);
 	if (rc != LT_OK)
 		return rc;
-	qsort(p.m.out->masked, p.m.out->n_masked, sizeof(*p.m.out->masked), name_order);
 	*items = p.items + 1 + p.m.out->n_masked + p.m.out->n_conflict + p.m.out->n_withheld;
 	*out = p.m.out;
 	return LT_OK;

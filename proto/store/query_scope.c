@@ -105,8 +105,10 @@ lt_scope_close(struct lt_scope *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->nview; i++)
+	for (i = 0; i < s->nview; i++) {
 		free(s->view[i].field);
+		free(s->view[i].hidden);
+	}
 	free(s->view);
 	s->view = NULL;
 	s->nview = 0;
@@ -127,6 +129,13 @@ view_place(const struct lt_scope *s, const char *unit)
 	return low;
 }
 
+static int
+by_field_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct lt_field *const *)a)->rule.name,
+	    (*(const struct lt_field *const *)b)->rule.name);
+}
+
 static void
 view_fill(const struct lt_scope *s, struct lt_unit_view *v)
 {
@@ -143,7 +152,11 @@ view_fill(const struct lt_scope *s, struct lt_unit_view *v)
 			    sight->field(sight->ctx, s->col, v->unit.s, &s->col->field[i]);
 		if (s->col->field[i].in_key && !v->field[i])
 			v->key = false;
+		if (!v->field[i])
+			v->hidden[v->nhidden++] = &s->col->field[i];
 	}
+	if (v->nhidden != 0)
+		qsort(v->hidden, v->nhidden, sizeof(*v->hidden), by_field_name);
 }
 
 int
@@ -167,8 +180,12 @@ lt_scope_view(struct lt_scope *s, const char *unit, const struct lt_unit_view **
 		s->view_cap = cap;
 	}
 	v.field = calloc(s->col->nfield + 1, sizeof(*v.field));
-	if (v.field == NULL)
+	v.hidden = calloc(s->col->nfield + 1, sizeof(struct lt_field *));
+	if (v.field == NULL || v.hidden == NULL) {
+		free(v.field);
+		free(v.hidden);
 		return LT_E_NOMEM;
+	}
 	view_fill(s, &v);
 	memmove(&s->view[at + 1], &s->view[at], (s->nview - at) * sizeof(v));
 	s->view[at] = v;

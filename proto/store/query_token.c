@@ -83,8 +83,8 @@ lt_token_open(const struct lt_query *q, uint8_t kind, const ProtobufCMessage *re
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(p, &len, NULL, token->data + NONCE,
 		token->len - NONCE, bound, sizeof(bound), token->data, token_key(q)) != 0)
 		return lt_err_set(err, LT_E_INVALID,
-		    "this page token is damaged or of another request, or the service was started "
-		    "again since: begin with the first page");
+		    "this page token is damaged, of another request or of another service: begin "
+		    "with the first page");
 	*content = lt_slice(p, (size_t)len);
 	return LT_OK;
 }

@@ -2,6 +2,25 @@
 #include "proto/store/projection_impl.h"
 
 #include "proto/model/digest.h"
+#include "proto/store/short_row.h"
+
+int
+lt_record_whole(struct lt_kv_txn *derived, struct lt_slice rk, struct lt_slice stored,
+    struct lt_buf *mem, struct lt_slice *row)
+{
+	struct lt_slice shown;
+	int rc;
+
+	*row = stored;
+	if (!lt_short_row_is(stored))
+		return LT_OK;
+	rc = lt_kv_get(derived, LT_T_SHOWN, rk, &shown);
+	lt_buf_clear(mem);
+	if (rc == LT_OK)
+		rc = lt_short_row_restore(stored, shown, mem);
+	*row = lt_buf_slice(mem);
+	return rc == LT_E_NOTFOUND ? LT_E_CORRUPT : rc;
+}
 
 /* base: without what was set aside. */
 static int
@@ -24,6 +43,8 @@ read_row(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt_catal
 	if (rc != LT_OK)
 		goto out;
 	rc = lt_kv_get(derived, LT_T_RECORD, lt_buf_slice(&rk), &v);
+	if (rc == LT_OK)
+		rc = lt_record_whole(derived, lt_buf_slice(&rk), v, &scratch, &v);
 	if (rc == LT_OK)
 		lt_buf_put_slice(&row, v);
 	if (rc == LT_OK || rc == LT_E_NOTFOUND)

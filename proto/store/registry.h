@@ -1,6 +1,6 @@
 /* proto/store/registry.h - the registry as an immutable snapshot: principals, their keys and grants.
  *
- * Read from the records of `_registry`, `_key` and `_grant` in a derived environment (FORMAT.md 8).
+ * Read from the records of `_registry`, `_key`, `_grant` and `_revocation` in a derived environment (FORMAT.md 8).
  * A snapshot is reference counted and read by any thread; a newer one replaces it.
  */
 #ifndef LT_STORE_REGISTRY_H
@@ -18,6 +18,24 @@ struct lt_principal_key {
 	bool active;
 };
 
+/* The last change-set of one feed that counts under a revoked key. */
+struct lt_cut {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	uint64_t seq;
+	struct lt_hash hash;
+};
+
+/* One record of `_revocation`: it stays, whatever else is said (FORMAT.md 8.4). */
+struct lt_revocation {
+	uint64_t number;
+	uint32_t key_no; /* 0: every key */
+	const char *reason; /* a word of the format; "other" where it says none of them */
+	struct lt_id by; /* operator; zeros: somebody at the hub's own machine */
+	size_t ncut;
+	struct lt_cut *cut;
+};
+
 struct lt_grant {
 	size_t nverb, nunit, ncollection, nfield;
 	const char **verb; /* "read", "write", "enrol", "inspect" */
@@ -29,6 +47,8 @@ struct lt_grant {
 struct lt_principal {
 	struct lt_id id;
 	Ltpb__Role role;
+	bool
+	    certified; /* by the root, as a hub: records take nothing from it and give it nothing */
 	struct lt_unit unit; /* node: its commune */
 	const char *org; /* department */
 	const char *label;
@@ -37,9 +57,13 @@ struct lt_principal {
 	struct lt_principal_key *key;
 	size_t ngrant;
 	struct lt_grant *grant;
+	size_t nrevocation;
+	struct lt_revocation *revocation; /* by number */
 };
 
 struct lt_registry;
+
+#define LT_CUTS_MAX 700 /* feeds in one cut-off: they fill LT_VALUE_MAX */
 
 /* The hub as its certificate shows it, for lt_registry_load(). key is filled too and borrowed by p. */
 void lt_principal_of_hub(struct lt_principal *p, struct lt_principal_key *key,
@@ -57,6 +81,13 @@ void lt_registry_unref(struct lt_registry *r); /* NULL allowed */
 uint64_t lt_registry_generation(const struct lt_registry *r);
 /* NULL when unknown. Borrowed from the snapshot. */
 const struct lt_principal *lt_registry_find(const struct lt_registry *r, const struct lt_id *id);
+/* Does every revocation of its key leave this change-set of p valid? (seq and hash within each cut-off) */
+bool lt_principal_covers(const struct lt_principal *p, uint32_t key_no, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
+/* Is there a revocation of this key? key_no 0: one of all keys. */
+bool lt_principal_revoked(const struct lt_principal *p, uint32_t key_no);
+/* Some principal has or had this line key: it is nobody's new one. */
+bool lt_registry_knows_line(const struct lt_registry *r, const uint8_t line_key[32]);
 /* By an active line key; the principal may be of any state. */
 const struct lt_principal *lt_registry_by_line_key(
     const struct lt_registry *r, const uint8_t line_key[32]);

@@ -3,7 +3,7 @@
 
 #include "proto/feed/hash_many.h"
 
-#define AT_ONCE 32
+#define AT_ONCE 64
 #define TAG_LEN 10
 #define NAME_MAX_LEN (1 + TAG_LEN + 3 * 4 + LT_NAME_MAX + LT_UNIT_MAX + LT_KEY_MAX)
 

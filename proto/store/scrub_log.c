@@ -2,6 +2,7 @@
 #include "proto/store/scrub_impl.h"
 
 #include "proto/store/admit.h"
+#include "proto/store/erase.h"
 
 #include <string.h>
 
@@ -110,6 +111,18 @@ check_signature(struct entry_check *c)
 	return rc == LT_E_NOMEM ? rc : LT_OK;
 }
 
+/* What is erased is no damage; what should be, and is here, is. */
+static int
+check_erased(struct entry_check *c)
+{
+	uint64_t left = 0;
+	int rc = c->aside ? LT_OK : lt_erase_left(c->s->log, &c->cs, c->e.position, &left);
+
+	if (rc == LT_OK && left != 0)
+		found_at(c, LT_T_OPENING, LT_SCRUB_EXTRA);
+	return noted_at(c, rc, LT_T_OPENING);
+}
+
 static int
 check_openings(struct entry_check *c)
 {
@@ -136,7 +149,7 @@ check_openings(struct entry_check *c)
 	}
 	lt_scrub_took(c->s, whole.len);
 	lt_buf_fini(&whole);
-	return noted_at(c, rc, LT_T_OPENING);
+	return rc == LT_OK ? check_erased(c) : noted_at(c, rc, LT_T_OPENING);
 }
 
 static int

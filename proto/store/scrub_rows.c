@@ -235,7 +235,7 @@ check_change(struct change_check *c, uint32_t index)
 	rc = lt_log_view_change(c->view, index, &c->arena, &change);
 	if (rc != LT_OK)
 		return rc == LT_E_CORRUPT ? LT_OK : rc;
-	if (strcmp(change.collection, "_verdict") == 0)
+	if (lt_act_is_consumed(change.collection))
 		return LT_OK;
 	if (c->aside)
 		dot.feed = lt_feed_aside(&dot.feed);
@@ -747,6 +747,8 @@ lt_scrub_sum_group(struct lt_scrub *s, struct lt_slice group, lt_scrub_lanes *la
 	struct lt_slice k = { NULL, 0 }, v = { NULL, 0 };
 	struct lt_kv_cursor *c;
 	uint8_t last[LT_KV_KEY_MAX];
+	struct lt_buf mem = { 0 };
+	struct lt_slice row;
 	size_t last_len = 0;
 	int rc = lt_kv_cursor_open(s->derived, LT_T_RECORD, &c);
 
@@ -757,14 +759,17 @@ lt_scrub_sum_group(struct lt_scrub *s, struct lt_slice group, lt_scrub_lanes *la
 	     rc = lt_kv_next(c, &k, &v)) {
 		if (last_len != 0 && lt_slice_cmp(k, lt_slice(last, last_len)) <= 0)
 			rc = LT_E_CORRUPT;
+		if (rc == LT_OK)
+			rc = lt_record_whole(s->derived, k, v, &mem, &row);
 		if (rc != LT_OK)
 			break;
 		last_len = k.len;
 		memcpy(last, k.data, k.len);
-		add_row(lanes, k, v);
+		add_row(lanes, k, row);
 		lt_scrub_took(s, v.len);
 	}
 	*sound = rc != LT_E_CORRUPT;
+	lt_buf_fini(&mem);
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }

@@ -172,7 +172,7 @@ put_names(struct lt_buf *out, uint8_t tag, const struct lt_shown *shown)
 
 	for (i = 0; i < shown->nfield; i++) {
 		f = &shown->field[i];
-		if (is_shown(f) && (tag == CONFLICT ? f->conflict : f->withheld))
+		if ((tag == CONFLICT ? f->conflict : f->withheld) && is_shown(f))
 			put_bytes(out, tag, lt_slice_str(f->name));
 	}
 }

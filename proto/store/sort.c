@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Below it insertion sort. */
-#define FEW 12
-/* Levels, each of which is for a part of those before it: twice what halving takes. */
-#define TRIES 64
+/* Up to here insertion sort. */
+#define FEW 20
 
 static uint64_t
 head_at(struct lt_slice k, size_t depth)
@@ -27,13 +25,11 @@ cmp(const struct lt_sorting *a, const struct lt_sorting *b)
 	return a->head != b->head ? (a->head < b->head ? -1 : 1) : lt_slice_cmp(a->key, b->key);
 }
 
-static void
-swap(struct lt_sorting *a, struct lt_sorting *b)
+static int
+by_key(const void *a, const void *b)
 {
-	struct lt_sorting t = *a;
-
-	*a = *b;
-	*b = t;
+	return lt_slice_cmp(
+	    ((const struct lt_sorting *)a)->key, ((const struct lt_sorting *)b)->key);
 }
 
 static void
@@ -50,24 +46,6 @@ sort_few(struct lt_sorting *s, size_t n)
 	}
 }
 
-static uint64_t
-middle(uint64_t a, uint64_t b, uint64_t c)
-{
-	if (a < b)
-		return b < c ? b : a < c ? c : a;
-	return a < c ? a : b < c ? c : b;
-}
-
-static uint64_t
-pivot_of(const struct lt_sorting *s, size_t n)
-{
-	size_t e = n / 8;
-
-	return middle(middle(s[0].head, s[e].head, s[2 * e].head),
-	    middle(s[n / 2 - e].head, s[n / 2].head, s[n / 2 + e].head),
-	    middle(s[n - 1 - 2 * e].head, s[n - 1 - e].head, s[n - 1].head));
-}
-
 static bool
 in_order(const struct lt_sorting *s, size_t n)
 {
@@ -79,93 +57,114 @@ in_order(const struct lt_sorting *s, size_t n)
 	return true;
 }
 
+/* How many bytes all keys have in common, of which `depth` are known. */
 static size_t
 common(const struct lt_sorting *s, size_t n, size_t depth)
 {
+	const uint8_t *first = s[0].key.data, *k;
 	size_t i, j, len = s[0].key.len;
 
 	for (i = 1; i < n; i++) {
+		k = s[i].key.data;
 		if (s[i].key.len < len)
 			len = s[i].key.len;
-		for (j = depth; j < len && s[i].key.data[j] == s[0].key.data[j]; j++)
+		for (j = depth; j + 8 <= len && memcmp(k + j, first + j, 8) == 0; j += 8)
+			;
+		for (; j < len && k[j] == first[j]; j++)
 			;
 		len = j < len ? j : len;
 	}
 	return len < depth ? depth : len;
 }
 
-static int
-by_key(const void *a, const void *b)
+/* The bits in which heads differ. */
+static uint64_t
+differing(const struct lt_sorting *s, size_t n)
 {
-	return lt_slice_cmp(
-	    ((const struct lt_sorting *)a)->key, ((const struct lt_sorting *)b)->key);
-}
-
-struct parts {
-	size_t less, more; /* [0, less) below the pivot, [more, n) above it */
-};
-
-static struct parts
-divide(struct lt_sorting *s, size_t n)
-{
-	struct parts p = { 0, n };
-	uint64_t pivot = pivot_of(s, n);
-	size_t i = 0;
-
-	while (i < p.more) {
-		if (s[i].head < pivot)
-			swap(&s[p.less++], &s[i++]);
-		else if (s[i].head > pivot)
-			swap(&s[i], &s[--p.more]);
-		else
-			i++;
-	}
-	return p;
-}
-
-/* Heads of what follows the bytes that all have in common. True: it is in order already. */
-static bool
-fill(struct lt_sorting *s, size_t n, size_t *depth)
-{
+	uint64_t bits = 0;
 	size_t i;
 
-	*depth = common(s, n, *depth);
-	for (i = 0; i < n; i++)
-		s[i].head = head_at(s[i].key, *depth);
-	return in_order(s, n);
+	for (i = 1; i < n; i++)
+		bits |= s[i].head ^ s[0].head;
+	return bits;
 }
 
-/* Those whose first `depth` bytes are equal and whose heads are filled. Keys come from outside: `tries` bounds what can be
- * done to the choice of pivots. */
+/* Into the order of one byte of the heads; those where it is the same stay as they stood to each other. */
 static void
-sort_heads(struct lt_sorting *s, size_t n, size_t depth, unsigned tries)
+by_byte(struct lt_sorting *s, struct lt_sorting *room, size_t n, unsigned shift)
 {
-	struct parts p;
-	size_t from = depth;
+	size_t at[256] = { 0 }, sum = 0, i, count;
+
+	for (i = 0; i < n; i++)
+		at[(uint8_t)(s[i].head >> shift)]++;
+	for (i = 0; i < 256; i++) {
+		count = at[i];
+		at[i] = sum;
+		sum += count;
+	}
+	for (i = 0; i < n; i++)
+		room[at[(uint8_t)(s[i].head >> shift)]++] = s[i];
+	memcpy(s, room, n * sizeof(*s));
+}
+
+static void sort_heads(struct lt_sorting *s, struct lt_sorting *room, size_t n, size_t depth);
+
+/* Those whose first `depth` bytes are equal, and what follows if `alike` is set as far as heads tell. */
+static void
+sort_keys(struct lt_sorting *s, struct lt_sorting *room, size_t n, size_t depth, bool alike)
+{
+	size_t from = common(s, n, depth), i;
+
+	for (i = 0; i < n; i++)
+		s[i].head = head_at(s[i].key, from);
+	if (in_order(s, n))
+		return;
+	/* Keys that end here, and keys that go on with zeros. */
+	if (alike && from == depth)
+		qsort(s, n, sizeof(*s), by_key);
+	else
+		sort_heads(s, room, n, from);
+}
+
+/* Those whose first `depth` bytes are equal, by what follows. Keys come from outside: there is no order that makes this slow, each of
+ * their bytes costs at most one turn. */
+static void
+sort_heads(struct lt_sorting *s, struct lt_sorting *room, size_t n, size_t depth)
+{
+	unsigned shift;
+	uint64_t bits;
+	size_t i, k;
 
 	if (n <= FEW) {
 		sort_few(s, n);
 		return;
 	}
-	p = divide(s, n);
-	/* All alike: keys that end here, and keys that go on with zeros. */
-	if (tries == 0 || (p.less == 0 && p.more == n)) {
-		qsort(s, n, sizeof(*s), by_key);
+	bits = differing(s, n);
+	if (bits == 0) {
+		sort_keys(s, room, n, depth, true);
 		return;
 	}
-	sort_heads(s, p.less, depth, tries - 1);
-	sort_heads(s + p.more, n - p.more, depth, tries - 1);
-	s += p.less;
-	n = p.more - p.less;
-	if (n > 1 && !fill(s, n, &from))
-		sort_heads(s, n, from, tries - 1);
+	shift = 56 - ((unsigned)__builtin_clzll(bits) & ~7u);
+	by_byte(s, room, n, shift);
+	for (i = 0; i < n; i += k) {
+		for (k = 1; i + k < n && s[i + k].head >> shift == s[i].head >> shift; k++)
+			;
+		if (k > 1)
+			sort_heads(s + i, room, k, depth);
+	}
 }
 
 void
 lt_sort(struct lt_sorting *s, size_t n)
 {
-	size_t depth = 0;
+	struct lt_sorting *room;
 
-	if (n > 1 && !fill(s, n, &depth))
-		sort_heads(s, n, depth, TRIES);
+	if (n < 2)
+		return;
+	room = n <= FEW ? NULL : malloc(n * sizeof(*room));
+	if (n > FEW && room == NULL)
+		qsort(s, n, sizeof(*s), by_key);
+	else
+		sort_keys(s, room, n, 0, false);
+	free(room);
 }

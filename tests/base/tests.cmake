@@ -1,4 +1,4 @@
-foreach(name assert error buf arena clock ids text file config log)
+foreach(name assert error buf arena clock ids text file config log secret rate)
   lt_test(base ${name})
 endforeach()
 

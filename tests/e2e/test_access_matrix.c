@@ -31,6 +31,7 @@ enum who {
 	AGRICULTURE, /* department */
 	JUSTICE, /* department */
 	OPERATOR,
+	MIRROR,
 	LOCAL, /* at the hub's own machine */
 	SUSPENDED, /* a node of 17254, on the line when it happened */
 	REVOKED, /* an operator, likewise */
@@ -38,14 +39,14 @@ enum who {
 };
 
 static const char *const who_name[] = { "stranger", "pending", "node", "other node", "agriculture",
-	"justice", "operator", "local", "suspended", "revoked" };
+	"justice", "operator", "mirror", "local", "suspended", "revoked" };
 
 struct world {
 	struct fed f;
 	struct fed_peer who[WHO_COUNT];
 	struct fed_feed feed[WHO_COUNT];
 	struct lt_arena arena;
-	struct lt_id pending, rejected;
+	struct lt_id pending, rejected, spare;
 };
 
 /* ---- requests that are right in everything but who sends them ---- */
@@ -236,6 +237,14 @@ req_prove(struct world *w, enum who who)
 }
 
 static const ProtobufCMessage *
+req_refused(struct world *w, enum who who)
+{
+	NEW(Ltpb__RefusedRequest, ltpb__refused_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
 req_freshness(struct world *w, enum who who)
 {
 	NEW(Ltpb__FreshnessRequest, ltpb__freshness_request__init);
@@ -263,6 +272,14 @@ static const ProtobufCMessage *
 req_feeds(struct world *w, enum who who)
 {
 	NEW(Ltpb__ListFeedsRequest, ltpb__list_feeds_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_forks(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListForksRequest, ltpb__list_forks_request__init);
 	(void)who;
 	return &r->base;
 }
@@ -324,6 +341,40 @@ req_reject(struct world *w, enum who who)
 	return &r->base;
 }
 
+static const ProtobufCMessage *
+req_grants(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListGrantsRequest, ltpb__list_grants_request__init);
+	(void)who;
+	return &r->base;
+}
+
+/* All that the role may, which it has already. */
+static const ProtobufCMessage *
+req_give(struct world *w, enum who who)
+{
+	NEW(Ltpb__GiveGrantRequest, ltpb__give_grant_request__init);
+	(void)who;
+	r->principal.data = w->who[REVOKED].id.principal.b;
+	r->principal.len = LT_ID_LEN;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_take(struct world *w, enum who who)
+{
+	uint32_t *number = lt_arena_alloc(&w->arena, sizeof(*number));
+
+	NEW(Ltpb__TakeGrantRequest, ltpb__take_grant_request__init);
+	(void)who;
+	*number = 1;
+	r->principal.data = w->who[REVOKED].id.principal.b;
+	r->principal.len = LT_ID_LEN;
+	r->number = number;
+	r->n_number = 1;
+	return &r->base;
+}
+
 /* An alarm of a commune: rung once, and the same id each time. */
 static struct lt_hash
 ring(struct world *w, const char *unit)
@@ -349,6 +400,30 @@ req_acknowledge(struct world *w, enum who who)
 }
 
 static const ProtobufCMessage *
+req_invitations(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListInvitationsRequest, ltpb__list_invitations_request__init);
+	(void)who;
+	return &r->base;
+}
+
+/* One that is open, for each who asks. */
+static const ProtobufCMessage *
+req_cancel(struct world *w, enum who who)
+{
+	struct fed_peer p;
+	struct lt_hash id;
+
+	NEW(Ltpb__CancelInvitationRequest, ltpb__cancel_invitation_request__init);
+	(void)who;
+	fed_invite(&w->f, &p, LTPB__ROLE__ROLE_NODE, "16855", false);
+	lt_h1(LT_TAG_TOKEN, lt_slice(p.id.token, 16), &id);
+	r->id.data = lt_arena_dup(&w->arena, id.b, LT_HASH_LEN);
+	r->id.len = LT_HASH_LEN;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
 req_scrub(struct world *w, enum who who)
 {
 	NEW(Ltpb__ScrubRequest, ltpb__scrub_request__init);
@@ -360,6 +435,134 @@ static const ProtobufCMessage *
 req_rebuild(struct world *w, enum who who)
 {
 	NEW(Ltpb__RebuildRequest, ltpb__rebuild_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_recovery(struct world *w, enum who who)
+{
+	NEW(Ltpb__RecoveryRequest, ltpb__recovery_request__init);
+	(void)who;
+	return &r->base;
+}
+
+/* Nothing goes: it is not confirmed. */
+static const ProtobufCMessage *
+req_erase(struct world *w, enum who who)
+{
+	NEW(Ltpb__EraseRequest, ltpb__erase_request__init);
+	(void)who;
+	r->unit = (char *)"17254";
+	r->collection = (char *)"dossier";
+	r->key = (char *)DOSSIER;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_who_holds(struct world *w, enum who who)
+{
+	NEW(Ltpb__WhoHoldsRequest, ltpb__who_holds_request__init);
+	(void)who;
+	r->value = (char *)"099170000016";
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_erasures(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListErasuresRequest, ltpb__list_erasures_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_audit(struct world *w, enum who who)
+{
+	NEW(Ltpb__AuditListRequest, ltpb__audit_list_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_audit_verify(struct world *w, enum who who)
+{
+	NEW(Ltpb__AuditVerifyRequest, ltpb__audit_verify_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_audit_prove(struct world *w, enum who who)
+{
+	NEW(Ltpb__AuditProveRequest, ltpb__audit_prove_request__init);
+	(void)who;
+	r->seq = 1;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_audit_unit(struct world *w, enum who who)
+{
+	static char all[] = "*";
+	NEW(Ltpb__AuditUnitRequest, ltpb__audit_unit_request__init);
+	(void)who;
+	r->unit = all;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_principals(struct world *w, enum who who)
+{
+	NEW(Ltpb__ListPrincipalsRequest, ltpb__list_principals_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_change(struct world *w, enum who who)
+{
+	NEW(Ltpb__ChangePrincipalRequest, ltpb__change_principal_request__init);
+	(void)who;
+	r->principal.data = w->who[OTHER_NODE].id.principal.b;
+	r->principal.len = LT_ID_LEN;
+	r->action = LTPB__PRINCIPAL_ACTION__PRINCIPAL_ACTION_RESUME;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_replace(struct world *w, enum who who)
+{
+	NEW(Ltpb__ReplacePrincipalRequest, ltpb__replace_principal_request__init);
+	(void)who;
+	r->principal.data = w->spare.b;
+	r->principal.len = LT_ID_LEN;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_rotate(struct world *w, enum who who)
+{
+	NEW(Ltpb__RotateRequest, ltpb__rotate_request__init);
+	r->key_no = 2;
+	r->sign_key.data = w->who[who].id.sign.pk;
+	r->line_key.data = w->who[who].id.line_pk;
+	r->sign_key.len = r->line_key.len = 32;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_end_rotation(struct world *w, enum who who)
+{
+	NEW(Ltpb__EndRotationRequest, ltpb__end_rotation_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_rotate_keys(struct world *w, enum who who)
+{
+	NEW(Ltpb__RotateKeysRequest, ltpb__rotate_keys_request__init);
 	(void)who;
 	return &r->base;
 }
@@ -387,52 +590,78 @@ req_describe(struct world *w, enum who who)
 #define D LT_STATUS_PERMISSION_DENIED
 #define U LT_STATUS_UNAUTHENTICATED
 #define X LT_STATUS_UNIMPLEMENTED
+#define I LT_STATUS_INVALID_ARGUMENT
 
 static const struct {
 	const char *method;
 	request_fn *request;
 	int want[SUSPENDED]; /* those who are no more count as strangers: see below */
 } table[] = {
-	/* stranger, pending, node, other node, agriculture, justice, operator, local */
-	{ "/grpc.health.v1.Health/Check", req_health, { O, O, O, O, O, O, O, O } },
+	/* stranger, pending, node, other node, agriculture, justice, operator, mirror, local */
+	{ "/grpc.health.v1.Health/Check", req_health, { O, O, O, O, O, O, O, O, O } },
 	/* The stranger has no invitation of its own; nobody joins who is not on the line. */
-	{ "/lienthong.v1.Enrol/Join", req_join, { D, O, O, O, O, O, O, D } },
-	{ "/lienthong.v1.Sync/Hello", req_hello, { U, U, O, O, D, D, D, D } },
-	{ "/lienthong.v1.Sync/Push", req_push, { U, U, O, O, D, D, D, D } },
-	{ "/lienthong.v1.Sync/Pull", req_pull, { U, U, O, O, D, D, D, D } },
-	{ "/lienthong.v1.Sync/Announce", req_announce, { U, U, O, O, D, D, D, D } },
-	{ "/lienthong.v1.Records/Put", req_put, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Records/Delete", req_delete, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Records/Import", req_import, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Query/Get", req_get, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Query/List", req_list, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Query/Aggregate", req_aggregate, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Query/History", req_history, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Query/Prove", req_prove, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Query/Freshness", req_freshness, { U, U, D, D, O, O, O, O } },
-	{ "/lienthong.v1.Admin/Status", req_status, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/ListNodes", req_nodes, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/ListFeeds", req_feeds, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/ReadLog", req_log, { U, U, D, D, D, D, O, O } },
+	{ "/lienthong.v1.Enrol/Join", req_join, { D, O, O, O, O, O, O, O, D } },
+	{ "/lienthong.v1.Sync/Hello", req_hello, { U, U, O, O, D, D, D, D, D } },
+	{ "/lienthong.v1.Sync/Push", req_push, { U, U, O, O, D, D, D, D, D } },
+	{ "/lienthong.v1.Sync/Pull", req_pull, { U, U, O, O, D, D, D, O, D } },
+	{ "/lienthong.v1.Sync/Announce", req_announce, { U, U, O, O, D, D, D, D, D } },
+	/* Rightly asked by a node, but for the signatures. */
+	{ "/lienthong.v1.Sync/Rotate", req_rotate, { U, U, I, I, D, D, D, D, D } },
+	{ "/lienthong.v1.Sync/EndRotation", req_end_rotation, { U, U, O, O, D, D, D, D, D } },
+	{ "/lienthong.v1.Records/Put", req_put, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Records/Delete", req_delete, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Records/Import", req_import, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Query/Get", req_get, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/List", req_list, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/Aggregate", req_aggregate, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/History", req_history, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/Refused", req_refused, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/Prove", req_prove, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Query/Freshness", req_freshness, { U, U, D, D, O, O, O, D, O } },
+	{ "/lienthong.v1.Admin/Status", req_status, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListNodes", req_nodes, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListFeeds", req_feeds, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListForks", req_forks, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ReadLog", req_log, { U, U, D, D, D, D, O, D, O } },
 	/* Receipts lie with the nodes: the hub says so to those who may ask. */
-	{ "/lienthong.v1.Admin/ListReceipts", req_receipts, { U, U, D, D, D, D, X, X } },
-	{ "/lienthong.v1.Admin/Invite", req_invite, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/ListEnrolments", req_enrolments, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/Approve", req_approve, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/Reject", req_reject, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/AcknowledgeAlarm", req_acknowledge, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/Scrub", req_scrub, { U, U, D, D, D, D, O, O } },
-	{ "/lienthong.v1.Admin/Rebuild", req_rebuild, { U, U, D, D, D, D, O, O } },
+	{ "/lienthong.v1.Admin/ListReceipts", req_receipts, { U, U, D, D, D, D, X, D, X } },
+	{ "/lienthong.v1.Admin/Invite", req_invite, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListEnrolments", req_enrolments, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/Approve", req_approve, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/Reject", req_reject, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListInvitations", req_invitations, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/CancelInvitation", req_cancel, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/AcknowledgeAlarm", req_acknowledge, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/Scrub", req_scrub, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/Rebuild", req_rebuild, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Keys/ListPrincipals", req_principals, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Keys/ChangePrincipal", req_change, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Keys/ReplacePrincipal", req_replace, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ListGrants", req_grants, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/GiveGrant", req_give, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/TakeGrant", req_take, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Keys/RotateKeys", req_rotate_keys, { U, U, D, D, D, D, X, D, X } },
+	{ "/lienthong.v1.Admin/Recovery", req_recovery, { U, U, D, D, D, D, O, D, O } },
+	/* The hub of this test keeps no audit, and says so to those who may ask. */
+	{ "/lienthong.v1.Audit/ListEntries", req_audit, { U, U, D, D, D, D, X, D, X } },
+	{ "/lienthong.v1.Audit/VerifyLog", req_audit_verify, { U, U, D, D, D, D, X, D, X } },
+	{ "/lienthong.v1.Audit/ProveEntry", req_audit_prove, { U, U, D, D, D, D, X, D, X } },
+	{ "/lienthong.v1.Audit/UnitParts", req_audit_unit, { U, U, X, X, D, D, D, D, D } },
+	/* An operator that was invited without saying more may not. */
+	{ "/lienthong.v1.Admin/Erase", req_erase, { U, U, D, D, D, D, D, D, O } },
+	{ "/lienthong.v1.Admin/WhoHolds", req_who_holds, { U, U, D, D, D, D, D, D, O } },
+	{ "/lienthong.v1.Admin/ListErasures", req_erasures, { U, U, D, D, D, D, D, D, O } },
 	/* Who may call nothing else learns that. */
-	{ "/lienthong.v1.Reflection/ListServices", req_services, { O, O, O, O, O, O, O, O } },
-	{ "/lienthong.v1.Reflection/Describe", req_describe, { O, O, O, O, O, O, O, O } },
+	{ "/lienthong.v1.Reflection/ListServices", req_services, { O, O, O, O, O, O, O, O, O } },
+	{ "/lienthong.v1.Reflection/Describe", req_describe, { O, O, O, O, O, O, O, O, O } },
 };
 
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
 static const ProtobufCServiceDescriptor *const services[] = { &healthpb__health__descriptor,
 	&ltpb__enrol__descriptor, &ltpb__sync__descriptor, &ltpb__records__descriptor,
-	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__reflection__descriptor };
+	&ltpb__query__descriptor, &ltpb__admin__descriptor, &ltpb__keys__descriptor,
+	&ltpb__audit__descriptor, &ltpb__reflection__descriptor };
 
 #define NSERVICES (sizeof(services) / sizeof(services[0]))
 
@@ -539,6 +768,7 @@ world_open(struct world *w)
 	    "so_nong_nghiep_moi_truong", true);
 	fed_enrol(&w->f, &w->who[JUSTICE], LTPB__ROLE__ROLE_DEPARTMENT, "so_tu_phap", true);
 	fed_enrol(&w->f, &w->who[OPERATOR], LTPB__ROLE__ROLE_OPERATOR, "", true);
+	fed_enrol(&w->f, &w->who[MIRROR], LTPB__ROLE__ROLE_MIRROR, "", true);
 	fed_enrol(&w->f, &w->who[SUSPENDED], LTPB__ROLE__ROLE_NODE, "17254", true);
 	fed_enrol(&w->f, &w->who[REVOKED], LTPB__ROLE__ROLE_OPERATOR, "", true);
 	fed_enrol(&w->f, &w->who[PENDING], LTPB__ROLE__ROLE_NODE, "17254", false);
@@ -547,6 +777,9 @@ world_open(struct world *w)
 	/* Two more who asked: one to be approved, one to be rejected. */
 	fed_enrol(&w->f, &gone, LTPB__ROLE__ROLE_NODE, "17254", false);
 	w->pending = gone.id.principal;
+	fed_hang_up(&gone);
+	fed_enrol(&w->f, &gone, LTPB__ROLE__ROLE_NODE, "17254", true);
+	w->spare = gone.id.principal;
 	fed_hang_up(&gone);
 	fed_enrol(&w->f, &gone, LTPB__ROLE__ROLE_NODE, "17254", false);
 	w->rejected = gone.id.principal;
@@ -679,22 +912,23 @@ test_reflection(void **state)
 		const char *name;
 		int want[SUSPENDED];
 	} names[] = {
-		{ "lienthong.v1.Query", { N, N, N, N, O, O, O, O } },
-		{ "/lienthong.v1.Query/Get", { N, N, N, N, O, O, O, O } },
-		{ "lienthong.v1.Query.Get", { N, N, N, N, O, O, O, O } },
-		{ "/lienthong.v1.Query/Nothing", { N, N, N, N, N, N, N, N } },
-		{ "lienthong.v1.Quer", { N, N, N, N, N, N, N, N } },
-		{ "", { N, N, N, N, N, N, N, N } },
-		{ "/", { N, N, N, N, N, N, N, N } },
-		{ "lienthong.v1.Record", { N, N, N, N, O, O, O, O } },
-		{ "lienthong.v1.FilterOp", { N, N, N, N, O, O, O, O } },
-		{ "lienthong.v1.InviteRequest", { N, N, N, N, N, N, O, O } },
-		{ "lienthong.v1.PullItem", { N, N, O, O, N, N, N, N } },
-		{ "lienthong.v1.JoinRequest", { O, O, O, O, O, O, O, O } },
+		{ "lienthong.v1.Query", { N, N, N, N, O, O, O, N, O } },
+		{ "/lienthong.v1.Query/Get", { N, N, N, N, O, O, O, N, O } },
+		{ "lienthong.v1.Query.Get", { N, N, N, N, O, O, O, N, O } },
+		{ "/lienthong.v1.Query/Nothing", { N, N, N, N, N, N, N, N, N } },
+		{ "lienthong.v1.Quer", { N, N, N, N, N, N, N, N, N } },
+		{ "", { N, N, N, N, N, N, N, N, N } },
+		{ "/", { N, N, N, N, N, N, N, N, N } },
+		{ "lienthong.v1.Record", { N, N, N, N, O, O, O, N, O } },
+		{ "lienthong.v1.FilterOp", { N, N, N, N, O, O, O, N, O } },
+		{ "lienthong.v1.InviteRequest", { N, N, N, N, N, N, O, N, O } },
+		{ "lienthong.v1.PullItem", { N, N, O, O, N, N, N, O, N } },
+		{ "lienthong.v1.JoinRequest", { O, O, O, O, O, O, O, O, O } },
 		/* reached by no method: it stands in bytes */
-		{ "lienthong.v1.ChangeSet", { N, N, N, N, N, N, N, N } },
-		{ "grpc.health.v1.HealthCheckResponse.ServingStatus", { O, O, O, O, O, O, O, O } },
-		{ "lienthong.v1.Reflection", { O, O, O, O, O, O, O, O } },
+		{ "lienthong.v1.ChangeSet", { N, N, N, N, N, N, N, N, N } },
+		{ "grpc.health.v1.HealthCheckResponse.ServingStatus",
+		    { O, O, O, O, O, O, O, O, O } },
+		{ "lienthong.v1.Reflection", { O, O, O, O, O, O, O, O, O } },
 	};
 	Ltpb__DescribeReply *reply;
 	struct fed_peer open;
@@ -728,7 +962,7 @@ test_reflection(void **state)
 	assert_int_equal(reply->service->n_method, 1);
 	assert_string_equal(reply->service->method[0]->input, "lienthong.v1.PullRequest");
 	assert_string_equal(reply->service->method[0]->output, "lienthong.v1.PullItem");
-	assert_string_equal(reply->service->method[0]->verb, "sync");
+	assert_string_equal(reply->service->method[0]->verb, "pull");
 	assert_true(reply->service->method[0]->server_streaming);
 	assert_true(reply->service->method[0]->idempotent);
 	assert_string_equal(reply->message[0]->name, "lienthong.v1.PullRequest");
@@ -828,7 +1062,7 @@ test_no_more(void **state)
 	fed_seal(&w.f, &w.feed[SUSPENDED], &d, 1, &b);
 	assert_int_equal(fed_push(&w.who[NODE], &b, 1, NULL, &st), LT_STATUS_PERMISSION_DENIED);
 	lt_buf_fini(&b);
-	/* A suspension is lifted; a revocation, in the registry's words, is a state like others. */
+	/* A suspension is lifted. */
 	fed_principal_hex(&w.who[SUSPENDED], hex);
 	fed_act_enum(&w.f, "_registry", hex, "state", "active");
 	assert_int_equal(fed_dial(&w.f, &w.who[SUSPENDED]), LT_OK);
@@ -1106,7 +1340,8 @@ test_collections(void **state)
 		enum who who;
 		const char *org;
 	} dep[] = { { AGRICULTURE, "so_nong_nghiep_moi_truong" }, { JUSTICE, "so_tu_phap" } };
-	static const char *const closed[] = { "_registry", "_key", "_grant", "_verdict" };
+	static const char *const closed[] = { "_registry", "_key", "_grant", "_verdict",
+		"_ruling" };
 	static const char *const open[] = { "_unit", "_succession", "_catalogue" };
 	struct lt_status st, none;
 	json_t *file = json_load_file(LT_PROTO_DATA "/catalogue.json", 0, NULL);
@@ -1465,12 +1700,246 @@ test_narrow_enrolment(void **state)
 	protobuf_c_message_free_unpacked(m, NULL);
 	approve.principal.len = reject.principal.len = LT_ID_LEN;
 	approve.principal.data = reject.principal.data = wide.id.principal.b;
-	assert_int_equal(admin(&w, "Approve", &approve.base, NULL), D);
-	assert_int_equal(admin(&w, "Reject", &reject.base, NULL), D);
+	/* Who waits beyond one's own grant is answered like nobody. */
+	assert_int_equal(admin(&w, "Approve", &approve.base, NULL), N);
+	assert_int_equal(admin(&w, "Reject", &reject.base, NULL), N);
 	approve.principal.data = narrow.id.principal.b;
 	assert_int_equal(admin(&w, "Approve", &approve.base, NULL), O);
 	fed_hang_up(&wide);
 	fed_hang_up(&narrow);
+	world_close(&w);
+}
+
+/* ---- grants of those who are in ---- */
+
+static int
+give(struct world *w, enum who by, enum who to, const Ltpb__Grant *grant, uint32_t *number)
+{
+	Ltpb__GiveGrantRequest r = LTPB__GIVE_GRANT_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	int code;
+
+	r.principal.data = w->who[to].id.principal.b;
+	r.principal.len = LT_ID_LEN;
+	r.grant = (Ltpb__Grant *)grant;
+	code = fed_ask(&w->who[by], &ltpb__admin__descriptor, "GiveGrant", &r.base, &m, &st);
+	if (number != NULL)
+		*number = code == O ? ((Ltpb__GiveGrantReply *)m)->number : 0;
+	if (m != NULL)
+		protobuf_c_message_free_unpacked(m, NULL);
+	return code;
+}
+
+static int
+take(struct world *w, enum who by, enum who from, uint32_t number, struct lt_status *st)
+{
+	Ltpb__TakeGrantRequest r = LTPB__TAKE_GRANT_REQUEST__INIT;
+
+	r.principal.data = w->who[from].id.principal.b;
+	r.principal.len = LT_ID_LEN;
+	r.number = &number;
+	r.n_number = number != 0;
+	return fed_ask(&w->who[by], &ltpb__admin__descriptor, "TakeGrant", &r.base, NULL, st);
+}
+
+/* How many grants of somebody are listed; *number: of the last one. */
+static size_t
+listed(struct world *w, enum who by, enum who of, uint32_t *number)
+{
+	Ltpb__ListGrantsRequest r = LTPB__LIST_GRANTS_REQUEST__INIT;
+	const Ltpb__ListGrantsReply *reply;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	size_t i, n = 0;
+
+	assert_int_equal(
+	    fed_ask(&w->who[by], &ltpb__admin__descriptor, "ListGrants", &r.base, &m, &st), O);
+	reply = (const Ltpb__ListGrantsReply *)m;
+	for (i = 0; i < reply->n_grant; i++) {
+		assert_int_equal(reply->grant[i]->principal.len, LT_ID_LEN);
+		if (memcmp(reply->grant[i]->principal.data, w->who[of].id.principal.b, LT_ID_LEN) !=
+		    0)
+			continue;
+		n++;
+		*number = reply->grant[i]->number;
+	}
+	protobuf_c_message_free_unpacked(m, NULL);
+	return n;
+}
+
+static int
+dossier_of(struct world *w, enum who who, const char *unit, Ltpb__GetReply **reply)
+{
+	struct lt_status st;
+
+	return get(w, who, "dossier", unit, DOSSIER, reply, &st);
+}
+
+/* On one connection that stays: taken, nothing more is answered; given, as much as was given; of several the sum of
+ * what each gives alone. */
+static void
+test_grants_later(void **state)
+{
+	static char v[] = "read", u[] = "17254", x[] = "16906", c[] = "dossier",
+		    f1[] = "dossier_code", f2[] = "status", w1[] = "write";
+	char *verb[] = { v }, *unit[] = { u }, *other[] = { x }, *col[] = { c }, *f[] = { f2, f1 },
+	     *bad[] = { w1 };
+	Ltpb__GetReply *reply;
+	Ltpb__Grant grant, second;
+	struct lt_status st;
+	uint32_t number;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	assert_int_equal(dossier_of(&w, JUSTICE, "17254", &reply), O);
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+	assert_int_equal(listed(&w, LOCAL, JUSTICE, &number), 1);
+	assert_int_equal(number, 1);
+	assert_int_equal(listed(&w, LOCAL, NODE, &number), 0);
+	assert_int_equal(take(&w, LOCAL, JUSTICE, 1, &st), O);
+	assert_int_equal(take(&w, LOCAL, JUSTICE, 1, &st), O); /* sent twice */
+	assert_int_equal(dossier_of(&w, JUSTICE, "17254", &reply), D);
+	assert_int_equal(listed(&w, LOCAL, JUSTICE, &number), 1);
+	assert_int_equal(number, 0);
+	grant_of(&grant, verb, 1, unit, col);
+	grant.fields = f;
+	grant.n_fields = 2;
+	assert_int_equal(give(&w, LOCAL, JUSTICE, &grant, &number), O);
+	assert_int_equal(number, 2);
+	assert_int_equal(give(&w, LOCAL, JUSTICE, &grant, &number), O);
+	assert_int_equal(number, 2);
+	assert_int_equal(dossier_of(&w, JUSTICE, "17254", &reply), O);
+	assert_true(has_field(reply->record, "status"));
+	assert_false(has_field(reply->record, "due_date"));
+	assert_true(is_masked(reply->record, "due_date"));
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+	assert_int_equal(dossier_of(&w, JUSTICE, "16906", &reply), N);
+	grant_of(&second, verb, 1, other, col);
+	assert_int_equal(give(&w, LOCAL, JUSTICE, &second, &number), O);
+	assert_int_equal(number, 3);
+	assert_int_equal(dossier_of(&w, JUSTICE, "16906", &reply), O);
+	assert_true(has_field(reply->record, "due_date"));
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+	assert_int_equal(dossier_of(&w, JUSTICE, "17254", &reply), O);
+	assert_false(has_field(reply->record, "due_date"));
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+	assert_int_equal(take(&w, LOCAL, JUSTICE, 2, &st), O);
+	assert_int_equal(dossier_of(&w, JUSTICE, "17254", &reply), N);
+	assert_int_equal(listed(&w, LOCAL, JUSTICE, &number), 1);
+	assert_int_equal(number, 3);
+	/* What grants cannot be. */
+	grant.verbs = bad;
+	assert_int_equal(give(&w, LOCAL, JUSTICE, &grant, NULL), LT_STATUS_INVALID_ARGUMENT);
+	assert_int_equal(give(&w, LOCAL, NODE, NULL, NULL), LT_STATUS_INVALID_ARGUMENT);
+	assert_int_equal(give(&w, LOCAL, STRANGER, NULL, NULL), N);
+	assert_int_equal(give(&w, LOCAL, PENDING, NULL, NULL), N);
+	assert_int_equal(take(&w, LOCAL, JUSTICE, 99, &st), N);
+	assert_int_equal(take(&w, LOCAL, STRANGER, 1, &st), N);
+	/* All that are left. */
+	assert_int_equal(take(&w, LOCAL, JUSTICE, 0, &st), O);
+	assert_int_equal(dossier_of(&w, JUSTICE, "16906", &reply), D);
+	world_close(&w);
+}
+
+/* Sees, gives and takes what lies within one grant of its own. Of the rest it is told what it is told of nobody. */
+static void
+test_grants_of_a_narrow_operator(void **state)
+{
+	static char v[] = "read", u[] = "17254", x[] = "16906", c[] = "dossier";
+	char *verb[] = { v }, *unit[] = { u }, *other[] = { x }, *col[] = { c };
+	Ltpb__Grant within, beyond;
+	struct lt_status there = { 0 }, nowhere = { 0 };
+	uint32_t number = 0, kept = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	enrol_narrow(&w, unit, col);
+	grant_of(&within, verb, 1, unit, col);
+	grant_of(&beyond, verb, 1, other, col);
+	/* Justice has everything, so it is not there; nor has a stranger ever been. */
+	assert_int_equal(listed(&w, OPERATOR, JUSTICE, &number), 0);
+	assert_int_equal(give(&w, OPERATOR, JUSTICE, &within, NULL), N);
+	assert_int_equal(give(&w, OPERATOR, STRANGER, &within, NULL), N);
+	assert_int_equal(give(&w, OPERATOR, NODE, &within, NULL), N);
+	assert_int_equal(take(&w, OPERATOR, JUSTICE, 1, &there), N);
+	assert_int_equal(take(&w, OPERATOR, STRANGER, 1, &nowhere), N);
+	assert_string_equal(there.message, nowhere.message);
+	assert_string_equal(there.reason, nowhere.reason);
+	/* Once it has one that could have been this operator's, it is. */
+	assert_int_equal(give(&w, LOCAL, JUSTICE, &within, &number), O);
+	assert_int_equal(listed(&w, OPERATOR, JUSTICE, &kept), 1);
+	assert_int_equal(kept, number);
+	assert_int_equal(give(&w, OPERATOR, JUSTICE, &beyond, NULL), D);
+	assert_int_equal(give(&w, OPERATOR, JUSTICE, NULL, NULL), D);
+	assert_int_equal(give(&w, OPERATOR, JUSTICE, &within, &kept), O);
+	assert_int_equal(kept, number);
+	assert_int_equal(take(&w, OPERATOR, JUSTICE, 1, &there), N);
+	assert_int_equal(take(&w, OPERATOR, JUSTICE, 7, &nowhere), N);
+	assert_string_equal(there.reason, nowhere.reason);
+	assert_int_equal(
+	    take(&w, OPERATOR, JUSTICE, 0, &there), O); /* its own to take: not the first */
+	assert_int_equal(listed(&w, LOCAL, JUSTICE, &kept), 1);
+	assert_int_equal(kept, 1);
+	assert_int_equal(take(&w, OPERATOR, JUSTICE, number, &there), O); /* sent twice */
+	/* Nor does it help itself. */
+	assert_int_equal(give(&w, OPERATOR, OPERATOR, &beyond, NULL), D);
+	world_close(&w);
+}
+
+/* Numbers from..to, all active. */
+static void
+act_grants(struct world *w, enum who who, unsigned from, unsigned to)
+{
+	static char active[] = "active";
+	struct lt_unit federation = { "_" };
+	Ltpb__FieldSet *state[1] = { fed_field(&w->arena, "state", LT_TYPE_ENUM, active) };
+	char hex[2 * LT_ID_LEN + 1], key[64][2 * LT_ID_LEN + 8];
+	struct lt_write write[64];
+	struct lt_err err = { "" };
+	unsigned i;
+
+	memset(write, 0, sizeof(write));
+	fed_principal_hex(&w->who[who], hex);
+	for (i = 0; from + i <= to; i++) {
+		(void)snprintf(key[i], sizeof(key[i]), "%s/%u", hex, from + i);
+		write[i].collection = "_grant";
+		write[i].key = key[i];
+		write[i].set = state;
+		write[i].nset = 1;
+		write[i].builtin = true;
+		write[i].writer = LT_WRITER_PROVINCE;
+	}
+	assert_int_equal(lt_hub_write(w->f.hub, &federation, write, i, &w->arena, &err), LT_OK);
+}
+
+static void
+test_grants_at_most(void **state)
+{
+	static char v[] = "read", u[] = "17254", x[] = "16906", c[] = "dossier";
+	char *verb[] = { v }, *unit[] = { u }, *other[] = { x }, *col[] = { c };
+	Ltpb__Grant grant, more;
+	struct lt_status st;
+	uint32_t number;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	grant_of(&grant, verb, 1, unit, col);
+	grant_of(&more, verb, 1, other, col);
+	act_grants(&w, AGRICULTURE, 2, 63);
+	assert_int_equal(give(&w, LOCAL, AGRICULTURE, &grant, &number), O);
+	assert_int_equal(number, 64);
+	assert_int_equal(give(&w, LOCAL, AGRICULTURE, &grant, &number), O); /* it has it */
+	assert_int_equal(number, 64);
+	assert_int_equal(give(&w, LOCAL, AGRICULTURE, &more, &number), LT_STATUS_INVALID_ARGUMENT);
+	/* One less, one more; its number is a new one. */
+	assert_int_equal(take(&w, LOCAL, AGRICULTURE, 30, &st), O);
+	assert_int_equal(give(&w, LOCAL, AGRICULTURE, &more, &number), O);
+	assert_int_equal(number, 65);
+	assert_int_equal(listed(&w, LOCAL, AGRICULTURE, &number), 64);
 	world_close(&w);
 }
 
@@ -1725,6 +2194,72 @@ test_pulling(void **state)
 	world_close(&w);
 }
 
+/* A mirror gets every feed and, by what it is invited with, no personal value; narrowed, the units that are left and those of `_`;
+ * taken from it, its stream ends at once. What it never has is in the matrix. */
+static void
+test_mirror(void **state)
+{
+	Ltpb__PullRequest r = LTPB__PULL_REQUEST__INIT;
+	char hex[2 * LT_ID_LEN + 1], key[2 * LT_ID_LEN + 8];
+	static const struct lt_call_ops ops = { follow_item, follow_end };
+	Ltpb__PullRequest live = LTPB__PULL_REQUEST__INIT;
+	struct follow fl = { 0 };
+	struct pulled p = { 0 };
+	struct lt_status st;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	fed_principal_hex(&w.who[MIRROR], hex);
+	(void)snprintf(key, sizeof(key), "%s/1", hex);
+	p.w = &w;
+	assert_int_equal(fed_call(&w.who[MIRROR], &ltpb__sync__descriptor, "Pull", &r.base,
+			     note_pulled, &p, &st),
+	    O);
+	assert_true(p.sets[0] >= 2 && p.sets[2] >= 3 && p.sets[3] >= 2);
+	assert_int_equal(p.opened[0] + p.opened[1] + p.opened[2] + p.opened[3], 0);
+	assert_true(p.withheld[2] >= 5 && p.withheld[3] >= 1);
+	/* One unit, while a stream is open. */
+	live.follow = true;
+	assert_int_equal(lt_conn_call(w.who[MIRROR].conn, &ltpb__sync__descriptor, "Pull",
+			     &live.base, 0, &ops, &fl, NULL),
+	    LT_OK);
+	fed_wait(has_caught_up, &fl, 20000, "the mirror has all");
+	fed_act_set(&w.f, "_grant", key, "units", "17254");
+	memset(&p, 0, sizeof(p));
+	p.w = &w;
+	assert_int_equal(fed_call(&w.who[MIRROR], &ltpb__sync__descriptor, "Pull", &r.base,
+			     note_pulled, &p, &st),
+	    O);
+	assert_true(p.sets[0] >= 2 && p.sets[2] >= 3);
+	assert_int_equal(p.sets[1] + p.sets[3], 0);
+	assert_int_equal(p.opened[2], 0);
+	/* Personal values of one field, by a grant of their own. */
+	(void)snprintf(key, sizeof(key), "%s/2", hex);
+	fed_act_set(&w.f, "_grant", key, "verbs", "open");
+	fed_act_set(&w.f, "_grant", key, "units", "17254");
+	fed_act_set(&w.f, "_grant", key, "collections", "dossier");
+	fed_act_set(&w.f, "_grant", key, "fields", "applicant_name");
+	fed_act_enum(&w.f, "_grant", key, "state", "active");
+	memset(&p, 0, sizeof(p));
+	p.w = &w;
+	assert_int_equal(fed_call(&w.who[MIRROR], &ltpb__sync__descriptor, "Pull", &r.base,
+			     note_pulled, &p, &st),
+	    O);
+	assert_int_equal(p.opened[2], 1);
+	assert_int_equal(p.opened[0] + p.opened[3], 0);
+	/* All taken: the open stream ends, without any news that would wake it. */
+	assert_int_equal(fl.ended, 0);
+	(void)snprintf(key, sizeof(key), "%s/1", hex);
+	fed_act_enum(&w.f, "_grant", key, "state", "revoked");
+	fed_wait(has_ended, &fl, 20000, "the mirror's stream");
+	assert_int_equal(fl.code, D);
+	assert_int_equal(fed_call(&w.who[MIRROR], &ltpb__sync__descriptor, "Pull", &r.base,
+			     note_pulled, &p, &st),
+	    D);
+	world_close(&w);
+}
+
 /* What the operator may write through the hub: the province's, no commune's own, no act. */
 static void
 test_operator_writes(void **state)
@@ -1756,7 +2291,7 @@ test_operator_writes(void **state)
 		r.unit = (char *)cases[i].unit;
 		r.key = (char *)cases[i].key;
 		r.field = directive_fields(&w, &r.n_field);
-		for (k = OPERATOR; k <= LOCAL; k++)
+		for (k = OPERATOR; k <= LOCAL; k += LOCAL - OPERATOR)
 			if (fed_ask(&w.who[k], &ltpb__records__descriptor, "Put", &r.base, NULL,
 				&st) != cases[i].want)
 				fail_msg("%s of %s: %s: %s", cases[i].collection, cases[i].unit,
@@ -1784,8 +2319,12 @@ main(void)
 		cmocka_unit_test(test_narrow_freshness),
 		cmocka_unit_test(test_narrow_enrolment),
 		cmocka_unit_test(test_narrow_alarms),
+		cmocka_unit_test(test_grants_later),
+		cmocka_unit_test(test_grants_of_a_narrow_operator),
+		cmocka_unit_test(test_grants_at_most),
 		cmocka_unit_test(test_pushing),
 		cmocka_unit_test(test_pulling),
+		cmocka_unit_test(test_mirror),
 		cmocka_unit_test(test_operator_writes),
 	};
 

@@ -895,28 +895,42 @@ damage(const struct rest *t, const struct home *h, unsigned table)
 	return used;
 }
 
+struct behind {
+	struct test_daemon *hub;
+	struct lt_conn *c;
+};
+
+/* It is with its log, or has said why it will not be. */
+static bool
+is_with_log(void *ctx)
+{
+	const struct behind *w = ctx;
+	Ltpb__StatusReply *r;
+	bool there;
+
+	if (daemon_ended(w->hub) || daemon_logged(w->hub, "the projector stopped"))
+		return true;
+	r = province_status(w->c);
+	there = r->projected == r->log_head;
+	province_free(r);
+	return there;
+}
+
+/* Tables that are being built anew give what was true at some earlier position of the log: answers say so of themselves, and they
+ * are none of those that are compared here. */
 static void
 wait_projected(struct rest *t)
 {
-	struct lt_conn *c;
-	Ltpb__StatusReply *r;
-	unsigned i;
-	bool there = false;
+	struct behind w = { .hub = &t->p.hub };
 
-	while ((c = daemon_dial(&t->p.hub, t->p.pool)) == NULL) {
+	while ((w.c = daemon_dial(&t->p.hub, t->p.pool)) == NULL) {
 		if (daemon_ended(&t->p.hub))
 			return;
 		test_sleep_us(2000);
 	}
-	/* A projector that met the damage stays behind: no reason to wait for it long. */
-	for (i = 0; i < 200 && !there; i++) {
-		r = province_status(c);
-		there = r->projected == r->log_head;
-		province_free(r);
-		if (!there)
-			test_sleep_us(5000);
-	}
-	lt_conn_close(c);
+	fed_wait(
+	    is_with_log, &w, WAIT_MS, "the hub's tables reach its log, or their projector stops");
+	lt_conn_close(w.c);
 }
 
 static void

@@ -392,6 +392,182 @@ test_refused_changes(void **state)
 	world_close(&w);
 }
 
+/* ---- what the hub tells of them, and whom ---- */
+
+struct list {
+	size_t n;
+	const Ltpb__RefusedChange *v[64];
+	int code;
+};
+
+/* All pages; replies are kept in the arena. */
+static void
+list_refused(struct world *w, struct fed_peer *as, Ltpb__RefusedRequest *req, struct list *l)
+{
+	size_t i;
+
+	memset(l, 0, sizeof(*l));
+	do {
+		const Ltpb__RefusedReply *r;
+		struct lt_buf bytes = { 0 };
+		ProtobufCMessage *m, *kept;
+		struct lt_status st;
+
+		l->code = fed_ask(as, &ltpb__query__descriptor, "Refused", &req->base, &m, &st);
+		if (l->code != LT_STATUS_OK)
+			return;
+		assert_int_equal(lt_wire_pack(m, LT_MESSAGE_MAX, &bytes), LT_OK);
+		assert_int_equal(lt_wire_unpack(&ltpb__refused_reply__descriptor,
+				     lt_buf_slice(&bytes), LT_MESSAGE_MAX, &w->arena, &kept, NULL),
+		    LT_OK);
+		lt_buf_fini(&bytes);
+		protobuf_c_message_free_unpacked(m, NULL);
+		r = (const Ltpb__RefusedReply *)kept;
+		for (i = 0; i < r->n_change && l->n < 64; i++)
+			l->v[l->n++] = r->change[i];
+		req->page_token.data =
+		    lt_arena_dup(&w->arena, r->next_page_token.data, r->next_page_token.len);
+		req->page_token.len = r->next_page_token.len;
+	} while (req->page_token.len != 0);
+}
+
+static void
+push_refusals(struct world *w)
+{
+	Ltpb__PushReply *reply;
+	struct fed_feed feed;
+	struct lt_status st;
+	struct lt_draft d;
+	size_t i;
+
+	fed_feed_init(&feed, &w->a, "17254", LT_LANE_NORMAL, 1);
+	for (i = 0; i < NREFUSALS; i++) {
+		refusals[i].draft(&w->arena, &d);
+		assert_int_equal(push_draft(w, &w->a, &feed, &d, &reply, &st), LT_STATUS_OK);
+		protobuf_c_message_free_unpacked(&reply->base, NULL);
+	}
+	settle(w);
+}
+
+/* Who sits at the hub sees every one, in order, with what to do, whatever the size of the pages. */
+static void
+all_are_told(struct world *w, struct fed_peer *local, struct list *l)
+{
+	Ltpb__RefusedRequest req = LTPB__REFUSED_REQUEST__INIT;
+	struct list paged;
+	struct lt_draft d;
+	size_t i;
+
+	list_refused(w, local, &req, l);
+	assert_int_equal(l->n, NREFUSALS);
+	for (i = 0; i < l->n && i < NREFUSALS; i++) {
+		const Ltpb__RefusedChange *r = l->v[i];
+
+		refusals[i].draft(&w->arena, &d);
+		assert_string_equal(r->collection, d.collection);
+		assert_string_equal(r->key, d.key);
+		assert_string_equal(r->unit, "17254");
+		assert_string_equal(r->unit_name, "Con Cuông");
+		assert_int_equal(r->reason, refusals[i].reason);
+		assert_int_equal(r->seq, i + 1);
+		assert_int_equal(r->state, LTPB__REFUSED_STATE__REFUSED_STATE_OPEN);
+		assert_true(r->text[0] != '\0' && r->text_vi[0] != '\0' && r->next[0] != '\0' &&
+			    r->next_vi[0] != '\0' && r->time_ms > 0);
+	}
+	req.page_size = 3;
+	list_refused(w, local, &req, &paged);
+	assert_int_equal(paged.n, NREFUSALS);
+	for (i = 0; i < paged.n && i < l->n; i++)
+		assert_int_equal(paged.v[i]->position, l->v[i]->position);
+	/* A page of one list is none of another. */
+	req.page_size = 1;
+	{
+		ProtobufCMessage *m;
+		struct lt_status st;
+
+		assert_int_equal(
+		    fed_ask(local, &ltpb__query__descriptor, "Refused", &req.base, &m, &st),
+		    LT_STATUS_OK);
+		req.page_token = ((Ltpb__RefusedReply *)m)->next_page_token;
+		assert_int_not_equal(req.page_token.len, 0);
+		req.all = true;
+		assert_int_equal(
+		    fed_ask(local, &ltpb__query__descriptor, "Refused", &req.base, NULL, &st),
+		    LT_STATUS_INVALID_ARGUMENT);
+		protobuf_c_message_free_unpacked(m, NULL);
+	}
+}
+
+/* A department sees of them what it sees of records: its collections, its units, and no key of which a field is hidden. */
+static void
+narrow_is_narrow(
+    struct world *w, const struct list *all, char **units, char **fields, size_t want, bool key)
+{
+	static char read[] = "read", dossier[] = "dossier";
+	char *verbs[1] = { read }, *collections[1] = { dossier };
+	Ltpb__Grant grant = LTPB__GRANT__INIT;
+	Ltpb__RefusedRequest req = LTPB__REFUSED_REQUEST__INIT;
+	Ltpb__PrincipalState st;
+	struct fed_peer dept;
+	struct list l;
+	size_t i;
+
+	grant.verbs = verbs;
+	grant.units = units;
+	grant.collections = collections;
+	grant.fields = fields;
+	grant.n_verbs = grant.n_units = grant.n_collections = grant.n_fields = 1;
+	fed_invite_grant(&w->f, &dept, LTPB__ROLE__ROLE_DEPARTMENT, "so_tu_phap", true, &grant);
+	assert_int_equal(fed_dial(&w->f, &dept), LT_OK);
+	assert_int_equal(fed_join(&dept, &st), LT_STATUS_OK);
+	list_refused(w, &dept, &req, &l);
+	assert_int_equal(l.code, LT_STATUS_OK);
+	assert_int_equal(l.n, want);
+	for (i = 0; i < l.n; i++) {
+		assert_string_equal(l.v[i]->collection, "dossier");
+		assert_int_equal(l.v[i]->key[0] != '\0', key);
+	}
+	/* Asked for by name, what is out of sight is not there. */
+	for (i = 0; i < all->n; i++) {
+		bool seen = want != 0 && strcmp(all->v[i]->collection, "dossier") == 0;
+
+		req.position = all->v[i]->position;
+		req.index = all->v[i]->index;
+		list_refused(w, &dept, &req, &l);
+		assert_int_equal(l.code, seen ? LT_STATUS_OK : LT_STATUS_NOT_FOUND);
+		req.index++;
+		list_refused(w, &dept, &req, &l);
+		assert_int_equal(l.code, LT_STATUS_NOT_FOUND);
+	}
+	fed_hang_up(&dept);
+}
+
+static void
+test_refused_told(void **state)
+{
+	static char here[] = "17254", elsewhere[] = "16906", every[] = "all", status[] = "status";
+	char *units[1] = { here }, *others[1] = { elsewhere }, *all_fields[1] = { every },
+	     *one_field[1] = { status };
+	struct fed_peer local;
+	struct list all;
+	struct world w;
+	size_t i, dossiers = 0;
+
+	(void)state;
+	world_open(&w);
+	push_refusals(&w);
+	fed_local(&w.f, &local);
+	all_are_told(&w, &local, &all);
+	for (i = 0; i < all.n; i++)
+		dossiers += strcmp(all.v[i]->collection, "dossier") == 0;
+	assert_in_range(dossiers, 5, NREFUSALS - 5);
+	narrow_is_narrow(&w, &all, units, all_fields, dossiers, true);
+	narrow_is_narrow(&w, &all, units, one_field, dossiers, false);
+	narrow_is_narrow(&w, &all, others, all_fields, 0, true);
+	fed_hang_up(&local);
+	world_close(&w);
+}
+
 /* ---- the same, as the node that did it learns it ---- */
 
 struct asked {
@@ -1568,6 +1744,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused_changes),
+		cmocka_unit_test(test_refused_told),
 		cmocka_unit_test(test_node_learns_of_refusal),
 		cmocka_unit_test(test_malformed_changes),
 		cmocka_unit_test(test_push_bounds),

@@ -28,9 +28,9 @@ struct office {
 
 /* ---- ltctl ---- */
 
-/* Run it at the node; its output, to be freed, and its exit code. The language is what nobody has chosen. */
+/* Run it in a directory; its output, to be freed, and its exit code. The language is what nobody has chosen. */
 static char *
-ltctl(const struct office *o, const char *words, int *code)
+ltctl_in(const char *dir, const char *words, int *code)
 {
 	char command[1024], *out = calloc(1, OUTPUT_MAX);
 	size_t n;
@@ -42,7 +42,7 @@ ltctl(const struct office *o, const char *words, int *code)
 	    (size_t)snprintf(command, sizeof(command),
 		"env -u LIENTHONG_LANG -u LIENTHONG_DIR -u LC_ALL LANG=C.UTF-8 '%s' -C '%s' %s "
 		"2>&1",
-		LT_BIN_DIR "/ltctl", o->p.n.dir, words) < sizeof(command));
+		LT_BIN_DIR "/ltctl", dir, words) < sizeof(command));
 	f = popen(command, "r"); /* NOLINT(cert-env33-c): no word of it comes from outside */
 	assert_non_null(f);
 	n = fread(out, 1, OUTPUT_MAX - 1, f);
@@ -51,6 +51,13 @@ ltctl(const struct office *o, const char *words, int *code)
 	assert_true(WIFEXITED(rc));
 	*code = WEXITSTATUS(rc);
 	return out;
+}
+
+/* At the node. */
+static char *
+ltctl(const struct office *o, const char *words, int *code)
+{
+	return ltctl_in(o->p.n.dir, words, code);
 }
 
 static json_t *
@@ -432,6 +439,80 @@ expect_refused_creation(const struct office *o, unsigned number)
 	free(out);
 }
 
+/* What `quarantine --all --json` says of one record, in its order: "open enum", ...; NULL ends them. */
+struct quarantined {
+	const char *dir;
+	unsigned number;
+	const char *state, *reason;
+	char id[48]; /* found */
+};
+
+static bool
+is_quarantined(void *ctx)
+{
+	struct quarantined *q = ctx;
+	char key[40], *out, *line, *save = NULL;
+	bool found = false;
+	json_t *j;
+	int code;
+
+	(void)snprintf(key, sizeof(key), "H41.65-261120-%06u", q->number);
+	out = ltctl_in(q->dir, "quarantine list --all --json --unit 17254", &code);
+	for (line = strtok_r(out, "\n", &save); line != NULL && code < 2;
+	     line = strtok_r(NULL, "\n", &save)) {
+		j = parse(line);
+		if (strcmp(json_string_value(json_object_get(j, "key")), key) == 0) {
+			found =
+			    strcmp(json_string_value(json_object_get(j, "state")), q->state) == 0 &&
+			    strcmp(json_string_value(json_object_get(j, "reason")), q->reason) == 0;
+			(void)snprintf(q->id, sizeof(q->id), "%s",
+			    json_string_value(json_object_get(j, "id")));
+			assert_true(json_string_value(json_object_get(j, "next_vi"))[0] != '\0');
+			assert_string_equal(
+			    json_string_value(json_object_get(j, "collection")), "dossier");
+			assert_string_equal(json_string_value(json_object_get(j, "unit")), "17254");
+		}
+		json_decref(j);
+	}
+	free(out);
+	return found;
+}
+
+/* At the node and at the hub, whose tables may be behind. */
+static void
+expect_quarantined(
+    const struct office *o, unsigned number, const char *state, const char *reason, char id[2][48])
+{
+	struct quarantined q = { o->p.n.dir, number, state, reason, "" };
+	char what[128];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		q.dir = i == 0 ? o->p.n.dir : o->p.f.dir;
+		(void)snprintf(what, sizeof(what), "dossier %u %s (%s) at the %s", number, state,
+		    reason, i == 0 ? "node" : "hub");
+		fed_wait(is_quarantined, &q, WAIT_MS, what);
+		if (id != NULL)
+			memcpy(id[i], q.id, sizeof(q.id));
+	}
+}
+
+/* Words of an answer and its exit code, at node and hub. */
+static void
+expect_both(
+    const struct office *o, const char *words, int want, const char *first, const char *second)
+{
+	int i, code;
+
+	for (i = 0; i < 2; i++) {
+		char *out = ltctl_in(i == 0 ? o->p.n.dir : o->p.f.dir, words, &code);
+
+		if (code != want || strstr(out, first) == NULL || strstr(out, second) == NULL)
+			fail_msg("%s: exit %d, %s", words, code, out);
+		free(out);
+	}
+}
+
 /* A program that was not ours wrote with this machine's key what the catalogue forbids. */
 static void
 test_refused(void **state)
@@ -440,13 +521,16 @@ test_refused(void **state)
 	struct fed_feed feed;
 	struct lt_arena arena;
 	struct lt_draft d[2];
+	char id[2][48], words[160], *out;
 	struct office o;
 	struct lt_buf b;
+	int i, code;
 
 	(void)state;
 	office_open(&o);
 	put(&o, 1, true, "good");
 	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
+	expect_both(&o, "quarantine", 0, "không có thay đổi nào bị từ chối", "");
 	node_stop(&o);
 	own.id = *o.p.n.id;
 	fed_feed_init(&feed, &own, "17254", LT_LANE_NORMAL, 77);
@@ -476,14 +560,37 @@ test_refused(void **state)
 	    "bị từ chối: loại hồ sơ này không có trường đó",
 	    "bị từ chối: giá trị không có trong danh sách cho phép");
 	expect_words(&o, "list dossier --refused --where '_key = none'", 2, "--refused", "--where");
+	expect_quarantined(&o, 1, "open", "enum", id);
+	expect_quarantined(&o, 2, "open", "unknown_field", NULL);
+	expect_both(&o, "quarantine", 1, "bị từ chối: giá trị không có trong danh sách cho phép",
+	    "việc cần làm: chọn một giá trị trong danh sách rồi lưu lại hồ sơ");
+	expect_both(&o, "--lang en quarantine --unit 17254", 1,
+	    "refused: the value is not one of those allowed",
+	    "what to do: choose one of the values allowed and save the record again");
+	expect_both(&o, "quarantine --unit 16906", 0, "không có thay đổi nào bị từ chối", "");
+	for (i = 0; i < 2; i++) {
+		(void)snprintf(words, sizeof(words), "quarantine show %s", id[i]);
+		out = ltctl_in(i == 0 ? o.p.n.dir : o.p.f.dir, words, &code);
+		if (code != 0 || strstr(out, "status = nonsense") == NULL)
+			fail_msg("%s: exit %d, %s", words, code, out);
+		free(out);
+	}
+	expect_both(&o, "quarantine show 1.0", 1, "ltctl: ", "");
+	expect_both(&o, "quarantine show x", 2, "1234.0", "");
 	/* A right edit makes it good again, and a right creation too. */
 	put(&o, 1, false, "again");
 	expect(&o, 1, "receipted", "", "đã có biên nhận", NULL);
+	expect_quarantined(&o, 1, "superseded", "enum", NULL);
+	expect_quarantined(&o, 2, "open", "unknown_field", NULL);
+	expect_both(&o, "quarantine --all", 1, "đã xong: hồ sơ đã được lưu lại và chấp nhận",
+	    "việc cần làm: lưu lại hồ sơ, bỏ trường này");
 	expect_stopped(&o, "list dossier --refused --json", 1, (unsigned[]){ 2 }, "refused");
 	put(&o, 2, true, "anew");
 	expect(&o, 2, "receipted", "", "đã có biên nhận", NULL);
 	expect_stopped(&o, "list dossier --refused --held --json", 0, NULL, "");
 	expect_counts(&o, 0, 0);
+	expect_quarantined(&o, 2, "superseded", "unknown_field", NULL);
+	expect_both(&o, "quarantine", 0, "không có thay đổi nào bị từ chối", "");
 	office_close(&o);
 }
 

@@ -77,7 +77,7 @@ same_row(struct fed *f, struct fed_node *n, const char *unit, unsigned number)
 {
 	struct lt_kv_txn *a, *b;
 	struct lt_slice ra, rb;
-	struct lt_buf key;
+	struct lt_buf key, mem = { 0 };
 	char k[64];
 
 	(void)snprintf(k, sizeof(k), "H41.65-261120-%04u", number);
@@ -86,12 +86,14 @@ same_row(struct fed *f, struct fed_node *n, const char *unit, unsigned number)
 	assert_int_equal(lt_kv_begin_read(lt_hub_derived(f->hub), &a), LT_OK);
 	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &b), LT_OK);
 	assert_int_equal(lt_kv_get(a, LT_T_RECORD, lt_buf_slice(&key), &ra), LT_OK);
+	assert_int_equal(lt_record_whole(a, lt_buf_slice(&key), ra, &mem, &ra), LT_OK);
 	assert_int_equal(lt_kv_get(b, LT_T_RECORD, lt_buf_slice(&key), &rb), LT_OK);
 	assert_int_equal(ra.len, rb.len);
 	assert_memory_equal(ra.data, rb.data, ra.len);
 	lt_kv_abort(a);
 	lt_kv_abort(b);
 	lt_buf_fini(&key);
+	lt_buf_fini(&mem);
 }
 
 static void

@@ -1,15 +1,22 @@
 /* A machine that was copied, or restored from an old copy: what the hub never had is never called receipted, nothing of it is
  * lost, the hub's branch comes down, and work goes on. */
 #include "node/delivery.h"
+#include "node/session.h"
+#include "tests/lib/daemon.h"
 #include "tests/lib/federation.h"
+#include "tests/lib/proxy.h"
 
 #include "proto/store/feed_log.h"
+#include "proto/store/ruling.h"
+
+#include "lienthong/v1/sync.pb-c.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WAIT_MS 40000
@@ -185,6 +192,115 @@ aside_of(struct fed_node *n)
 	return a.dots;
 }
 
+/* ---- rulings ---- */
+
+struct rulings {
+	struct fed *f;
+	struct fed_node *n;
+	size_t want;
+	size_t here; /* at the hub */
+	struct lt_ruling r, at_node; /* the last */
+};
+
+static int
+note_ruling(void *ctx, const struct lt_ruling *r)
+{
+	struct rulings *k = ctx;
+
+	k->r = *r;
+	k->here++;
+	return LT_OK;
+}
+
+static size_t
+rulings_in(struct rulings *k, struct lt_kv *kv)
+{
+	struct lt_kv_txn *txn;
+
+	k->here = 0;
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	assert_int_equal(lt_ruling_each(txn, NULL, note_ruling, k), LT_OK);
+	lt_kv_abort(txn);
+	return k->here;
+}
+
+static bool
+ruled(void *ctx)
+{
+	struct rulings *k = ctx;
+
+	if (rulings_in(k, lt_node_kv(k->n->node)) != k->want)
+		return false;
+	k->at_node = k->r;
+	return rulings_in(k, lt_hub_log(k->f->hub)) == k->want;
+}
+
+/* The act in a log: of the hub, in the unit, one change, and the same bytes as are kept. */
+static void
+act_says(struct fed *f, const struct lt_ruling *r)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_kv_txn *txn;
+	struct lt_entry e;
+	struct lt_slice bytes;
+	struct lt_ruling said;
+	struct lt_id author;
+	char key[120];
+
+	lt_arena_init(&arena, 4 << 20);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(f->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_read(txn, r->position, &e), LT_OK);
+	assert_int_equal(lt_changeset_parse(e.changeset, &arena, &cs, NULL), LT_OK);
+	author = lt_feed_author(&cs.feed);
+	assert_memory_equal(author.b, lt_hub_identity(f->hub)->principal.b, LT_ID_LEN);
+	assert_string_equal(cs.unit.s, UNIT);
+	assert_int_equal(lt_feed_lane(&cs.feed), LT_LANE_URGENT);
+	assert_int_equal(cs.nchange, 1);
+	assert_string_equal(cs.change[0].collection, "_ruling");
+	lt_ruling_key(r, key, sizeof(key));
+	assert_string_equal(cs.change[0].key, key);
+	assert_int_equal(lt_ruling_of_change(&cs.change[0], &bytes), LT_OK);
+	assert_int_equal(lt_ruling_parse(&cs.unit, bytes, &said), LT_OK);
+	assert_memory_equal(said.counts.b, r->counts.b, LT_HASH_LEN);
+	assert_memory_equal(said.other.b, r->other.b, LT_HASH_LEN);
+	lt_kv_abort(txn);
+	lt_arena_fini(&arena);
+}
+
+/* One ruling at hub and node: what the hub holds counts, what stands aside at the node does not. */
+static void
+one_ruling(struct fed *f, struct fed_node *n, struct rulings *out)
+{
+	struct rulings k = { .f = f, .n = n, .want = 1 };
+	struct lt_feed_id aside;
+	struct lt_hash here, there;
+	struct lt_kv_txn *txn;
+	uint64_t first, last;
+
+	fed_wait(ruled, &k, WAIT_MS, "one ruling at hub and node");
+	assert_memory_equal(k.r.counts.b, k.at_node.counts.b, LT_HASH_LEN);
+	assert_memory_equal(k.r.other.b, k.at_node.other.b, LT_HASH_LEN);
+	assert_int_equal(k.r.seq, k.at_node.seq);
+	assert_string_equal(k.r.unit.s, UNIT);
+	assert_int_equal(k.r.nkey, 1);
+	assert_memory_equal(k.r.key[0].pk, n->id->sign.pk, 32);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(f->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_hash(txn, &k.r.unit, &k.r.feed, k.r.seq, &here), LT_OK);
+	assert_memory_equal(here.b, k.r.counts.b, LT_HASH_LEN);
+	lt_kv_abort(txn);
+	aside = lt_feed_aside(&k.r.feed);
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(n->node), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_aside(txn, &k.r.unit, &k.r.feed, &first, &last), LT_OK);
+	assert_int_equal(first, k.r.seq);
+	assert_int_equal(lt_feed_log_hash(txn, &k.r.unit, &aside, first, &there), LT_OK);
+	assert_memory_equal(there.b, k.r.other.b, LT_HASH_LEN);
+	lt_kv_abort(txn);
+	act_says(f, &k.r);
+	if (out != NULL)
+		*out = k;
+}
+
 /* Three dossiers at hub and node, then a copy of the stopped node. */
 static void
 begin(struct fed *f, struct fed_node *n, struct fed_node *copy)
@@ -256,10 +372,58 @@ test_restored(void **state)
 	end(&f, &n, &copy);
 }
 
+/* The node does not have the ruling, and never will. */
+static void
+forget_ruling(struct fed_node *n)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	struct lt_kv_txn *txn;
+	uint8_t name[256];
+	size_t len;
+
+	assert_int_equal(lt_kv_begin_write(lt_node_kv(n->node), &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_LOCAL, &c), LT_OK);
+	assert_int_equal(lt_kv_seek_in(c, lt_slice_str("ruling/"), &k, &v), LT_OK);
+	assert_true(k.len <= sizeof(name));
+	len = k.len;
+	memcpy(name, k.data, len);
+	lt_kv_cursor_close(c);
+	assert_int_equal(lt_kv_del(txn, LT_T_LOCAL, lt_slice(name, len)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* Evidence goes once with an announcement, and then announcements go without. */
+static void
+brought_once(struct fed_node *n)
+{
+	const struct lt_session_options o = { .node = n->node };
+	const struct lt_sync_action a = { .kind = LT_SYNC_DO_ANNOUNCE };
+	struct lt_session_request req;
+	struct lt_session_call *call = calloc(1, sizeof(*call));
+	struct lt_session *s;
+	struct lt_arena arena;
+	unsigned i;
+
+	forget_ruling(n);
+	assert_non_null(call);
+	assert_int_equal(lt_session_new(&o, &s), LT_OK);
+	for (i = 0; i < 3; i++) {
+		lt_arena_init(&arena, 4 << 20);
+		assert_int_equal(lt_session_ask(s, &a, &arena, call, &req), LT_OK);
+		assert_int_equal(
+		    ((const Ltpb__AnnounceRequest *)req.message)->branch.len != 0, i == 0);
+		lt_arena_fini(&arena);
+	}
+	lt_session_free(s);
+	free(call);
+}
+
 /* Both wrote under the same numbers. The hub holds the original's. */
 static void
 test_divergent(void **state)
 {
+	struct rulings before, after;
 	struct fed f;
 	struct fed_node n, copy;
 
@@ -276,8 +440,11 @@ test_divergent(void **state)
 	    "the hub's branch comes down");
 	assert_int_equal(aside_of(&copy), 1);
 	same_feeds(&f, &copy);
-	/* Over a restart, too. */
+	one_ruling(&f, &copy, &before);
+	/* Over a restart of either, too, and it is written no second time. */
+	fed_hub_stop(&f);
 	fed_node_stop(&copy);
+	fed_hub_start(&f);
 	fed_node_start(&f, &copy);
 	assert_int_equal(delivery_of(&copy, 50), LTPB__DELIVERY__DELIVERY_FORKED);
 	/* Others go on, and an edit of it brings all of it to the hub: it is whole there. */
@@ -295,6 +462,9 @@ test_divergent(void **state)
 	}
 	assert_int_equal(aside_of(&copy), 1); /* the signed bytes stay */
 	same_feeds(&f, &copy);
+	one_ruling(&f, &copy, &after);
+	assert_int_equal(before.r.position, after.r.position);
+	brought_once(&copy);
 	end(&f, &n, &copy);
 }
 
@@ -326,6 +496,7 @@ test_longer_branch(void **state)
 	assert_int_equal(delivery_of(&copy, 2), LTPB__DELIVERY__DELIVERY_FORKED);
 	assert_true(node_shows(&copy, 2, "da_giai_quyet"));
 	assert_int_equal(aside_of(&copy), 4);
+	one_ruling(&f, &copy, NULL); /* of the whole branch */
 	same_feeds(&f, &copy);
 	assert_int_equal(fed_put_dossier(&copy, 60, "dang_xu_ly", NULL), LT_OK);
 	wait_node(&f, &copy, 60, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED, "goes on");
@@ -399,7 +570,7 @@ wait_forked(struct fed_node *n, struct fed_node *copy, struct fed_node **late, u
 	*number = r.late == n ? 70 : 71;
 }
 
-/* Two live machines: both greeted the hub with the same head, then one pushes first. */
+/* Two live machines, where nobody tells them apart: both greeted the hub with the same head, then one pushes first. */
 static void
 test_both_live(void **state)
 {
@@ -409,6 +580,9 @@ test_both_live(void **state)
 
 	(void)state;
 	begin(&f, &n, &copy);
+	fed_hub_stop(&f);
+	f.no_twins = true;
+	fed_hub_start(&f);
 	fed_node_start(&f, &n);
 	fed_node_start(&f, &copy);
 	assert_int_equal(fed_put_dossier(&n, 70, NULL, NULL), LT_OK);
@@ -427,6 +601,80 @@ test_both_live(void **state)
 	wait_hub(&f, 72, "da_giai_quyet", "at the hub");
 	wait_node(&f, late, number == 70 ? 71 : 70, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
 	    "the other's comes down");
+	one_ruling(&f, late, NULL);
+	end(&f, &n, &copy);
+}
+
+/* ---- twins ---- */
+
+static bool
+is_refused(void *ctx)
+{
+	struct lt_link_status st;
+	struct fed_node *n = ctx;
+
+	lt_link_status(n->link, &st);
+	return strstr(st.error, "another machine is at work with the keys of this one") != NULL &&
+	       strstr(st.error_vi, "máy khác đang chạy bằng khóa của máy này") != NULL;
+}
+
+/* The first one answers: the second one is told, in both languages, and nothing of it comes; the first one works on. */
+static void
+test_twin_refused(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	char text[256];
+
+	(void)state;
+	begin(&f, &n, &copy);
+	fed_node_start(&f, &n);
+	assert_int_equal(fed_put_dossier(&n, 4, NULL, NULL), LT_OK);
+	wait_node(&f, &n, 4, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the first is in");
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 50, NULL, NULL), LT_OK);
+	fed_wait(is_refused, &copy, WAIT_MS, "the second is refused, and told why");
+	assert_true(lt_twins_refused(f.service.twins, &n.id->principal) >= 1);
+	assert_int_equal(fed_put_dossier(&n, 5, NULL, NULL), LT_OK);
+	wait_node(&f, &n, 5, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the first works on");
+	assert_false(fed_hub_field(&f, UNIT, 50, "status", text, sizeof(text)));
+	assert_true(delivery_of(&copy, 50) != LTPB__DELIVERY__DELIVERY_RECEIPTED);
+	/* Stopped, it makes room. A new process of the second one comes in at once. */
+	fed_node_stop(&n);
+	fed_node_stop(&copy);
+	fed_node_start(&f, &copy);
+	wait_node(&f, &copy, 5, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "what it lacked");
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+/* The power went: the old session stands half open and does not answer. Who comes back gets in. */
+static void
+test_half_open(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	struct proxy *proxy;
+	char direct[sizeof(f.address)];
+	int port = daemon_port();
+
+	(void)state;
+	begin(&f, &n, &copy);
+	memcpy(direct, f.address, sizeof(direct));
+	proxy = proxy_start(port, f.port);
+	(void)snprintf(f.address, sizeof(f.address), "tcp://127.0.0.1:%d", port);
+	fed_node_start(&f, &n);
+	assert_int_equal(fed_put_dossier(&n, 4, NULL, NULL), LT_OK);
+	wait_node(&f, &n, 4, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the first is in");
+	proxy_hold(proxy, PROXY_TO_HUB, true);
+	proxy_hold(proxy, PROXY_FROM_HUB, true);
+	memcpy(f.address, direct, sizeof(direct));
+	fed_node_start(&f, &copy);
+	wait_node(&f, &copy, 4, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "it is in");
+	assert_int_equal(fed_put_dossier(&copy, 7, NULL, NULL), LT_OK);
+	wait_node(&f, &copy, 7, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "and works");
+	assert_int_equal(lt_twins_refused(f.service.twins, NULL), 0);
+	proxy_stop(proxy);
 	end(&f, &n, &copy);
 }
 
@@ -439,6 +687,8 @@ main(void)
 		cmocka_unit_test(test_longer_branch),
 		cmocka_unit_test(test_same_words),
 		cmocka_unit_test(test_both_live),
+		cmocka_unit_test(test_twin_refused),
+		cmocka_unit_test(test_half_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 /* What a hub makes of change-sets that no honest node of ours would send, or that come in an awkward order; and what a
  * node makes of the hub's verdicts when they run ahead of what they judge. No line: bytes are handed over directly. */
+#include "hub/recovery.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/model/value.h"
+#include "proto/store/author.h"
+#include "proto/store/backup.h"
 #include "proto/store/feed_log.h"
 #include "tests/lib/federation.h"
 
@@ -12,6 +15,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define UNIT "17254"
@@ -723,6 +727,198 @@ test_what_may_come(void **state)
 	teardown(&f, &p, &a);
 }
 
+/* ---- a hub restored from a backup ---- */
+
+#define YEAR_9999_MS UINT64_C(253370764800000) /* date -u -d 9999-01-01 +%s */
+
+struct covered {
+	struct fed *f;
+	const struct pen *p;
+};
+
+static bool
+all_covered(void *ctx)
+{
+	struct covered *c = ctx;
+	char hex[2 * LT_FEED_LEN + 1], name[160];
+	struct lt_kv_txn *txn;
+	uint64_t seq;
+
+	lt_hex(hex, c->p->feed.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "verdicted/%s/%s", UNIT, hex);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(c->f->hub), &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, name, &seq), LT_OK);
+	lt_kv_abort(txn);
+	return seq == c->p->seq;
+}
+
+static uint64_t
+effective_of(struct fed *f, const struct pen *p)
+{
+	struct lt_kv_txn *txn;
+	struct lt_head head;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(f->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_head(txn, &p->n.id->unit, &p->feed, &head), LT_OK);
+	lt_kv_abort(txn);
+	return head.effective;
+}
+
+/* The hub's own change-sets, as a node would have them. */
+static size_t
+written_by_hub(struct fed *f, struct lt_arena *a, struct lt_slice *out, size_t max)
+{
+	struct lt_kv_txn *txn;
+	struct lt_err err = { "" };
+	uint64_t last, at;
+	size_t n = 0;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(f->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
+	for (at = 1; at <= last; at++) {
+		struct lt_entry e;
+		struct lt_buf b;
+
+		assert_int_equal(lt_feed_log_read(txn, at, &e), LT_OK);
+		if (!lt_hub_wrote(f->hub, e.changeset))
+			continue;
+		assert_true(n < max);
+		lt_buf_init(&b, LT_MESSAGE_MAX);
+		assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err), LT_OK);
+		out[n++] = lt_slice(lt_arena_dup(a, b.data, b.len), b.len);
+		lt_buf_fini(&b);
+	}
+	lt_kv_abort(txn);
+	return n;
+}
+
+static void
+back_up(struct fed *f, const char *path)
+{
+	struct lt_backup_options o = {
+		.dir = f->dir, .path = path, .identity = f->hub_id, .now_ms = 1
+	};
+	struct lt_backup_info info;
+	struct lt_backup_error e;
+
+	fed_hub_stop(f);
+	if (lt_backup_make(&o, &info, &e) != LT_OK)
+		fail_msg("%s", e.err.text);
+	fed_hub_start(f);
+}
+
+static void
+put_back(struct fed *f, const char *path)
+{
+	struct lt_restore_options o = {
+		.path = path, .dir = f->dir, .identity = f->hub_id, .now_ms = 2
+	};
+	struct lt_backup_info info;
+	struct lt_backup_error e;
+	char cmd[320];
+
+	fed_hub_stop(f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", f->dir);
+	assert_int_equal(system(cmd), 0);
+	if (lt_restore(&o, &info, &e) != LT_OK)
+		fail_msg("%s", e.err.text);
+	fed_hub_start(f);
+	assert_true(lt_hub_recovering(f->hub));
+}
+
+static bool
+recovered(void *ctx)
+{
+	return !lt_hub_recovering(((struct fed *)ctx)->hub);
+}
+
+static void
+give_back(struct fed *f, const struct pen *p, const struct lt_slice *own, size_t n)
+{
+	size_t i, some;
+
+	for (i = 0; i < n; i += some) {
+		struct answer r = { .mx = PTHREAD_MUTEX_INITIALIZER,
+			.cv = PTHREAD_COND_INITIALIZER };
+
+		some = n - i < LT_PUSH_MAX ? n - i : LT_PUSH_MAX;
+		lt_hub_take_back(f->hub, own + i, some, answered, &r);
+		pthread_mutex_lock(&r.mx);
+		while (!r.done)
+			pthread_cond_wait(&r.cv, &r.mx);
+		pthread_mutex_unlock(&r.mx);
+		assert_int_equal(r.rc, LT_OK);
+	}
+	lt_hub_heard(f->hub, &p->n.id->principal);
+	fed_wait(recovered, f, 20000, "the node is heard");
+}
+
+/* A node gives back a genuine verdict, and pushes under its numbers what the hub never saw: policy and clock count for that as for
+ * anything new. What the verdict was of comes back with the judgement that it had. */
+static void
+test_another_branch_after_restore(void **state)
+{
+	char base[] = "/tmp/lt-intake-XXXXXX", path[64], cmd[80];
+	struct lt_slice own[512], was[3], honest[2], b;
+	struct pen p, liar, q;
+	struct answer r;
+	struct lt_arena a;
+	uint64_t effective;
+	struct fed f;
+	size_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	(void)snprintf(path, sizeof(path), "%s/hub", base);
+	setup(&f, &p, &a);
+	b = seal(&p, &a, 1, 1, "tiep_nhan", NULL);
+	assert_int_equal(push(&f, &p, &b, 1).rc, LT_OK);
+	fed_wait(all_covered, &(struct covered){ &f, &p }, 20000, "the verdict is written");
+	back_up(&f, path);
+	liar = p;
+	was[0] = seal(&p, &a, 10, 1, "nonsense", NULL);
+	was[1] = seal(&p, &a, 11, 1, "tiep_nhan", NULL);
+	was[2] = seal(&p, &a, 12, 1, "tiep_nhan", NULL);
+	r = push(&f, &p, was, 3);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nrefused, 1);
+	q = p;
+	new_epoch(&q, 8);
+	honest[0] = seal(&q, &a, 20, 2, "nonsense", NULL);
+	q.stamp = LT_STAMP(YEAR_9999_MS, 0);
+	honest[1] = seal(&q, &a, 30, 1, "tiep_nhan", NULL);
+	r = push(&f, &q, honest, 2);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nrefused, 2);
+	effective = effective_of(&f, &q);
+	fed_wait(all_covered, &(struct covered){ &f, &p }, 20000, "the verdict is written");
+	fed_wait(all_covered, &(struct covered){ &f, &q }, 20000, "the verdict is written");
+	n = written_by_hub(&f, &a, own, 512);
+	put_back(&f, path);
+	give_back(&f, &p, own, n);
+	/* 2 is refused by the verdict alone, 3 by the catalogue alone. */
+	b = seal(&liar, &a, 40, 1, "tiep_nhan", NULL);
+	r = push(&f, &liar, &b, 1);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nrefused, 1);
+	liar.stamp = LT_STAMP(YEAR_9999_MS, 0);
+	b = seal(&liar, &a, 41, 3, "nonsense", NULL);
+	r = push(&f, &liar, &b, 1);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nrefused, 3);
+	assert_true(effective_of(&f, &liar) < LT_STAMP(lt_wall_ms(lt_clock_system()) + 60000, 0));
+	b = seal(&liar, &a, 50, 1, "tiep_nhan", NULL);
+	assert_int_equal(push(&f, &liar, &b, 1).rc, LT_E_FORK);
+	r = push(&f, &q, honest, 2);
+	assert_int_equal(r.rc, LT_OK);
+	assert_int_equal(r.nrefused, 2);
+	assert_true(effective_of(&f, &q) == effective);
+	assert_int_equal(local_rows(&f, "told/", NULL), 1); /* the other branch's stays unsaid */
+	teardown(&f, &p, &a);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", base);
+	assert_int_equal(system(cmd), 0);
+}
+
 int
 main(void)
 {
@@ -734,6 +930,7 @@ main(void)
 		cmocka_unit_test(test_verdicts_ahead),
 		cmocka_unit_test(test_settled_as_refused),
 		cmocka_unit_test(test_settled_many_times),
+		cmocka_unit_test(test_another_branch_after_restore),
 		cmocka_unit_test(test_what_may_come),
 	};
 

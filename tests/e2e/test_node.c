@@ -3,6 +3,7 @@
 #include "proto/store/catalogue_store.h"
 #include "node/own_feeds.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/projection.h"
 #include "proto/store/rebuild.h"
 
 #include <pthread.h>
@@ -118,6 +119,7 @@ static void
 dump_dossiers(struct lt_kv *kv, struct lt_buf *out)
 {
 	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_DIGEST };
+	struct lt_buf mem = { 0 };
 	struct lt_kv_cursor *c;
 	struct lt_kv_txn *txn;
 	struct lt_slice k, v;
@@ -131,10 +133,13 @@ dump_dossiers(struct lt_kv *kv, struct lt_buf *out)
 		     rc == LT_OK && k.len > 8 && memcmp(k.data, "dossier", 8) == 0;
 		     rc = lt_kv_next(c, &k, &v)) {
 			lt_buf_framed(out, k);
+			if (tables[i] == LT_T_RECORD)
+				assert_int_equal(lt_record_whole(txn, k, v, &mem, &v), LT_OK);
 			lt_buf_framed(out, v);
 		}
 		lt_kv_cursor_close(c);
 	}
+	lt_buf_fini(&mem);
 	lt_kv_abort(txn);
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -357,6 +358,92 @@ test_visitors(void **state)
 	free(p);
 }
 
+struct reaching {
+	struct lt_conn *hub;
+	uint64_t records;
+};
+
+static bool
+has_records(void *ctx)
+{
+	const struct reaching *r = ctx;
+	Ltpb__StatusReply *st = province_status(r->hub);
+	bool there = st->records >= r->records;
+
+	province_free(st);
+	return there;
+}
+
+static void
+put_one(struct lt_conn *node, unsigned number)
+{
+	ProtobufCMessage *reply = NULL;
+	struct dossier_put d;
+	struct lt_status st;
+
+	dossier_put_init(&d, number, true, "QD-1");
+	assert_int_equal(lt_conn_call_wait(node, &ltpb__records__descriptor, "Put", &d.req.base,
+			     10000, &reply, &st),
+	    LT_STATUS_OK);
+	province_free(reply);
+}
+
+#define KNOCKERS 64
+
+/* No descriptor is left, and more want in: those who are in go on, and when there are some again others come in. */
+static void
+test_no_descriptors(void **state)
+{
+	struct province *p = calloc(1, sizeof(*p));
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct rlimit before, none;
+	struct reaching r;
+	struct lt_conn *node;
+	Ltpb__StatusReply *st;
+	int fd[KNOCKERS];
+	unsigned i;
+
+	(void)state;
+	assert_non_null(p);
+	province_setup(p, "17254", 0);
+	province_start(p, NULL, NULL);
+	province_settle(p, WAIT_MS);
+	node = daemon_dial_wait(&p->node, p->pool, START_MS);
+	r.hub = daemon_dial_wait(&p->hub, p->pool, START_MS);
+	st = province_status(r.hub);
+	r.records = st->records + 1;
+	province_free(st);
+	assert_int_equal(prlimit(p->hub.pid, RLIMIT_NOFILE, NULL, &before), 0);
+	none = before;
+	none.rlim_cur = 3; /* what is open stays open */
+	assert_int_equal(prlimit(p->hub.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	to.sin_port = htons((uint16_t)p->port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (i = 0; i < KNOCKERS; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&to, sizeof(to)), 0);
+	}
+	put_one(node, 1);
+	fed_wait(has_records, &r, WAIT_MS, "the hub takes in and shows what comes on open lines");
+	assert_int_equal(recv(fd[0], &i, 1, MSG_DONTWAIT), -1); /* nobody has greeted it */
+	for (i = 0; i < KNOCKERS; i++)
+		(void)close(fd[i]);
+	assert_int_equal(prlimit(p->hub.pid, RLIMIT_NOFILE, &before, NULL), 0);
+	lt_conn_close(r.hub);
+	r.hub = daemon_dial_wait(&p->hub, p->pool, START_MS);
+	put_one(node, 2);
+	r.records++;
+	fed_wait(has_records, &r, WAIT_MS, "the hub goes on");
+	assert_int_equal(province_dial(p, 0), LT_OK);
+	fed_hang_up(&p->peer);
+	lt_conn_close(r.hub);
+	lt_conn_close(node);
+	(void)daemon_stop(&p->hub);
+	(void)daemon_stop(&p->node);
+	province_teardown(p);
+	free(p);
+}
+
 int
 main(void)
 {
@@ -365,6 +452,7 @@ main(void)
 		cmocka_unit_test(test_stop_at_once),
 		cmocka_unit_test(test_second_instance),
 		cmocka_unit_test(test_visitors),
+		cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

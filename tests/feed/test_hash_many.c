@@ -6,15 +6,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #define LEN_MAX 301
 #define JOBS_MAX 41
 
-typedef void many_fn(struct lt_slice key, size_t outlen, const struct lt_hash_job *job, size_t n);
-
-static many_fn *const both[] = { lt_hash_many, lt_hash_many_plain };
+#define FORMS (LT_HASH_AVX512_TWICE + 1)
 
 static uint8_t text[4096], key_bytes[64];
 
@@ -39,14 +39,19 @@ check(const size_t *len, const size_t *cut, size_t n, struct lt_slice key, size_
 	struct lt_hash_job job[JOBS_MAX];
 	size_t i, f;
 
-	for (f = 0; f < 2; f++) {
+	for (f = 0; f < FORMS + 1; f++) {
+		if (f < FORMS && !lt_hash_form_there((enum lt_hash_form)f))
+			continue;
 		memset(got, 0xee, sizeof(got));
 		for (i = 0; i < n; i++) {
 			job[i].head = lt_slice(text + i, cut[i]);
 			job[i].body = lt_slice(text + i + cut[i], len[i] - cut[i]);
 			job[i].out = got[i];
 		}
-		both[f](key, outlen, job, n);
+		if (f < FORMS)
+			lt_hash_many_as((enum lt_hash_form)f, key, outlen, job, n);
+		else
+			lt_hash_many(key, outlen, job, n);
 		for (i = 0; i < n; i++) {
 			assert_int_equal(crypto_generichash(want, outlen, text + i, len[i],
 					     key.len == 0 ? NULL : key.data, key.len),
@@ -54,6 +59,63 @@ check(const size_t *len, const size_t *cut, size_t n, struct lt_slice key, size_
 			assert_memory_equal(want, got[i], outlen);
 			assert_int_equal(got[i][outlen], 0xee);
 		}
+	}
+}
+
+/* RFC 7693, appendix E. */
+static void
+fibonacci(uint8_t *out, size_t len, uint32_t seed)
+{
+	uint32_t a = UINT32_C(0xDEAD4BAD) * seed, b = 1, t;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		t = a + b;
+		a = b;
+		b = t;
+		out[i] = (uint8_t)(t >> 24);
+	}
+}
+
+/* The self-test of RFC 7693, in every form; keyed messages without a byte, which it has as well, are none of ours. */
+static void
+self_test_of_the_rfc_holds(void **state)
+{
+	static const size_t outs[] = { 20, 32, 48, 64 }, ins[] = { 0, 3, 128, 129, 255, 1024 };
+	static const uint8_t want[32] = { 0xC2, 0x3A, 0x78, 0x00, 0xD9, 0x81, 0x23, 0xBD, 0x10,
+		0xF5, 0x06, 0xC6, 0x1E, 0x29, 0xDA, 0x56, 0x03, 0xD7, 0x63, 0xB8, 0xBB, 0xAD, 0x2E,
+		0x73, 0x7F, 0x5E, 0x76, 0x5A, 0x7B, 0xCC, 0xD4, 0x75 };
+	static uint8_t in[6][1024];
+	uint8_t key[64], md[2][6][64], sum[32];
+	crypto_generichash_state all;
+	struct lt_hash_job job[6];
+	size_t i, o, f;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		fibonacci(in[i], ins[i], (uint32_t)ins[i]);
+	for (f = 0; f < FORMS; f++) {
+		if (!lt_hash_form_there((enum lt_hash_form)f))
+			continue;
+		assert_int_equal(crypto_generichash_init(&all, NULL, 0, sizeof(sum)), 0);
+		for (o = 0; o < 4; o++) {
+			fibonacci(key, outs[o], (uint32_t)outs[o]);
+			for (i = 0; i < 6; i++)
+				job[i] = (struct lt_hash_job){ lt_slice(NULL, 0),
+					lt_slice(in[i], ins[i]), md[0][i] };
+			lt_hash_many_as((enum lt_hash_form)f, lt_slice(NULL, 0), outs[o], job, 6);
+			for (i = 1; i < 6; i++)
+				job[i].out = md[1][i];
+			lt_hash_many_as(
+			    (enum lt_hash_form)f, lt_slice(key, outs[o]), outs[o], job + 1, 5);
+			assert_int_equal(
+			    crypto_generichash(md[1][0], outs[o], NULL, 0, key, outs[o]), 0);
+			for (i = 0; i < 12; i++)
+				assert_int_equal(
+				    crypto_generichash_update(&all, md[i % 2][i / 2], outs[o]), 0);
+		}
+		assert_int_equal(crypto_generichash_final(&all, sum, sizeof(sum)), 0);
+		assert_memory_equal(sum, want, sizeof(want));
 	}
 }
 
@@ -66,14 +128,15 @@ every_length_agrees_with_libsodium(void **state)
 
 	(void)state;
 	for (from = 0; from < LEN_MAX; from++) {
-		for (i = 0; i < 7; i++) {
+		for (i = 0; i < 20; i++) {
 			len[i] = (from + i * 131) % LEN_MAX;
 			cut[i] = (from * 5 + i * 37) % (len[i] + 1);
 		}
 		for (k = 0; k < 4; k++) {
-			for (i = 0; k != 0 && i < 7; i++)
+			for (i = 0; k != 0 && i < 20; i++)
 				len[i] += len[i] == 0; /* a keyed message is not empty */
-			check(len, cut, 1 + from % 7, lt_slice(key_bytes, keys[k]), outs[from % 3]);
+			check(len, cut, (from + k) % 21, lt_slice(key_bytes, keys[k]),
+			    outs[from % 3]);
 		}
 	}
 }
@@ -93,6 +156,51 @@ every_cut_agrees_with_libsodium(void **state)
 		}
 		check(len, cut, 6, lt_slice(NULL, 0), 32);
 	}
+}
+
+/* Not a byte before a piece or behind it is touched: each lies between pages that nobody may read. */
+static void
+nothing_beside_the_message_is_read(void **state)
+{
+	static const size_t lens[] = { 1, 63, 64, 65, 127, 128, 129, 200, 256, 300 };
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), i, f, n = sizeof(lens) / sizeof(lens[0]);
+	uint8_t *map =
+	    mmap(NULL, 5 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *end = map + 2 * page, *begin = map + 3 * page, got[JOBS_MAX][32], want[32], m[512];
+	struct lt_hash_job job[JOBS_MAX];
+
+	(void)state;
+	assert_true(map != MAP_FAILED);
+	memcpy(map + page, text, page < sizeof(text) ? page : sizeof(text));
+	memcpy(begin, text, page < sizeof(text) ? page : sizeof(text));
+	assert_int_equal(mprotect(map, page, PROT_NONE), 0);
+	assert_int_equal(mprotect(map + 2 * page, page, PROT_NONE), 0);
+	assert_int_equal(mprotect(map + 4 * page, page, PROT_NONE), 0);
+	for (f = 0; f < FORMS; f++) {
+		if (!lt_hash_form_there((enum lt_hash_form)f))
+			continue;
+		for (i = 0; i < 4 * n; i++) {
+			size_t head = i / n == 0 ? 0 : i / n == 1 ? lens[i % n] : 37 * (i / n);
+
+			job[i].head = lt_slice(i % 2 == 0 ? end - head : begin, head);
+			job[i].body = lt_slice(i / n == 1   ? NULL
+					       : i % 3 == 0 ? begin
+							    : end - lens[i % n],
+			    i / n == 1 ? 0 : lens[i % n]);
+			job[i].out = got[i];
+		}
+		lt_hash_many_as((enum lt_hash_form)f, lt_slice(NULL, 0), 32, job, 4 * n);
+		for (i = 0; i < 4 * n; i++) {
+			memcpy(m, job[i].head.data, job[i].head.len);
+			if (job[i].body.len != 0)
+				memcpy(m + job[i].head.len, job[i].body.data, job[i].body.len);
+			assert_int_equal(crypto_generichash(want, 32, m,
+					     job[i].head.len + job[i].body.len, NULL, 0),
+			    0);
+			assert_memory_equal(want, got[i], 32);
+		}
+	}
+	assert_int_equal(munmap(map, 5 * page), 0);
 }
 
 static void
@@ -179,8 +287,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(self_test_of_the_rfc_holds),
 		cmocka_unit_test(every_length_agrees_with_libsodium),
 		cmocka_unit_test(every_cut_agrees_with_libsodium),
+		cmocka_unit_test(nothing_beside_the_message_is_read),
 		cmocka_unit_test(any_number_and_length_agrees_with_libsodium),
 		cmocka_unit_test(trees_at_once_are_those_of_the_definition),
 	};

@@ -237,6 +237,36 @@ other_modes_are_refused(void **state)
 }
 
 static void
+open_directories_are_refused(void **state)
+{
+	static const unsigned modes[] = { 0701, 0704, 0702, 0710, 0740, 0720, 0755, 0777, 01777 };
+	struct lt_identity id;
+	struct lt_err err = { "" };
+	struct stat st;
+	size_t i;
+
+	(void)state;
+	node(&id);
+	assert_int_equal(lt_identity_write(&id, dir, false, NULL), LT_OK);
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		assert_int_equal(chmod(dir, modes[i]), 0);
+		assert_int_equal(load(&err), LT_E_DENIED);
+		assert_non_null(strstr(err.text, "chmod 700"));
+		/* It is told, not mended: somebody has to know that others were in there. */
+		assert_int_equal(stat(dir, &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i]);
+	}
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(load(NULL), LT_OK);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(dir, 65534, (gid_t)-1), 0);
+		assert_int_equal(load(&err), LT_E_DENIED);
+		assert_non_null(strstr(err.text, "belongs to user 65534"));
+		assert_int_equal(chown(dir, 0, (gid_t)-1), 0);
+	}
+}
+
+static void
 links_pipes_and_folders_are_refused(void **state)
 {
 	struct lt_identity id;
@@ -431,6 +461,54 @@ edited_lines_are_refused(void **state)
 	lt_buf_fini(&e);
 }
 
+/* Two slots: the first is whole at any moment, the second goes into it and is gone. */
+static void
+second_slot_follows(void **state)
+{
+	struct lt_identity now, next, *back = NULL;
+	struct lt_err err = { "" };
+	char second[96];
+	struct stat st;
+
+	(void)state;
+	(void)snprintf(second, sizeof(second), "%s/identity.next", dir);
+	node(&now);
+	assert_int_equal(lt_identity_write(&now, dir, false, &err), LT_OK);
+	assert_int_equal(lt_identity_load_next(dir, &back, &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_identity_forget_next(dir, &err), LT_OK);
+	next = now;
+	next.key_no = 2;
+	lt_identity_keys(&next);
+	assert_int_equal(next.key_no, 2);
+	assert_memory_equal(next.principal.b, now.principal.b, LT_ID_LEN);
+	assert_memory_not_equal(next.sign.pk, now.sign.pk, 32);
+	assert_memory_not_equal(next.line_pk, now.line_pk, 32);
+	assert_int_equal(lt_identity_write_next(&next, dir, &err), LT_OK);
+	assert_int_equal(stat(second, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(lt_identity_load(dir, &back, &err), LT_OK);
+	assert_int_equal(back->key_no, 1);
+	assert_memory_equal(back->line_sk, now.line_sk, 32);
+	lt_identity_free(back);
+	assert_int_equal(lt_identity_load_next(dir, &back, &err), LT_OK);
+	assert_int_equal(back->key_no, 2);
+	assert_memory_equal(back->line_sk, next.line_sk, 32);
+	assert_memory_equal(back->sign.pk, next.sign.pk, 32);
+	assert_int_equal(lt_identity_follow(back, dir, &err), LT_OK);
+	lt_identity_free(back);
+	assert_int_equal(lt_identity_load_next(dir, &back, &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_identity_load(dir, &back, &err), LT_OK);
+	assert_int_equal(back->key_no, 2);
+	assert_memory_equal(back->sign.pk, next.sign.pk, 32);
+	lt_identity_free(back);
+	/* It is read as carefully as the first. */
+	assert_int_equal(lt_identity_write_next(&now, dir, &err), LT_OK);
+	assert_int_equal(chmod(second, 0644), 0);
+	assert_int_equal(lt_identity_load_next(dir, &back, &err), LT_E_DENIED);
+	assert_int_equal(lt_identity_forget_next(dir, &err), LT_OK);
+	assert_int_not_equal(stat(second, &st), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -443,10 +521,12 @@ main(void)
 		T(hub_with_longest_names),
 		T(nonsense_is_not_written),
 		T(other_modes_are_refused),
+		T(open_directories_are_refused),
 		T(links_pipes_and_folders_are_refused),
 		T(damage_is_refused),
 		T(each_line_is_needed_once),
 		T(edited_lines_are_refused),
+		T(second_slot_follows),
 	};
 
 	if (sodium_init() < 0)

@@ -456,6 +456,47 @@ join_proof_binds_everything(void **state)
 	assert_int_equal(lt_join_proof_verify(k.pk, &f, token, &p, line, s), LT_E_BADSIG);
 }
 
+/* Every part of it, and by either key. */
+static void
+rotation_binds_everything(void **state)
+{
+	struct lt_rotation r = { .old_no = 1, .new_no = 2 };
+	uint8_t *const parts[] = { r.principal.b, r.sign_key, r.line_key, (uint8_t *)&r.old_no,
+		(uint8_t *)&r.new_no };
+	struct lt_sign_key k, other;
+	uint8_t sig[64], bytes[120];
+	struct lt_slice s = { sig, 64 };
+	struct lt_fed f;
+	size_t i;
+
+	(void)state;
+	sample_key(&k, 1);
+	sample_key(&other, 2);
+	sample_fill(f.b, 32, 3);
+	sample_fill(r.principal.b, 16, 4);
+	sample_fill(r.sign_key, 32, 5);
+	sample_fill(r.line_key, 32, 6);
+	lt_rotation_sign(&k, &f, &r, sig);
+	assert_int_equal(lt_rotation_verify(k.pk, &f, &r, s), LT_OK);
+	assert_int_equal(lt_rotation_verify(other.pk, &f, &r, s), LT_E_BADSIG);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		*parts[i] ^= 1;
+		assert_int_equal(lt_rotation_verify(k.pk, &f, &r, s), LT_E_BADSIG);
+		*parts[i] ^= 1;
+	}
+	f.b[0] ^= 1;
+	assert_int_equal(lt_rotation_verify(k.pk, &f, &r, s), LT_E_BADSIG);
+	f.b[0] ^= 1;
+	/* Put together by hand from the format: numbers are big-endian. */
+	memcpy(bytes, f.b, 32);
+	memcpy(bytes + 32, r.principal.b, 16);
+	memcpy(bytes + 48, "\0\0\0\1\0\0\0\2", 8);
+	memcpy(bytes + 56, r.sign_key, 32);
+	memcpy(bytes + 88, r.line_key, 32);
+	assert_int_equal(
+	    lt_sign_verify(k.pk, "lt1.rotate", lt_slice(bytes, sizeof(bytes)), s), LT_OK);
+}
+
 int
 main(void)
 {
@@ -469,6 +510,7 @@ main(void)
 		cmocka_unit_test(invitation_cut_off_or_not_one),
 		cmocka_unit_test(invitation_of_nonsense_is_not_made),
 		cmocka_unit_test(join_proof_binds_everything),
+		cmocka_unit_test(rotation_binds_everything),
 	};
 
 	if (sodium_init() < 0)

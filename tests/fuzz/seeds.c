@@ -238,8 +238,11 @@ trust(void)
 	seed2("trust", "status", lt_slice(&kind[2], 1), lt_slice(status, sizeof(status) - 1));
 	seed2("invitation", "line", lt_slice(&kind[0], 1), lt_slice_str(line));
 	seed2("invitation", "words", lt_slice(&kind[1], 1),
-	    lt_slice_str("gu thoi lo trup khui tram coi top"));
+	    lt_slice_str("gao vam kia xe hop viu cai tim"));
 	seed2("invitation", "root_words", lt_slice(&kind[2], 1), lt_slice_str(words));
+	seed2("invitation", "text", lt_slice((const uint8_t *)"\300", 1), lt_slice_str(line));
+	seed2("invitation", "torn", lt_slice((const uint8_t *)"\301", 1),
+	    lt_slice_str("\001\002\003\004\005\006\007 and so on"));
 	lt_arena_init(&arena, 1u << 20);
 	FUZZ_MUST(lt_invitation_parse(line, &arena, &inv, &err) == LT_OK);
 	memset(&b, 0, sizeof(b));

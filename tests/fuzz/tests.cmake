@@ -1,7 +1,7 @@
 # Fuzz targets (tests/fuzz): with LT_FUZZ linked to libFuzzer and gathered in the target lt_fuzz; in every other build linked to
 # a main that replays the kept inputs, as ctest "fuzz.<name>".
 set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invitation config trust
-  identity zstd)
+  identity zstd backup)
 set(fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz)
 add_library(lt_test_fuzz STATIC ${fuzz}/lib/fuzz.c ${fuzz}/lib/protobuf.c ${fuzz}/lib/changeset.c
   ${fuzz}/lib/sample.c ${fuzz}/lib/import.c ${fuzz}/lib/ways.c)
@@ -73,3 +73,6 @@ target_link_libraries(fuzz_seeds PRIVATE lt_test_fuzz_world lt_build)
 if(LT_FUZZ)
   add_dependencies(lt_fuzz fuzz_seeds)
 endif()
+lt_fuzz_target(registry ${CMAKE_CURRENT_SOURCE_DIR}/store/world.c)
+target_link_libraries(fuzz_registry PRIVATE PkgConfig::CMOCKA)
+target_compile_definitions(fuzz_registry PRIVATE LT_PROTO_DATA="${CMAKE_SOURCE_DIR}/proto/data")

@@ -1,5 +1,6 @@
 /* Invitations and those who ask with one: expiry, one use, proofs, the operator's answer, and all of it over a restart. */
 #include "hub/grant.h"
+#include "hub/keys.h"
 #include "proto/store/tables.h"
 #include "tests/hub/hub_fixture.h"
 
@@ -11,6 +12,9 @@
 #define PENDING LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING
 #define ACTIVE LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
 #define REJECTED LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REJECTED
+#define DEPARTMENT LTPB__ROLE__ROLE_DEPARTMENT
+
+static bool more; /* lt_enrol_list() had no room for all; where it matters it is looked at */
 
 static int
 invite(struct hubfx *h, Ltpb__InviteRequest *req, int64_t *expires_s)
@@ -76,7 +80,7 @@ test_inviting(void **state)
 	hubfx_close(&h);
 }
 
-/* Until the second it expires in, not from then on; and the door is open exactly as long. */
+/* Until the second it expires in, not from then on; and the door is open a week longer. */
 static void
 test_expiry(void **state)
 {
@@ -96,8 +100,13 @@ test_expiry(void **state)
 	assert_int_equal(hubfx_join(&h, &in_time, &st), LT_OK);
 	assert_int_equal(st, PENDING);
 	h.now_ms += 1;
+	assert_int_equal(hubfx_join(&h, &late, &st), LT_E_TIMEOUT);
+	/* For a week more it is told to who comes late. */
+	h.now_ms += INT64_C(604800000) - 1;
+	assert_true(lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk));
+	h.now_ms += 1;
 	assert_false(lt_enrol_lets_in(h.f.enrol, stranger.id.line_pk));
-	assert_int_equal(hubfx_join(&h, &late, &st), LT_E_DENIED);
+	assert_int_equal(hubfx_join(&h, &late, &st), LT_E_TIMEOUT);
 	/* Who asked in time is let in to hear the answer, however long it takes. */
 	h.now_ms += INT64_C(604800000);
 	assert_true(lt_enrol_lets_in(h.f.enrol, in_time.id.line_pk));
@@ -146,10 +155,10 @@ test_one_use(void **state)
 	fed_invite(&h.f, &third, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
 	second = third;
 	third.id.principal = first.id.principal;
-	assert_int_equal(hubfx_join(&h, &third, &st), LT_E_DENIED);
+	assert_int_equal(hubfx_join(&h, &third, &st), LT_E_EXISTS);
 	third = second;
 	memcpy(third.id.line_pk, first.id.line_pk, 32);
-	assert_int_equal(hubfx_join(&h, &third, &st), LT_E_DENIED);
+	assert_int_equal(hubfx_join(&h, &third, &st), LT_E_EXISTS);
 	/* None of this has spent it. */
 	assert_int_equal(hubfx_join(&h, &second, &st), LT_OK);
 	hubfx_close(&h);
@@ -472,7 +481,7 @@ test_answers(void **state)
 	fed_stranger(&h.f, &never);
 	assert_int_equal(hubfx_join(&h, &yes, &st), LT_OK);
 	assert_int_equal(hubfx_join(&h, &no, &st), LT_OK);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 2);
 	assert_string_equal(list[0]->unit, HUB_UNIT);
 	assert_string_equal(list[1]->org, "so_tu_phap");
@@ -509,7 +518,7 @@ test_answers(void **state)
 	assert_string_equal(reason, "");
 	lt_enrol_reason(h.f.enrol, never.id.line_pk, reason);
 	assert_string_equal(reason, "");
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	for (i = 0; i < n; i++)
 		assert_string_equal(list[i]->reason, list[i]->state == REJECTED ? longest : "");
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &no.id.principal, &err), LT_E_CONFLICT);
@@ -639,6 +648,369 @@ test_answer_cut_in_two(void **state)
 	hubfx_close(&h);
 }
 
+static Ltpb__PrincipalState
+state_in_registry(struct hubfx *h, const struct fed_peer *p)
+{
+	struct lt_registry *reg = lt_hub_registry(h->f.hub);
+	const struct lt_principal *who = lt_registry_find(reg, &p->id.principal);
+	Ltpb__PrincipalState st;
+
+	assert_non_null(who);
+	st = who->state;
+	lt_registry_unref(reg);
+	return st;
+}
+
+static void
+suspend(struct hubfx *h, const struct fed_peer *p, bool suspended)
+{
+	struct lt_err err = { "" };
+	const char *why = "";
+
+	assert_int_equal(lt_hub_suspend(h->f.hub, &p->id.principal, suspended, &why, &err), LT_OK);
+}
+
+static void
+revoke(struct hubfx *h, const struct fed_peer *p, uint32_t key_no)
+{
+	struct lt_revoking r = {
+		.principal = p->id.principal, .key_no = key_no, .reason = "stolen"
+	};
+	struct lt_err err = { "" };
+	const char *why = "";
+
+	assert_int_equal(lt_hub_revoke(h->f.hub, &r, &why, &err), LT_OK);
+}
+
+/* Approved, the list not written, then suspended or revoked: approving once more changes the list and nothing else. */
+static void
+test_approved_again(void **state)
+{
+	struct fed_peer suspended, revoked, at_start;
+	struct lt_err err = { "" };
+	Ltpb__PrincipalState st;
+	struct kept_row row;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &suspended, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &revoked, LTPB__ROLE__ROLE_OPERATOR, "", false);
+	fed_invite(&h.f, &at_start, LTPB__ROLE__ROLE_NODE, "16906", false);
+	assert_int_equal(hubfx_join(&h, &suspended, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &revoked, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &at_start, &st), LT_OK);
+	approve_elsewhere(&h, &suspended);
+	approve_elsewhere(&h, &revoked);
+	suspend(&h, &suspended, true);
+	revoke(&h, &revoked, 0);
+	assert_int_equal(listed(&h, &suspended), PENDING);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &suspended.id.principal, &err), LT_OK);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &revoked.id.principal, &err), LT_OK);
+	keep_row(&h, &at_start, &row);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &at_start.id.principal, &err), LT_OK);
+	suspend(&h, &at_start, true);
+	plant(&h, lt_slice(row.key, sizeof(row.key)), &row.value);
+	lt_buf_fini(&row.value);
+	hubfx_restart(&h);
+	assert_int_equal(listed(&h, &suspended), ACTIVE);
+	assert_int_equal(listed(&h, &revoked), ACTIVE);
+	assert_int_equal(listed(&h, &at_start), ACTIVE);
+	assert_int_equal(
+	    state_in_registry(&h, &suspended), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_SUSPENDED);
+	assert_int_equal(
+	    state_in_registry(&h, &revoked), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_REVOKED);
+	assert_int_equal(
+	    state_in_registry(&h, &at_start), LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_SUSPENDED);
+	hubfx_close(&h);
+}
+
+/* ---- who invited ---- */
+
+/* Approved at once, as the operator wants it. */
+static void
+invite_by(struct hubfx *h, const struct fed_peer *op, struct fed_peer *p, Ltpb__Role role)
+{
+	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
+	struct lt_issuer issuer = { .principal = op->id.principal };
+	struct lt_err err = { "" };
+	Ltpb__Invitation *inv;
+	struct lt_buf line;
+	int64_t expires;
+
+	fed_stranger(&h->f, p);
+	memcpy(issuer.line_key, op->id.line_pk, 32);
+	req.role = role;
+	req.unit = (char *)(role == LTPB__ROLE__ROLE_NODE ? HUB_UNIT : "");
+	req.auto_approve = true;
+	lt_buf_init(&line, 4096);
+	assert_int_equal(
+	    lt_enrol_invite_by(h->f.enrol, &issuer, &req, h->f.addresses, 1, &line, &expires, &err),
+	    LT_OK);
+	lt_buf_u8(&line, 0);
+	assert_int_equal(
+	    lt_invitation_parse((const char *)line.data, &h->arena, &inv, &err), LT_OK);
+	memcpy(p->id.token, inv->token.data, 16);
+	lt_buf_fini(&line);
+}
+
+static Ltpb__PrincipalState
+joins(struct hubfx *h, const struct fed_peer *p)
+{
+	Ltpb__PrincipalState st;
+
+	assert_int_equal(hubfx_join(h, p, &st), LT_OK);
+	assert_int_equal(is_active(h, p), st == ACTIVE);
+	return st;
+}
+
+/* An invitation counts as much as who made it when somebody comes with it: then, not when it was made. */
+static void
+test_issuer(void **state)
+{
+	struct fed_peer stolen, resting, narrow, other, good, p[8];
+	Ltpb__Grant grant = LTPB__GRANT__INIT;
+	char *verb[] = { (char *)"enrol" };
+	struct lt_err err = { "" };
+	struct hubfx h;
+	int i;
+
+	(void)state;
+	hubfx_open(&h);
+	grant.verbs = verb;
+	grant.n_verbs = 1;
+	fed_invite(&h.f, &stolen, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	fed_invite(&h.f, &resting, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	fed_invite_grant(&h.f, &narrow, LTPB__ROLE__ROLE_OPERATOR, "", true, &grant);
+	fed_invite(&h.f, &good, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	assert_int_equal(joins(&h, &stolen), ACTIVE);
+	assert_int_equal(joins(&h, &resting), ACTIVE);
+	assert_int_equal(joins(&h, &narrow), ACTIVE);
+	assert_int_equal(joins(&h, &good), ACTIVE);
+	other = good;
+	memcpy(other.id.line_pk, stolen.id.line_pk, 32);
+	invite_by(&h, &stolen, &p[0], LTPB__ROLE__ROLE_OPERATOR);
+	invite_by(&h, &stolen, &p[1], LTPB__ROLE__ROLE_NODE);
+	invite_by(&h, &resting, &p[2], LTPB__ROLE__ROLE_NODE);
+	invite_by(&h, &narrow, &p[3], LTPB__ROLE__ROLE_OPERATOR); /* more than it has */
+	invite_by(&h, &other, &p[4], LTPB__ROLE__ROLE_NODE); /* a key of somebody else */
+	invite_by(&h, &good, &p[5], LTPB__ROLE__ROLE_OPERATOR);
+	invite_by(&h, &narrow, &p[6], LTPB__ROLE__ROLE_NODE);
+	fed_invite(&h.f, &p[7], LTPB__ROLE__ROLE_NODE, HUB_UNIT, true); /* at the hub */
+	hubfx_restart(&h);
+	revoke(&h, &stolen, 0);
+	suspend(&h, &resting, true);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(joins(&h, &p[i]), PENDING);
+	for (i = 5; i < 8; i++)
+		assert_int_equal(joins(&h, &p[i]), ACTIVE);
+	/* It asks again, also after a restart: it waits for a person, who may still let it in. */
+	hubfx_restart(&h);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(joins(&h, &p[i]), PENDING);
+	assert_true(lt_enrol_is_pending(h.f.enrol, p[0].id.line_pk));
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &p[0].id.principal, "", &err), LT_OK);
+	assert_int_equal(joins(&h, &p[0]), REJECTED);
+	assert_int_equal(lt_enrol_approve(h.f.enrol, &p[1].id.principal, &err), LT_OK);
+	assert_int_equal(joins(&h, &p[1]), ACTIVE);
+	hubfx_close(&h);
+}
+
+/* Over the line, the operator that asks is the issuer; one key taken away is enough. */
+static void
+test_issuer_on_the_line(void **state)
+{
+	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
+	struct lt_err err = { "" };
+	struct fed_peer op, p[2];
+	struct lt_status status;
+	ProtobufCMessage *m;
+	Ltpb__Invitation *inv;
+	struct hubfx h;
+	int i;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_enrol(&h.f, &op, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	req.role = LTPB__ROLE__ROLE_OPERATOR;
+	req.auto_approve = true;
+	for (i = 0; i < 2; i++) {
+		fed_stranger(&h.f, &p[i]);
+		assert_int_equal(
+		    fed_ask(&op, &ltpb__admin__descriptor, "Invite", &req.base, &m, &status),
+		    LT_STATUS_OK);
+		assert_int_equal(
+		    lt_invitation_parse(((Ltpb__InviteReply *)m)->line, &h.arena, &inv, &err),
+		    LT_OK);
+		memcpy(p[i].id.token, inv->token.data, 16);
+		protobuf_c_message_free_unpacked(m, NULL);
+	}
+	assert_int_equal(joins(&h, &p[0]), ACTIVE);
+	revoke(&h, &op, 1);
+	assert_int_equal(joins(&h, &p[1]), PENDING);
+	fed_hang_up(&op);
+	hubfx_close(&h);
+}
+
+/* ---- a full list ---- */
+
+#define LIST_MAX 4096 /* FORMAT.md 9.7 */
+
+static struct lt_id
+nth(unsigned i)
+{
+	struct lt_id id = { { 0 } };
+
+	id.b[0] = 0xee;
+	id.b[1] = (uint8_t)(i >> 8);
+	id.b[2] = (uint8_t)i;
+	return id;
+}
+
+/* Rows by hand: who asked as the i-th, in this state. */
+static void
+asked_row(struct lt_buf *b, unsigned i, Ltpb__PrincipalState st)
+{
+	uint8_t keys[64] = { 0 };
+
+	memcpy(keys, nth(i).b, LT_ID_LEN);
+	memcpy(keys + 32, nth(i).b, LT_ID_LEN);
+	lt_buf_clear(b);
+	lt_buf_u8(b, 1);
+	lt_buf_u8(b, (uint8_t)st);
+	lt_buf_u8(b, DEPARTMENT);
+	lt_buf_framed8(b, lt_slice_str(""));
+	lt_buf_framed8(b, lt_slice_str("so_tu_phap"));
+	lt_buf_framed8(b, lt_slice_str(""));
+	lt_buf_put(b, keys, sizeof(keys));
+	lt_buf_framed8(b, lt_slice_str("192.0.2.1"));
+	lt_buf_u64(b, 1000 + i);
+}
+
+struct crowd {
+	unsigned from, to; /* who asked; those in between wait */
+	unsigned refused, gone; /* of these numbers: refused; called active, but of nobody */
+};
+
+static int
+put_crowd(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct crowd *c = ctx;
+	uint8_t key[1 + LT_ID_LEN] = { 'p' };
+	struct lt_buf b;
+	unsigned i;
+	int rc = LT_OK;
+
+	lt_buf_init(&b, 4096);
+	for (i = c->from; rc == LT_OK && i < c->to; i++) {
+		memcpy(key + 1, nth(i).b, LT_ID_LEN);
+		asked_row(&b, i, i == c->refused ? REJECTED : i == c->gone ? ACTIVE : PENDING);
+		rc = lt_kv_put(txn, LT_T_ENROL, lt_slice(key, sizeof(key)), lt_buf_slice(&b));
+	}
+	lt_buf_fini(&b);
+	return rc;
+}
+
+static bool
+is_listed(struct hubfx *h, const struct lt_id *id)
+{
+	Ltpb__Enrolment *m;
+	int rc = lt_enrol_find(h->f.enrol, id, &h->arena, &m);
+
+	assert_true(rc == LT_OK || rc == LT_E_NOTFOUND);
+	return rc == LT_OK;
+}
+
+/* Who was answered makes room, the oldest first; who waits never does, nor who is called active and is in no registry. */
+static void
+test_full_list(void **state)
+{
+	struct crowd c = { .from = 1, .to = LIST_MAX, .refused = 7, .gone = 3 };
+	struct lt_id refused = nth(7), gone = nth(3), second = nth(9);
+	struct fed_peer in, a, b, d;
+	struct lt_err err = { "" };
+	Ltpb__PrincipalState st;
+	struct hubfx h;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &in, LTPB__ROLE__ROLE_NODE, HUB_UNIT, true);
+	fed_invite(&h.f, &a, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &b, LTPB__ROLE__ROLE_NODE, "16906", false);
+	fed_invite(&h.f, &d, LTPB__ROLE__ROLE_NODE, "16906", false);
+	assert_int_equal(joins(&h, &in), ACTIVE); /* asked last of those answered */
+	assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), put_crowd, &c), LT_OK);
+	hubfx_restart(&h);
+	assert_int_equal(joins(&h, &a), PENDING);
+	assert_false(is_listed(&h, &refused));
+	assert_true(is_listed(&h, &in.id.principal) && is_listed(&h, &gone));
+	assert_int_equal(joins(&h, &b), PENDING);
+	assert_false(is_listed(&h, &in.id.principal));
+	assert_true(is_active(&h, &in));
+	/* Its invitation tells it so, and no alarm. */
+	assert_int_equal(hubfx_join(&h, &in, &st), LT_E_EXISTS);
+	assert_int_equal(lt_alarms_count(lt_enrol_alarms(h.f.enrol)), 0);
+	/* All wait; rejecting one helps, over a restart too. */
+	assert_int_equal(hubfx_join(&h, &d, &st), LT_E_UNAVAILABLE);
+	hubfx_restart(&h);
+	assert_false(is_listed(&h, &refused) || is_listed(&h, &in.id.principal));
+	assert_int_equal(hubfx_join(&h, &d, &st), LT_E_UNAVAILABLE);
+	assert_int_equal(lt_enrol_reject(h.f.enrol, &second, "", &err), LT_OK);
+	assert_int_equal(joins(&h, &d), PENDING);
+	assert_false(is_listed(&h, &second));
+	hubfx_close(&h);
+}
+
+static bool
+wants(void *ctx, const Ltpb__Enrolment *e)
+{
+	return memcmp(e->principal.data, ctx, LT_ID_LEN) == 0;
+}
+
+static bool
+has(Ltpb__Enrolment **list, size_t n, const struct lt_id *id)
+{
+	while (n > 0)
+		if (wants((void *)id, list[--n]))
+			return true;
+	return false;
+}
+
+/* 4,096 are more than a reply has room for: who waits is in it before who was answered, and who asked last before the others; asked for
+ * alone, each is. */
+static void
+test_list_has_room(void **state)
+{
+	struct crowd c = { .from = 1, .to = LIST_MAX, .refused = LIST_MAX - 1, .gone = 1 };
+	struct lt_id refused = nth(LIST_MAX - 1), gone = nth(1), early = nth(2),
+		     late = nth(LIST_MAX - 2);
+	Ltpb__ListEnrolmentsReply r = LTPB__LIST_ENROLMENTS_REPLY__INIT;
+	Ltpb__Enrolment **list;
+	struct hubfx h;
+	size_t n, i;
+
+	(void)state;
+	hubfx_open(&h);
+	assert_int_equal(lt_writer_run(lt_hub_writer(h.f.hub), put_crowd, &c), LT_OK);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
+	assert_true(more);
+	assert_in_range(n, 1024, LIST_MAX - 2);
+	r.n_enrolment = n;
+	r.enrolment = list;
+	assert_in_range(ltpb__list_enrolments_reply__get_packed_size(&r), 1, 768 * 1024);
+	assert_true(has(list, n, &late));
+	assert_false(has(list, n, &early) || has(list, n, &refused) || has(list, n, &gone));
+	for (i = 1; i < n; i++)
+		assert_true(list[i - 1]->asked_ms < list[i]->asked_ms);
+	assert_int_equal(
+	    lt_enrol_list(h.f.enrol, wants, &refused, &h.arena, &list, &n, &more), LT_OK);
+	assert_int_equal(n, 1);
+	assert_false(more);
+	assert_true(has(list, n, &refused));
+	hubfx_close(&h);
+}
+
 /* What was open is open, what was spent is spent, who asked waits. */
 static void
 test_restart(void **state)
@@ -665,7 +1037,7 @@ test_restart(void **state)
 	assert_int_equal(hubfx_join(&h, &spent, &st), LT_OK);
 	assert_int_equal(st, ACTIVE);
 	assert_true(lt_enrol_is_pending(h.f.enrol, waiting.id.line_pk));
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 2);
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &waiting.id.principal, &err), LT_OK);
 	assert_true(is_active(&h, &waiting));
@@ -675,14 +1047,13 @@ test_restart(void **state)
 	assert_true(is_active(&h, &waiting) && is_active(&h, &open) && is_active(&h, &spent));
 	/* All used: who comes with one again is heard until they have expired. */
 	assert_true(lt_enrol_lets_in(h.f.enrol, thief.id.line_pk));
-	h.now_ms += INT64_C(604800000);
+	h.now_ms += INT64_C(1209600000);
 	assert_false(lt_enrol_lets_in(h.f.enrol, thief.id.line_pk));
 	hubfx_close(&h);
 }
 
 /* ---- grants ---- */
 
-#define DEPARTMENT LTPB__ROLE__ROLE_DEPARTMENT
 #define WORDS_MAX 512
 
 /* "a,b" or "a*256" (that many times a); "" for none. */
@@ -865,7 +1236,7 @@ test_grant_is_kept(void **state)
 	assert_int_equal(hubfx_join(&h, &narrow, &st), LT_OK);
 	assert_int_equal(hubfx_join(&h, &wide, &st), LT_OK);
 	hubfx_restart(&h);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 2);
 	n = strcmp(list[0]->org, "so_tu_phap") == 0 ? 0 : 1;
 	assert_grant(
@@ -956,7 +1327,7 @@ test_rows_of_version_1(void **state)
 	lt_h1(LT_TAG_TOKEN, lt_slice(node.id.token, 16), &token);
 	plant(&h, lt_slice(token.b, LT_HASH_LEN), &b);
 	hubfx_restart(&h);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 1);
 	assert_grant(list[0]->grant, "enrol,inspect,read,write", "all", "all", "all");
 	assert_int_equal(lt_enrol_approve(h.f.enrol, &asked.id.principal, &err), LT_OK);
@@ -993,7 +1364,8 @@ test_rows_that_are_none(void **state)
 	} cases[] = {
 		{ "whole", 2, 16, 16, LT_OK },
 		{ "version 0", 0, 16, 16, LT_E_CORRUPT },
-		{ "version 3", 3, 16, 16, LT_E_CORRUPT },
+		{ "version 4", 4, 16, 16, LT_E_CORRUPT },
+		{ "version 3 without an issuer", 3, 16, 16, LT_E_CORRUPT },
 		{ "no grant", 2, 0, 0, LT_E_CORRUPT },
 		{ "no fields", 2, 12, 12, LT_E_CORRUPT },
 		{ "within a field", 2, 15, 15, LT_E_CORRUPT },
@@ -1022,6 +1394,294 @@ test_rows_that_are_none(void **state)
 		lt_enrol_close(e);
 		lt_buf_fini(&b);
 	}
+	hubfx_close(&h);
+}
+
+/* ---- who is refused, and what each is told ---- */
+
+struct refused_world {
+	struct hubfx h;
+	struct fed_peer first; /* joined, waits */
+};
+
+static struct lt_hash
+token_id(const struct fed_peer *p)
+{
+	struct lt_hash id;
+
+	lt_h1(LT_TAG_TOKEN, lt_slice(p->id.token, 16), &id);
+	return id;
+}
+
+static void
+make_whole(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	(void)w;
+	(void)p;
+	(void)r;
+}
+
+static void
+make_guessed(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	(void)w;
+	p->id.token[15] ^= 1;
+	(void)r;
+}
+
+/* Every byte that another machine sent, on a line of its own. */
+static void
+make_replayed(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	static uint8_t proof[LT_SIG_LEN];
+
+	(void)p;
+	fed_join_request(&w->first.id, proof, r);
+}
+
+static void
+make_foreign(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	static uint8_t proof[LT_SIG_LEN];
+	struct lt_fed other = p->id.federation;
+
+	(void)w;
+	other.b[0] ^= 1;
+	lt_join_proof(&p->id.sign, &other, p->id.token, &p->id.principal, p->id.line_pk, proof);
+	r->proof.data = proof;
+}
+
+static void
+make_truncated(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	(void)w;
+	(void)p;
+	r->token.len = 15;
+}
+
+static void
+make_spent(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	(void)r;
+	memcpy(p->id.token, w->first.id.token, 16);
+}
+
+static void
+make_cancelled(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	struct lt_hash id = token_id(p);
+	struct lt_err err = { "" };
+
+	(void)r;
+	assert_int_equal(lt_enrol_cancel(w->h.f.enrol, &id, &err), LT_OK);
+	assert_int_equal(lt_enrol_cancel(w->h.f.enrol, &id, &err), LT_OK);
+	hubfx_restart(&w->h);
+}
+
+static void
+make_expired(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	(void)p;
+	(void)r;
+	w->h.now_ms += INT64_C(604800000);
+}
+
+/* The machine that has joined, with a second invitation, under its own name and under a new one. */
+static void
+make_again(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	uint8_t token[16];
+
+	(void)r;
+	memcpy(token, p->id.token, 16);
+	p->id = w->first.id;
+	memcpy(p->id.token, token, 16);
+}
+
+static void
+make_again_renamed(struct refused_world *w, struct fed_peer *p, Ltpb__JoinRequest *r)
+{
+	make_again(w, p, r);
+	p->id.principal.b[0] ^= 1;
+}
+
+/* What comes of it; a stranger, who holds no invitation or not the key, hears one thing whatever it tried. */
+static void
+test_refusals(void **state)
+{
+	static const struct {
+		const char *descr;
+		/* Changes the machine, before its proof is made, or the request, after. */
+		void (*machine)(struct refused_world *, struct fed_peer *, Ltpb__JoinRequest *);
+		void (*request)(struct refused_world *, struct fed_peer *, Ltpb__JoinRequest *);
+		const char *reason; /* "" is in, PERMISSION_DENIED otherwise */
+	} cases[] = {
+		{ "another node of the commune", make_whole, make_whole, "" },
+		{ "guessed", make_guessed, make_whole, "JOIN_NOT_ACCEPTED" },
+		{ "replayed", make_whole, make_replayed, "JOIN_NOT_ACCEPTED" },
+		{ "of another federation", make_whole, make_foreign, "JOIN_NOT_ACCEPTED" },
+		{ "truncated", make_whole, make_truncated, "JOIN_NOT_ACCEPTED" },
+		{ "spent", make_spent, make_whole, "INVITATION_SPENT" },
+		{ "cancelled", make_cancelled, make_whole, "INVITATION_CANCELLED" },
+		{ "a key used twice", make_again, make_whole, "KEY_TAKEN" },
+		{ "a key used twice, renamed", make_again_renamed, make_whole, "KEY_TAKEN" },
+		{ "expired", make_expired, make_whole, "INVITATION_EXPIRED" },
+	};
+	struct lt_status st, told = { 0 };
+	struct refused_world w;
+	ProtobufCMessage *m;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&w.h);
+	fed_enrol(&w.h.f, &w.first, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_hang_up(&w.first);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t proof[LT_SIG_LEN];
+		Ltpb__JoinRequest r;
+		struct fed_peer p;
+		int want = cases[i].reason[0] == '\0' ? LT_STATUS_OK : LT_STATUS_PERMISSION_DENIED;
+
+		print_message("%s\n", cases[i].descr);
+		fed_invite(&w.h.f, &p, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+		cases[i].machine(&w, &p, NULL);
+		fed_join_request(&p.id, proof, &r);
+		cases[i].request(&w, &p, &r);
+		assert_int_equal(fed_dial(&w.h.f, &p), LT_OK);
+		assert_int_equal(
+		    fed_ask(&p, &ltpb__enrol__descriptor, "Join", &r.base, &m, &st), want);
+		fed_hang_up(&p);
+		if (want == LT_STATUS_OK) {
+			protobuf_c_message_free_unpacked(m, NULL);
+			continue;
+		}
+		assert_string_equal(st.reason, cases[i].reason);
+		assert_true(st.message[0] != '\0' && st.message_vi[0] != '\0');
+		if (strcmp(st.reason, "JOIN_NOT_ACCEPTED") != 0)
+			continue;
+		if (told.reason[0] != '\0') {
+			assert_string_equal(st.message, told.message);
+			assert_string_equal(st.message_vi, told.message_vi);
+			assert_int_equal(st.retry_delay_ms, told.retry_delay_ms);
+			assert_string_equal(st.field, told.field);
+			assert_string_equal(st.rule, told.rule);
+		}
+		told = st;
+	}
+	/* Two nodes of one commune wait, and nobody else. */
+	{
+		Ltpb__Enrolment **list;
+		size_t n;
+
+		assert_int_equal(
+		    lt_enrol_list(w.h.f.enrol, NULL, NULL, &w.h.arena, &list, &n, &more), LT_OK);
+		assert_int_equal(n, 2);
+	}
+	hubfx_close(&w.h);
+}
+
+/* Which are out: named without their secrets; a used one cannot be cancelled. */
+static void
+test_invitations(void **state)
+{
+	struct fed_peer open, used, gone;
+	Ltpb__OpenInvitation **list, *one;
+	Ltpb__PrincipalState st;
+	struct lt_hash id, nobody = { { 0 } };
+	struct lt_err err = { "" };
+	struct hubfx h;
+	size_t n, i;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &open, LTPB__ROLE__ROLE_NODE, HUB_UNIT, true);
+	fed_invite(&h.f, &used, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &gone, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	assert_int_equal(hubfx_join(&h, &used, &st), LT_OK);
+	id = token_id(&used);
+	assert_int_equal(lt_enrol_cancel(h.f.enrol, &id, &err), LT_E_CONFLICT);
+	assert_int_equal(lt_enrol_cancel(h.f.enrol, &nobody, &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_enrol_invitation(h.f.enrol, &nobody, &h.arena, &one), LT_E_NOTFOUND);
+	id = token_id(&gone);
+	assert_int_equal(lt_enrol_cancel(h.f.enrol, &id, &err), LT_OK);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(
+		    lt_enrol_invitations(h.f.enrol, false, &h.arena, &list, &n), LT_OK);
+		assert_int_equal(n, 1);
+		id = token_id(&open);
+		assert_memory_equal(list[0]->id.data, id.b, LT_HASH_LEN);
+		assert_string_equal(list[0]->unit, HUB_UNIT);
+		assert_true(list[0]->auto_approve);
+		assert_int_equal(list[0]->expires_s, HUB_NOW_MS / 1000 + 604800);
+		assert_int_equal(lt_enrol_invitations(h.f.enrol, true, &h.arena, &list, &n), LT_OK);
+		assert_int_equal(n, 3);
+		id = token_id(&used);
+		assert_int_equal(lt_enrol_invitation(h.f.enrol, &id, &h.arena, &one), LT_OK);
+		assert_int_equal(one->state, LTPB__INVITATION_STATE__INVITATION_STATE_USED);
+		assert_memory_equal(one->principal.data, used.id.principal.b, LT_ID_LEN);
+		id = token_id(&gone);
+		assert_int_equal(lt_enrol_invitation(h.f.enrol, &id, &h.arena, &one), LT_OK);
+		assert_int_equal(one->state, LTPB__INVITATION_STATE__INVITATION_STATE_CANCELLED);
+		hubfx_restart(&h);
+	}
+	/* The machine that asked in time goes on hearing its state; a cancelled one takes in nobody, also not its first comer. */
+	assert_int_equal(hubfx_join(&h, &used, &st), LT_OK);
+	assert_int_equal(hubfx_join(&h, &gone, &st), LT_E_CANCELLED);
+	h.now_ms += INT64_C(604800000);
+	assert_int_equal(lt_enrol_invitations(h.f.enrol, false, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(hubfx_join(&h, &open, &st), LT_E_TIMEOUT);
+	hubfx_close(&h);
+}
+
+/* Approved with the words that were heard, only if they are this machine's. */
+static void
+test_words_decide(void **state)
+{
+	static const struct {
+		const char *descr, *words; /* NULL: the right ones */
+		int code;
+	} cases[] = {
+		{ "others", "ba ba ba ba ba ba ba ba", LT_STATUS_FAILED_PRECONDITION },
+		{ "seven", "ba ba ba ba ba ba ba", LT_STATUS_INVALID_ARGUMENT },
+		{ "none of ours", "ba ba ba ba ba ba ba na", LT_STATUS_INVALID_ARGUMENT },
+		{ "the right ones", NULL, LT_STATUS_OK },
+	};
+	struct fed_peer p, op;
+	Ltpb__PrincipalState st;
+	struct hubfx h;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &p, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	assert_int_equal(hubfx_join(&h, &p, &st), LT_OK);
+	fed_local(&h.f, &op);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Ltpb__ApproveRequest r = LTPB__APPROVE_REQUEST__INIT;
+		struct lt_status status;
+		ProtobufCMessage *m = NULL;
+		struct lt_buf words;
+
+		print_message("%s\n", cases[i].descr);
+		lt_buf_init(&words, 256);
+		lt_fingerprint(
+		    &p.id.federation, &p.id.principal, p.id.sign.pk, p.id.line_pk, &words);
+		lt_buf_u8(&words, 0);
+		r.principal.data = p.id.principal.b;
+		r.principal.len = LT_ID_LEN;
+		r.words = (char *)(cases[i].words != NULL ? cases[i].words : (char *)words.data);
+		assert_int_equal(
+		    fed_ask(&op, &ltpb__admin__descriptor, "Approve", &r.base, &m, &status),
+		    cases[i].code);
+		assert_int_equal(is_active(&h, &p), cases[i].code == LT_STATUS_OK);
+		if (cases[i].code != LT_STATUS_OK)
+			assert_string_equal(status.reason, "WORDS");
+		else
+			protobuf_c_message_free_unpacked(m, NULL);
+		lt_buf_fini(&words);
+	}
+	fed_hang_up(&op);
 	hubfx_close(&h);
 }
 
@@ -1119,7 +1779,7 @@ test_golden_rows(void **state)
 	golden_bytes(g, "asker_pending", &b);
 	plant(&h, lt_slice(key, sizeof(key)), &b);
 	hubfx_restart(&h);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0]->label, "Sở Tư pháp");
 	assert_int_equal(list[0]->asked_ms, json_integer_value(json_object_get(g, "asked_ms")));
@@ -1138,7 +1798,7 @@ test_golden_rows(void **state)
 	golden_bytes(g, "asker_rejected", &b);
 	assert_row(&h, lt_slice(key, sizeof(key)), &b);
 	hubfx_restart(&h);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0]->reason, json_string_value(json_object_get(g, "reason")));
 	hubfx_close(&h);
@@ -1157,7 +1817,7 @@ test_golden_rows(void **state)
 	golden_bytes(g, "invitation_version_1", &b);
 	plant(&h, lt_buf_slice(&token), &b);
 	hubfx_restart(&h);
-	assert_int_equal(lt_enrol_list(h.f.enrol, &h.arena, &list, &n), LT_OK);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
 	assert_int_equal(n, 1);
 	assert_grant(list[0]->grant, "read", "all", "all", "all");
 	golden_alarm(&h, g);
@@ -1171,6 +1831,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_invitations),
+		cmocka_unit_test(test_words_decide),
 		cmocka_unit_test(test_golden_rows),
 		cmocka_unit_test(test_grant_bounds),
 		cmocka_unit_test(test_grant_is_kept),
@@ -1188,6 +1851,11 @@ main(void)
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answer_cut_in_two),
+		cmocka_unit_test(test_approved_again),
+		cmocka_unit_test(test_issuer),
+		cmocka_unit_test(test_issuer_on_the_line),
+		cmocka_unit_test(test_full_list),
+		cmocka_unit_test(test_list_has_room),
 		cmocka_unit_test(test_restart),
 	};
 

@@ -2,7 +2,9 @@
 #include "tests/hub/hub_fixture.h"
 #include "hub/hub_impl.h"
 #include "proto/base/wire.h"
+#include "proto/store/access.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/query.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -971,7 +973,9 @@ crowd_free(struct crowd *c)
 static void
 rebuild_by(struct crowd *c, size_t entries)
 {
-	const struct lt_projector_limits l = { entries, (size_t)1 << 20, 1 };
+	const struct lt_projector_limits l = {
+		.entries = entries, .bytes = (size_t)1 << 20, .ahead_bytes = 1
+	};
 
 	lt_projector_limit(c->h.f.hub, &l);
 	lt_hub_rebuild(c->h.f.hub);
@@ -1125,6 +1129,173 @@ test_two_threads(void **state)
 	crowd_free(&c);
 }
 
+#define FOREVER_MS ((int64_t)24 * 3600 * 1000)
+#define BURST 24
+
+static bool
+is_paused(void *ctx)
+{
+	const struct hubfx *h = ctx;
+
+	return h->f.hub->pauses > 0;
+}
+
+static bool
+is_mended(void *ctx)
+{
+	const struct hubfx *h = ctx;
+
+	return !lt_hub_mending(h->f.hub);
+}
+
+static void
+projected(const struct hubfx *h)
+{
+	assert_int_equal(
+	    lt_hub_wait_projected(h->f.hub, lt_hub_log_position(h->f.hub), HUB_WAIT_MS), LT_OK);
+}
+
+/* All in one push, so that there is more behind each of the first batches, which take one change-set each. */
+static void
+burst(struct hubfx *h, const struct fed_peer *p, struct fed_feed *w)
+{
+	struct lt_buf set[BURST] = { { 0 } };
+	struct answer a = { 0 };
+	unsigned i;
+
+	for (i = 0; i < BURST; i++)
+		seal(h, w, i, NULL, &set[i]);
+	hubfx_intake(h, &p->id.principal, set, BURST, &a);
+	assert_int_equal(a.rc, LT_OK);
+	for (i = 0; i < BURST; i++)
+		lt_buf_fini(&set[i]);
+}
+
+/* While the log gathers nobody is kept waiting: not who asks for a position, not a rebuild, not the end. Who finds the projector idle
+ * sees no pause at all. */
+static void
+test_pauses(void **state)
+{
+	const struct lt_projector_limits l = { .entries = 1,
+		.bytes = (size_t)1 << 20,
+		.ahead_bytes = (size_t)1 << 20,
+		.pause_ms = FOREVER_MS };
+	struct fed_peer p;
+	struct fed_feed w;
+	struct hubfx h;
+	unsigned i;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	projected(&h);
+	for (i = 0; i < 3; i++) {
+		lt_projector_limit(h.f.hub, &l);
+		h.f.hub->pauses = 0;
+		burst(&h, &p, &w);
+		fed_wait(is_paused, &h, HUB_WAIT_MS, "a pause");
+		assert_true(lt_hub_projected(h.f.hub) < lt_hub_log_position(h.f.hub));
+		if (i == 1) {
+			lt_hub_rebuild(h.f.hub);
+			fed_wait(is_mended, &h, HUB_WAIT_MS, "built anew");
+		} else if (i == 2) {
+			hubfx_restart(&h);
+		}
+		projected(&h);
+	}
+	hubfx_close(&h);
+}
+
+/* ---- what was refused ---- */
+
+struct ticks {
+	unsigned n, fails_at;
+};
+
+static int
+count_tick(void *ctx)
+{
+	struct ticks *t = ctx;
+
+	return ++t->n == t->fails_at ? LT_E_TIMEOUT : LT_OK;
+}
+
+static bool
+sees_unknown(void *ctx, const char *unit, const char *collection)
+{
+	(void)ctx;
+	(void)unit;
+	(void)collection;
+	return true;
+}
+
+static int
+ask_refused(struct hubfx *h, struct ticks *t, Ltpb__RefusedReply *reply)
+{
+	const struct lt_asker who = { .kind = LT_ASKER_LOCAL, .local_hub = true };
+	Ltpb__RefusedRequest req = LTPB__REFUSED_REQUEST__INIT;
+	struct lt_catalogue *cat = lt_hub_catalogue(h->f.hub);
+	struct lt_query q = {
+		.catalogue = cat, .arena = &h->arena, .tick = count_tick, .tick_ctx = t
+	};
+	struct lt_sight_of of = { &who, cat, &q.province };
+	struct lt_err err = { "" };
+	struct lt_sight sight;
+	int rc;
+
+	q.province = h->f.hub_id->unit;
+	lt_sight_of_asker(&of, &sight);
+	q.sight = &sight;
+	req.all = true;
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(h->f.hub), &q.log), LT_OK);
+	assert_int_equal(lt_kv_begin_read(lt_hub_derived(h->f.hub), &q.derived), LT_OK);
+	rc = lt_query_refused(&q, &req, NULL, NULL, sees_unknown, NULL, reply, &err);
+	lt_kv_abort(q.derived);
+	lt_kv_abort(q.log);
+	lt_catalogue_unref(cat);
+	return rc;
+}
+
+/* One refused change of a record with 520 others: its asker's deadline is looked at on the way through them. */
+static void
+test_refused_ticks(void **state)
+{
+	struct ticks t = { 0 };
+	Ltpb__RefusedReply reply;
+	struct lt_buf set[40];
+	struct fed_feed w;
+	struct fed_peer p;
+	struct answer a;
+	struct hubfx h;
+	unsigned i, k;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	take(&h, &p, &w, 1, NULL);
+	take(&h, &p, &w, 1, "xong_roi");
+	for (i = 0; i < 13; i++) {
+		for (k = 0; k < 40; k++) {
+			lt_buf_init(&set[k], 0);
+			seal(&h, &w, 1, "dang_xu_ly", &set[k]);
+		}
+		hubfx_intake(&h, &p.id.principal, set, 40, &a);
+		assert_int_equal(a.rc, LT_OK);
+		for (k = 0; k < 40; k++)
+			lt_buf_fini(&set[k]);
+	}
+	hubfx_settle(&h);
+	assert_int_equal(ask_refused(&h, &t, &reply), LT_OK);
+	assert_int_equal(reply.n_change, 1);
+	assert_int_equal(t.n, 1 + 522 / 256);
+	t = (struct ticks){ .fails_at = 2 };
+	assert_int_equal(ask_refused(&h, &t, &reply), LT_E_TIMEOUT);
+	assert_int_equal(t.n, 2);
+	hubfx_close(&h);
+}
+
 int
 main(void)
 {
@@ -1139,6 +1310,8 @@ main(void)
 		cmocka_unit_test(test_settling_is_bounded),
 		cmocka_unit_test(test_damaged_cursor),
 		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_pauses),
+		cmocka_unit_test(test_refused_ticks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 add_library(lt_test_hub STATIC hub/hub_fixture.c)
 target_link_libraries(lt_test_hub PUBLIC lt_tests_federation PkgConfig::CMOCKA PRIVATE lt_build)
-foreach(name fresh enrol manual project pull receipts)
+foreach(name audit forks fresh enrol grants keys manual project pull receipts)
   lt_test(hub ${name} LIBS lt_test_hub TIMEOUT 120)
 endforeach()
+lt_test(hub twins LIBS lt_hub)
 lt_test(hub golden LIBS lt_test_hub TIMEOUT 120 SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)

@@ -198,7 +198,13 @@ daemon_fds(const struct test_daemon *d)
 
 	(void)snprintf(path, sizeof(path), "/proc/%ld/fd", (long)d->pid);
 	dir = opendir(path);
-	assert_non_null(dir);
+	/* The daemons let no other process of their user look at them, only root's. */
+	if (dir == NULL) {
+		if (errno == EACCES && geteuid() != 0)
+			skip();
+		fail_msg("%s: %s", path, strerror(errno));
+		return 0;
+	}
 	while (readdir(dir) != NULL)
 		n++;
 	(void)closedir(dir);

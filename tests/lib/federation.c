@@ -195,7 +195,8 @@ fed_hub_start(struct fed *f)
 		.nmethods = lt_nmethods,
 		.admit = lt_service_admit,
 		.authorize = lt_service_authorize,
-		.closed = lt_service_closed };
+		.closed = lt_service_closed,
+		.ended = lt_service_ended };
 	struct lt_err err = { "" };
 	char url[64];
 
@@ -214,6 +215,8 @@ fed_hub_start(struct fed *f)
 	so.federation = f->hub_id->federation.b;
 	check(lt_server_new(&so, &f->server, &err), "server", err.text);
 	check(lt_service_add(&f->service, f->server, &err), "services", err.text);
+	if (!f->no_twins)
+		check(lt_service_twins(&f->service, lt_clock_system()), "twins", "");
 	f->health = lt_health_new();
 	assert_non_null(f->health);
 	check(lt_server_add(f->server, lt_health_service(f->health), &err), "health", err.text);
@@ -237,6 +240,8 @@ fed_hub_stop(struct fed *f)
 	lt_server_stop(f->server, 1000);
 	lt_pool_stop(f->pool);
 	lt_pulls_close(f->pulls);
+	lt_twins_close(f->service.twins);
+	f->service.twins = NULL;
 	lt_fresh_close(f->fresh);
 	lt_enrol_close(f->enrol);
 	lt_hub_close(f->hub);
@@ -358,15 +363,10 @@ void
 fed_node_setup(struct fed *f, struct fed_node *n, const char *unit)
 {
 	Ltpb__InviteRequest req = LTPB__INVITE_REQUEST__INIT;
-	struct lt_identity *id = calloc(1, sizeof(*id));
 	struct lt_err err = { "" };
-	Ltpb__Invitation *inv;
-	struct lt_arena arena;
 	struct lt_buf line;
 	int64_t expires;
 
-	memset(n, 0, sizeof(*n));
-	make_dir(n->dir, "node");
 	req.role = LTPB__ROLE__ROLE_NODE;
 	req.unit = (char *)unit;
 	req.auto_approve = true;
@@ -374,9 +374,22 @@ fed_node_setup(struct fed *f, struct fed_node *n, const char *unit)
 	check(lt_enrol_invite(f->enrol, &req, f->addresses, 1, &line, &expires, &err), "invite",
 	    err.text);
 	lt_buf_u8(&line, 0);
+	fed_node_invited(n, (const char *)line.data);
+	lt_buf_fini(&line);
+}
+
+void
+fed_node_invited(struct fed_node *n, const char *line)
+{
+	struct lt_identity *id = calloc(1, sizeof(*id));
+	struct lt_err err = { "" };
+	Ltpb__Invitation *inv;
+	struct lt_arena arena;
+
+	memset(n, 0, sizeof(*n));
+	make_dir(n->dir, "node");
 	lt_arena_init(&arena, 1 << 20);
-	check(lt_invitation_parse((const char *)line.data, &arena, &inv, &err), "invitation",
-	    err.text);
+	check(lt_invitation_parse(line, &arena, &inv, &err), "invitation", err.text);
 	assert_non_null(id);
 	id->role = LTPB__ROLE__ROLE_NODE;
 	memcpy(id->root_key, inv->root_key.data, 32);
@@ -391,7 +404,6 @@ fed_node_setup(struct fed *f, struct fed_node *n, const char *unit)
 	free(id);
 	check(lt_identity_load(n->dir, &n->id, &err), "identity", err.text);
 	lt_arena_fini(&arena);
-	lt_buf_fini(&line);
 }
 
 void

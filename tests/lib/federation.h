@@ -30,6 +30,8 @@ struct fed {
 	struct lt_server *server;
 	struct lt_health *health;
 	struct lt_service service;
+	bool
+	    no_twins; /* from its next start on the hub does not tell two machines with one key apart */
 	char local[256]; /* ipc address */
 	int port;
 	char address[64];
@@ -51,6 +53,8 @@ void fed_teardown(struct fed *f);
 void fed_remove(struct fed *f);
 /* Keys and an invitation, approved at once. */
 void fed_node_setup(struct fed *f, struct fed_node *n, const char *unit);
+/* The same with an invitation that is there already. */
+void fed_node_invited(struct fed_node *n, const char *line);
 /* What a machine sends to join, with its invitation's token; borrows from id and proof, which is filled. */
 void fed_join_request(
     const struct lt_identity *id, uint8_t proof[LT_SIG_LEN], Ltpb__JoinRequest *r);

@@ -273,7 +273,7 @@ fed_seal(
 		.seq = w->seq + 1,
 		.prev = w->hash,
 		.catalogue_version = w->catalogue_version,
-		.key_no = 1,
+		.key_no = w->key_no != 0 ? w->key_no : 1,
 		.key = &w->key,
 		.ndraft = n,
 		.draft = drafts };

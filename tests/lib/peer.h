@@ -59,6 +59,7 @@ struct fed_feed {
 	uint64_t stamp; /* of the last one; the next takes the wall clock, or one more */
 	uint64_t next_stamp; /* used once when not 0 */
 	uint64_t catalogue_version;
+	uint32_t key_no; /* 0: 1 */
 };
 
 void fed_feed_init(struct fed_feed *w, const struct fed_peer *as, const char *unit,

@@ -20,6 +20,8 @@ struct province {
 void province_setup(struct province *p, const char *unit, int node_port);
 /* Add a line to the section of its own in each daemon's configuration; before they start. */
 void province_configure(struct province *p, const char *line);
+/* More of the hub's configuration, with its section; before it starts. */
+void province_configure_hub(struct province *p, const char *text);
 /* Both daemons, until the node has the catalogue. */
 void province_start(struct province *p, const char *const *hub_env, const char *const *node_env);
 void province_wait_catalogue(struct lt_conn *node);

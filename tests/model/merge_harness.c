@@ -6,6 +6,8 @@
  *   C ...                      the next change (read_change below)
  *   O i i i ...                apply these changes to an empty row:      R hex, or R = as the first
  *   S                          what the first row shows:                 S ..., then V ... a field
+ *   M record                   the row as a hub stores it beside this shown record, and put together again:
+ *                                                                        M hex
  *   X feed                     context of a new change of that feed:     X feed seq hash8 ...
  *   T feed seq index           whether the row has the dot:              T 0|1
  *   D collection unit key      bucket and digest of the record alone:    D bucket short
@@ -14,6 +16,7 @@
 #include "proto/model/digest.h"
 #include "proto/model/merge.h"
 #include "proto/model/value.h"
+#include "proto/store/short_row.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -348,6 +351,30 @@ run_show(void)
 	lt_arena_fini(&arena);
 }
 
+/* FORMAT.md 9.13 */
+static void
+run_short(void)
+{
+	struct lt_slice record = bytes(word());
+	struct lt_buf stored = { 0 }, whole = { 0 };
+	int rc = lt_short_row_make(lt_buf_slice(&h.row), record, &stored);
+
+	if (rc == LT_OK && lt_short_row_is(lt_buf_slice(&stored))) {
+		rc = lt_short_row_restore(lt_buf_slice(&stored), record, &whole);
+		if (rc == LT_OK && !lt_slice_eq(lt_buf_slice(&whole), lt_buf_slice(&h.row)))
+			rc = LT_E_CONFLICT;
+	}
+	if (rc != LT_OK) {
+		printf("M error %d\n", rc);
+	} else {
+		(void)fputs("M ", stdout);
+		print_hex(lt_buf_slice(&stored));
+		putchar('\n');
+	}
+	lt_buf_fini(&stored);
+	lt_buf_fini(&whole);
+}
+
 static void
 run_context(void)
 {
@@ -442,6 +469,9 @@ run_line(char *line)
 		break;
 	case 'S':
 		run_show();
+		break;
+	case 'M':
+		run_short();
 		break;
 	case 'X':
 		run_context();

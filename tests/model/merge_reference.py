@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The merge rules of proto/FORMAT.md 5 and 7, computed from their definitions, against the C implementation.
+"""The merge rules of proto/FORMAT.md 5 and 7, and short rows (9.13), computed from their definitions, against the C implementation.
 
 A history is a set of changes. Coverage is decided pair by pair from contexts, siblings by their
 definition, rows by joining over all changes at once: there is no state that grows change by change, so
@@ -183,7 +183,15 @@ def stripped(v, entries):
     return {g: pos for g, pos in v.items() if (g,) + pos not in positions}
 
 
-def row_bytes(h):
+def put_field(f, covers, entries):
+    out = bytes([len(f)]) + f.encode() + covers + varint(len(entries))
+    for number, flags, raw in entries:
+        out += varint(number) + bytes([flags]) + (varint(len(raw)) + raw if flags & 1 else b"")
+    return out
+
+
+def row_parts(h):
+    """What comes before the fields, the fields, and the greatest stamp."""
     feeds = sorted({c.feed for c in h.changes} | {g for c in h.changes for g in c.context})
     numbers = {g: i for i, g in enumerate(feeds)}
     classes = []
@@ -202,7 +210,7 @@ def row_bytes(h):
     first = {c.dot() for f, _, es in fields for c in es if f and h.policy(f) == FIRST}
     rooted = {c.dot() for f, _, es in fields for c in es if f in c.personal}
 
-    out = b"\x01" + varint(len(feeds)) + b"".join(feeds)
+    out = varint(len(feeds)) + b"".join(feeds)
     for g in feeds:
         top = max((c for c in h.changes if c.feed == g), key=lambda c: c.seq, default=None)
         out += b"\0" if top is None else varint(top.seq) + u64(top.hash8)
@@ -218,18 +226,58 @@ def row_bytes(h):
         out += put_covers(stripped(v, kept), numbers) + varint(len(kept))
         out += b"".join(varint(at[c.dot()]) for c in kept)
     out += varint(len(fields))
+    listed = []
     for f, v, es in fields:
-        out += bytes([len(f)]) + f.encode() + put_covers(stripped(v, es), numbers) + varint(len(es))
+        entries = []
         for c in es:
             flags = 2 if f and h.policy(f) == FIRST else 0
-            out += varint(at[c.dot()])
-            if f in c.sets:
-                raw = pb_field_set(f, c.sets[f])
-                out += bytes([flags | 1]) + varint(len(raw)) + raw
-            else:
-                out += bytes([flags | (4 if f in c.personal else 0)])
-    stamp = max((c.stamp for c in table), default=0)
-    return out, stamp
+            flags |= 1 if f in c.sets else 4 if f in c.personal else 0
+            entries.append((at[c.dot()], flags, pb_field_set(f, c.sets[f]) if f in c.sets else b""))
+        listed.append((f, put_covers(stripped(v, es), numbers), entries))
+    return out, listed, max((c.stamp for c in table), default=0)
+
+
+def row_bytes(h):
+    head, fields, stamp = row_parts(h)
+    return b"\x01" + head + b"".join(put_field(*f) for f in fields), stamp
+
+
+# ---- short rows -----------------------------------------------------------------------------------
+
+def record_of(h, row):
+    """What of the shown record bears on the short row: FieldSets by name, and the bytes."""
+    sets = {}
+    for f in h.known_fields():
+        s = show_field(h, f) if f else None
+        if s is not None and s[1] is not None:
+            sets[f] = pb_field_set(f, (s[1], (), ()))
+    out = pb_bytes(1, b"thing") + b"".join(pb_bytes(4, sets[f]) for f in sorted(sets))
+    return sets, out + pb_bytes(8, H(b"lt1.value", row, 16))
+
+
+def short_row(h, sets):
+    head, fields, _ = row_parts(h)
+
+    def left(f):
+        name, covers, entries = f
+        if covers != b"\0" or len(entries) != 1 or name not in sets:
+            return None
+        number, flags, raw = entries[0]
+        return (flags, number) if flags == 4 or (flags == 1 and raw == sets[name]) else None
+
+    out, i, any_left = b"\x02" + head, 0, False
+    while i < len(fields):
+        of = left(fields[i])
+        if of is None:
+            out += put_field(*fields[i])
+            i += 1
+            continue
+        n = 1
+        while n < 64 and i + n < len(fields) and left(fields[i + n]) == of:
+            n += 1
+        out += bytes([(0x80 if of[0] == 1 else 0xc0) + n - 1]) + varint(of[1])
+        i, any_left = i + n, True
+    return out if any_left else None
 
 
 # ---- what is shown --------------------------------------------------------------------------------
@@ -511,6 +559,10 @@ def script(rng, h):
         answer.append("R =" if i else "R " + row.hex())
     cmd.append("S")
     answer += show_lines(h, stamp)
+    if answer[-1].startswith("V "):
+        sets, record = record_of(h, row)
+        cmd.append("M " + record.hex())
+        answer.append("M " + (short_row(h, sets) or row).hex())
     own = rng.choice(h.feeds)
     cmd.append("X " + own.hex())
     answer.append(context_line(h, own))

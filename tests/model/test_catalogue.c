@@ -85,7 +85,7 @@ test_counts(void **state)
 		assert_null(c->rules.find(c->rules.ctx, ""));
 	}
 	assert_int_equal(own, 37);
-	assert_int_equal(lt_catalogue_count(cat), 37 + 8);
+	assert_int_equal(lt_catalogue_count(cat), 37 + 11);
 	assert_int_equal(fields, 447);
 	assert_int_equal(indexed, 124);
 	assert_int_equal(key, 82);
@@ -180,29 +180,32 @@ static void
 test_builtin(void **state)
 {
 	static const char *ids[] = { "_catalogue", "_registry", "_key", "_grant", "_unit",
-		"_succession", "_federation", "_verdict" };
+		"_succession", "_federation", "_revocation", "_verdict", "_erase", "_ruling" };
 	struct lt_catalogue *cat = NULL;
 	size_t i, k;
 
 	(void)state;
 	assert_int_equal(lt_catalogue_builtin(&cat), LT_OK);
 	assert_int_equal(lt_catalogue_version(cat), 0);
-	assert_int_equal(lt_catalogue_count(cat), 8);
-	for (i = 0; i < 8; i++) {
+	assert_int_equal(lt_catalogue_count(cat), 11);
+	for (i = 0; i < 11; i++) {
 		const struct lt_collection *c = lt_catalogue_find(cat, ids[i]);
-		bool verdict = strcmp(ids[i], "_verdict") == 0;
+		bool erase = strcmp(ids[i], "_erase") == 0;
+		bool anywhere = lt_act_is_consumed(ids[i]) || erase;
+		bool stays = strcmp(ids[i], "_revocation") == 0 || erase;
 
 		assert_non_null(c);
 		assert_true(c->builtin);
-		assert_int_equal(c->lane, verdict ? LT_LANE_URGENT : LT_LANE_NORMAL);
-		assert_int_equal(c->unit_rule, verdict ? LT_UNIT_ANY : LT_UNIT_FEDERATION);
+		assert_int_equal(c->lane, anywhere ? LT_LANE_URGENT : LT_LANE_NORMAL);
+		assert_int_equal(c->unit_rule, anywhere ? LT_UNIT_ANY : LT_UNIT_FEDERATION);
 		for (k = 0; k < c->nfield; k++) {
-			assert_int_equal(c->field[k].rule.policy, LT_POLICY_LWW);
+			assert_int_equal(
+			    c->field[k].rule.policy, stays ? LT_POLICY_FIRST : LT_POLICY_LWW);
 			assert_int_equal(c->field[k].rule.authority, LT_AUTHORITY_HUB);
 			assert_int_equal(c->field[k].rule.personal, LT_PERSONAL_NONE);
 		}
 	}
-	assert_null(lt_catalogue_find(cat, "_erase"));
+	assert_null(lt_catalogue_find(cat, "_adopt"));
 	assert_int_equal(lt_collection_field(lt_catalogue_find(cat, "_key"), "sign_key")->rule.type,
 	    LT_TYPE_BYTES);
 	assert_int_equal(
@@ -664,6 +667,100 @@ test_split_join(void **state)
 	lt_arena_fini(&arena);
 }
 
+#define NAMES 256
+
+/* Names of every length, some of which differ in one letter only. */
+static size_t
+make_names(char name[NAMES][LT_NAME_MAX + 1])
+{
+	size_t n = 0, len, i, k, at[4];
+
+	for (len = 1; len <= LT_NAME_MAX; len++) {
+		at[0] = len; /* nowhere */
+		at[1] = 0;
+		at[2] = len - 1;
+		at[3] = 8;
+		for (i = 0; i < 4; i++) {
+			if (at[i] > len)
+				continue;
+			memset(name[n], 'a', len);
+			name[n][len] = '\0';
+			if (at[i] < len)
+				name[n][at[i]] = 'b';
+			for (k = 0; k < n && strcmp(name[k], name[n]) != 0; k++)
+				;
+			n += k == n;
+		}
+	}
+	return n;
+}
+
+static const struct lt_field *
+one_by_one(const struct lt_collection *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nfield; i++)
+		if (strcmp(c->field[i].rule.name, name) == 0)
+			return &c->field[i];
+	return NULL;
+}
+
+/* Every name with each of its letters changed, one less and one more is found where it stands, or not at all. */
+static void
+check_names_near(const struct lt_collection *c, const char *name)
+{
+	size_t len = strlen(name), i;
+	const struct lt_field *f = one_by_one(c, name);
+	char near[LT_NAME_MAX + 2];
+
+	assert_ptr_equal(lt_collection_field(c, name), f);
+	assert_ptr_equal(lt_collection_field_named(c, lt_slice_str(name)), f);
+	for (i = 0; i < len; i++) {
+		memcpy(near, name, len + 1);
+		near[i] = name[i] == 'b' ? 'a' : 'b';
+		assert_ptr_equal(lt_collection_field(c, near), one_by_one(c, near));
+		near[i] = '\0'; /* bytes are compared, not text */
+		assert_null(lt_collection_field_named(c, lt_slice(near, len)));
+	}
+	memcpy(near, name, len - 1);
+	near[len - 1] = '\0';
+	assert_ptr_equal(lt_collection_field(c, near), one_by_one(c, near));
+	memcpy(near, name, len);
+	memcpy(near + len, "b", 2);
+	assert_ptr_equal(lt_collection_field(c, near), one_by_one(c, near));
+	near[len] = '\0';
+	assert_null(lt_collection_field_named(c, lt_slice(near, len + 1)));
+}
+
+static void
+test_names(void **state)
+{
+	static char name[NAMES][LT_NAME_MAX + 1];
+	size_t n = make_names(name), count[] = { 1, 2, 8, 9, 100, n }, i, j, k;
+
+	(void)state;
+	assert_true(n > 100);
+	for (j = 0; j < sizeof(count) / sizeof(count[0]); j++) {
+		struct lt_catalogue *c = lt_catalogue_new(0, 1);
+		struct lt_collection *col = &c->collection[0];
+
+		k = count[j];
+		c->ncollection = 1;
+		col->id = "names";
+		col->nfield = k;
+		col->field = lt_arena_alloc(&c->arena, k * sizeof(*col->field));
+		for (i = 0; i < k; i++)
+			col->field[i].rule.name = name[i];
+		assert_int_equal(lt_catalogue_seal(c, NULL), LT_OK);
+		for (i = 0; i < n; i++)
+			check_names_near(col, name[i]);
+		assert_null(lt_collection_field(col, ""));
+		assert_null(lt_collection_field_named(col, lt_slice(NULL, 0)));
+		lt_catalogue_unref(c);
+	}
+}
+
 static void *
 reader(void *arg)
 {
@@ -715,6 +812,7 @@ main(void)
 		cmocka_unit_test(test_damaged_file),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_split_join),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_threads),
 	};
 

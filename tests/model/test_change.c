@@ -2,6 +2,7 @@
 #include "proto/model/change.h"
 
 #include "proto/base/limits.h"
+#include "proto/model/change_read.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -815,6 +816,41 @@ test_damage(void **state)
 	free((void *)raw.data);
 }
 
+static bool
+may_stand(unsigned c, bool first)
+{
+	return c < 0x80 && c != 0 &&
+	       strchr(
+		   first ? "abcdefghijklmnopqrstuvwxyz_" : "abcdefghijklmnopqrstuvwxyz_0123456789",
+		   (int)c) != NULL;
+}
+
+/* Every byte at every place of a name of every length. */
+static void
+test_name_bytes(void **state)
+{
+	uint8_t name[LT_NAME_MAX + 1];
+	size_t len, i;
+	unsigned c;
+
+	(void)state;
+	memset(name, 'm', sizeof(name));
+	for (len = 1; len <= LT_NAME_MAX; len++) {
+		assert_true(lt_name_valid_slice(lt_slice(name, len)));
+		for (i = 0; i < len; i++) {
+			for (c = 0; c < 256; c++) {
+				name[i] = (uint8_t)c;
+				if (lt_name_valid_slice(lt_slice(name, len)) !=
+				    may_stand(c, i == 0))
+					fail_msg("byte %u at %zu of %zu", c, i, len);
+			}
+			name[i] = 'm';
+		}
+	}
+	assert_false(lt_name_valid_slice(lt_slice(name, 0)));
+	assert_false(lt_name_valid_slice(lt_slice(name, LT_NAME_MAX + 1)));
+}
+
 static void
 test_names(void **state)
 {
@@ -837,6 +873,7 @@ main(void)
 		cmocka_unit_test(test_own_feed),
 		cmocka_unit_test(test_field_count),
 		cmocka_unit_test(test_context_count),
+		cmocka_unit_test(test_name_bytes),
 		cmocka_unit_test(test_members_twice),
 		cmocka_unit_test(test_change_member_twice),
 		cmocka_unit_test(test_damage),

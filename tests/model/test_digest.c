@@ -1,7 +1,9 @@
 /* The digest against values from hashlib.blake2b and a ChaCha20 written from RFC 8439 (merge_reference.py). */
 #include "proto/model/digest.h"
+#include "proto/model/digest_expand.h"
 
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <string.h>
 #include <cmocka.h>
@@ -72,10 +74,81 @@ several(void **state)
 	assert_memory_equal(a, c, sizeof(a));
 }
 
+typedef void expand_fn(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key, bool sub);
+
+static void
+expand_wide(uint16_t lanes[LT_DIGEST_LANES], const struct lt_digest_key *key, bool sub)
+{
+	if (!lt_digest_expand_wide(lanes, key, sub))
+		lt_digest_expand_plain(lanes, key, sub);
+}
+
+static expand_fn *const expands[] = { lt_digest_expand_plain, expand_wide, lt_digest_expand };
+
+/* RFC 8439, A.1, vectors 1 and 2: the key of zeros, blocks 0 and 1. */
+static void
+contribution_is_the_key_stream(void **state)
+{
+	static const uint8_t block0[] = { 0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90, 0x40,
+		0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28 };
+	static const uint8_t block1[] = { 0x9f, 0x07, 0xe7, 0xbe, 0x55, 0x51, 0x38, 0x7a, 0x98,
+		0xba, 0x97, 0x7c, 0x73, 0x2d, 0x08, 0x0d };
+	const struct lt_digest_key zeros = { { 0 } };
+	uint8_t bytes[LT_DIGEST_BYTES];
+	size_t f;
+
+	(void)state;
+	for (f = 0; f < 3; f++) {
+		uint16_t lanes[LT_DIGEST_LANES] = { 0 };
+
+		expands[f](lanes, &zeros, false);
+		lt_digest_store(bytes, lanes);
+		assert_memory_equal(bytes, block0, sizeof(block0));
+		assert_memory_equal(bytes + 64, block1, sizeof(block1));
+	}
+}
+
+/* Every form gives what libsodium's key stream does, added and taken away, wherever the lanes lie. */
+static void
+every_form_expands_alike(void **state)
+{
+	static const uint8_t nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
+	static uint16_t place[3][LT_DIGEST_LANES + 32];
+	uint16_t want[LT_DIGEST_LANES] = { 0 };
+	uint8_t stream[LT_DIGEST_BYTES];
+	struct lt_digest_key key;
+	size_t round, i, f;
+
+	(void)state;
+	memset(place, 0, sizeof(place));
+	for (round = 0; round < 300; round++) {
+		bool sub = round % 3 == 2;
+
+		for (i = 0; i < sizeof(key.b); i++)
+			key.b[i] = (uint8_t)(round * 37 + i * (round + 1) + (i * round >> 5));
+		assert_int_equal(
+		    crypto_stream_chacha20_ietf(stream, sizeof(stream), nonce, key.b), 0);
+		for (i = 0; i < LT_DIGEST_LANES; i++) {
+			unsigned x = stream[2 * i] | (unsigned)stream[2 * i + 1] << 8;
+
+			want[i] = (uint16_t)(sub ? want[i] - x : want[i] + x);
+		}
+		for (f = 0; f < 3; f++) {
+			expands[f](place[f] + 11 * f, &key, sub);
+			assert_memory_equal(place[f] + 11 * f, want, sizeof(want));
+		}
+	}
+	for (f = 0; f < 3; f++)
+		for (i = 0; i < 32; i++)
+			assert_int_equal(place[f][i < 11 * f ? i : LT_DIGEST_LANES + i], 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(contribution_is_the_key_stream),
+		cmocka_unit_test(every_form_expands_alike),
 		cmocka_unit_test(one_record),
 		cmocka_unit_test(several),
 	};

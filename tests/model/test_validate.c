@@ -481,7 +481,7 @@ static const struct admit_case admit_cases[] = {
 	{ "nothing but existence", HP, COMMUNE, HP_KEY, NULL, NULL, NULL, OK, "" },
 	{ "unknown collection", "household", COMMUNE, "x", NULL, NULL, NULL, R(UNKNOWN_COLLECTION),
 	    "" },
-	{ "reserved act", "_erase", "_", true, "x", NULL, NULL, NULL, R(UNKNOWN_COLLECTION), "" },
+	{ "reserved act", "_adopt", "_", true, "x", NULL, NULL, NULL, R(UNKNOWN_COLLECTION), "" },
 	{ "a commune's record in the province", HP, "40", true, "40/HN00001", NULL, NULL, NULL,
 	    R(FOREIGN_UNIT), "" },
 	{ "a province's record in a commune", "disaster_event", "16906", false, "TT-40-2025-05",
@@ -536,6 +536,12 @@ static const struct admit_case admit_cases[] = {
 	{ "a verdict of a feed", "_verdict", "16906", true,
 	    "00000000000000000000000000000000000000000000000000/1", "verdict=00", NULL, NULL, OK,
 	    "" },
+	{ "a ruling on a feed", "_ruling", "16906", true,
+	    "00000000000000000000000000000000000000000000000000/1/0123456789abcdef", "ruling=00",
+	    NULL, NULL, OK, "" },
+	{ "a ruling on nobody's branch", "_ruling", "16906", true,
+	    "00000000000000000000000000000000000000000000000000/1", "ruling=00", NULL, NULL,
+	    R(BAD_KEY), "other" },
 	{ "a successor of nothing", "_succession", "_", true, "_/00101", "kind=whole", NULL, NULL,
 	    OK, "" },
 	/* keys */
@@ -1410,6 +1416,14 @@ test_reasons(void **state)
 		assert_true(lt_reason_text((Ltpb__ReasonCode)i, false)[0] != '\0');
 		assert_true(
 		    lt_text_is_nfc(lt_slice_str(lt_reason_text((Ltpb__ReasonCode)i, true))));
+		/* Both languages say what to do, each in its own words. */
+		assert_true(lt_reason_next((Ltpb__ReasonCode)i, false)[0] != '\0');
+		assert_true(
+		    lt_text_is_nfc(lt_slice_str(lt_reason_next((Ltpb__ReasonCode)i, true))));
+		assert_string_not_equal(lt_reason_next((Ltpb__ReasonCode)i, true),
+		    lt_reason_next((Ltpb__ReasonCode)i, false));
+		assert_string_not_equal(lt_reason_next((Ltpb__ReasonCode)i, true),
+		    lt_reason_next((Ltpb__ReasonCode)999, i != 0));
 		for (k = 0; k < i; k++)
 			assert_string_not_equal(lt_reason_text((Ltpb__ReasonCode)i, true),
 			    lt_reason_text((Ltpb__ReasonCode)k, true));

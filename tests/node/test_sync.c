@@ -64,8 +64,8 @@ static void __attribute__((format(printf, 2, 3))) say(struct run *r, const char 
 static void
 say_action(struct run *r, const struct lt_sync_action *a)
 {
-	static const char *const name[] = { "dial", "join", "hello", "pull", "push", "announce",
-		"close", "timer" };
+	static const char *const name[] = { "dial", "join", "hello", "give-back", "pull", "push",
+		"announce", "close", "timer" };
 
 	say(r, " %s", name[a->kind]);
 	if (a->kind == LT_SYNC_DO_PUSH)
@@ -79,7 +79,7 @@ static void
 step(struct run *r, int64_t now, struct lt_sync_event ev)
 {
 	static const char *const name[] = { "start", "stop", "timer", "dialed", "lost", "joined",
-		"greeted", "pushed", "announced", "pull-ended", "committed" };
+		"greeted", "given-back", "pushed", "announced", "pull-ended", "committed" };
 	size_t i;
 
 	ev.now_ms = now;
@@ -156,8 +156,8 @@ timer(const struct run *r)
 static void
 test_a_day(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false }, { B1, 1, 0, true, false },
-		{ U1, 3, 3, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false },
+		{ B1, 1, 0, true, false, false }, { U1, 3, 3, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -193,8 +193,9 @@ test_a_day(void **state)
 static void
 test_lanes(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false }, { N1, 9, 0, true, false },
-		{ N2, 2, 0, true, false }, { U1, 1, 0, true, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false },
+		{ N1, 9, 0, true, false, false }, { N2, 2, 0, true, false, false },
+		{ U1, 1, 0, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -400,7 +401,7 @@ test_bulk_window(void **state)
 		{ 60, 120, -1, true },
 		{ 1320, 300, -1, true },
 	};
-	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false } };
 	struct run r;
 	size_t i;
 
@@ -420,8 +421,8 @@ test_bulk_window(void **state)
 static void
 test_bulk_window_opens(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { B1, 9, 0, true, false },
-		{ N1, 1, 0, true, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 9, 0, true, false, false },
+		{ N1, 1, 0, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -442,8 +443,8 @@ test_bulk_window_opens(void **state)
 static void
 test_unusable(void **state)
 {
-	const struct lt_sync_feed bad[] = { { N1, 5, 7, false, false } };
-	const struct lt_sync_feed good[] = { { N1, 9, 7, true, false } };
+	const struct lt_sync_feed bad[] = { { N1, 5, 7, false, false, false } };
+	const struct lt_sync_feed good[] = { { N1, 9, 7, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -469,8 +470,8 @@ test_unusable(void **state)
 static void
 test_refused_push(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false },
-		{ U1, 2, 0, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false },
+		{ U1, 2, 0, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -491,8 +492,8 @@ test_refused_push(void **state)
 static void
 test_hub_asks_for_time(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false },
-		{ U1, 2, 2, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false },
+		{ U1, 2, 2, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -515,8 +516,8 @@ test_hub_asks_for_time(void **state)
 static void
 test_hub_restored(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
-	const struct lt_sync_feed after[] = { { N1, 20, 3, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
+	const struct lt_sync_feed after[] = { { N1, 20, 3, true, false, false } };
 	struct run r;
 
 	(void)state;
@@ -545,7 +546,7 @@ test_hub_restored(void **state)
 static void
 test_nothing_gained(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
 	struct run r;
 	int64_t now = 0;
 	unsigned i, pushes = 0;
@@ -574,7 +575,7 @@ test_nothing_gained(void **state)
 static void
 test_failed_pushes(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
 	struct run r;
 	int64_t now = 0, wait;
 	size_t i;
@@ -797,7 +798,7 @@ test_announcement_asked_to_wait(void **state)
 static void
 test_late_answers(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false } };
 	struct lt_sync before;
 	struct run r;
 
@@ -848,8 +849,8 @@ test_late_answers(void **state)
 static void
 test_commit_while_greeting(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 5, true, false },
-		{ U1, 2, 1, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 5, true, false, false },
+		{ U1, 2, 1, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -931,7 +932,7 @@ test_batch_size(void **state)
 		{ "at the lower limit", 4096, 4096, 60000, 4096 },
 		{ "at the upper limit", 524288, 524288, 1, 524288 },
 	};
-	const struct lt_sync_feed feeds[] = { { N1, 100, 0, true, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 100, 0, true, false, false } };
 	struct run r;
 	size_t i;
 
@@ -981,6 +982,65 @@ test_slow_announcement(void **state)
 				   "15000 committed: push n1 from 1 max 65536 (online)\n"
 				   "25000 announced no: announce (online)\n"
 				   "25010 announced: timer 35000 (online)\n");
+}
+
+/* ---- a hub restored from a backup ---- */
+
+/* It gets back what it asks for, until it asks for nothing more; only then anything else goes. One that takes nothing is left. */
+static void
+test_given_back(void **state)
+{
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	STEP(&r, 0, START);
+	STEP(&r, 0, DIALED, .ok = true);
+	STEP(&r, 0, GREETED, .ok = true, .wants_back = true);
+	assert_int_equal(r.s.phase, LT_SYNC_GREETING);
+	assert_int_equal(r.todo.n, 1);
+	assert_int_equal(r.todo.action[0].kind, LT_SYNC_DO_GIVE_BACK);
+	STEP(&r, 5, GIVEN_BACK, .ok = true);
+	assert_int_equal(r.todo.n, 1);
+	assert_int_equal(r.todo.action[0].kind, LT_SYNC_DO_HELLO);
+	STEP(&r, 9, GREETED, .ok = true, .wants_back = true);
+	STEP(&r, 9, GIVEN_BACK, .ok = true);
+	STEP(&r, 12, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	begin(&r);
+	STEP(&r, 0, START);
+	STEP(&r, 0, DIALED, .ok = true);
+	STEP(&r, 0, GREETED, .ok = true, .wants_back = true);
+	STEP(&r, 5, GIVEN_BACK, .ok = false);
+	assert_int_equal(r.s.phase, LT_SYNC_WAITING);
+	assert_non_null(find(&r, LT_SYNC_DO_CLOSE));
+}
+
+/* What the hub turns out to lack later is sent without another login; what it refused for good is not. */
+static void
+test_lacks_more(void **state)
+{
+	const struct lt_sync_feed first[] = { { N1, 5, 9, false, false, false },
+		{ B1, 3, 1, true, false, false } };
+	const struct lt_sync_feed later[] = { { N1, 9, 8, true, false, false },
+		{ U1, 4, 2, true, false, false }, { B1, 3, 1, true, false, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, first, 2);
+	assert_int_equal(find(&r, LT_SYNC_DO_PUSH)->feed.b[16], B1.b[16]);
+	STEP(&r, 1, PUSHED, .feed = B1, .ok = false, .final = true);
+	STEP(&r, 2, ANNOUNCED, .ok = true, .feeds = later, .nfeed = 3);
+	assert_int_equal(r.s.nfeed, 3);
+	/* One push a lane: the urgent feed that was not known, the normal one whose tail came down; not the refused one. */
+	assert_int_equal(r.todo.action[0].kind, LT_SYNC_DO_PUSH);
+	assert_int_equal(r.todo.action[0].from_seq, 3);
+	assert_int_equal(r.todo.action[1].kind, LT_SYNC_DO_PUSH);
+	assert_int_equal(r.todo.action[1].from_seq, 9);
+	assert_true(r.todo.n < 3 || r.todo.action[2].kind != LT_SYNC_DO_PUSH);
 }
 
 /* ---- any event at any time ---- */
@@ -1092,6 +1152,10 @@ check_rules(const struct lt_sync *before, const struct lt_sync *s, const struct 
 			assert_int_equal(s->phase, LT_SYNC_GREETING);
 			assert_false(s->config.joining);
 			break;
+		case LT_SYNC_DO_GIVE_BACK:
+			assert_int_equal(s->phase, LT_SYNC_GREETING);
+			assert_int_equal(ev->kind, LT_SYNC_EV_GREETED);
+			break;
 		case LT_SYNC_DO_CLOSE:
 			assert_true(s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_STOPPED);
 			break;
@@ -1158,10 +1222,11 @@ test_any_event(void **state)
 		ev.feed = any_feed(&x);
 		ev.seq = rnd(&x) % 24;
 		ev.bytes = rnd(&x) % 700000;
-		if (ev.kind == LT_SYNC_EV_GREETED) {
+		if (ev.kind == LT_SYNC_EV_GREETED || ev.kind == LT_SYNC_EV_ANNOUNCED) {
 			ev.nfeed = any_feeds(&x, feeds);
 			ev.feeds = feeds;
 		}
+		ev.wants_back = ev.kind == LT_SYNC_EV_GREETED && rnd(&x) % 4 == 0;
 		before = twin = s;
 		lt_sync_step(&s, &ev, &todo);
 		lt_sync_step(&twin, &ev, &twin_todo);
@@ -1204,6 +1269,8 @@ main(void)
 		cmocka_unit_test(test_many_feeds),
 		cmocka_unit_test(test_batch_size),
 		cmocka_unit_test(test_slow_announcement),
+		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_lacks_more),
 		cmocka_unit_test(test_any_event),
 	};
 

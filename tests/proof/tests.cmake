@@ -10,3 +10,6 @@ target_link_libraries(proof_says PRIVATE lt_feed lt_build)
 add_test(NAME proof.second COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/proof/second.py $<TARGET_FILE:proof_says>
   ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/proof ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/regress/proof)
 set_tests_properties(proof.second PROPERTIES LABELS proof TIMEOUT 120)
+# Evidence of a fork: made by a copied machine, exported, and altered.
+add_test(NAME proof.fork COMMAND ${LT_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/proof/fork_e2e.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+set_tests_properties(proof.fork PROPERTIES LABELS proof TIMEOUT 300)

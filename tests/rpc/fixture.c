@@ -1,6 +1,7 @@
 #include "tests/rpc/fixture.h"
 
 #include "proto/base/wire.h"
+#include "proto/rpc/server_impl.h"
 #include "proto/rpc/status_impl.h"
 
 #include "lienthong/v1/rpc.pb-c.h"
@@ -13,10 +14,12 @@
 #include <errno.h>
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sched.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -90,10 +93,38 @@ struct counter {
 	size_t size;
 };
 
-static void
-count_ready(struct lt_call *c, void *ctx)
+/* A reader may give credit back at any moment; so it does here, before `ready` could go. */
+static int
+send_greedily(struct lt_call *c, const ProtobufCMessage *m)
 {
-	struct counter *n = ctx;
+	bool credit;
+	int rc;
+
+	for (;;) {
+		pthread_mutex_lock(&c->conn->mx);
+		credit = c->mc == NULL || lt_mux_writable(&c->conn->mux, c->mc);
+		pthread_mutex_unlock(&c->conn->mx);
+		rc = lt_call_send(c, m);
+		if (rc != LT_E_BUSY || credit)
+			return rc;
+		(void)sched_yield();
+	}
+}
+
+static void
+count_enter(struct fx *fx)
+{
+	unsigned now = ++fx->in_ready, most = fx->in_ready_most;
+
+	while (now > most && !atomic_compare_exchange_weak(&fx->in_ready_most, &most, now))
+		;
+	while (fx->count_stay)
+		(void)sched_yield();
+}
+
+static void
+count_run(struct lt_call *c, struct counter *n)
+{
 	Lttest__EchoReply item = LTTEST__ECHO_REPLY__INIT;
 	struct lt_status st = { 0 };
 	int rc;
@@ -102,7 +133,8 @@ count_ready(struct lt_call *c, void *ctx)
 	item.data.len = n->size;
 	while (n->next < n->count) {
 		item.number = n->next;
-		rc = lt_call_send(c, &item.base);
+		rc = n->fx->count_greedy ? send_greedily(c, &item.base)
+					 : lt_call_send(c, &item.base);
 		if (rc == LT_E_BUSY)
 			n->fx->busy++;
 		if (rc != LT_OK)
@@ -114,6 +146,17 @@ count_ready(struct lt_call *c, void *ctx)
 		n->next++;
 		lt_call_stream_end(c, &st);
 	}
+}
+
+static void
+count_ready(struct lt_call *c, void *ctx)
+{
+	struct counter *n = ctx;
+	struct fx *fx = n->fx;
+
+	count_enter(fx);
+	count_run(c, n);
+	fx->in_ready--;
 }
 
 static void
@@ -557,11 +600,13 @@ static void
 open_on(struct raw *r, struct fx *fx, int fd, bool tcp)
 {
 	static const uint8_t eight[8] = { 0 };
+	struct lt_line_key *key = lt_line_key_new(fx->client_sk);
 
 	memset(r, 0, sizeof(*r));
 	r->fd = fd;
-	r->line = tcp ? lt_line_new_initiator(fx->fed, fx->client_sk, fx->server_pk)
-		      : lt_line_new_local(true);
+	r->line =
+	    tcp ? lt_line_new_initiator(fx->fed, key, fx->server_pk) : lt_line_new_local(true);
+	lt_line_key_unref(key);
 	flush_line(r);
 	while (!lt_line_ready(r->line)) {
 		pump(r);
@@ -576,6 +621,32 @@ raw_open(struct raw *r, struct fx *fx, bool tcp)
 	open_on(r, fx, raw_connect(fx, tcp), tcp);
 }
 
+struct filling {
+	int fd;
+	int had;
+	unsigned same;
+};
+
+static bool
+is_full(void *arg)
+{
+	struct filling *x = arg;
+	int has = 0;
+
+	assert_int_equal(ioctl(x->fd, FIONREAD, &has), 0);
+	x->same = has == x->had && has > 50000 ? x->same + 1 : 0;
+	x->had = has;
+	return x->same == 50;
+}
+
+void
+raw_fill(struct raw *r)
+{
+	struct filling fill = { .fd = r->fd };
+
+	fx_until(is_full, &fill, "nothing more comes in");
+}
+
 void
 raw_open_on(struct raw *r, struct fx *fx, int fd)
 {
@@ -585,10 +656,12 @@ raw_open_on(struct raw *r, struct fx *fx, int fd)
 void
 raw_accept(struct raw *r, int fd, bool local, struct fx *fx)
 {
+	struct lt_line_key *key = lt_line_key_new(fx->server_sk);
+
 	memset(r, 0, sizeof(*r));
 	r->fd = fd;
-	r->line =
-	    local ? lt_line_new_local(false) : lt_line_new_acceptor(fx->fed, fx->server_sk, NULL);
+	r->line = local ? lt_line_new_local(false) : lt_line_new_acceptor(fx->fed, key, NULL);
+	lt_line_key_unref(key);
 	flush_line(r);
 	while (!lt_line_ready(r->line)) {
 		pump(r);

@@ -31,6 +31,10 @@ struct fx {
 	 * none, as a program from before them. */
 	_Atomic unsigned walk_oldest, walk_burst;
 	_Atomic bool walk_bare;
+	/* Count: in `ready` now, and the most there were; stay there while set; do not return for want of credit, as if it were always
+	 * there. */
+	_Atomic unsigned in_ready, in_ready_most;
+	_Atomic bool count_stay, count_greedy;
 	pthread_mutex_t mx; /* guards what follows */
 	char said_id[65], said_metadata[257]; /* of the last Say: its request id, its "k" */
 	bool stopping;
@@ -76,6 +80,8 @@ struct raw {
 int raw_connect(struct fx *fx, bool tcp); /* a plain descriptor */
 int raw_free_port(void); /* of loopback, to listen on */
 void raw_open(struct raw *r, struct fx *fx, bool tcp); /* with the handshake done */
+/* Waits until the socket is full: nobody reads, and nothing more has come in for a while. */
+void raw_fill(struct raw *r);
 void raw_open_on(
     struct raw *r, struct fx *fx, int fd); /* the same on a connected tcp socket, taken */
 void raw_accept(

@@ -9,6 +9,7 @@
 #include "proto/rpc/methods.h"
 
 #include "kinds.pb-c.h"
+#include "lienthong/v1/backup.pb-c.h"
 #include "lienthong/v1/proof.pb-c.h"
 #include "lienthong/v1/rpc.pb-c.h"
 #include "lienthong/v1/trust.pb-c.h"
@@ -39,7 +40,11 @@ find(const char *name)
 		&ltpb__request_head__descriptor, &ltpb__change_set__descriptor,
 		&ltpb__header__descriptor, &ltpb__change__descriptor,
 		&ltpb__certificate_body__descriptor, &ltpb__invitation__descriptor,
-		&ltpb__verdict__descriptor, &ltpb__receipt_body__descriptor };
+		&ltpb__verdict__descriptor, &ltpb__ruling__descriptor, &ltpb__cut_off__descriptor,
+		&ltpb__erasure__descriptor, &ltpb__receipt_body__descriptor,
+		&ltpb__backup_file__descriptor, &ltpb__backup_body__descriptor,
+		&ltpb__backup__descriptor, &ltpb__escrow__descriptor,
+		&ltpb__escrow_body__descriptor, &ltpb__erasures__descriptor };
 	const ProtobufCMessageDescriptor *d = NULL;
 	size_t i;
 	unsigned k;

@@ -130,10 +130,12 @@ static struct lt_line *
 acceptor(void)
 {
 	const json_t *g = golden("handshake"), *secret = golden_in(g, "secrets");
-	struct lt_line *l = lt_line_new_acceptor(golden_bytes(g, "federation").data,
-	    golden_bytes(secret, "acceptor").data, golden_bytes(g, "nonce").data);
+	struct lt_line_key *key = lt_line_key_new(golden_bytes(secret, "acceptor").data);
+	struct lt_line *l = lt_line_new_acceptor(
+	    golden_bytes(g, "federation").data, key, golden_bytes(g, "nonce").data);
 
 	assert_non_null(l);
+	lt_line_key_unref(key);
 	lt_line_set_ephemeral(l, golden_bytes(secret, "acceptor_ephemeral").data);
 	return l;
 }
@@ -143,14 +145,15 @@ handshake(void **state)
 {
 	const json_t *g = golden("handshake"), *secret = golden_in(g, "secrets");
 	static uint8_t plain[LT_LINE_PLAIN_MAX];
+	struct lt_line_key *key = lt_line_key_new(golden_bytes(secret, "initiator").data);
 	struct lt_line *a = acceptor(),
-		       *i = lt_line_new_initiator(golden_bytes(g, "federation").data,
-			   golden_bytes(secret, "initiator").data,
+		       *i = lt_line_new_initiator(golden_bytes(g, "federation").data, key,
 			   golden_bytes(g, "acceptor_public").data);
 	size_t len;
 
 	(void)state;
 	assert_non_null(i);
+	lt_line_key_unref(key);
 	lt_line_set_ephemeral(i, golden_bytes(secret, "initiator_ephemeral").data);
 	says(a, "hello");
 	assert_int_equal(hears(i, golden_bytes(g, "hello"), plain, &len), LT_LINE_MORE);

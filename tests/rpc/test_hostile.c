@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "proto/rpc/conn_impl.h"
+#include "proto/rpc/server_impl.h"
 #include "tests/rpc/fixture.h"
 
 #include <netinet/in.h>
@@ -129,8 +129,8 @@ silent_strangers(void **state)
 	fx_stop(&fx);
 }
 
-/* Above each limit a connection is closed at once, for unfinished handshakes the oldest one; below it there is room again as soon
- * as one goes. */
+/* Above each limit a connection is closed at once, where a silent one can go for it the oldest of those; below it there is room
+ * again as soon as one goes. */
 static void
 limits_of_strangers(void **state)
 {
@@ -154,7 +154,7 @@ limits_of_strangers(void **state)
 			assert_memory_equal(hello, "LT1\n", 4);
 		}
 		fd[i] = raw_connect(&fx, true);
-		if (k == 0) {
+		if (k != 1) {
 			assert_int_equal(recv(fd[i], hello, sizeof(hello), MSG_WAITALL), 20);
 			gone = fd[0];
 			fd[0] = fd[i];
@@ -163,14 +163,123 @@ limits_of_strangers(void **state)
 		}
 		assert_int_equal(recv(gone, hello, 1, 0) <= 0, 1);
 		(void)close(gone);
-		UNTIL_COUNT(&fx, evicted, k == 0);
-		assert_int_equal(counts_of(&fx).over_limit, k != 0);
+		UNTIL_COUNT(&fx, evicted, k != 1);
+		assert_int_equal(counts_of(&fx).over_limit, k == 1);
 		for (i = 0; i < room[k]; i++)
 			(void)close(fd[i]);
 		UNTIL_COUNT(&fx, bad_handshake, room[k]);
 		still_serves(&fx);
 		fx_stop(&fx);
 	}
+}
+
+/* Those who are in stay, whoever comes. */
+static void
+places_of_friends(void **state)
+{
+	const struct lt_server_options o = { .conns_max = 2 };
+	struct lt_conn *c[2];
+	struct fx fx;
+	uint8_t byte;
+	unsigned i;
+	int fd;
+
+	(void)state;
+	fx_start(&fx, &o);
+	c[0] = fx_dial(&fx, true);
+	c[1] = fx_dial(&fx, false);
+	for (i = 1; i <= 10; i++) {
+		fd = raw_connect(&fx, i % 2 == 0);
+		assert_true(recv(fd, &byte, 1, 0) <= 0);
+		(void)close(fd);
+		UNTIL_COUNT(&fx, over_limit, i);
+	}
+	assert_int_equal(counts_of(&fx).evicted, 0);
+	assert_true(lt_conn_alive(c[0]) && lt_conn_alive(c[1]));
+	lt_conn_close(c[0]);
+	lt_conn_close(c[1]);
+	fx_stop(&fx);
+}
+
+/* A stranger who knows the server's public key: a knock that fits, before a message 1 of noise. Returns when it is closed. */
+static void
+knock(struct fx *fx, uint32_t address)
+{
+	static const uint8_t tag[] = "\x09lt1.knock";
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address) },
+			   to = { .sin_family = AF_INET,
+				   .sin_port = htons((uint16_t)lt_server_port(fx->server)),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	uint8_t hello[20], key[32], out[2 + LT_LINE_KNOCK_LEN + LT_NOISE_MSG1_LEN];
+	crypto_generichash_blake2b_state st;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(recv(fd, hello, sizeof(hello), MSG_WAITALL), sizeof(hello));
+	lt_store_u16(out, sizeof(out) - 2);
+	randombytes_buf(out + 2 + LT_LINE_KNOCK_LEN, LT_NOISE_MSG1_LEN);
+	(void)crypto_generichash_blake2b_init(&st, NULL, 0, 32);
+	(void)crypto_generichash_blake2b_update(&st, tag, sizeof(tag) - 1);
+	(void)crypto_generichash_blake2b_update(&st, fx->server_pk, 32);
+	(void)crypto_generichash_blake2b_final(&st, key, 32);
+	(void)crypto_generichash_blake2b_init(&st, key, 32, LT_LINE_KNOCK_LEN);
+	(void)crypto_generichash_blake2b_update(&st, hello + 4, LT_LINE_NONCE_LEN);
+	(void)crypto_generichash_blake2b_update(
+	    &st, out + 2 + LT_LINE_KNOCK_LEN, LT_NOISE_MSG1_LEN);
+	(void)crypto_generichash_blake2b_final(&st, out + 2, LT_LINE_KNOCK_LEN);
+	assert_int_equal(send(fd, out, sizeof(out), MSG_NOSIGNAL), sizeof(out));
+	assert_true(fd_until_closed(fd));
+	(void)close(fd);
+}
+
+/* The places of those who knock are bounded, and what is computed for them as well: for one address, and for all strangers
+ * together. Nobody whom the server knows loses by it. */
+static void
+knocks_that_cost(void **state)
+{
+	const struct lt_server_options o = { .clock = &fx_clock };
+	const uint32_t first = INADDR_LOOPBACK + 256;
+	unsigned i, k, bad = 0, over = 0;
+	struct lt_conn *c;
+	struct fx fx;
+
+	(void)state;
+	fx_start(&fx, &o);
+	c = fx_dial(&fx, true); /* 127.0.0.1 is known now */
+	for (i = 0; i < LT_SERVER_WORK_BURST; i++)
+		knock(&fx, first);
+	UNTIL_COUNT(&fx, bad_handshake, bad += LT_SERVER_WORK_BURST);
+	assert_int_equal(counts_of(&fx).over_rate, 0);
+	knock(&fx, first);
+	UNTIL_COUNT(&fx, over_rate, ++over);
+	/* One more when its time has come, and not before. */
+	fx_clock_ms += 1000 / LT_SERVER_STRANGER_WORK_PER_S - 1;
+	knock(&fx, first);
+	UNTIL_COUNT(&fx, over_rate, ++over);
+	fx_clock_ms += 1;
+	knock(&fx, first);
+	UNTIL_COUNT(&fx, bad_handshake, ++bad);
+	/* All strangers: what came in meanwhile has filled the reserve of all up again by 20. */
+	for (k = 1; k < LT_SERVER_STRANGERS_WORK_BURST / LT_SERVER_WORK_BURST; k++)
+		for (i = 0; i < LT_SERVER_WORK_BURST; i++)
+			knock(&fx, first + k);
+	bad += LT_SERVER_STRANGERS_WORK_BURST - LT_SERVER_WORK_BURST;
+	UNTIL_COUNT(&fx, bad_handshake, bad);
+	for (i = 0; i < LT_SERVER_STRANGERS_WORK_PER_S / LT_SERVER_STRANGER_WORK_PER_S - 1; i++)
+		knock(&fx, first + k);
+	UNTIL_COUNT(&fx, bad_handshake, bad += i);
+	knock(&fx, first + k);
+	UNTIL_COUNT(&fx, over_rate, ++over);
+	assert_int_equal(counts_of(&fx).bad_handshake, bad);
+	/* Who was let in costs nothing of it, however often he comes. */
+	for (i = 0; i < LT_SERVER_WORK_BURST + 10; i++)
+		lt_conn_close(fx_dial(&fx, true));
+	assert_int_equal(counts_of(&fx).over_rate, over);
+	assert_true(lt_conn_alive(c));
+	lt_conn_close(c);
+	fx_stop(&fx);
 }
 
 /* Not known: message 1 is right, and the answer is a close; `closed` is not told. */
@@ -950,6 +1059,51 @@ enemy_frame_never_ends(void **state)
 	fx_stop(&fx);
 }
 
+#define LATE_FIRST 20u /* answered in turn, before */
+#define LATE_CALLS 60u
+#define LATE_SIZE 5000u
+
+/* Each answer is less than what is written at once, all of them more than the socket takes: a peer that reads late gets every one,
+ * whole and once, whichever was being written when it was full. */
+static void
+reads_late(void **state)
+{
+	size_t got[LATE_CALLS] = { 0 };
+	unsigned i, ends = 0, round;
+	struct lt_frame f;
+	struct fx fx;
+	struct raw r;
+
+	(void)state;
+	for (round = 0; round < 4; round++) {
+		fx_start(&fx, NULL);
+		raw_open(&r, &fx, round % 2 == 0);
+		memset(got, 0, sizeof(got));
+		ends = 0;
+		for (i = 0; i < LATE_FIRST + LATE_CALLS; i++) {
+			raw_request(&r, 2 * i + 1, "/lttest.Echo/Say", 0);
+			/* size: 5,000 */
+			assert_true(raw_send(&r, LT_FRAME_DATA, 3, 2 * i + 1, "\x18\x88\x27", 3));
+			if (i < LATE_FIRST)
+				assert_int_equal(raw_end_of(&r, 2 * i + 1), LT_STATUS_OK);
+		}
+		raw_fill(&r);
+		while (ends < LATE_CALLS) {
+			assert_true(raw_next(&r, &f));
+			if (f.id == 0)
+				continue;
+			assert_in_range(f.id / 2, LATE_FIRST, LATE_FIRST + LATE_CALLS - 1);
+			if (f.type == LT_FRAME_DATA)
+				got[f.id / 2 - LATE_FIRST] += f.payload.len;
+			ends += f.type == LT_FRAME_END;
+		}
+		for (i = 0; i < LATE_CALLS; i++)
+			assert_int_equal(got[i], LATE_SIZE + 3); /* tag and length */
+		raw_close(&r);
+		fx_stop(&fx);
+	}
+}
+
 int
 main(void)
 {
@@ -957,6 +1111,8 @@ main(void)
 		cmocka_unit_test(garbage),
 		cmocka_unit_test(silent_strangers),
 		cmocka_unit_test(limits_of_strangers),
+		cmocka_unit_test(places_of_friends),
+		cmocka_unit_test(knocks_that_cost),
 		cmocka_unit_test(unknown_principal),
 		cmocka_unit_test(server_keeps_deadlines),
 		cmocka_unit_test(bad_requests),
@@ -964,6 +1120,7 @@ main(void)
 		cmocka_unit_test(credit_and_size),
 		cmocka_unit_test(credit_overrun),
 		cmocka_unit_test(never_reads),
+		cmocka_unit_test(reads_late),
 		cmocka_unit_test(ping_flood),
 		cmocka_unit_test(idle),
 		cmocka_unit_test(frame_never_ends),

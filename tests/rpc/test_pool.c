@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define CLASSES LT_WORK_BRIEF /* those with threads of their own */
 
 static _Atomic bool go;
 static _Atomic unsigned ran, running, at_once, released;
@@ -165,14 +168,14 @@ classes(void **state)
 	const struct lt_pool_options o = {
 		.threads = { [LT_WORK_QUICK] = 2, [LT_WORK_LONG] = 1, [LT_WORK_INTAKE] = 2 }
 	};
-	static const unsigned threads[LT_WORK_CLASSES] = { 2, 1, 2 };
-	struct lt_task held[LT_WORK_CLASSES][9], other[LT_WORK_CLASSES];
+	static const unsigned threads[CLASSES] = { 2, 1, 2 };
+	struct lt_task held[CLASSES][9], other[CLASSES];
 	enum lt_work full, w;
 	struct lt_pool *p;
 	unsigned i;
 
 	(void)state;
-	for (full = 0; full < LT_WORK_CLASSES; full++) {
+	for (full = 0; full < CLASSES; full++) {
 		go = false;
 		ran = running = 0;
 		assert_int_equal(lt_pool_open(&o, &p), LT_OK);
@@ -181,16 +184,16 @@ classes(void **state)
 			lt_pool_push(p, &held[full][i]);
 		}
 		await(&running, threads[full]);
-		for (w = 0; w < LT_WORK_CLASSES; w++) {
+		for (w = 0; w < CLASSES; w++) {
 			task_init(&other[w], count_run, w);
 			if (w != full)
 				lt_pool_push(p, &other[w]);
 		}
-		await(&ran, LT_WORK_CLASSES - 1);
+		await(&ran, CLASSES - 1);
 		assert_int_equal(running, threads[full]);
 		go = true;
 		lt_pool_stop(p);
-		assert_int_equal(ran, 9 + LT_WORK_CLASSES - 1);
+		assert_int_equal(ran, 9 + CLASSES - 1);
 	}
 }
 
@@ -238,6 +241,176 @@ all_awake(void **state)
 		assert_int_equal(lt_pool_start(8, 1, &p), LT_OK);
 	}
 	lt_pool_stop(p);
+}
+
+/* Brief ones that wait for nobody are done one after the other, and by one thread as long as there are few. When one is held up
+ * after all, those behind it do not wait for it. */
+static void
+brief_held_up(void **state)
+{
+	struct lt_task held[3], other[8];
+	struct lt_pool *p;
+	unsigned i, round;
+
+	(void)state;
+	for (round = 1; round <= 3; round++) {
+		go = false;
+		ran = running = 0;
+		assert_int_equal(lt_pool_start(4, 1, &p), LT_OK);
+		for (i = 0; i < 3; i++)
+			task_init(&held[i], wait_go, LT_WORK_BRIEF);
+		for (i = 0; i < 8; i++)
+			task_init(&other[i], count_run, LT_WORK_BRIEF);
+		for (i = 0; i < round; i++)
+			lt_pool_push(p, &held[i]);
+		for (i = 0; i < 8; i++)
+			lt_pool_push(p, &other[i]);
+		await(&ran, 8);
+		assert_int_equal(running, round);
+		go = true;
+		lt_pool_stop(p);
+		assert_int_equal(ran, 8 + round);
+	}
+}
+
+/* One that is not brief calls others as ever, whatever brief ones stand around it. */
+static void
+brief_beside_others(void **state)
+{
+	struct lt_task brief[64], held[8];
+	struct lt_pool *p;
+	unsigned i;
+
+	(void)state;
+	go = false;
+	ran = running = 0;
+	assert_int_equal(lt_pool_start(8, 1, &p), LT_OK);
+	for (i = 0; i < 64; i++)
+		task_init(&brief[i], count_run, LT_WORK_BRIEF);
+	for (i = 0; i < 8; i++)
+		task_init(&held[i], wait_go, LT_WORK_QUICK);
+	for (i = 0; i < 64; i++) {
+		lt_pool_push(p, &brief[i]);
+		if (i % 8 == 7)
+			lt_pool_push(p, &held[i / 8]);
+	}
+	await(&running, 8);
+	assert_int_equal(ran, 64);
+	go = true;
+	lt_pool_stop(p);
+	assert_int_equal(ran, 64 + 8);
+}
+
+/* Many at once run in their order with one thread, however many; one that is there already gives its reference back. */
+static struct lt_task *ran_in[200];
+
+static void
+note_run(void *arg)
+{
+	ran_in[ran] = arg;
+	ran++;
+}
+
+static void
+all_at_once(void **state)
+{
+	static const size_t sizes[] = { 1, 63, 64, 65, 128, 129, 200 };
+	static struct lt_task t[200];
+	struct lt_task *list[201];
+	struct lt_pool *p;
+	size_t s, i;
+
+	(void)state;
+	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		ran = released = 0;
+		assert_int_equal(lt_pool_start(1, 1, &p), LT_OK);
+		lt_pool_push_all(p, NULL, 0);
+		for (i = 0; i < sizes[s]; i++) {
+			task_init(&t[i], note_run, i % 2 == 0 ? LT_WORK_BRIEF : LT_WORK_QUICK);
+			t[i].release = task_release;
+			t[i].arg = &t[i];
+			list[i] = &t[i];
+		}
+		lt_pool_push_all(p, list, sizes[s]);
+		lt_pool_stop(p);
+		assert_int_equal(ran, sizes[s]);
+		assert_int_equal(released, sizes[s]);
+		for (i = 0; i < sizes[s]; i++)
+			assert_ptr_equal(ran_in[i], &t[i]);
+	}
+}
+
+struct putting_off {
+	struct lt_pool *pool;
+	struct lt_task *later;
+	_Atomic bool asked;
+	bool put_off;
+};
+
+static void
+put_off(void *arg)
+{
+	struct putting_off *x = arg;
+
+	wait_go(NULL);
+	x->put_off = lt_pool_push_behind(x->pool, x->later);
+	x->asked = true;
+}
+
+/* Put off behind what waits for this very thread's class; from elsewhere, or where nothing waits, it is the caller's to do. */
+static void
+behind(void **state)
+{
+	const struct lt_pool_options o = { .threads = { 1, 1, 1 } };
+	static const struct {
+		enum lt_work at, waits, later;
+		bool waiting, twice, want;
+	} c[] = {
+		{ LT_WORK_QUICK, LT_WORK_QUICK, LT_WORK_BRIEF, true, false, true },
+		{ LT_WORK_BRIEF, LT_WORK_BRIEF, LT_WORK_BRIEF, true, false, true },
+		{ LT_WORK_BRIEF, LT_WORK_BRIEF, LT_WORK_BRIEF, true, true, true },
+		{ LT_WORK_BRIEF, LT_WORK_BRIEF, LT_WORK_BRIEF, false, false, false },
+		{ LT_WORK_QUICK, LT_WORK_INTAKE, LT_WORK_BRIEF, true, false, false },
+		{ LT_WORK_LONG, LT_WORK_QUICK, LT_WORK_BRIEF, true, false, false },
+	};
+	struct lt_task first, waits, later;
+	struct putting_off x;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		go = false;
+		ran = running = released = 0;
+		memset(&x, 0, sizeof(x));
+		assert_int_equal(lt_pool_open(&o, &x.pool), LT_OK);
+		x.later = &later;
+		task_init(&later, note_run, c[i].later);
+		later.release = task_release;
+		later.arg = &later;
+		task_init(
+		    &waits, c[i].at == c[i].waits || c[i].twice ? note_run : count_run, c[i].waits);
+		waits.arg = &waits;
+		task_init(&first, put_off, c[i].at);
+		first.arg = &x;
+		lt_pool_push(x.pool, &first);
+		await(&running, 1);
+		if (c[i].waiting)
+			lt_pool_push(x.pool, &waits);
+		if (c[i].twice)
+			lt_pool_push(x.pool, &later);
+		assert_false(lt_pool_push_behind(x.pool, &later));
+		go = true;
+		while (!x.asked)
+			(void)poll(NULL, 0, 1);
+		lt_pool_stop(x.pool);
+		assert_int_equal(x.put_off, c[i].want);
+		assert_int_equal(released, (c[i].want ? 1 : 0) + (c[i].twice ? 1 : 0));
+		assert_int_equal(ran, 1 + (c[i].waiting ? 1 : 0) + (c[i].want ? 1 : 0));
+		if (c[i].want) {
+			assert_ptr_equal(ran_in[1], &waits);
+			assert_ptr_equal(ran_in[2], &later);
+		}
+	}
 }
 
 static void *
@@ -297,13 +470,14 @@ pushed_at_the_stop(void **state)
 }
 
 #ifdef __linux__
-static _Atomic int nice_seen;
+static _Atomic int nice_seen, policy_seen;
 
 static void
 see_nice(void *arg)
 {
 	(void)arg;
 	nice_seen = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+	policy_seen = sched_getscheduler(0);
 	ran++;
 }
 
@@ -331,8 +505,10 @@ priorities(void **state)
 
 	(void)state;
 	assert_int_equal(nice_of(LT_WORK_QUICK), own);
+	assert_int_equal(policy_seen, sched_getscheduler(0));
 	assert_int_equal(nice_of(LT_WORK_LONG), own + 2 < 19 ? own + 2 : 19);
-	assert_int_equal(nice_of(LT_WORK_INTAKE), own + 5 < 19 ? own + 5 : 19);
+	assert_int_equal(policy_seen, SCHED_BATCH);
+	assert_int_equal(nice_of(LT_WORK_INTAKE), own + 10 < 19 ? own + 10 : 19);
 }
 #else
 static void
@@ -353,6 +529,10 @@ main(void)
 		cmocka_unit_test(classes),
 		cmocka_unit_test(no_threads_of_its_own),
 		cmocka_unit_test(all_awake),
+		cmocka_unit_test(brief_held_up),
+		cmocka_unit_test(brief_beside_others),
+		cmocka_unit_test(all_at_once),
+		cmocka_unit_test(behind),
 		cmocka_unit_test(pushed_at_the_stop),
 		cmocka_unit_test(priorities),
 	};

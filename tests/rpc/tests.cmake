@@ -28,6 +28,7 @@ lt_test(rpc zstd LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc work LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc calls LIBS lt_test_rpc TIMEOUT 120)
 lt_test(rpc hostile LIBS lt_test_rpc TIMEOUT 120)
+lt_test(rpc quota LIBS lt_test_rpc TIMEOUT 120)
 
 # A second implementation talks to ours, in both roles.
 add_executable(rpc_peer_server rpc/peer_server.c)

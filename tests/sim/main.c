@@ -3,6 +3,7 @@
  *   lt-sim --seed N [--verbose] [--log LEVEL]      prints options, trace hash and counts
  *   lt-sim --seeds A..B [-j JOBS] [--each-fault N] runs them all, each in a process of its own over the same first day;
  *                                                  fails if a seed does, or if a kind of fault struck less than N times
+ * --restores N: in each run N machines are restored from old backups, by the tool's path.
  * Exit codes: 0 all held, 1 a seed failed, 2 wrong usage. */
 #include "proto/base/log.h"
 #include "tests/sim/sim.h"
@@ -19,11 +20,13 @@ struct result {
 	bool done, failed;
 	uint64_t trace, steps, saved, received, pulled, crashes, hub_writes, reads;
 	int64_t virtual_ms, converge_ms;
+	uint64_t restored_nodes, restored_hub, put_off, lost_with_disk;
 	uint64_t count[SIM_F_COUNT];
 	char why[sizeof(((struct sim *)0)->why)];
 };
 
 static struct sim world;
+static unsigned restores; /* in each run */
 static struct sim_rng *source;
 
 /* ---- what the programs take for the system's randomness ---- */
@@ -65,6 +68,10 @@ run_one(const struct sim_options *o, struct result *r)
 	int64_t began = world.now;
 
 	world.o = *o;
+	world.o.restores = restores;
+	if (restores != 0)
+		world.o.late =
+		    0; /* who joined and is in no backup of anybody else is another matter */
 	r->failed = !sim_run(&world);
 	r->trace = world.trace;
 	r->steps = world.steps;
@@ -76,6 +83,10 @@ run_one(const struct sim_options *o, struct result *r)
 	r->reads = world.reads;
 	r->virtual_ms = world.now - began;
 	r->converge_ms = world.converged_at - world.healed_at;
+	r->restored_nodes = world.restored_nodes;
+	r->restored_hub = world.restored_hub;
+	r->put_off = world.restores_put_off;
+	r->lost_with_disk = world.lost_with_disk;
 	memcpy(r->count, world.count, sizeof(r->count));
 	(void)snprintf(r->why, sizeof(r->why), "%s", world.failed ? world.why : "");
 	r->done = true;
@@ -99,6 +110,17 @@ print_counts(const uint64_t count[SIM_F_COUNT])
 	for (i = 0; i < SIM_F_COUNT; i++)
 		printf(" %s %llu", sim_fault_name[i], (unsigned long long)count[i]);
 	printf("\n");
+}
+
+static void
+print_restores(const struct result *r)
+{
+	if (restores != 0)
+		printf("  restores: %llu of nodes, %llu of the hub, %llu put off; %llu writes that "
+		       "nobody "
+		       "else had went with a disk\n",
+		    (unsigned long long)r->restored_nodes, (unsigned long long)r->restored_hub,
+		    (unsigned long long)r->put_off, (unsigned long long)r->lost_with_disk);
 }
 
 static void
@@ -130,6 +152,7 @@ one_seed(uint64_t seed, bool verbose)
 	    (unsigned long long)r.hub_writes, (unsigned long long)r.reads,
 	    (unsigned long long)r.crashes);
 	print_counts(r.count);
+	print_restores(&r);
 	printf("  %.0f virtual seconds, converged %.0f s after the last fault, %.0f virtual "
 	       "seconds a second\n",
 	    (double)r.virtual_ms / 1000, (double)r.converge_ms / 1000,
@@ -165,6 +188,7 @@ child(uint64_t seed, struct result *r)
 static unsigned
 report(uint64_t first, size_t n, const struct result *r, double took, uint64_t each)
 {
+	struct result sum = { 0 };
 	uint64_t count[SIM_F_COUNT] = { 0 }, steps = 0, saved = 0, received = 0, crashes = 0;
 	unsigned failed = 0;
 	int64_t ms = 0, longest = 0;
@@ -176,6 +200,10 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 		for (k = 0; k < SIM_F_COUNT; k++)
 			count[k] += r[i].count[k];
 		steps += r[i].steps;
+		sum.restored_nodes += r[i].restored_nodes;
+		sum.restored_hub += r[i].restored_hub;
+		sum.put_off += r[i].put_off;
+		sum.lost_with_disk += r[i].lost_with_disk;
 		saved += r[i].saved;
 		received += r[i].received;
 		crashes += r[i].crashes;
@@ -188,6 +216,7 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 	    (unsigned long long)steps, (unsigned long long)saved, (unsigned long long)received,
 	    (unsigned long long)crashes);
 	print_counts(count);
+	print_restores(&sum);
 	printf("  %.0f virtual seconds in %.1f s: %.0f virtual seconds a second; longest way to "
 	       "convergence %.0f s of %lld s\n",
 	    (double)ms / 1000, took, (double)ms / 1000 / took, (double)longest / 1000,
@@ -248,8 +277,9 @@ many_seeds(uint64_t first, uint64_t last, unsigned jobs, uint64_t each, bool sto
 static int
 usage(void)
 {
-	(void)fprintf(stderr, "usage: lt-sim --seed N [--verbose] [--log LEVEL]\n"
-			      "       lt-sim --seeds A..B [-j JOBS] [--each-fault N] [--stop]\n");
+	(void)fprintf(stderr,
+	    "usage: lt-sim --seed N [--verbose] [--log LEVEL] [--restores N]\n"
+	    "       lt-sim --seeds A..B [-j JOBS] [--each-fault N] [--stop] [--restores N]\n");
 	return 2;
 }
 
@@ -288,6 +318,8 @@ main(int argc, char **argv)
 			jobs = (unsigned)strtoul(v, NULL, 10);
 		} else if (strcmp(argv[i - 1], "--each-fault") == 0) {
 			each = strtoull(v, NULL, 10);
+		} else if (strcmp(argv[i - 1], "--restores") == 0) {
+			restores = (unsigned)strtoul(v, NULL, 10);
 		} else if (strcmp(argv[i - 1], "--log") == 0) {
 			log = v;
 		} else {

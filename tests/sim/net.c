@@ -367,6 +367,7 @@ carry_out(struct sim *s, struct sim_machine *m, const struct lt_sync_todo *todo)
 			break;
 		case LT_SYNC_DO_JOIN:
 		case LT_SYNC_DO_HELLO:
+		case LT_SYNC_DO_GIVE_BACK:
 		case LT_SYNC_DO_PULL:
 		case LT_SYNC_DO_PUSH:
 		case LT_SYNC_DO_ANNOUNCE:

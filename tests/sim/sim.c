@@ -55,7 +55,7 @@ sim_at(struct sim *s, int64_t in_ms, enum sim_event_kind kind, int machine, uint
 
 	if (kind == SIM_EV_START || kind == SIM_EV_WORK || kind == SIM_EV_FAULT ||
 	    kind == SIM_EV_FAULT_END || kind == SIM_EV_HEAL || kind == SIM_EV_LOOK ||
-	    kind == SIM_EV_IDLE)
+	    kind == SIM_EV_IDLE || kind == SIM_EV_BACKUP || kind == SIM_EV_RESTORE)
 		ev.life = 0;
 	sim_queue_push(&s->queue, &ev);
 }
@@ -162,6 +162,12 @@ dispatch(struct sim *s, struct sim_event *ev)
 	case SIM_EV_LOOK:
 		look(s);
 		break;
+	case SIM_EV_BACKUP:
+		sim_backup(s);
+		break;
+	case SIM_EV_RESTORE:
+		sim_restore(s);
+		break;
 	}
 }
 
@@ -200,6 +206,13 @@ plan(struct sim *s)
 		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_WORK, SIM_HUB, 0, 0);
 	for (i = 0; i < s->o.faults; i++)
 		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_FAULT, SIM_HUB, 0, 0);
+	for (i = 0; i < s->o.restores; i++) {
+		sim_at(
+		    s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_RESTORE, SIM_HUB, 0, 0);
+		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_BACKUP, SIM_HUB, 0, 0);
+		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms / 2), SIM_EV_BACKUP, SIM_HUB, 0,
+		    0);
+	}
 	sim_at(s, s->o.fault_ms + 1, SIM_EV_HEAL, SIM_HUB, 0, 0);
 }
 

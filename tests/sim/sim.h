@@ -69,6 +69,8 @@ enum sim_event_kind {
 	SIM_EV_FAULT_END,
 	SIM_EV_HEAL,
 	SIM_EV_LOOK, /* has it converged? */
+	SIM_EV_BACKUP,
+	SIM_EV_RESTORE,
 };
 
 /* What travels on a line. */
@@ -220,9 +222,11 @@ struct sim_options {
 	unsigned check_every; /* steps between deep checks */
 	bool second_catalogue;
 	bool verbose;
+	unsigned restores; /* of machines from old backups, tried */
 };
 
 struct sim_ledger; /* check.c */
+struct sim_backups; /* restore.c */
 
 struct sim {
 	struct sim_options o;
@@ -252,6 +256,8 @@ struct sim {
 	int64_t healed_at, converged_at;
 	unsigned work_left, faults_left;
 	uint64_t catalogue_version;
+	struct sim_backups *backups;
+	uint64_t restored_nodes, restored_hub, restores_put_off, lost_with_disk;
 	struct sim_ledger *ledger;
 	bool failed;
 	char why[1024];
@@ -323,6 +329,15 @@ void sim_check_judged(
     struct sim *s, struct lt_kv_txn *txn, const struct lt_entry *e, const struct lt_changeset *cs);
 void sim_check_shown(struct sim *s, int node, const struct sim_saved *saved);
 bool sim_is_made(struct sim *s, int node, uint64_t token);
+
+/* restore.c */
+void sim_backup(struct sim *s);
+void sim_restore(struct sim *s);
+void sim_check_forks(struct sim *s); /* none were made */
+void sim_backups_free(struct sim *s);
+/* What was seen on its disk, for a copy of the disk; free(). And back. */
+struct sim_watch *sim_watch_copy(const struct sim_machine *m);
+void sim_watch_put(struct sim_machine *m, const struct sim_watch *w);
 
 /* sim.c */
 bool sim_world_step(struct sim *s); /* one event; false: none is left */

@@ -10,6 +10,13 @@ if(LT_SANITIZE)
 else()
   add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..1000 -j 2 --each-fault 1000)
 endif()
+# Machines restored from old backups by the tool's path: tests/sim/run.sh 4000 1 build --restores 12 does it ten thousand times.
+if(LT_SANITIZE)
+  add_test(NAME sim.restores COMMAND lt-sim --seeds 1..8 -j 2 --restores 12)
+else()
+  add_test(NAME sim.restores COMMAND lt-sim --seeds 1..30 -j 2 --restores 12)
+endif()
+set_tests_properties(sim.restores PROPERTIES TIMEOUT 300 LABELS sim)
 add_test(NAME sim.repeat COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/repeat.sh $<TARGET_FILE:lt-sim>)
 set_tests_properties(sim.seeds sim.repeat PROPERTIES TIMEOUT 900 LABELS sim)
 

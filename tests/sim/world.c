@@ -555,5 +555,6 @@ sim_world_free(struct sim *s)
 	free(s->line);
 	free((void *)(uintptr_t)s->m[SIM_HUB].id.certificate.data);
 	sim_check_close(s);
+	sim_backups_free(s);
 	sim_queue_clear(&s->queue);
 }

@@ -208,6 +208,40 @@ who_signs_what(void **state)
 	lt_buf_fini(&b);
 }
 
+/* The province's targets stand in communes' feeds. A change that touches no field of them, a delete above all, names nothing that a
+ * field's authority could refuse: whose the collection is has to be asked. */
+static void
+judged_by_writers(void **state)
+{
+	struct fix *f = *state;
+	struct lt_judgement j = { 0 };
+	struct lt_catalogue *cat;
+	struct lt_err err = { "" };
+	struct lt_buf file = { 0 };
+	struct lt_draft d[3];
+	struct feed feed;
+	size_t i;
+
+	world_catalogue_file(&file);
+	if (lt_catalogue_parse(lt_buf_slice(&file), WORLD_CATALOGUE, &cat, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	lt_buf_fini(&file);
+	memset(d, 0, sizeof(d));
+	for (i = 0; i < 3; i++) {
+		d[i].collection = i == 2 ? "household_poverty" : "target";
+		d[i].key = i == 2 ? WORLD_UNIT "/HN00975" : WORLD_UNIT "/2025/ty_le_ho_ngheo";
+		d[i].is_delete = i != 1;
+	}
+	feed_init(&feed, &f->node, WORLD_UNIT, LT_LANE_NORMAL, 1);
+	ok(lt_admit_judge(seal(f, &feed, d, 3), cat, f->reg, &f->province, &f->arena, &j));
+	assert_int_equal(j.nrefused, 2);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(j.refused[i]->index, i);
+		assert_int_equal(j.refused[i]->reason, LTPB__REASON_CODE__REASON_AUTHORITY);
+	}
+	lt_catalogue_unref(cat);
+}
+
 /* Of one change-set each change stands or falls alone, with its reason. */
 static void
 judged_alone(void **state)
@@ -388,12 +422,109 @@ clamps(void **state)
 	}
 }
 
+static void
+revoke(struct fix *f, const char *behind, int64_t key_no, const struct lt_changeset *last)
+{
+	Ltpb__CutOff m = LTPB__CUT_OFF__INIT;
+	Ltpb__FeedHead head = LTPB__FEED_HEAD__INIT, *heads[1] = { &head };
+	char key[64];
+	struct lt_draft d;
+	uint8_t bytes[256];
+
+	head.unit = (char *)last->unit.s;
+	head.feed.data = (uint8_t *)last->feed.b;
+	head.feed.len = LT_FEED_LEN;
+	head.seq = last->seq;
+	head.hash.data = (uint8_t *)last->hash.b;
+	head.hash.len = LT_HASH_LEN;
+	m.feed = heads;
+	m.n_feed = 1;
+	lt_hex(key, f->node.id.b, LT_ID_LEN);
+	(void)snprintf(key + 2 * LT_ID_LEN, sizeof(key) - 2 * LT_ID_LEN, "%s", behind);
+	d = world_draft(&f->arena, "_revocation", key, fs_int(&f->arena, "key_no", key_no),
+	    fs_enum(&f->arena, "reason", "stolen"),
+	    fs_bytes(&f->arena, "cutoff", bytes, ltpb__cut_off__pack(&m, bytes)), NULL);
+	world_publish(f->txn, &f->hub_feed, f->builtin, &d, 1, &f->arena);
+	load(f);
+}
+
+/* Before the cut, at it, at it with another hash, and after it; new and admitted before alike. What was signed before it verifies
+ * for ever. */
+static void
+cut_off(void **state)
+{
+	struct fix *f = *state;
+	struct lt_draft d = thing(f, "17254/1"), e = thing(f, "17254/2");
+	struct lt_changeset *cs[3], *forged, *other;
+	struct feed feed, copy, second;
+	size_t i;
+
+	feed_init(&feed, &f->node, WORLD_UNIT, LT_LANE_NORMAL, 1);
+	feed_init(&second, &f->node, WORLD_UNIT, LT_LANE_NORMAL, 2);
+	cs[0] = seal(f, &feed, &d, 1);
+	copy = feed;
+	cs[1] = seal(f, &feed, &d, 1);
+	cs[2] = seal(f, &feed, &d, 1);
+	forged = seal(f, &copy, &e, 1); /* number 2 once more, by who has the key */
+	other = seal(f, &second, &d, 1);
+	assert_int_equal(forged->seq, 2);
+	revoke(f, "/1", 2, cs[0]); /* another key: nothing to do with these */
+	for (i = 0; i < 3; i++)
+		ok(signed_as(f, cs[i], true));
+	revoke(f, "/2", 1, cs[1]);
+	for (i = 0; i < 2; i++) {
+		ok(signed_as(f, cs[0], i == 0));
+		ok(signed_as(f, cs[1], i == 0));
+		assert_int_equal(signed_as(f, forged, i == 0), LT_E_REVOKED);
+		assert_int_equal(signed_as(f, cs[2], i == 0), LT_E_REVOKED);
+		assert_int_equal(signed_as(f, other, i == 0), LT_E_REVOKED);
+	}
+	/* All keys: the same, and its signature is asked for as ever. */
+	revoke(f, "/3", 0, cs[1]);
+	for (i = 0; i < 2; i++) {
+		ok(signed_as(f, cs[0], i == 0));
+		ok(signed_as(f, cs[1], i == 0));
+		assert_int_equal(signed_as(f, cs[2], i == 0), LT_E_REVOKED);
+	}
+	((uint8_t *)(uintptr_t)cs[0]->signature.data)[5] ^= 1;
+	assert_int_equal(signed_as(f, cs[0], false), LT_E_BADSIG);
+	((uint8_t *)(uintptr_t)cs[0]->signature.data)[5] ^= 1;
+	/* What the registry said of state and key before comes to nothing beside it. */
+	enrol(f, &f->node, "node", WORLD_UNIT, "active", "active");
+	load(f);
+	assert_int_equal(signed_as(f, cs[2], true), LT_E_REVOKED);
+	assert_int_equal(signed_as(f, cs[2], false), LT_E_REVOKED);
+	ok(signed_as(f, cs[1], false));
+}
+
+/* Suspended besides: what the cut-off of an old key covers waits with the rest. */
+static void
+cut_off_suspended(void **state)
+{
+	struct fix *f = *state;
+	struct lt_draft d = thing(f, "17254/1");
+	struct lt_changeset *cs;
+	struct feed feed;
+
+	feed_init(&feed, &f->node, WORLD_UNIT, LT_LANE_NORMAL, 1);
+	cs = seal(f, &feed, &d, 1);
+	revoke(f, "/1", 1, cs);
+	ok(signed_as(f, cs, true));
+	enrol(f, &f->node, "node", WORLD_UNIT, "suspended", "active");
+	load(f);
+	assert_int_equal(signed_as(f, cs, true), LT_E_DENIED);
+	ok(signed_as(f, cs, false));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(author_states, setup, teardown),
+		cmocka_unit_test_setup_teardown(cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(cut_off_suspended, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_signs_what, setup, teardown),
+		cmocka_unit_test_setup_teardown(judged_by_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(judged_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(contexts, setup, teardown),
 		cmocka_unit_test(clamps),

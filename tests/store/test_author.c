@@ -995,6 +995,50 @@ test_epochs(void **state)
 	desk_close(&d);
 }
 
+/* An author has 700 feeds in a unit (FORMAT.md 3.7), and then makes no more; a hub's go on. */
+static void
+test_last_epoch(void **state)
+{
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	struct lt_write w;
+	struct desk d;
+	int i;
+
+	(void)state;
+	desk_open(&d, world_catalogue());
+	for (i = 1; i <= 700; i++) {
+		w = thing(&d, i, TEXT(&d, "a", "x"), NULL);
+		put(&d, &w);
+		assert_int_equal(w.dot.seq, 1);
+		ok(lt_kv_begin_write(d.env.kv, &txn));
+		if (i < 700)
+			ok(lt_author_end_epoch(txn, &d.unit, LT_LANE_NORMAL));
+		assert_int_equal(lt_author_may_begin(txn, &d.unit, &d.a.id, &err),
+		    i < 700 ? LT_OK : LT_E_REFUSED);
+		ok(lt_kv_commit(txn));
+	}
+	assert_non_null(strstr(err.text, "keys replace"));
+	w = thing(&d, 701, TEXT(&d, "a", "x"), NULL);
+	put(&d, &w); /* the last one goes on */
+	assert_int_equal(w.dot.seq, 2);
+	ok(lt_kv_begin_write(d.env.kv, &txn));
+	ok(lt_author_end_epoch(txn, &d.unit, LT_LANE_NORMAL));
+	w = thing(&d, 702, TEXT(&d, "a", "x"), NULL);
+	assert_int_equal(
+	    lt_author_write(txn, txn, &d.a, d.cat, &d.unit, &w, 1, &d.arena, NULL, NULL, &err),
+	    LT_E_REFUSED);
+	lt_kv_abort(txn);
+	d.a.by_hub = true;
+	ok(lt_kv_begin_write(d.env.kv, &txn));
+	ok(lt_author_end_epoch(txn, &d.unit, LT_LANE_NORMAL));
+	ok(lt_kv_commit(txn));
+	w = thing(&d, 702, TEXT(&d, "a", "x"), NULL);
+	put(&d, &w);
+	assert_int_equal(w.dot.seq, 1);
+	desk_close(&d);
+}
+
 /* ---- request ids ---- */
 
 static void
@@ -1237,6 +1281,7 @@ main(void)
 		cmocka_unit_test(test_hub),
 		cmocka_unit_test(test_wrong_clocks),
 		cmocka_unit_test(test_epochs),
+		cmocka_unit_test(test_last_epoch),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_requests_expire_by_age),
 		cmocka_unit_test(test_requests_expire_by_count),

@@ -393,6 +393,89 @@ taken_at_once(void **state)
 	env_close(&env);
 }
 
+/* The forms in which openings come: as sealed, with salts, one withheld, none. */
+static void
+vary(struct lt_changeset *cs, unsigned how)
+{
+	if (how == 1 || how == 2)
+		cs->seed.len = 0;
+	if (how == 2)
+		cs->opening[0].withheld = true;
+	if (how == 3) {
+		cs->has_openings = false;
+		cs->nopening = 0;
+	}
+}
+
+/* Rows made before the transaction are those that it makes itself, at whatever position, and again after one that was given up. */
+static void
+prepared(void **state)
+{
+	struct fix *f = *state;
+	const struct lt_judgement j = { 0 };
+	struct lt_buf with = { 0 }, without = { 0 };
+	struct lt_kv_txn *txn[2];
+	struct lt_changeset cs;
+	struct lt_head head;
+	struct feed feed;
+	struct env env;
+	uint64_t at;
+	unsigned i;
+
+	env_open(&env, f->env.disk);
+	feed_init(&feed, &f->author[0], "17254", LT_LANE_NORMAL, 5);
+	for (i = 0; i < 8; i++) {
+		ok(lt_changeset_parse(sealed(f, &feed, STAMP(i), "x", true), &f->arena, &cs, NULL));
+		assert_true(cs.nopening > 0 && cs.seed.len == LT_SALT_LEN);
+		vary(&cs, i % 4);
+		ok(lt_kv_begin_write(env.kv, &txn[1]));
+		ok(lt_feed_log_head(txn[1], &cs.unit, &cs.feed, &head));
+		ok(lt_feed_log_take(txn[1], &cs, 1000 + i, &head, 7 + i, &j, &at));
+		ok(lt_kv_commit(txn[1]));
+		ok(lt_feed_log_prepare(&cs, &f->arena));
+		assert_non_null(cs.rows);
+		ok(lt_kv_begin_write(f->env.kv, &txn[0]));
+		ok(lt_feed_log_take(txn[0], &cs, 77, &head, 7, &j, &at));
+		lt_kv_abort(txn[0]);
+		ok(lt_kv_begin_write(f->env.kv, &txn[0]));
+		ok(lt_feed_log_take(txn[0], &cs, 1000 + i, &head, 7 + i, &j, &at));
+		ok(lt_kv_commit(txn[0]));
+		assert_int_equal(at, i + 1);
+	}
+	env_dump_all(f->env.kv, &with);
+	env_dump_all(env.kv, &without);
+	assert_int_equal(with.len, without.len);
+	assert_memory_equal(with.data, without.data, with.len);
+	lt_buf_fini(&with);
+	lt_buf_fini(&without);
+	env_close(&env);
+}
+
+/* Memory that ends on the way prepares nothing, and what stands there is taken as it was. */
+static void
+prepared_without_memory(void **state)
+{
+	struct fix *f = *state;
+	struct lt_changeset cs;
+	struct lt_arena small;
+	struct feed feed;
+	size_t cap;
+	int rc = LT_E_NOMEM;
+
+	feed_init(&feed, &f->author[0], "17254", LT_LANE_NORMAL, 5);
+	ok(lt_changeset_parse(sealed(f, &feed, STAMP(1), "x", true), &f->arena, &cs, NULL));
+	for (cap = 0; rc != LT_OK; cap += 64) {
+		assert_true(cap < (size_t)1024 * 1024);
+		lt_arena_init(&small, cap);
+		assert_null(cs.rows);
+		rc = lt_feed_log_prepare(&cs, &small);
+		assert_true(rc == LT_OK || rc == LT_E_NOMEM);
+		lt_arena_fini(&small);
+	}
+	assert_true(cap > 64);
+	assert_non_null(cs.rows);
+}
+
 static bool
 may_not_q(void *ctx, const char *collection, const char *field)
 {
@@ -805,6 +888,8 @@ main(void)
 		BOTH(append_and_read),
 		BOTH(judgements),
 		BOTH(taken_at_once),
+		BOTH(prepared),
+		BOTH(prepared_without_memory),
 		BOTH(openings),
 		BOTH(opening_lost),
 		BOTH(opening_salt_any),

@@ -198,16 +198,16 @@ checksum_is_the_formats(void **state)
 	ok(lt_kv_test_get_raw(t, ALPHA, str("k"), &s));
 	assert_int_equal(s.len, 8);
 	lt_hex(hex, s.data, 8);
-	assert_string_equal(hex, "cde21f5774f728ff");
+	assert_string_equal(hex, "c9dfc15bd7771ce6");
 	ok(lt_kv_put(t, ALPHA, str("k"), str("value")));
 	ok(lt_kv_test_get_raw(t, ALPHA, str("k"), &s));
 	assert_int_equal(s.len, 13);
 	lt_hex(hex, s.data + 5, 8);
-	assert_string_equal(hex, "e3d3a63f53f0c839");
+	assert_string_equal(hex, "5a5c68a0af37c5d6");
 	ok(lt_kv_put(t, BETA, lt_slice(key, 511), lt_slice(value, 4096)));
 	ok(lt_kv_test_get_raw(t, BETA, lt_slice(key, 511), &s));
 	lt_hex(hex, s.data + 4096, 8);
-	assert_string_equal(hex, "37f1d292a06ce031");
+	assert_string_equal(hex, "4c5ec1595ffed1e5");
 	lt_kv_abort(t);
 }
 
@@ -1211,8 +1211,8 @@ foreign_and_newer_stores_are_refused(void **state)
 	struct fix *f = *state;
 	struct lt_kv_options o = options(f->path), other;
 	uint8_t fed[32] = { 9 };
-	/* LTST, version 1, kind 9, framed "0.9.24", framed "0" */
-	uint8_t format[] = "LTST\0\1\x09\0\0\0\x06"
+	/* LTST, version 2, kind 9, framed "0.9.24", framed "0" */
+	uint8_t format[] = "LTST\0\2\x09\0\0\0\x06"
 			   "0.9.24"
 			   "\0\0\0\1"
 			   "0";
@@ -1230,10 +1230,13 @@ foreign_and_newer_stores_are_refused(void **state)
 	open_disk(f);
 	lt_kv_close(f->kv);
 	f->kv = NULL;
-	format[5] = 2;
+	format[5] = 3;
 	meta_set_sealed(f, "format", format, len);
-	refused(f, &o, LT_E_VERSION, "version 2");
+	refused(f, &o, LT_E_VERSION, "version 3");
 	format[5] = 1;
+	meta_set_sealed(f, "format", format, len);
+	refused(f, &o, LT_E_VERSION, "version 1");
+	format[5] = 2;
 	format[11] = '1';
 	meta_set_sealed(f, "format", format, len);
 	refused(f, &o, LT_E_VERSION, "1.9.24");

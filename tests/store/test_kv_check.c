@@ -4,7 +4,9 @@
 #include "proto/store/kv_test.h"
 
 #include <fcntl.h>
+#include <lmdb.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +141,16 @@ poke(const char *path, off_t at, const void *bytes, size_t len)
 
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, bytes, len, at), (ssize_t)len);
+	assert_int_equal(close(fd), 0);
+}
+
+static void
+peek(const char *path, off_t at, void *bytes, size_t len)
+{
+	int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, bytes, len, at), (ssize_t)len);
 	assert_int_equal(close(fd), 0);
 }
 
@@ -473,6 +485,91 @@ derived_tables_are_set_aside_and_begun_anew(void **state)
 	assert_int_equal(entries(f), 0);
 }
 
+/* The checksum of version 1, which that of `meta` still is. */
+static void
+sum_of_version_1(const char *table, MDB_val k, const uint8_t *value, size_t len, uint8_t sum[8])
+{
+	static const uint8_t tag[16] = "lt1.value";
+	struct lt_buf m = { 0 };
+	uint8_t place[16];
+
+	lt_buf_framed(&m, lt_slice_str(table));
+	lt_buf_framed(&m, lt_slice(k.mv_data, k.mv_size));
+	ok(m.err);
+	assert_int_equal(crypto_shorthash(place, m.data, m.len, tag), 0);
+	memcpy(place + 8, place, 8);
+	assert_int_equal(crypto_shorthash(sum, value, len, place), 0);
+	lt_buf_fini(&m);
+}
+
+/* Every value of the table as version 1 had it. */
+static void
+to_version_1(MDB_txn *t, const char *table)
+{
+	static uint8_t value[16384];
+	MDB_cursor *c;
+	MDB_val k, v;
+	MDB_dbi dbi;
+
+	assert_int_equal(mdb_dbi_open(t, table, 0, &dbi), 0);
+	assert_int_equal(mdb_cursor_open(t, dbi, &c), 0);
+	while (mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0) {
+		assert_in_range(v.mv_size, 8, sizeof(value));
+		memcpy(value, v.mv_data, v.mv_size);
+		if (memcmp(value, "LTST", 4) == 0)
+			value[5] = 1;
+		sum_of_version_1(table, k, value, v.mv_size - 8, value + v.mv_size - 8);
+		v.mv_data = value;
+		assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT), 0);
+	}
+	mdb_cursor_close(c);
+}
+
+/* A store of before, whose values have other checksums, is told from a damaged one, even of tables that could be made anew, and
+ * nothing is changed in it. */
+static void
+a_store_of_version_1_is_refused(void **state)
+{
+	static const char *const all[] = { "alpha", "beta", "meta" };
+	struct fix *f = *state;
+	struct lt_err err = { "" };
+	struct lt_kv_guard g;
+	MDB_env *env;
+	MDB_txn *t;
+	off_t size;
+	uint8_t *before, *after;
+	size_t i;
+
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 8), 0);
+	assert_int_equal(mdb_env_open(env, f->dir, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
+	for (i = 0; i < 3; i++)
+		to_version_1(t, all[i]);
+	assert_int_equal(mdb_txn_commit(t), 0);
+	mdb_env_close(env);
+	size = size_of(f->data);
+	before = malloc((size_t)size);
+	after = malloc((size_t)size);
+	assert_true(before != NULL && after != NULL);
+	peek(f->data, 0, before, (size_t)size);
+	for (i = 0; i < 4; i++) {
+		/* With the note of the program that closed it, and without. */
+		if (i == 2)
+			assert_int_equal(unlink(f->guard), 0);
+		assert_int_equal(try_open(f, i % 2 == 0, &err), LT_E_VERSION);
+		if (strstr(err.text, "format version 1") == NULL)
+			fail_msg("\"%s\"", err.text);
+		assert_int_equal(guard_of(f, &g), i < 2);
+	}
+	assert_int_equal(aside(f), 0);
+	assert_int_equal(size_of(f->data), size);
+	peek(f->data, 0, after, (size_t)size);
+	assert_memory_equal(before, after, (size_t)size);
+	free(before);
+	free(after);
+}
+
 /* Of what cannot be had again a value that does not verify is answered as such, and the rest goes on. */
 static void
 one_bad_value_closes_no_store(void **state)
@@ -598,6 +695,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(truth_is_refused_and_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    derived_tables_are_set_aside_and_begun_anew, setup_derived, teardown),
+		cmocka_unit_test_setup_teardown(a_store_of_version_1_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_store_of_version_1_is_refused, setup_derived, teardown),
 		cmocka_unit_test_setup_teardown(one_bad_value_closes_no_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_file_that_never_ends_is_given_up, setup, teardown),

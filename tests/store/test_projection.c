@@ -6,6 +6,7 @@
 #include "proto/model/digest.h"
 #include "proto/store/kv_test.h"
 #include "proto/store/projection_impl.h"
+#include "proto/store/short_row.h"
 
 #include <stdlib.h>
 
@@ -31,13 +32,14 @@ free_catalogue(void **state)
 
 static struct lt_projection *
 begin_behind(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived,
-    const struct lt_projection *before)
+    const struct lt_projection *before, struct lt_projection *spare)
 {
 	struct lt_projection_options o = { .log = log,
 		.derived = derived,
 		.catalogue = cat,
 		.province = h->province,
-		.before = before };
+		.before = before,
+		.spare = spare };
 	struct lt_projection *p = NULL;
 
 	ok(lt_projection_begin(&o, &p));
@@ -47,8 +49,11 @@ begin_behind(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *d
 static struct lt_projection *
 begin(const struct history *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, bool overlay)
 {
-	struct lt_projection_options o = { log, derived, cat, h->province, overlay, false, NULL,
-		NULL, NULL };
+	struct lt_projection_options o = { .log = log,
+		.derived = derived,
+		.catalogue = cat,
+		.province = h->province,
+		.overlay = overlay };
 	struct lt_projection *p = NULL;
 
 	ok(lt_projection_begin(&o, &p));
@@ -168,11 +173,12 @@ play_two_env(struct history *h, struct env *log, struct env *derived, const size
 	}
 }
 
-/* Every batch is worked out upon the one before: while that is not written, while it is, or when it is there. */
+/* Every batch is worked out upon the one before: while that is not written, while it is, or when it is there. Half of those that are over
+ * leave their memory to the next. */
 static void
 play_ahead(struct history *h, struct env *log, struct env *derived, const size_t *order)
 {
-	struct lt_projection *p, *before = NULL;
+	struct lt_projection *p, *before = NULL, *spare = NULL;
 	struct lt_kv_txn *lt, *dt, *wt = NULL;
 	size_t i, n, when;
 
@@ -191,7 +197,8 @@ play_ahead(struct history *h, struct env *log, struct env *derived, const size_t
 		}
 		if (when >= 3)
 			ok(lt_kv_begin_read(derived->kv, &dt));
-		p = begin_behind(h, lt, dt, before);
+		p = begin_behind(h, lt, dt, before, spare);
+		spare = NULL;
 		for (; n > 0 && i < h->n; n--, i++)
 			project(h, lt, p, order[i]);
 		ok(lt_projection_work(p));
@@ -201,13 +208,19 @@ play_ahead(struct history *h, struct env *log, struct env *derived, const size_t
 			ok(lt_projection_write(before, wt));
 		if (when == 1 || when == 2)
 			ok(lt_kv_commit(wt));
-		lt_projection_abort(before);
+		if (before != NULL && rnd_below(&h->rng, 2) == 0) {
+			lt_projection_end(before);
+			spare = before;
+		} else {
+			lt_projection_abort(before);
+		}
 		before = p;
 	}
 	ok(lt_kv_begin_write(derived->kv, &wt));
 	ok(lt_projection_write(before, wt));
 	ok(lt_kv_commit(wt));
 	lt_projection_abort(before);
+	lt_projection_abort(spare);
 }
 
 static void
@@ -332,6 +345,7 @@ check_digest(struct lt_kv_txn *txn)
 {
 	uint16_t lanes[LT_DIGEST_LANES] = { 0 };
 	uint8_t want[16], got[16];
+	struct lt_buf mem = { 0 };
 	struct lt_kv_cursor *c;
 	struct lt_slice k, v;
 	int rc;
@@ -343,10 +357,12 @@ check_digest(struct lt_kv_txn *txn)
 		struct lt_record_id id = { "thing", WORLD_UNIT, key };
 
 		memcpy(key, k.data + 12, k.len - 12);
+		ok(lt_record_whole(txn, k, v, &mem, &v));
 		ok(lt_row_check(v, NULL));
 		lt_digest_add(lanes, &id, v);
 	}
 	lt_kv_cursor_close(c);
+	lt_buf_fini(&mem);
 	lt_digest_lanes_short(want, lanes);
 	ok(lt_digest_short(txn, "thing", WORLD_UNIT, got));
 	assert_memory_equal(want, got, 16);
@@ -382,7 +398,7 @@ fold(struct history *h, size_t record, const bool *judged, const bool *unjudged,
 static void
 check_rows(struct history *h, struct lt_kv_txn *txn, const bool *judged, const bool *unjudged)
 {
-	struct lt_buf want = { 0 }, got = { 0 }, rk = { 0 };
+	struct lt_buf want = { 0 }, got = { 0 }, rk = { 0 }, mem = { 0 };
 	struct lt_arena arena;
 	struct lt_slice v;
 	Ltpb__Record *r;
@@ -396,8 +412,10 @@ check_rows(struct history *h, struct lt_kv_txn *txn, const bool *judged, const b
 		lt_key_record(&rk, "thing", WORLD_UNIT, history_key(i));
 		rc = lt_kv_get(txn, LT_T_RECORD, lt_buf_slice(&rk), &v);
 		assert_int_equal(rc, want.len == 0 ? LT_E_NOTFOUND : LT_OK);
-		if (rc == LT_OK)
+		if (rc == LT_OK) {
+			ok(lt_record_whole(txn, lt_buf_slice(&rk), v, &mem, &v));
 			assert_true(lt_slice_eq(v, lt_buf_slice(&want)));
+		}
 		fold(h, i, judged, unjudged, &want);
 		lt_buf_clear(&got);
 		rc = lt_record_row(
@@ -417,6 +435,7 @@ check_rows(struct history *h, struct lt_kv_txn *txn, const bool *judged, const b
 	lt_buf_fini(&want);
 	lt_buf_fini(&got);
 	lt_buf_fini(&rk);
+	lt_buf_fini(&mem);
 }
 
 static void
@@ -761,13 +780,55 @@ refused_collections(void **state)
 	lt_projection_abort(NULL);
 }
 
+/* The record's row as it is stored, which is short and holds nothing personal; *row: whole. */
+static void
+stored_short(struct fix *f, struct lt_buf *stored, struct lt_buf *row)
+{
+	struct lt_buf rk = { 0 }, mem = { 0 };
+	struct lt_slice v, whole;
+
+	lt_key_record(&rk, "thing", WORLD_UNIT, "17254/1");
+	ok(lt_kv_get(f->txn, LT_T_RECORD, lt_buf_slice(&rk), &v));
+	assert_true(lt_short_row_is(v));
+	lt_buf_clear(stored);
+	lt_buf_put_slice(stored, v);
+	ok(lt_record_whole(f->txn, lt_buf_slice(&rk), v, &mem, &whole));
+	ok(lt_row_check(whole, NULL));
+	assert_true(whole.len > v.len);
+	assert_null(memmem(whole.data, whole.len, "an-personal", 11));
+	lt_buf_clear(row);
+	lt_buf_put_slice(row, whole);
+	lt_buf_fini(&rk);
+	lt_buf_fini(&mem);
+}
+
+static void
+none_differs(void *ctx, unsigned table, struct lt_slice key, int how)
+{
+	(void)ctx;
+	fail_msg("%s differs: %d, %.*s", lt_table_names[table], how, (int)key.len,
+	    (const char *)key.data);
+}
+
+/* What stands there is what working it out anew gives. */
+static void
+nothing_differs(struct fix *f)
+{
+	struct lt_projection *p = begin(&f->h, f->txn, f->txn, false);
+
+	ok(lt_projection_rebuild(p, "thing", &f->h.unit, "17254/1", history_by_hub, &f->h));
+	ok(lt_projection_compare(p, none_differs, NULL));
+	lt_projection_abort(p);
+}
+
 /* A personal value whose opening is not here is named as withheld, and found once the opening comes. */
 static void
 withheld(void **state)
 {
 	struct fix *f = *state;
 	struct lt_draft d = draft(f, "17254/1", fs_text(&f->arena, "a", "x"), NULL);
-	struct lt_buf key = { 0 }, value = { 0 };
+	struct lt_buf key = { 0 }, rk = { 0 }, opening = { 0 };
+	struct lt_buf stored[3] = { { 0 }, { 0 }, { 0 } }, row[3] = { { 0 }, { 0 }, { 0 } };
 	struct lt_projection *p = NULL;
 	struct told told = { 0 };
 	struct lt_slice v;
@@ -775,12 +836,14 @@ withheld(void **state)
 	uint64_t n;
 
 	d.personal = lt_arena_alloc(&f->arena, 2 * sizeof(*d.personal));
-	d.personal[d.npersonal++] = fs_text(&f->arena, "p", "an");
+	d.personal[d.npersonal++] = fs_text(&f->arena, "p", "an-personal");
 	d.personal[d.npersonal++] = fs_text(&f->arena, LT_ACTOR_FIELD, "acc");
 	assert_int_equal(put(f, 0, &d, 1), 1);
 	ok(lt_record_get(f->txn, "thing", WORLD_UNIT, "17254/1", &f->arena, &r));
 	assert_int_equal(r->n_field, 2); /* not the actor */
-	assert_string_equal(r->field[1]->value->text, "an");
+	assert_string_equal(r->field[1]->value->text, "an-personal");
+	stored_short(f, &stored[0], &row[0]);
+	nothing_differs(f);
 	ok(lt_kv_count(f->txn, LT_T_INDEX, &n));
 	assert_int_equal(n, 3);
 	/* Erased: a leaf stands in its place. */
@@ -788,7 +851,7 @@ withheld(void **state)
 	lt_buf_u32(&key, 0);
 	lt_buf_str(&key, "p");
 	ok(lt_kv_get(f->txn, LT_T_OPENING, lt_buf_slice(&key), &v));
-	lt_buf_put_slice(&value, v);
+	lt_buf_put_slice(&opening, v);
 	ok(lt_kv_del(f->txn, LT_T_OPENING, lt_buf_slice(&key)));
 	p = begin(&f->h, f->txn, f->txn, false);
 	ok(lt_projection_rebuild(p, "thing", &f->h.unit, "17254/1", history_by_hub, &f->h));
@@ -801,7 +864,17 @@ withheld(void **state)
 	assert_string_equal(r->withheld[0], "p");
 	ok(lt_kv_count(f->txn, LT_T_INDEX, &n));
 	assert_int_equal(n, 2);
-	ok(lt_kv_put(f->txn, LT_T_OPENING, lt_buf_slice(&key), lt_buf_slice(&value)));
+	/* The row is the same; its short form now has the name that is not shown with a value any more. */
+	stored_short(f, &stored[1], &row[1]);
+	assert_true(lt_slice_eq(lt_buf_slice(&row[0]), lt_buf_slice(&row[1])));
+	assert_true(stored[1].len > stored[0].len);
+	nothing_differs(f);
+	/* What was stored before beside what is shown now: they are not of each other. */
+	lt_key_record(&rk, "thing", WORLD_UNIT, "17254/1");
+	assert_int_equal(
+	    lt_record_whole(f->txn, lt_buf_slice(&rk), lt_buf_slice(&stored[0]), &row[2], &v),
+	    LT_E_CORRUPT);
+	ok(lt_kv_put(f->txn, LT_T_OPENING, lt_buf_slice(&key), lt_buf_slice(&opening)));
 	told.n = 0;
 	for (n = 0; n < 2; n++) {
 		p = begin(&f->h, f->txn, f->txn, false);
@@ -809,8 +882,17 @@ withheld(void **state)
 		ok(lt_projection_flush(p, on_touched, &told));
 		assert_int_equal(told.n, 1); /* the second time nothing changes */
 	}
+	stored_short(f, &stored[2], &row[2]);
+	assert_true(lt_slice_eq(lt_buf_slice(&stored[0]), lt_buf_slice(&stored[2])));
+	assert_true(lt_slice_eq(lt_buf_slice(&row[0]), lt_buf_slice(&row[2])));
+	nothing_differs(f);
+	for (n = 0; n < 3; n++) {
+		lt_buf_fini(&stored[n]);
+		lt_buf_fini(&row[n]);
+	}
 	lt_buf_fini(&key);
-	lt_buf_fini(&value);
+	lt_buf_fini(&rk);
+	lt_buf_fini(&opening);
 }
 
 /* Two nodes that did not know of each other: the field is named, the lower value shown. */

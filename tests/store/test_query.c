@@ -269,8 +269,7 @@ get_one(void **state)
 	assert_int_equal(reply.record->n_field, 5); /* code, no, p, t, unit_code */
 	assert_string_equal(reply.record->field[0]->name, "code");
 	assert_string_equal(reply.record->field[4]->value->text, "16855");
-	assert_int_equal(reply.record->n_masked, 1);
-	assert_string_equal(reply.record->masked[0], "zz_gone");
+	assert_int_equal(reply.record->n_masked, 0);
 	ok(get(&a, "item", "16855", "a/1", "t", &reply));
 	assert_int_equal(reply.record->n_field, 1);
 	assert_int_equal(reply.record->n_masked, 0);
@@ -286,8 +285,17 @@ get_one(void **state)
 	a.eyes.no_field[0][P] = true;
 	ok(get(&a, "item", "16855", "a/1", NULL, &reply));
 	assert_int_equal(reply.record->n_field, 4);
-	assert_int_equal(reply.record->n_masked, 2);
+	assert_int_equal(reply.record->n_masked, 1);
 	assert_string_equal(reply.record->masked[0], "p");
+	/* One that is not set is named as well: that it is set is out of sight, too. */
+	a.eyes.no_field[0][P] = false;
+	a.eyes.no_field[0][N] = true;
+	ok(get(&a, "item", "16855", "a/1", NULL, &reply));
+	assert_int_equal(reply.record->n_field, 5);
+	assert_int_equal(reply.record->n_masked, 1);
+	assert_string_equal(reply.record->masked[0], "n");
+	a.eyes.no_field[0][P] = true;
+	a.eyes.no_field[0][N] = false;
 	assert_int_equal(get(&a, "item", "16855", "a/1", "p", &reply), LT_E_DENIED);
 	assert_int_equal(get(&a, "item", "16855", "a/2", "p", &reply), LT_E_DENIED);
 	a.eyes.no_field[0][CODE] = true;
@@ -991,7 +999,9 @@ histories(void **state)
 	assert_int_equal(reply.entry[0]->n_masked, 2);
 	assert_string_equal(reply.entry[0]->masked[0], "p");
 	assert_int_equal(reply.entry[2]->n_cleared, 0);
-	assert_string_equal(reply.entry[2]->masked[0], "t");
+	assert_int_equal(reply.entry[2]->n_masked, 2); /* touched or not */
+	assert_string_equal(reply.entry[2]->masked[1], "t");
+	assert_int_equal(reply.entry[3]->n_masked, 0); /* a delete */
 	assert_int_equal(history(&a, "a/2", 0, &reply), LT_E_NOTFOUND);
 	reply.next_page_token.len = 0;
 	a.eyes.no_unit[0] = true;

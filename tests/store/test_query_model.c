@@ -347,7 +347,7 @@ static void
 assert_record(struct lt_arena *a, const struct question *q, const struct mrecord *want,
     const Ltpb__Record *got)
 {
-	size_t f, i, nfield = 0, nmasked = 0;
+	size_t f, i, nfield = 0, nmasked = 0, nhidden = 0;
 	bool wanted;
 
 	assert_string_equal(got->collection, "item");
@@ -356,13 +356,17 @@ assert_record(struct lt_arena *a, const struct question *q, const struct mrecord
 	for (f = 0; f <= Q; f++) {
 		for (wanted = q->nmask == 0, i = 0; i < q->nmask; i++)
 			wanted = wanted || q->mask[i] == f;
-		if (!want->v[f].has || !wanted)
+		if (!wanted)
 			continue;
+		/* By the rule alone: whether it is set is not told. */
 		if (hidden(q, want->unit, f)) {
 			for (i = 0; i < got->n_masked; i++)
 				nmasked += strcmp(got->masked[i], field[f].name) == 0;
+			nhidden++;
 			continue;
 		}
+		if (!want->v[f].has)
+			continue;
 		for (i = 0; i < got->n_field && strcmp(got->field[i]->name, field[f].name) != 0;)
 			i++;
 		if (i == got->n_field || !same_value(a, f, &want->v[f], got->field[i]->value))
@@ -371,6 +375,7 @@ assert_record(struct lt_arena *a, const struct question *q, const struct mrecord
 	}
 	assert_int_equal(got->n_field, nfield);
 	assert_int_equal(got->n_masked, nmasked);
+	assert_int_equal(nmasked, nhidden);
 }
 
 /* ---- requests ---- */

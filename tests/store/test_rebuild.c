@@ -570,15 +570,15 @@ unmarked(void **state)
 	lt_kv_abort(txn);
 	/* A note that is none. */
 	ok(lt_kv_begin_write(e.kv, &txn));
-	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\1\0\0\0\0\0\0\0\1", 12)));
+	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\2\0\0\0\0\0\0\0\1", 12)));
 	assert_int_equal(lt_rebuild_check(txn, cat1, false, &building), LT_E_CORRUPT);
-	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\1\0\0\0\0\0\0\0\1\2", 13)));
+	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\2\0\0\0\0\0\0\0\1\2", 13)));
 	assert_int_equal(lt_rebuild_check(txn, cat1, false, &building), LT_E_CORRUPT);
-	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\1\0\0\0\0\0\0\0\1\0", 13)));
+	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\2\0\0\0\0\0\0\0\1\0", 13)));
 	ok(lt_rebuild_check(txn, cat1, false, &building));
 	assert_false(building);
-	/* Another version of the merge. */
-	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\0\0\0\0\0\0\0\0\1\0", 13)));
+	/* Another version of the merge: the one before. */
+	ok(lt_local_put(txn, "rows", lt_slice("\0\0\0\1\0\0\0\0\0\0\0\1\0", 13)));
 	ok(lt_rebuild_check(txn, cat1, false, &building));
 	assert_true(building);
 	lt_kv_abort(txn);

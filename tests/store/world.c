@@ -72,6 +72,7 @@ env_close(struct env *e)
 void
 env_dump(struct lt_kv_txn *txn, const unsigned *tables, struct lt_buf *out)
 {
+	struct lt_buf mem = { 0 };
 	struct lt_kv_cursor *c;
 	struct lt_slice k, v;
 	int rc;
@@ -82,11 +83,14 @@ env_dump(struct lt_kv_txn *txn, const unsigned *tables, struct lt_buf *out)
 		for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK;
 		     rc = lt_kv_next(c, &k, &v)) {
 			lt_buf_framed(out, k);
+			if (*tables == LT_T_RECORD)
+				ok(lt_record_whole(txn, k, v, &mem, &v));
 			lt_buf_framed(out, v);
 		}
 		assert_int_equal(rc, LT_E_NOTFOUND);
 		lt_kv_cursor_close(c);
 	}
+	lt_buf_fini(&mem);
 	ok(out->err);
 }
 

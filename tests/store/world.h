@@ -5,6 +5,7 @@
 
 #include "proto/model/catalogue.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/projection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What cmake --install leaves, used by itself: a hub and a node made, a record put and got, the manual pages and the data there.
 
-usage: installed.py BUILD CMAKE
+The daemons run with the system calls that their systemd units allow, and no others; a sanitizer's runtime needs more, and is let.
+
+usage: installed.py BUILD CMAKE [SANITIZER]
 """
 import json
 import os
@@ -14,13 +16,15 @@ import tempfile
 import time
 
 BUILD, CMAKE = os.path.abspath(sys.argv[1]), sys.argv[2]
+FILTERED = f"{os.path.dirname(os.path.abspath(__file__))}/filtered.py" if len(sys.argv) < 4 or sys.argv[3] == "" else None
+EXPOSURE_MAX = 15  # in tenths, of systemd-analyze security
 WAIT_S = 60
 WANTED = """bin/lt-bench bin/lt-gen bin/ltctl sbin/lt-hub sbin/lt-node
 share/doc/lienthong/CHANGELOG.md share/doc/lienthong/FORMAT.md
-share/doc/lienthong/README.md share/lienthong/catalogue.json share/lienthong/directives.jsonl
+share/doc/lienthong/README.md share/doc/lienthong/THREATS.md share/lienthong/catalogue.json share/lienthong/directives.jsonl
 share/lienthong/import/README.md share/lienthong/import/ho_ngheo.json share/lienthong/succession.csv
 share/lienthong/units.csv share/man/man1/lt-bench.1 share/man/man1/lt-gen.1 share/man/man1/ltctl.1 share/man/man8/lt-hub.8
-share/man/man8/lt-node.8""".split()
+share/man/man8/lt-node.8 lib/systemd/system/lt-hub.service lib/systemd/system/lt-node.service lib/sysusers.d/lienthong.conf""".split()
 procs = []
 
 
@@ -46,7 +50,10 @@ def run(root, *args, code=0):
 
 def start(root, program, directory):
     log = open(f"{WORK}/{directory}.log", "ab")
-    procs.append(subprocess.Popen([program, "-C", directory], cwd=WORK, env=env_of(root), stdout=log, stderr=log))
+    args = [f"{root}/sbin/{program}", "-C", directory]
+    if FILTERED is not None:
+        args = [sys.executable, FILTERED, f"{root}/lib/systemd/system/{program}.service", *args]
+    procs.append(subprocess.Popen(args, cwd=WORK, env=env_of(root), stdout=log, stderr=log))
 
 
 def until(root, what, *args):
@@ -88,6 +95,32 @@ def hub_and_node(root):
     procs.clear()
 
 
+def units(root):
+    """What a unit leaves open, as systemd counts it; and that it is a unit at all."""
+    for name in ("lt-hub.service", "lt-node.service"):
+        unit = f"{WORK}/{name}"
+        with open(f"{root}/lib/systemd/system/{name}", encoding="utf-8") as f:
+            text = f.read()
+        program = name.removesuffix(".service")
+        command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+        assert command.split()[0].endswith(f"/sbin/{program}") and command.split()[0].startswith("ExecStart=/"), command
+        with open(unit, "w", encoding="utf-8") as f:
+            f.write(text.replace(command, f"ExecStart={BUILD}/bin/{program} -C /var/lib/lienthong"))
+        p = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}", "--no-pager", unit],
+                           capture_output=True, text=True, timeout=WAIT_S)
+        assert p.returncode == 0 and "Overall exposure level" in p.stdout, f"{name} is too open\n{p.stdout}{p.stderr}"
+        print(p.stdout.strip().splitlines()[-1])
+        if FILTERED is not None:  # what the unit forbids is noticed below
+            p = subprocess.run([sys.executable, FILTERED, unit, sys.executable, "-c", "import os; os.chroot('/')"], timeout=WAIT_S)
+            assert p.returncode == -signal.SIGSYS, f"chroot was let through: {p.returncode}"
+        # The gate can refuse: without its fences the same service is far from it.
+        with open(unit, "w", encoding="utf-8") as f:
+            f.write(text.split("CapabilityBoundingSet=")[0])
+        p = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}", "--no-pager", unit],
+                           capture_output=True, text=True, timeout=WAIT_S)
+        assert p.returncode != 0, f"a service without fences passes\n{p.stdout}"
+
+
 def bench(root):
     out = run(root, "lt-bench", "--quick", "--only", "visible", "--dir", WORK)
     assert "commit at the node to visible at the hub, p99" in out, out
@@ -108,6 +141,7 @@ def nothing_of_the_sources(root):
 WORK = os.path.realpath(tempfile.mkdtemp(prefix="lt-installed-"))
 try:
     root = install(f"{WORK}/any where")
+    units(root)
     hub_and_node(root)
     bench(root)
     nothing_of_the_sources(install("/opt/lienthong", f"{WORK}/staged"))

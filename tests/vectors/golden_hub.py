@@ -1,5 +1,6 @@
 """FORMAT.md 9.3, 9.7 and 9.8: what a hub alone keeps."""
 from golden_base import H, feed_id, framed8, run, u8, u16, u32, u64
+from golden_store import MERGE_VERSION
 
 NOW = 1795305600000  # milliseconds since 1970, the clock of the hub's tests
 UNIT = "17254"
@@ -31,6 +32,6 @@ def hub():
         "operator": operator,
         "alarm_acknowledged": alarm + u64(NOW + 5000) + u64(1) + operator,
         "alarm_acknowledged_here": alarm + u64(NOW + 5000) + u64(1) + bytes(16),
-        "cursor_end": u32(1) + u64(1),
+        "cursor_end": u32(MERGE_VERSION) + u64(1),
         "quarantine": u16(1),
     }

@@ -4,6 +4,7 @@ A unit's node and the hub write; what they write is judged, one change-set not y
 every table are worked out by the definitions, not step by step.
 """
 import datetime
+import itertools
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
@@ -14,6 +15,7 @@ FEDERATION = bytes([0x5f]) * 32
 UNIT = "17254"
 BASE = 1785542400000  # milliseconds since 1970
 FIRST_BIT = 1 << 63
+MERGE_VERSION = 2  # 9.3
 
 
 # 9.3: keys
@@ -163,6 +165,43 @@ def covered(change, v):
     return (change.seq, change.index) < v.get(change.feed, (0, 0))
 
 
+def field_bytes(name, covers, entries):
+    out = framed8(name) + covers + varint(len(entries))
+    for change, flags, fs in entries:
+        out += varint(change) + u8(flags) + (varint(len(fs)) + fs if flags & 1 else b"")
+    return out
+
+
+def whole_row(head, fields):
+    return u8(1) + head + b"".join(field_bytes(*f) for f in fields)
+
+
+# 9.13
+
+def short_row(head, fields, shown):
+    """shown: the FieldSets of the shown row by name."""
+    def left_out(name, covers, entries):
+        """(flags, change) where the field is left out."""
+        if covers != varint(0) or len(entries) != 1 or name not in shown:
+            return None
+        change, flags, fs = entries[0]
+        return (flags, change) if flags == 4 or flags == 1 and fs == shown[name] else None
+
+    out = b""
+    for left, run_of in itertools.groupby(fields, lambda f: left_out(*f)):
+        run_of = list(run_of)
+        if left is None:
+            out += b"".join(field_bytes(*f) for f in run_of)
+            continue
+        n = len(run_of)
+        while n > 0:
+            out += u8((0x80 if left[0] == 1 else 0xc0) + min(n, 64) - 1) + varint(left[1])
+            n -= 64
+    if all(left_out(*f) is None for f in fields):
+        return whole_row(head, fields)
+    return u8(2) + head + out
+
+
 class State:
     """All changes applied to a record, none twice."""
 
@@ -199,6 +238,10 @@ class State:
     # 5.1
 
     def row(self):
+        return whole_row(*self.parts())
+
+    def parts(self):
+        """The bytes from nfeed up to and with nfield, and the fields."""
         used = {c.feed for c in self.changes}
         named = {c.dot: c for _, ds, _ in self.classes for c in ds}
         first, personal = set(), set()
@@ -225,7 +268,7 @@ class State:
         def covers(v):
             return varint(len(v)) + b"".join(varint(number[f]) + varint(v[f][0]) + varint(v[f][1]) for f in sorted(v))
 
-        out = u8(1) + varint(len(feeds)) + b"".join(feeds)
+        out = varint(len(feeds)) + b"".join(feeds)
         for f in feeds:
             of = [(c.seq, c.hash8) for c in self.changes if c.feed == f]
             out += varint(max(of)[0]) + u64(max(of)[1]) if of else varint(0)
@@ -240,16 +283,16 @@ class State:
             numbers = sorted(place[c.dot] for c in ds)
             out += covers(stored["d", by_hub]) + varint(len(numbers)) + b"".join(varint(n) for n in numbers)
         out += varint(len(self.names))
+        fields = []
         for name in self.names:
-            entries = self.entries(name)
-            out += framed8(name) + covers(stored["f", name]) + varint(len(entries))
-            for c in entries:
+            entries = []
+            for c in self.entries(name):
                 kind = c.fields[name]
-                fs = field_set(kind[1]) if kind[0] == "set" else b""
                 bit1 = 2 if FIELDS[name][0] == "first" else 0
                 flags = {"set": 1, "personal": 4, "clear": 0, "put": 0}[kind[0]] | bit1
-                out += varint(place[c.dot]) + u8(flags) + (varint(len(fs)) + fs if kind[0] == "set" else b"")
-        return out
+                entries.append((place[c.dot], flags, field_set(kind[1]) if kind[0] == "set" else b""))
+            fields.append((name, covers(stored["f", name]), entries))
+        return out, fields
 
     def context(self):
         """3.6: what a change by somebody else has to name."""
@@ -306,18 +349,19 @@ class State:
         return val(chosen), conflict, not at_hand(chosen)
 
     def shown(self, collection, unit, key):
-        """9.6: (Record bytes, values by name), or None."""
+        """9.6: (Record bytes, values by name, FieldSets by name), or None."""
         puts, dels = self.siblings_of_existence()
         if not puts:
             return None
-        fields, conflicts, withheld, values = b"", [], [], {}
+        fields, conflicts, withheld, values, sets = b"", [], [], {}, {}
         for name in self.names:
             if name == "":
                 continue
             v, conflict, away = self.show_field(name)
             if v is not None:
                 values[name] = v
-                fields += p_bytes(4, p_text(1, name) + p_bytes(2, value(v), True), True)
+                sets[name] = p_text(1, name) + p_bytes(2, value(v), True)
+                fields += p_bytes(4, sets[name], True)
             if conflict:
                 conflicts.append(name)
             if away:
@@ -328,7 +372,7 @@ class State:
         out += b"".join(p_text(6, n) for n in conflicts) + p_varint(7, 1 if dels else 0)
         out += p_bytes(8, H16("lt1.value", self.row()))
         out += b"".join(p_text(10, n) for n in withheld) + p_varint(11, max(stamps) >> 16)
-        return out, values
+        return out, values, sets
 
 
 # 5.3
@@ -494,7 +538,7 @@ def derived_tables(entries):
         s = State(changes).shown("thing", UNIT, key)
         if s is None:
             continue
-        shown[name], values = s
+        shown[name], values, _ = s
         values = {n: v for n, v in values.items() if FIELDS[n][3]}
         values["no"] = ("integer", int(key.split("/")[1]))
         for field, v in values.items():
@@ -502,6 +546,76 @@ def derived_tables(entries):
                 index[b"\0".join([b"thing", field.encode(), iv, UNIT.encode(), key.encode()])] = b""
     return {"record": record, "shown": shown, "index": index, "history": hist,
             "digest": {k: lane_sum(v) for k, v in digest.items()}, "overlay": over}, contexts
+
+
+def hub_tables(entries):
+    """What a hub has of it: no overlay, and short rows."""
+    judged = {}
+    for e in entries:
+        for i, d in enumerate(e["given"]["drafts"]):
+            if e["judged"] and i not in [r for r, _ in e.get("refused", [])] and i not in e.get("held", []):
+                judged.setdefault(rk(d["collection"], UNIT, d["key"]), []).append(Change(e, i, d))
+    record, shown = {}, {}
+    for name, changes in judged.items():
+        s = State(changes)
+        what = s.shown("thing", UNIT, name.split(b"\0")[2].decode())
+        record[name] = s.row() if what is None else short_row(*s.parts(), what[2])
+        if what is not None:
+            shown[name] = what[0]
+    return {"record": record, "shown": shown}
+
+
+def made_up(fields, nchange, personal=(), away=(), other=(), covered=()):
+    """A row of one feed: fields are (name, change number or None for a clear), personal and away (not at hand) names; other: fields
+    that show something else than their entry; covered: fields with covers."""
+    feed = feed_id(run(16, 0x71), 2, 5)
+    of = {}
+    for name, change in fields:
+        of.setdefault(change, []).append(name)
+    head = varint(1) + feed + varint(nchange) + u64(0x1122334455667788) + varint(nchange)
+    for i in range(nchange):
+        bit2 = any(n in personal for n in of.get(i, []))
+        head += varint(0) + varint(i + 1) + varint(0) + u64(BASE + i << 16) + u8(4 if bit2 else 0)
+        head += run(32, i % 256) if bit2 else b""
+    head += 4 * varint(0) + varint(len(fields) + 1)
+    rows = [("", varint(0), [(0, 0, b"")])]
+    sets = {}
+    for name, change in fields:
+        fs = p_text(1, name) + p_bytes(2, value(("text", "of " + name)), True)
+        flags = 4 if name in personal else 1
+        covers = varint(1) + varint(0) + varint(change + 2) + varint(0) if name in covered else varint(0)
+        rows.append((name, covers, [(change, flags, fs if flags == 1 else b"")]))
+        if name in other:
+            sets[name] = p_text(1, name) + p_bytes(2, value(("text", "another")), True)
+        elif name not in away:
+            sets[name] = fs
+    record = p_text(1, "thing") + p_text(2, UNIT) + p_text(3, UNIT + "/1")
+    record += b"".join(p_bytes(4, sets[n], True) for n in sorted(sets))
+    record += p_bytes(8, H16("lt1.value", whole_row(head, rows)))
+    record += b"".join(p_text(10, n) for n in sorted(away)) + p_varint(11, BASE)
+    return {"row": whole_row(head, rows), "record": record, "short": short_row(head, rows, sets)}
+
+
+def short_cases():
+    def names(n):
+        return ["f%03d" % i for i in range(n)]
+
+    cases = [made_up([], 1)]
+    for n in (1, 2, 63, 64, 65, 127, 128, 129, 200):
+        cases.append(made_up([(f, 0) for f in names(n)], 1))
+        cases.append(made_up([(f, 0) for f in names(n)], 1, personal=names(n)))
+    cases.append(made_up([(f, i) for i, f in enumerate(names(140))], 140))
+    cases.append(made_up([(f, i) for i, f in enumerate(names(140))], 140, personal=names(140)[1::2]))
+    cases.append(made_up([(f, i // 3) for i, f in enumerate(names(20))], 7, personal=names(20)[5:9]))
+    cases.append(made_up([(f, 0) for f in names(9)], 1, personal=names(9)[2:7], away=names(9)[3:5]))
+    cases.append(made_up([(f, 0) for f in names(9)], 1, away=names(9)))
+    cases.append(made_up([(f, 0) for f in names(9)], 1, other=names(9)))
+    cases.append(made_up([(f, 0) for f in names(9)], 1, other=names(9)[0::2]))
+    cases.append(made_up([(f, 0) for f in names(9)], 1, other=names(9)[1::2], away=names(9)[8:]))
+    cases.append(made_up([(f, 0) for f in names(70)], 1, other=names(70)[64:65]))
+    cases.append(made_up([("b" * 64, 0), ("c", 0)], 1, other=["b" * 64]))
+    cases.append(made_up([(f, 0) for f in names(6)], 2, covered=names(6)[1:3], personal=names(6)[2:4]))
+    return cases
 
 
 def rows(table):
@@ -559,7 +673,7 @@ def store():
     tables["local"] = {
         b"hlc": u64(BASE + 900 << 16 | 5), b"hub_stamp": u64(BASE + 800 << 16),
         b"epoch/" + UNIT.encode() + b"/3": epoch,
-        b"rows": u32(1) + u64(1) + u8(0),
+        b"rows": u32(MERGE_VERSION) + u64(1) + u8(0),
         b"mend": u8(0) + u64(0),
     }
     tables["sums"] = sums(tables)
@@ -573,11 +687,13 @@ def store():
         "request": dict(written, id=request_id, asked_ms=asked),
         "local": {"hlc": u64(BASE + 900 << 16 | 5), "hub_stamp": u64(BASE + 800 << 16), "epoch": epoch, "lane": 3},
         "tables": {name: rows(t) for name, t in sorted(tables.items())},
+        "hub": {name: rows(t) for name, t in sorted(hub_tables(entries).items())},
+        "short": short_cases(),
         "contexts": contexts,
         "index": index_cases(),
         "keys": key_cases(),
         "catalogue": catalogue(),
-        "meta": [{"kind": kind, "format_begins": b"LTST" + u16(1) + u8(kind)} for kind in (1, 2, 3)],
+        "meta": [{"kind": kind, "format_begins": b"LTST" + u16(2) + u8(kind)} for kind in (1, 2, 3)],
     }
 
 

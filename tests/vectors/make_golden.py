@@ -85,12 +85,16 @@ def first():
 
 # 4: trust
 
-ONSETS = "b c d g h kh l m n ng nh ph t th tr x".split()
-RIMES = "a ai am an ao ap o oi om on op u ui um un up".split()
+ONSETS = "b c ch g h l m ng t th v x".split()
+RIMES = "a ai am ao ap e em eo ep i ia im ip iu o oi om op u ui um up".split()
+BEFORE_E_AND_I = {"c": "k", "g": "gh", "ng": "ngh"}
+LEFT_OUT = "cu ghia ghip ghiu nghip nghiu ngu vu".split()
+WORDS = sorted((BEFORE_E_AND_I.get(o, o) if r[0] in "ei" else o) + r for o in ONSETS for r in RIMES)
+WORDS = [w for w in WORDS if w not in LEFT_OUT]
 
 
 def words(data):
-    return " ".join(ONSETS[b >> 4] + RIMES[b & 15] for b in data)
+    return " ".join(WORDS[b] for b in data)
 
 
 def signed(tag, body, key):
@@ -133,6 +137,8 @@ def trust():
         "token_hash": H("lt1.token", token),
         "join_proof": node.sign("lt1.join", federation + token + principal + node.public + line),
         "fingerprint": words(H("lt1.fingerprint", federation + principal + node.public + line)[:8]),
+        "hub_words": words(H("lt1.hub-words", federation)[:8]),
+        "all_words": words(bytes(range(256))),
         "root_words": words(root_key.seed + H("lt1.root-words", root_key.seed)[:1]),
         "identity": identity(federation, root_key, salt, principal, node, line_secret, token),
     }
@@ -160,7 +166,8 @@ def identity(federation, root_key, salt, principal, node, line_secret, token):
 def stored_values():
     out = []
     for table, key, v in [("feed", run(34, 0), run(100, 7)), ("meta", b"format", b"LTST"),
-                          ("held", run(46, 9), b""), ("x", b"", bytes(1000))]:
+                          ("held", run(46, 9), b""), ("x", b"", bytes(1000)), ("x", run(1, 1), run(3, 1)), ("x", run(200, 2), run(8, 2)),
+                          ("x", run(511, 3), run(16, 3)), ("x", run(60, 4), run(200, 4)), ("x", run(20, 5), run(5000, 5))]:
         out.append({"table": table, "key": key, "value": v, "stored": v + checksum(table, key, v)})
     return out
 

@@ -240,7 +240,7 @@ measure_with(struct bench *b, const struct bench_world *w, size_t n)
 	if (rc == LT_OK)
 		rc = bench_port(b, &behind);
 	if (rc == LT_OK)
-		rc = bench_world_listen(b, w, behind);
+		rc = bench_world_listen(b, w, behind, false);
 	if (rc == LT_OK)
 		rc = bench_proc_start(b, &hub, "lt-hub", w->dir);
 	if (rc == LT_OK)

@@ -25,7 +25,9 @@ struct intake_figures {
 	double receipt, queryable; /* seconds */
 	double cores; /* busy ones, until queryable */
 	double cpu_us; /* of a core for a change, until queryable */
+	double rebuild, rebuild_cpu_us; /* seconds; of a core for a change; 0: not measured */
 	uint64_t commits; /* of the log */
+	uint64_t rows_before; /* records of the derived tables, before the dossiers */
 };
 
 static int
@@ -81,7 +83,7 @@ run_hub(struct bench *b, const struct intake_case *c, const struct bench_world *
     const struct bench_feeds *f, struct intake_figures *out)
 {
 	struct lt_hub *hub = NULL;
-	uint64_t before = 0, first = 0, last = 0;
+	uint64_t first = 0, last = 0;
 	char log[BENCH_PATH + 8];
 	int rc;
 
@@ -90,15 +92,41 @@ run_hub(struct bench *b, const struct intake_case *c, const struct bench_world *
 	if (rc == LT_OK)
 		rc = bench_world_hub(b, w, &hub);
 	if (rc == LT_OK)
-		rc = rows_in(b, lt_hub_derived(hub), LT_T_RECORD, &before);
+		rc = rows_in(b, lt_hub_derived(hub), LT_T_RECORD, &out->rows_before);
 	if (rc == LT_OK)
 		rc = push_all(b, c, hub, f, out);
 	if (rc == LT_OK)
-		rc = check_tables(b, hub, before, f->changes);
+		rc = check_tables(b, hub, out->rows_before, f->changes);
 	lt_hub_close(hub);
 	if (rc == LT_OK)
 		rc = bench_last_txn(b, log, &last);
 	out->commits = last - first;
+	return rc;
+}
+
+/* The derived tables are lost, and made anew from the log. */
+static int
+rebuild(struct bench *b, const struct bench_world *w, const struct bench_feeds *f,
+    struct intake_figures *out)
+{
+	char derived[BENCH_PATH + 16];
+	struct lt_hub *hub = NULL;
+	int64_t from, cpu;
+	int rc;
+
+	(void)snprintf(derived, sizeof(derived), "%s/derived", w->dir);
+	bench_remove(derived);
+	from = bench_now_ns();
+	cpu = bench_cpu_ns();
+	rc = bench_world_hub(b, w, &hub);
+	if (rc == LT_OK &&
+	    lt_hub_wait_projected(hub, lt_hub_log_position(hub), QUERYABLE_MS) != LT_OK)
+		rc = lt_err_set(&b->err, LT_E_TIMEOUT, "the derived tables are not made anew");
+	out->rebuild = bench_seconds(bench_now_ns() - from);
+	out->rebuild_cpu_us = bench_cpu_us(cpu, f->changes);
+	if (rc == LT_OK)
+		rc = check_tables(b, hub, out->rows_before, f->changes);
+	lt_hub_close(hub);
 	return rc;
 }
 
@@ -134,6 +162,11 @@ tell_intake(struct bench *b, const struct intake_case *c, const struct bench_fee
 	if (rc == LT_OK)
 		rc = tell(b, c, "intake to queryable", (double)f->changes / g->queryable,
 		    "changes/s", BENCH_INFO, 0, note);
+	(void)snprintf(note, sizeof(note), "derived tables lost; %.1f us of a core a change",
+	    g->rebuild_cpu_us);
+	if (rc == LT_OK && g->rebuild > 0)
+		rc = tell(b, c, "rebuild from the log", (double)f->changes / g->rebuild,
+		    "changes/s", BENCH_INFO, 0, note);
 	return rc;
 }
 
@@ -151,13 +184,25 @@ tell_limit(struct bench *b, const struct intake_case *c, const char *what, doubl
 static double
 all_of_it_us(const struct bench_limits *l)
 {
-	return l->both_us + l->append_us + (l->put_one_us < l->put_us ? l->put_one_us : l->put_us);
+	return l->whole_us + l->append_us + (l->put_one_us < l->put_us ? l->put_one_us : l->put_us);
 }
 
 static double
 all_of_it(const struct bench *b, const struct bench_limits *l)
 {
 	return 1e6 * (double)b->cores / all_of_it_us(l);
+}
+
+static int
+tell_rows(struct bench *b, const struct intake_case *c, const struct bench_limits *l)
+{
+	char note[160];
+
+	(void)snprintf(note, sizeof(note),
+	    "record %.0f, shown %.0f, index, history and digest %.0f; keys and sums included",
+	    l->record_bytes, l->shown_bytes, l->other_bytes);
+	return tell(b, c, "derived rows", l->record_bytes + l->shown_bytes + l->other_bytes,
+	    "B/change", BENCH_INFO, 0, note);
 }
 
 static int
@@ -173,8 +218,13 @@ tell_limits(struct bench *b, const struct intake_case *c, const struct bench_lim
 		rc = tell_limit(b, c, "limit: verify and decode", l->both, "changes/s", l->both_us,
 		    "all cores");
 	if (rc == LT_OK)
+		rc = tell_limit(b, c, "limit: verify, decode and hash", l->whole, "changes/s",
+		    l->whole_us, "and libsodium's BLAKE2b of what is signed, all cores");
+	if (rc == LT_OK)
 		rc = tell_limit(b, c, "limit: durable append", l->append, "changes/s", l->append_us,
 		    "LMDB, commits as the hub's");
+	if (rc == LT_OK && l->put > 0)
+		rc = tell_rows(b, c, l);
 	if (rc == LT_OK && l->put > 0)
 		rc = tell_limit(b, c, "limit: batch put of derived rows", l->put, "changes/s",
 		    l->put_us, "LMDB, an environment a core");
@@ -183,7 +233,7 @@ tell_limits(struct bench *b, const struct intake_case *c, const struct bench_lim
 		    l->put_one_us, "LMDB, one writer");
 	if (rc == LT_OK && l->put > 0)
 		rc = tell_limit(b, c, "limit: all of it one after the other", all_of_it(b, l),
-		    "changes/s", all_of_it_us(l), "verify, decode, append, put: all cores");
+		    "changes/s", all_of_it_us(l), "verify, decode, hash, append, put: all cores");
 	return rc;
 }
 
@@ -197,6 +247,9 @@ tell_ratios(struct bench *b, const struct intake_case *c, const struct bench_fee
 	    100 * (double)f->changes / g->receipt / slowest, "%", sense, 60,
 	    l->both < l->append ? "which is verify and decode" : "which is durable append");
 
+	if (rc == LT_OK)
+		rc = tell(b, c, "receipt, of verify, decode and hash",
+		    100 * (double)f->changes / g->receipt / l->whole, "%", BENCH_INFO, 0, "");
 	if (rc == LT_OK && l->put > 0)
 		rc = tell(b, c, "queryable, of LMDB alone",
 		    100 * (double)f->changes / g->queryable / l->put, "%", sense, 70, "all cores");
@@ -229,6 +282,8 @@ run_case(struct bench *b, const struct intake_case *c, bool put)
 	bench_say(b, "%s: intake", c->name);
 	if (rc == LT_OK)
 		rc = run_hub(b, c, &w, &f, &figures);
+	if (rc == LT_OK && put)
+		rc = rebuild(b, &w, &f, &figures);
 	if (rc == LT_OK)
 		rc = tell_intake(b, c, &f, &figures);
 	bench_say(b, "%s: limits", c->name);

@@ -17,8 +17,27 @@
 struct reading {
 	const struct bench_feeds *f;
 	size_t sets; /* of a feed */
-	bool verify, decode;
+	bool verify, decode, hash;
 };
+
+/* What a signature covers it covers by hashes: one of every change; of every opening one for its salt and one for its leaf.
+ * (The trees above them are left out.) */
+static void
+hash_fields(const Ltpb__ChangeSet *m)
+{
+	uint8_t salt[16], hash[32];
+	size_t i;
+
+	for (i = 0; i < m->n_change; i++)
+		(void)crypto_generichash(
+		    hash, sizeof(hash), m->change[i].data, m->change[i].len, NULL, 0);
+	for (i = 0; m->openings != NULL && i < m->openings->n_field; i++) {
+		const ProtobufCBinaryData *f = &m->openings->field[i]->field_set;
+
+		(void)crypto_generichash(salt, sizeof(salt), f->data, f->len, hash, 16);
+		(void)crypto_generichash(hash, sizeof(hash), f->data, f->len, salt, sizeof(salt));
+	}
+}
 
 static int
 decode_fields(const Ltpb__ChangeSet *m, struct lt_arena *arena)
@@ -72,15 +91,17 @@ read_one(void *ctx, size_t i)
 	lt_arena_init(&arena, lt_arena_cap_for(set.len) * 2);
 	m = ltpb__change_set__unpack(&arena.pb, set.len, set.data);
 	rc = m == NULL ? LT_E_INVALID : decode_fields(m, &arena);
+	if (rc == LT_OK && rd->hash)
+		hash_fields(m);
 	lt_arena_fini(&arena);
 	return rc;
 }
 
 static int
-read_all(struct bench *b, const struct bench_feeds *f, bool verify, bool decode, double *seconds,
+read_all(struct bench *b, const struct bench_feeds *f, const struct reading *what, double *seconds,
     double *cpu_us)
 {
-	struct reading rd = { f, f->sets / f->nfeed, verify, decode };
+	struct reading rd = { f, f->sets / f->nfeed, what->verify, what->decode, what->hash };
 	int64_t from = bench_now_ns(), cpu = bench_cpu_ns();
 	int rc = bench_parallel(b, f->sets, read_one, &rd);
 
@@ -93,16 +114,22 @@ read_all(struct bench *b, const struct bench_feeds *f, bool verify, bool decode,
 int
 bench_limit_verify(struct bench *b, const struct bench_feeds *f, struct bench_limits *out)
 {
-	double verify = 1, decode = 1, both = 1;
-	int rc = read_all(b, f, true, false, &verify, &out->verify_us);
+	static const struct reading signatures = { .verify = true }, messages = { .decode = true },
+				    these = { .verify = true, .decode = true },
+				    all = { .verify = true, .decode = true, .hash = true };
+	double verify = 1, decode = 1, both = 1, whole = 1;
+	int rc = read_all(b, f, &signatures, &verify, &out->verify_us);
 
 	if (rc == LT_OK)
-		rc = read_all(b, f, false, true, &decode, &out->decode_us);
+		rc = read_all(b, f, &messages, &decode, &out->decode_us);
 	if (rc == LT_OK)
-		rc = read_all(b, f, true, true, &both, &out->both_us);
+		rc = read_all(b, f, &these, &both, &out->both_us);
+	if (rc == LT_OK)
+		rc = read_all(b, f, &all, &whole, &out->whole_us);
 	out->verify = (double)f->sets / verify;
 	out->decode = (double)f->changes / decode;
 	out->both = (double)f->changes / both;
+	out->whole = (double)f->changes / whole;
 	return rc;
 }
 
@@ -398,6 +425,20 @@ put_timed(struct bench *b, const struct rows *r, unsigned shards, double *second
 	return rc;
 }
 
+static void
+sizes(const struct rows *r, size_t changes, struct bench_limits *out)
+{
+	uint64_t bytes[TABLES] = { 0 };
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		bytes[r->row[i].table] += r->row[i].klen + r->row[i].vlen;
+	out->record_bytes = (double)bytes[0] / (double)changes;
+	out->shown_bytes = (double)bytes[1] / (double)changes;
+	for (out->other_bytes = 0, i = 2; i < TABLES; i++)
+		out->other_bytes += (double)bytes[i] / (double)changes;
+}
+
 int
 bench_limit_put(
     struct bench *b, const char *derived, size_t nunit, size_t changes, struct bench_limits *out)
@@ -412,6 +453,7 @@ bench_limit_put(
 	rc = load_rows(b, derived, &r);
 	if (rc == LT_OK && r.last == 0)
 		rc = lt_err_set(&b->err, LT_E_CORRUPT, "no dossier in the derived tables");
+	sizes(&r, changes, out);
 	if (rc == LT_OK)
 		rc = put_timed(b, &r, shards, &seconds, &cpu);
 	out->put = (double)changes / seconds;

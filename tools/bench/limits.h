@@ -8,11 +8,15 @@ struct bench_limits {
 	double verify; /* Ed25519 alone: change-sets a second */
 	double decode; /* protobuf-c alone: changes a second */
 	double both; /* verify and decode: changes a second */
+	double
+	    whole; /* and the hashes that the signature covers, libsodium one by one: changes a second */
 	double append; /* changes a second */
 	double put; /* changes a second, an environment a core; 0: not measured */
 	double put_one; /* the same in one environment */
+	/* Bytes a change of these rows, keys and sums included. */
+	double record_bytes, shown_bytes, other_bytes;
 	/* Processor time of each, microseconds of a core a change: what a busy machine does not change much. */
-	double verify_us, decode_us, both_us, append_us, put_us, put_one_us;
+	double verify_us, decode_us, both_us, whole_us, append_us, put_us, put_one_us;
 };
 
 /* Signatures (libsodium) and messages (protobuf-c, in an arena) of the feeds. */

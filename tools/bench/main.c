@@ -1,5 +1,6 @@
 /* lt-bench: how fast this machine does it, beside the budgets of the design and the limits of the libraries.
  * Exit 0 done, 1 done and (with --check) a budget was missed, 2 wrong usage, 3 something does not work. */
+#include "proto/base/thread.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "tools/bench/bench.h"
@@ -27,6 +28,7 @@ static const struct {
 	{ "query", "Get and List over the line, hub idle and ingesting", bench_query },
 	{ "connect", "many nodes on one hub", bench_connect },
 	{ "node", "a node idle, importing, sending; bytes on the wire", bench_node },
+	{ "hostile", "nodes at work while strangers do what they can", bench_hostile },
 	{ "line", "a backlog over a thin line, whole and cut every minute", bench_line },
 };
 #define NTABLE (sizeof(table) / sizeof(table[0]))
@@ -338,6 +340,7 @@ main(int argc, char **argv)
 	struct bench b = { .running = "start" };
 	int c;
 
+	lt_thread_brief(); /* who asks and who answers share this machine: neither waits for the other's turn to end */
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'h')
 			return fputs(usage, stdout) < 0 ? 3 : 0;

@@ -129,7 +129,7 @@ bench_place_open(struct bench *b, size_t n, struct bench_place *p)
 	if (rc == LT_OK)
 		rc = bench_port(b, &p->behind);
 	if (rc == LT_OK)
-		rc = bench_world_listen(b, &p->w, p->behind);
+		rc = bench_world_listen(b, &p->w, p->behind, false);
 	if (rc == LT_OK)
 		rc = bench_world_node(b, &p->w, 0, p->port, p->dir);
 	if (rc == LT_OK)

@@ -50,7 +50,7 @@ setup(struct seeing *s)
 	if (rc == LT_OK)
 		rc = bench_port(s->b, &s->port);
 	if (rc == LT_OK)
-		rc = bench_world_listen(s->b, &s->w, s->port);
+		rc = bench_world_listen(s->b, &s->w, s->port, false);
 	if (rc == LT_OK)
 		rc = bench_world_node(s->b, &s->w, 0, s->port, dir);
 	if (rc == LT_OK)

@@ -419,12 +419,16 @@ write_conf(struct bench *b, const char *dir, const char *text)
 }
 
 int
-bench_world_listen(struct bench *b, const struct bench_world *w, int port)
+bench_world_listen(struct bench *b, const struct bench_world *w, int port, bool as_shipped)
 {
-	char text[128];
+	static const char wide[] = "[quota]\nclient_calls = 1000000\nclient_bytes = 256M\n"
+				   "client_rows = 10000000\nnode_calls = 100000\n"
+				   "node_bytes = 256M\n";
+	char text[256];
 
-	(void)snprintf(
-	    text, sizeof(text), "[hub]\nlisten = tcp://127.0.0.1:%d\n[log]\nlevel = warn\n", port);
+	(void)snprintf(text, sizeof(text),
+	    "[hub]\nlisten = tcp://127.0.0.1:%d\n%s[log]\nlevel = warn\n", port,
+	    as_shipped ? "" : wide);
 	return write_conf(b, w->dir, text);
 }
 

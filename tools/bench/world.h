@@ -32,8 +32,9 @@ struct bench_world {
 int bench_world_make(struct bench *b, const char *name, size_t nnode, struct bench_world *w);
 void bench_world_free(struct bench_world *w); /* removes its folder; zeroed is fine */
 int bench_world_hub(struct bench *b, const struct bench_world *w, struct lt_hub **out);
-/* Configuration of its lt-hub: listens on this port of loopback. */
-int bench_world_listen(struct bench *b, const struct bench_world *w, int port);
+/* Configuration of its lt-hub: listens on this port of loopback. as_shipped: with the quotas that it has by itself; else nearly without, for
+ * one reader here asks as often as all departments of a province together. */
+int bench_world_listen(struct bench *b, const struct bench_world *w, int port, bool as_shipped);
 /* Folder for the lt-node of a node, which dials this port of loopback. It goes with b->dir. */
 int bench_world_node(
     struct bench *b, const struct bench_world *w, size_t i, int port, char dir[BENCH_PATH]);

@@ -80,7 +80,8 @@ static void
 call_back(nng_aio *a)
 {
 	a->pending = a->done = false;
-	a->cb(a->arg);
+	if (a->cb != NULL)
+		a->cb(a->arg);
 }
 
 static void
@@ -119,6 +120,23 @@ nng_aio_stop(nng_aio *a)
 	if (!a->done)
 		complete(a, NNG_ECANCELED, 0);
 	call_back(a);
+}
+
+void
+nng_aio_cancel(nng_aio *a)
+{
+	if (!a->pending || a->done)
+		return;
+	forget(a);
+	complete(a, NNG_ECANCELED, 0);
+}
+
+/* Only for operations without a callback that are over or have been cancelled: nothing moves meanwhile. */
+void
+nng_aio_wait(nng_aio *a)
+{
+	FUZZ_MUST(a->cb == NULL && (!a->pending || a->done));
+	a->pending = a->done = false;
 }
 
 void
@@ -190,6 +208,8 @@ stream_new(struct fuzz_end *end)
 	return s;
 }
 
+static bool try_write(nng_stream *s);
+
 void
 nng_stream_recv(nng_stream *s, nng_aio *a)
 {
@@ -204,10 +224,13 @@ void
 nng_stream_send(nng_stream *s, nng_aio *a)
 {
 	begin(a);
-	if (s->closed)
+	if (s->closed) {
 		complete(a, NNG_ECLOSED, 0);
-	else
-		s->tx = a;
+		return;
+	}
+	s->tx = a;
+	if (a->cb == NULL)
+		(void)try_write(s);
 }
 
 void
@@ -404,6 +427,14 @@ lt_pool_start(unsigned nthreads, size_t queue_max, struct lt_pool **out)
 	return LT_OK;
 }
 
+unsigned
+lt_pool_threads(const struct lt_pool *p, enum lt_work work)
+{
+	(void)p;
+	(void)work;
+	return 1;
+}
+
 void
 lt_pool_stop(struct lt_pool *p)
 {
@@ -433,6 +464,24 @@ lt_pool_push(struct lt_pool *p, struct lt_task *t)
 	if (t->state == LT_TASK_RUNNING)
 		t->state = LT_TASK_AGAIN;
 	t->release(t->arg);
+}
+
+void
+lt_pool_push_all(struct lt_pool *p, struct lt_task *const *t, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		lt_pool_push(p, t[i]);
+}
+
+bool
+lt_pool_push_behind(struct lt_pool *p, struct lt_task *t)
+{
+	if (p->first == NULL)
+		return false;
+	lt_pool_push(p, t);
+	return true;
 }
 
 static void

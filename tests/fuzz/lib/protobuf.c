@@ -2,6 +2,8 @@
 #include "tests/fuzz/lib/rpc.h"
 
 #include "lienthong/v1/admin.pb-c.h"
+#include "lienthong/v1/audit.pb-c.h"
+#include "lienthong/v1/keys.pb-c.h"
 #include "lienthong/v1/proof.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/reflection.pb-c.h"
@@ -56,6 +58,8 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&ltpb__admin__descriptor,
 	&healthpb__health__descriptor,
 	&ltpb__reflection__descriptor,
+	&ltpb__keys__descriptor,
+	&ltpb__audit__descriptor,
 };
 
 const ProtobufCServiceDescriptor *const *

@@ -1,0 +1,709 @@
+#include "hub/recovery.h"
+#include "hub/hub_impl.h"
+#include "proto/base/log.h"
+#include "proto/store/admit.h"
+#include "proto/store/backup.h"
+#include "proto/store/erase.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEARD_MAX 8192 /* twice the country's communes */
+#define ROW_HEAD (1 + 8 + LT_BACKUP_ID_LEN)
+#define FEEDS_MAX LT_PUSH_MAX
+#define CLAIMED_MS INT64_C(3600000)
+
+struct ids {
+	size_t n;
+	struct lt_id *id; /* HEARD_MAX, made when first used */
+};
+
+struct lt_recovery {
+	struct lt_hub *h;
+	atomic_bool on;
+	atomic_bool ever; /* restored once: a node may come with what it lacks at any time */
+	pthread_mutex_t mx; /* guards what follows */
+	bool ending; /* the job that ends it is on its way */
+	uint64_t looked; /* position up to which the tables said who is awaited, when it was sent */
+	int64_t restored_ms;
+	uint8_t backup[LT_BACKUP_ID_LEN];
+	struct ids heard, without;
+	struct ids claimed; /* whose claim was logged since claimed_ms, on the monotonic clock */
+	int64_t claimed_ms;
+};
+
+/* With the mutex held. */
+static bool
+has(const struct ids *s, const struct lt_id *id)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (lt_id_eq(&s->id[i], id))
+			return true;
+	return false;
+}
+
+/* With the mutex held. */
+static int
+add(struct ids *s, const struct lt_id *id)
+{
+	if (has(s, id))
+		return LT_OK;
+	if (s->id == NULL)
+		s->id = malloc(HEARD_MAX * sizeof(*s->id));
+	if (s->id == NULL || s->n == HEARD_MAX)
+		return LT_E_NOMEM;
+	s->id[s->n++] = *id;
+	return LT_OK;
+}
+
+bool
+lt_hub_recovering(struct lt_hub *h)
+{
+	return h->recovery != NULL && atomic_load(&h->recovery->on);
+}
+
+/* ---- who is awaited ---- */
+
+typedef int awaited_fn(void *ctx, const struct lt_principal *p);
+
+/* With the mutex held. */
+static int
+each_awaited(struct lt_recovery *r, const struct lt_registry *reg, awaited_fn *fn, void *ctx)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < lt_registry_count(reg); i++) {
+		const struct lt_principal *p = lt_registry_at(reg, i);
+
+		if (p->role == LTPB__ROLE__ROLE_NODE &&
+		    p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
+		    !has(&r->heard, &p->id) && !has(&r->without, &p->id))
+			rc = fn(ctx, p);
+	}
+	return rc;
+}
+
+static int
+count_one(void *ctx, const struct lt_principal *p)
+{
+	(void)p;
+	++*(size_t *)ctx;
+	return LT_OK;
+}
+
+size_t
+lt_recovery_awaited(struct lt_hub *h)
+{
+	struct lt_recovery *r = h->recovery;
+	struct lt_registry *reg;
+	size_t n = 0;
+
+	if (!lt_hub_recovering(h))
+		return 0;
+	reg = lt_hub_registry(h);
+	pthread_mutex_lock(&r->mx);
+	(void)each_awaited(r, reg, count_one, &n);
+	pthread_mutex_unlock(&r->mx);
+	lt_registry_unref(reg);
+	return n;
+}
+
+struct telling {
+	struct lt_arena *arena;
+	Ltpb__RecoveryReply *r;
+};
+
+static int
+tell_one(void *ctx, const struct lt_principal *p)
+{
+	struct telling *t = ctx;
+	Ltpb__Awaited *a = lt_arena_alloc(t->arena, sizeof(*a));
+
+	if (a == NULL)
+		return LT_E_NOMEM;
+	ltpb__awaited__init(a);
+	a->principal.data = lt_arena_dup(t->arena, p->id.b, LT_ID_LEN);
+	a->principal.len = LT_ID_LEN;
+	a->unit = lt_arena_dup(t->arena, p->unit.s, strlen(p->unit.s));
+	a->label = lt_arena_dup(t->arena, p->label, strlen(p->label));
+	if (a->principal.data == NULL || a->unit == NULL || a->label == NULL)
+		return LT_E_NOMEM;
+	t->r->awaited[t->r->n_awaited++] = a;
+	return LT_OK;
+}
+
+int
+lt_recovery_tell(struct lt_hub *h, struct lt_arena *arena, Ltpb__RecoveryReply *reply)
+{
+	struct telling t = { arena, reply };
+	struct lt_recovery *r = h->recovery;
+	struct lt_registry *reg;
+	int rc;
+
+	if (!lt_hub_recovering(h))
+		return LT_OK;
+	reg = lt_hub_registry(h);
+	reply->recovering = true;
+	reply->awaited =
+	    lt_arena_alloc(arena, (lt_registry_count(reg) + 1) * sizeof(Ltpb__Awaited *));
+	pthread_mutex_lock(&r->mx);
+	reply->restored_ms = r->restored_ms;
+	reply->heard = (uint32_t)r->heard.n;
+	reply->without = (uint32_t)r->without.n;
+	rc = reply->awaited == NULL ? LT_E_NOMEM : each_awaited(r, reg, tell_one, &t);
+	pthread_mutex_unlock(&r->mx);
+	lt_registry_unref(reg);
+	return rc;
+}
+
+/* ---- the end of it ---- */
+
+bool
+lt_hub_was_restored(struct lt_hub *h)
+{
+	return h->recovery != NULL && atomic_load(&h->recovery->ever);
+}
+
+static int
+run_end(struct lt_kv_txn *txn, void *ctx)
+{
+	static const uint8_t over = 2;
+	struct lt_recovery *r = ctx;
+	uint64_t looked, last;
+	int rc = lt_feed_log_last(txn, &last);
+
+	pthread_mutex_lock(&r->mx);
+	looked = r->looked;
+	pthread_mutex_unlock(&r->mx);
+	/* What came back meanwhile may say of more nodes. */
+	if (rc == LT_OK && last > looked)
+		rc = LT_E_BUSY;
+	if (rc != LT_OK)
+		return rc;
+	return lt_local_put(txn, LT_LOCAL_RESTORED, lt_slice(&over, 1));
+}
+
+static void
+no_end_yet(struct lt_recovery *r)
+{
+	pthread_mutex_lock(&r->mx);
+	r->ending = false;
+	pthread_mutex_unlock(&r->mx);
+}
+
+static void
+end_done(void *ctx, int rc)
+{
+	struct lt_recovery *r = ctx;
+
+	if (rc != LT_OK) {
+		no_end_yet(r); /* the next commit or login asks again */
+		if (rc == LT_E_BUSY)
+			lt_recovery_look(r->h); /* what came may be projected already */
+		return;
+	}
+	atomic_store(&r->on, false);
+	lt_info("this hub, restored from a backup, has heard whom it waited for: it takes in and "
+		"signs again, in new epochs");
+	(void)lt_verdicts_kick(r->h->verdicts);
+}
+
+void
+lt_recovery_look(struct lt_hub *h)
+{
+	struct lt_recovery *r = h->recovery;
+	struct lt_registry *reg;
+	uint64_t projected = lt_hub_projected(h);
+	size_t n = 0;
+	bool end;
+	int rc;
+
+	/* Who is awaited stands in the tables: these have to show all that came back. */
+	if (!lt_hub_recovering(h) || projected < lt_hub_log_position(h) ||
+	    !lt_hub_knows_principals(h))
+		return;
+	reg = lt_hub_registry(h);
+	pthread_mutex_lock(&r->mx);
+	(void)each_awaited(r, reg, count_one, &n);
+	end = n == 0 && !r->ending;
+	r->ending |= end;
+	if (end)
+		r->looked = projected;
+	pthread_mutex_unlock(&r->mx);
+	lt_registry_unref(reg);
+	if (!end)
+		return;
+	rc = lt_writer_submit(h->writer, run_end, end_done, r);
+	if (rc != LT_OK)
+		no_end_yet(r);
+}
+
+void
+lt_hub_heard(struct lt_hub *h, const struct lt_id *node)
+{
+	struct lt_recovery *r = h->recovery;
+
+	if (!lt_hub_recovering(h))
+		return;
+	pthread_mutex_lock(&r->mx);
+	(void)add(&r->heard, node);
+	pthread_mutex_unlock(&r->mx);
+	lt_recovery_look(h);
+}
+
+bool
+lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node)
+{
+	struct lt_recovery *r = h->recovery;
+	int64_t now = lt_mono_ms(h->clock);
+	bool first;
+
+	pthread_mutex_lock(&r->mx);
+	if (r->claimed.n == 0 || now - r->claimed_ms >= CLAIMED_MS) {
+		r->claimed.n = 0;
+		r->claimed_ms = now;
+	}
+	first = !has(&r->claimed, node) && add(&r->claimed, node) == LT_OK;
+	pthread_mutex_unlock(&r->mx);
+	return first;
+}
+
+/* ---- without some ---- */
+
+struct leaving {
+	struct lt_recovery *r;
+	const struct lt_unit *unit;
+	size_t n;
+	struct lt_id *id; /* HEARD_MAX */
+	struct lt_buf row;
+};
+
+static int
+leave_one(void *ctx, const struct lt_principal *p)
+{
+	struct leaving *l = ctx;
+
+	if (l->unit != NULL && !lt_unit_eq(l->unit, &p->unit))
+		return LT_OK;
+	if (l->n + l->r->without.n >= HEARD_MAX)
+		return LT_E_TOOBIG;
+	l->id[l->n++] = p->id;
+	return LT_OK;
+}
+
+static bool
+row_has(const struct lt_buf *row, const struct lt_id *id)
+{
+	size_t at;
+
+	for (at = ROW_HEAD; at + LT_ID_LEN <= row->len; at += LT_ID_LEN)
+		if (memcmp(row->data + at, id->b, LT_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* To the row as it is now: another operator may have added to it since. */
+static int
+run_leave(struct lt_kv_txn *txn, void *ctx)
+{
+	struct leaving *l = ctx;
+	struct lt_slice v;
+	size_t i;
+	int rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
+
+	if (rc != LT_OK)
+		return rc;
+	if (v.len < ROW_HEAD || v.data[0] != 1)
+		return v.len == 1 && v.data[0] == 2 ? LT_E_EXISTS : LT_E_CORRUPT;
+	l->row.len = 0; /* a job may run again */
+	lt_buf_put(&l->row, v.data, v.len);
+	for (i = 0; i < l->n; i++)
+		if (!row_has(&l->row, &l->id[i]))
+			lt_buf_put(&l->row, l->id[i].b, LT_ID_LEN);
+	return l->row.err != LT_OK ? l->row.err
+				   : lt_local_put(txn, LT_LOCAL_RESTORED, lt_buf_slice(&l->row));
+}
+
+static void
+log_leave(const struct leaving *l, const struct lt_id *by)
+{
+	char hex[2 * LT_ID_LEN + 1], who[2 * LT_ID_LEN + 1] = "at the hub's machine";
+	size_t i;
+
+	if (by != NULL)
+		lt_hex(who, by->b, LT_ID_LEN);
+	for (i = 0; i < l->n; i++) {
+		lt_hex(hex, l->id[i].b, LT_ID_LEN);
+		lt_warn(
+		    "the restored hub goes on without node %s: so said an operator (%s)", hex, who);
+	}
+}
+
+int
+lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct lt_id *by,
+    size_t *n, struct lt_err *err)
+{
+	struct leaving l = { .r = h->recovery, .unit = unit };
+	struct lt_registry *reg;
+	size_t i;
+	int rc;
+
+	*n = 0;
+	if (!lt_hub_recovering(h))
+		return lt_err_set(err, LT_E_EXISTS, "this hub waits for nobody");
+	l.id = malloc(HEARD_MAX * sizeof(*l.id));
+	if (l.id == NULL)
+		return LT_E_NOMEM;
+	lt_buf_init(&l.row, ROW_HEAD + HEARD_MAX * LT_ID_LEN);
+	reg = lt_hub_registry(h);
+	pthread_mutex_lock(&l.r->mx);
+	rc = each_awaited(l.r, reg, leave_one, &l);
+	if (rc == LT_OK && l.n == 0)
+		rc = lt_err_set(err, LT_E_NOTFOUND, "no node of it is waited for");
+	pthread_mutex_unlock(&l.r->mx);
+	lt_registry_unref(reg);
+	if (rc == LT_OK)
+		rc = lt_writer_run(h->writer, run_leave, &l);
+	if (rc == LT_E_EXISTS)
+		rc = lt_err_set(err, rc, "this hub waits for nobody any more");
+	if (rc == LT_OK) {
+		pthread_mutex_lock(&l.r->mx);
+		for (i = 0; i < l.n; i++)
+			(void)add(&l.r->without, &l.id[i]);
+		pthread_mutex_unlock(&l.r->mx);
+		log_leave(&l, by);
+		*n = l.n;
+		lt_recovery_look(h);
+	}
+	lt_buf_fini(&l.row);
+	free(l.id);
+	return rc;
+}
+
+/* ---- what comes back ---- */
+
+struct taking {
+	struct lt_hub *h;
+	lt_intake_fn *done;
+	void *ctx;
+	struct lt_arena arena;
+	struct lt_err err;
+	size_t n;
+	struct lt_changeset *cs;
+	int rc; /* of what was given; those before it are taken */
+	size_t nfeed;
+	struct lt_intake_feed feed[FEEDS_MAX];
+};
+
+bool
+lt_hub_wrote(struct lt_hub *h, struct lt_slice change_set)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_id author;
+	bool own = false;
+
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	if (change_set.len <= LT_MESSAGE_MAX &&
+	    lt_changeset_open(change_set, &arena, &cs) == LT_OK) {
+		author = lt_feed_author(&cs.feed);
+		own = lt_id_eq(&author, &h->author.id);
+	}
+	lt_arena_fini(&arena);
+	return own;
+}
+
+static int
+read_one(struct taking *t, const struct lt_registry *reg, struct lt_slice bytes)
+{
+	struct lt_changeset *cs = &t->cs[t->n];
+	struct lt_id author;
+	int rc;
+
+	if (bytes.len > LT_MESSAGE_MAX)
+		return lt_err_set(
+		    &t->err, LT_E_TOOBIG, "a change-set is larger than a message may be");
+	rc = lt_changeset_parse(bytes, &t->arena, cs, &t->err);
+	if (rc != LT_OK)
+		return rc;
+	author = lt_feed_author(&cs->feed);
+	if (!lt_id_eq(&author, &t->h->author.id))
+		return lt_err_set(&t->err, LT_E_DENIED, "not a change-set of this hub");
+	rc = lt_admit_signed(cs, &t->h->identity->federation, reg, false, false, &t->err);
+	return rc == LT_E_NOTFOUND ? LT_E_INVALID : rc;
+}
+
+/* The epoch is one of before: nothing of ours stands behind what came back. */
+static int
+end_epoch(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	enum lt_lane lane = lt_feed_lane(&cs->feed);
+	struct lt_feed_id now;
+	int rc = lt_author_feed(txn, &t->h->author, &cs->unit, lane, &now);
+
+	if (rc != LT_OK || lt_feed_id_cmp(&now, &cs->feed) != 0)
+		return rc;
+	return lt_author_end_epoch(txn, &cs->unit, lane);
+}
+
+static int
+note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
+		const struct lt_change *c = &cs->change[i];
+
+		if (strcmp(c->collection, "_ruling") == 0) {
+			rc = lt_forks_told(t->h, txn, &cs->unit, c, position);
+			if (rc == LT_E_INVALID) {
+				lt_error(
+				    "a ruling of this hub that came back (unit %s) is malformed: "
+				    "it counts for nothing",
+				    cs->unit.s);
+				rc = LT_OK; /* nothing was written for it */
+			}
+			continue;
+		}
+		if (strcmp(c->collection, "_verdict") != 0 || c->nset != 1 ||
+		    c->set[0].pb->value == NULL ||
+		    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
+			continue;
+		rc = lt_verdicts_told(t->h->verdicts, txn, &cs->unit,
+		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len));
+		if (rc == LT_E_INVALID || rc == LT_E_TOOBIG) {
+			lt_error("a verdict of this hub that came back (unit %s) is malformed: it "
+				 "counts for nothing",
+			    cs->unit.s);
+			rc = LT_OK; /* nothing was written for it */
+		}
+	}
+	return rc;
+}
+
+/* *next: nothing was written yet, and cs is what comes next. What does not fit is left where it is. */
+static int
+look_at(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *next)
+{
+	struct lt_head head;
+	struct lt_hash have;
+	int chain, rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+
+	*next = false;
+	if (rc != LT_OK)
+		return rc;
+	chain = lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp);
+	if (chain == LT_E_EXISTS) {
+		rc = lt_feed_log_hash(txn, &cs->unit, &cs->feed, cs->seq, &have);
+		if (rc != LT_OK || lt_hash_eq(&have, &cs->hash))
+			return rc;
+		chain = LT_E_FORK;
+	}
+	if (chain == LT_E_FORK || chain == LT_E_BADHASH)
+		lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds "
+			 "(unit %s): two hubs signed with one key, or one was restored by copying "
+			 "files",
+		    (unsigned long long)cs->seq, cs->unit.s);
+	*next = chain == LT_OK;
+	return LT_OK;
+}
+
+static int
+take_one(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	struct lt_judgement accepted = { 0 };
+	uint64_t position, removed;
+	bool next;
+	int rc = look_at(txn, cs, &next);
+
+	if (rc != LT_OK || !next)
+		return rc;
+	rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(t->h->clock), &position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_judge(
+		    txn, &cs->unit, &cs->feed, cs->seq, position, cs->stamp, &accepted);
+	/* Before the commit: from then on nobody is let in by what the tables do not show yet. */
+	if (rc == LT_OK)
+		rc = lt_bars_note(t->h, cs, position);
+	if (rc == LT_OK)
+		rc = note_acts(t, txn, cs, position);
+	/* Said before the restore: what it named is in the backup again. */
+	if (rc == LT_OK)
+		rc = lt_erase_acts(txn, cs, &removed);
+	if (rc == LT_OK)
+		rc = end_epoch(t, txn, cs);
+	return rc == LT_OK ? lt_author_saw(txn, 0, cs->stamp) : rc;
+}
+
+static int
+run_take(struct lt_kv_txn *txn, void *ctx)
+{
+	struct taking *t = ctx;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < t->n; i++)
+		rc = take_one(t, txn, &t->cs[i]);
+	return rc;
+}
+
+static int
+note_feed(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	struct lt_intake_feed *f;
+	struct lt_head head;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < t->nfeed; i++)
+		if (lt_feed_id_cmp(&t->feed[i].feed, &cs->feed) == 0)
+			return LT_OK;
+	f = &t->feed[t->nfeed++];
+	f->unit = cs->unit;
+	f->feed = cs->feed;
+	rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+	f->held = head.seq;
+	f->held_hash = head.hash;
+	f->need = true;
+	return rc;
+}
+
+static void
+take_done(void *ctx, int rc)
+{
+	struct taking *t = ctx;
+	struct lt_intake_result r = { 0 };
+	struct lt_kv_txn *txn;
+	size_t i;
+
+	if (rc == LT_OK && t->n != 0) {
+		rc = lt_kv_begin_read(t->h->log, &txn);
+		if (rc == LT_OK) {
+			for (i = 0; rc == LT_OK && i < t->n; i++)
+				rc = note_feed(t, txn, &t->cs[i]);
+			lt_kv_abort(txn);
+		}
+	}
+	if (rc == LT_OK && t->n == 0)
+		rc = t->rc;
+	r.rc = rc;
+	r.why = t->err.text[0] != '\0' ? t->err.text : lt_strerror(rc);
+	r.nfeed = t->nfeed;
+	r.feed = t->feed;
+	t->done(t->ctx, &r);
+	lt_arena_fini(&t->arena);
+	free(t);
+}
+
+void
+lt_hub_take_back(
+    struct lt_hub *h, const struct lt_slice *bytes, size_t n, lt_intake_fn *done, void *ctx)
+{
+	struct lt_intake_result none = { .rc = LT_E_NOMEM, .why = "out of memory" };
+	struct taking *t = calloc(1, sizeof(*t));
+	struct lt_registry *reg;
+	int rc;
+
+	if (t == NULL) {
+		done(ctx, &none);
+		return;
+	}
+	t->h = h;
+	t->done = done;
+	t->ctx = ctx;
+	lt_arena_init(&t->arena, LT_HUB_ARENA);
+	t->cs = n > LT_PUSH_MAX ? NULL : lt_arena_alloc(&t->arena, (n + 1) * sizeof(*t->cs));
+	t->rc = t->cs == NULL ? LT_E_INVALID : LT_OK;
+	reg = lt_hub_registry(h);
+	while (t->n < n && t->rc == LT_OK) {
+		t->rc = read_one(t, reg, bytes[t->n]);
+		t->n += t->rc == LT_OK;
+	}
+	lt_registry_unref(reg);
+	if (t->n == 0) {
+		take_done(t, LT_OK);
+		return;
+	}
+	rc = lt_writer_submit(h->writer, run_take, take_done, t);
+	if (rc != LT_OK)
+		take_done(t, rc);
+}
+
+/* ---- life ---- */
+
+static int
+read_row(struct lt_recovery *r, struct lt_slice v)
+{
+	struct lt_reader rd;
+	struct lt_slice id;
+	struct lt_id p;
+	int rc = LT_OK;
+
+	atomic_store(&r->ever, true);
+	if (v.len == 1 && v.data[0] == 2)
+		return LT_OK;
+	lt_reader_init(&rd, v);
+	if (lt_read_u8(&rd) != 1)
+		return LT_E_CORRUPT;
+	r->restored_ms = (int64_t)lt_read_u64(&rd);
+	id = lt_read_bytes(&rd, LT_BACKUP_ID_LEN);
+	if (rd.err != LT_OK || (v.len - ROW_HEAD) % LT_ID_LEN != 0)
+		return LT_E_CORRUPT;
+	memcpy(r->backup, id.data, LT_BACKUP_ID_LEN);
+	while (rc == LT_OK && r->without.n < (v.len - ROW_HEAD) / LT_ID_LEN) {
+		memcpy(p.b, v.data + ROW_HEAD + r->without.n * LT_ID_LEN, LT_ID_LEN);
+		if (has(&r->without, &p))
+			return LT_E_CORRUPT;
+		rc = add(&r->without, &p);
+	}
+	atomic_store(&r->on, true);
+	return rc;
+}
+
+int
+lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
+{
+	struct lt_recovery *r = calloc(1, sizeof(*r));
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	int rc;
+
+	if (r == NULL)
+		return LT_E_NOMEM;
+	r->h = h;
+	pthread_mutex_init(&r->mx, NULL);
+	rc = lt_kv_begin_read(h->log, &txn);
+	if (rc == LT_OK) {
+		rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
+		if (rc == LT_OK)
+			rc = read_row(r, v);
+		else if (rc == LT_E_NOTFOUND)
+			rc = LT_OK;
+		lt_kv_abort(txn);
+	}
+	if (rc != LT_OK) {
+		lt_recovery_close(r);
+		return rc;
+	}
+	if (atomic_load(&r->on))
+		lt_warn("this hub was restored from a backup: it signs nothing before every active "
+			"node has given back what it has of the hub's feeds (ltctl recovery)");
+	*out = r;
+	return LT_OK;
+}
+
+void
+lt_recovery_close(struct lt_recovery *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_destroy(&r->mx);
+	free(r->heard.id);
+	free(r->without.id);
+	free(r->claimed.id);
+	free(r);
+}

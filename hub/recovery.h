@@ -1,0 +1,48 @@
+/* hub/recovery.h - a hub restored from a backup: what it signed since lies with the nodes, and it signs nothing before they have given it
+ * back (design section 8, "The hub is an author too").
+ *
+ * Each node says at login how far the hub's own feeds reach there; where they reach further than here, the hub asks for the tail,
+ * which comes as a push (lt_hub_take_back()). A node whose feeds of the hub reach no further has been heard. Who is waited for: every node
+ * that the registry has as active, those that came to it by a tail among them. It may have been the only one to get a revocation,
+ * or a verdict on what it wrote; so nobody is left out but by an operator, who says so, and it is logged. What such a node brings later is
+ * taken all the same. Meanwhile: questions are answered, feeds go down, nothing is taken in, no verdict, receipt or act is signed.
+ *
+ * That no number is given twice is the restore's doing, which ended all epochs (proto/store/backup.h), and not this waiting's. */
+#ifndef LT_HUB_RECOVERY_H
+#define LT_HUB_RECOVERY_H
+
+#include "hub/hub.h"
+
+#include "lienthong/v1/admin.pb-c.h"
+
+struct lt_recovery;
+
+int lt_recovery_open(struct lt_hub *h, struct lt_recovery **out);
+void lt_recovery_close(struct lt_recovery *r); /* NULL allowed */
+
+/* Any thread. */
+bool lt_hub_recovering(struct lt_hub *h);
+/* Once, and perhaps over: only such a hub asks for its own feeds and takes them. */
+bool lt_hub_was_restored(struct lt_hub *h);
+/* This node's feeds of the hub reach no further than ours. */
+void lt_hub_heard(struct lt_hub *h, const struct lt_id *node);
+/* A node says that it has more of this hub's feeds than a hub that was never restored. true: worth a line in the log, which a node gets once
+ * an hour, whatever it says. */
+bool lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node);
+/* Is it over? After commits, and when the tables moved. */
+void lt_recovery_look(struct lt_hub *h);
+/* Go on without the nodes of this unit, or (NULL) without all who are still awaited: from now on, restarts included. *n: how many. by: the
+ * operator's principal, NULL: at the hub's machine. LT_E_NOTFOUND: nobody of it is awaited; LT_E_EXISTS: it does not recover. */
+int lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct lt_id *by,
+    size_t *n, struct lt_err *err);
+/* For people; in the arena. */
+int lt_recovery_tell(struct lt_hub *h, struct lt_arena *arena, Ltpb__RecoveryReply *r);
+size_t lt_recovery_awaited(struct lt_hub *h);
+
+/* Change-sets of this hub's own feeds, from a node that has them. done as of lt_hub_intake(): feed[] says how far each reaches now. */
+void lt_hub_take_back(
+    struct lt_hub *h, const struct lt_slice *bytes, size_t n, lt_intake_fn *done, void *ctx);
+/* Is it by this hub? Looks at the header alone. */
+bool lt_hub_wrote(struct lt_hub *h, struct lt_slice change_set);
+
+#endif

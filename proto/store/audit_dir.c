@@ -1,0 +1,291 @@
+#include "proto/store/audit_dir.h"
+#include "proto/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NAME_LEN 10
+/* Of which a start takes less, whatever its table of units. */
+#define START_MAX ((size_t)1 << 20)
+
+int
+lt_audit_dir_path(const char *dir, uint64_t segment, char *out, struct lt_err *err)
+{
+	int n = snprintf(out, LT_AUDIT_PATH_MAX, "%s/" LT_AUDIT_DIR "/%010llu", dir,
+	    (unsigned long long)segment);
+
+	return n > 0 && n < LT_AUDIT_PATH_MAX ? LT_OK
+					      : lt_err_set(err, LT_E_INVALID, "path too long");
+}
+
+/* 0: no file of a log. */
+static uint64_t
+number_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NAME_LEN; i++)
+		if (name[i] < '0' || name[i] > '9')
+			return 0;
+	return name[NAME_LEN] == '\0' ? strtoull(name, NULL, 10) : 0;
+}
+
+int
+lt_audit_dir_list(const char *dir, struct lt_audit_dir *out, struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	const struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	memset(out, 0, sizeof(*out));
+	out->dir = dir;
+	out->last_len = SIZE_MAX;
+	if (snprintf(path, sizeof(path), "%s/" LT_AUDIT_DIR, dir) >= (int)sizeof(path))
+		return lt_err_set(err, LT_E_INVALID, "path too long");
+	d = opendir(path);
+	if (d == NULL)
+		return lt_err_set(err,
+		    errno == ENOENT   ? LT_E_NOTFOUND
+		    : errno == EACCES ? LT_E_DENIED
+				      : LT_E_IO,
+		    "cannot open \"%s\": %s", path, strerror(errno));
+	while ((e = readdir(d)) != NULL) {
+		uint64_t n = number_of(e->d_name);
+
+		if (n == 0)
+			continue;
+		if (out->first == 0 || n < out->first)
+			out->first = n;
+		if (n > out->last)
+			out->last = n;
+		if (lt_audit_dir_path(dir, n, path, NULL) == LT_OK && stat(path, &st) == 0)
+			out->bytes += (uint64_t)st.st_size;
+	}
+	(void)closedir(d);
+	return LT_OK;
+}
+
+int
+lt_audit_dir_read(
+    const struct lt_audit_dir *d, uint64_t segment, struct lt_buf *out, struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	size_t before = out->len;
+	int rc = lt_audit_dir_path(d->dir, segment, path, err);
+
+	if (rc == LT_OK)
+		rc = lt_file_read(path, LT_AUDIT_FILE_MAX, out, err);
+	if (rc == LT_OK && segment == d->last && out->len - before > d->last_len)
+		out->len = before + d->last_len;
+	return rc;
+}
+
+int
+lt_audit_dir_start(const struct lt_audit_dir *d, uint64_t segment, struct lt_buf *b,
+    struct lt_audit_start *out, struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	enum lt_audit_frame type;
+	struct lt_slice payload, body, sig;
+	size_t used, n;
+	uint8_t *room;
+	FILE *f;
+	int rc = lt_audit_dir_path(d->dir, segment, path, err);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_buf_clear(b);
+	room = lt_buf_reserve(b, START_MAX);
+	if (room == NULL)
+		return LT_E_NOMEM;
+	f = fopen(path, "rb");
+	if (f == NULL)
+		return lt_err_set(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO,
+		    "cannot open \"%s\": %s", path, strerror(errno));
+	n = fread(room, 1, START_MAX, f);
+	(void)fclose(f);
+	lt_buf_added(b, n);
+	if (lt_audit_frame_read(lt_buf_slice(b), &type, &payload, &used) != LT_OK ||
+	    type != LT_AUDIT_START || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
+	    lt_audit_start_read(body, out) != LT_OK)
+		return lt_err_set(err, LT_E_INVALID, "\"%s\" has no start", path);
+	return LT_OK;
+}
+
+int
+lt_audit_frames(struct lt_slice file, lt_audit_frame_fn *fn, void *ctx, size_t *good)
+{
+	*good = 0;
+	while (*good < file.len) {
+		enum lt_audit_frame type;
+		struct lt_slice payload;
+		size_t used;
+		int rc = lt_audit_frame_read(
+		    lt_slice(file.data + *good, file.len - *good), &type, &payload, &used);
+
+		if (rc == LT_OK)
+			rc = fn(ctx, type, payload);
+		if (rc != LT_OK)
+			return rc;
+		*good += used;
+	}
+	return LT_OK;
+}
+
+/* ---- the witness ---- */
+
+int
+lt_audit_witness_read(const char *dir, struct lt_audit_seen *out, struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	struct lt_buf b = { 0 };
+	struct lt_audit_head h;
+	enum lt_audit_frame type;
+	struct lt_slice payload, body, sig;
+	size_t used;
+	int rc;
+
+	if (snprintf(path, sizeof(path), "%s/" LT_AUDIT_WITNESS, dir) >= (int)sizeof(path))
+		return lt_err_set(err, LT_E_INVALID, "path too long");
+	rc = lt_file_read(path, 4096, &b, err);
+	if (rc == LT_OK &&
+	    (lt_audit_frame_read(lt_buf_slice(&b), &type, &payload, &used) != LT_OK ||
+		type != LT_AUDIT_HEAD || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
+		lt_audit_head_read(body, &h) != LT_OK))
+		rc = lt_err_set(err, LT_E_CORRUPT, "\"%s\" is damaged", path);
+	if (rc == LT_OK) {
+		lt_h1(LT_TAG_AUDIT_HEAD, body, &out->hash);
+		out->log = h.log;
+		out->no = h.no;
+	}
+	lt_buf_fini(&b);
+	return rc;
+}
+
+/* ---- verifying ---- */
+
+struct verify {
+	struct lt_audit_chain chain;
+	const uint8_t *root_key;
+	struct lt_audit_report *out;
+	struct lt_err *err;
+	const struct lt_audit_seen *seen;
+};
+
+static void
+count_entry(struct lt_audit_report *r, struct lt_slice payload)
+{
+	struct lt_audit_full e;
+
+	r->entries++;
+	if (lt_audit_full_read(payload, &e) == LT_OK && e.entry.kind == LT_AUDIT_GAP) {
+		r->gaps++;
+		r->missing += e.entry.count;
+	}
+}
+
+static int
+on_head(struct verify *v)
+{
+	const struct lt_audit_chain *c = &v->chain;
+
+	v->out->heads++;
+	if (v->seen == NULL || c->at.log != v->seen->log || c->next_head - 1 != v->seen->no)
+		return LT_OK;
+	if (!lt_hash_eq(&c->prev, &v->seen->hash))
+		return lt_err_set(v->err, LT_E_BADHASH,
+		    "head %llu is another than the one that was seen: the log was written anew",
+		    (unsigned long long)v->seen->no);
+	v->out->witnessed = true;
+	return LT_OK;
+}
+
+static int
+on_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
+{
+	struct verify *v = ctx;
+	struct lt_audit_report *r = v->out;
+	uint64_t log = v->chain.at.log;
+	int rc = lt_audit_chain_add(&v->chain, type, payload, v->root_key, v->err);
+
+	if (rc != LT_OK)
+		return rc;
+	if (type == LT_AUDIT_START && (r->logs == 0 || v->chain.at.log != log)) {
+		r->logs++;
+		r->first_seq = v->chain.next_seq;
+	}
+	if (type == LT_AUDIT_ENTRY)
+		count_entry(r, payload);
+	return type == LT_AUDIT_HEAD ? on_head(v) : LT_OK;
+}
+
+static int
+verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct lt_buf *b)
+{
+	size_t good = 0;
+	int rc;
+
+	lt_buf_clear(b);
+	rc = lt_audit_dir_read(d, n, b, v->err);
+	if (rc == LT_E_NOTFOUND)
+		rc = lt_err_set(v->err, LT_E_GAP, "file %llu is missing", (unsigned long long)n);
+	if (rc == LT_OK)
+		rc = lt_audit_frames(lt_buf_slice(b), on_frame, v, &good);
+	/* What was being written when the machine stopped. */
+	if ((rc == LT_E_GAP || rc == LT_E_CORRUPT) && n == d->last && v->err->text[0] == '\0') {
+		v->out->torn = b->len - good;
+		rc = LT_OK;
+	}
+	if (rc != LT_OK && v->err->text[0] == '\0')
+		(void)lt_err_set(v->err, rc, "the bytes of file %llu are damaged or cut off at %zu",
+		    (unsigned long long)n, good);
+	if (rc != LT_OK) {
+		v->out->bad_file = n;
+		v->out->bad_at = good;
+	}
+	v->out->files++;
+	return rc;
+}
+
+int
+lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
+    const struct lt_audit_seen *seen, int (*tick)(void *ctx), void *tick_ctx,
+    struct lt_audit_report *out, struct lt_err *err)
+{
+	struct verify v = { .root_key = root_key, .out = out, .seen = seen };
+	struct lt_err own = { "" };
+	struct lt_buf b = { 0 };
+	uint64_t n;
+	int rc = LT_OK;
+
+	memset(out, 0, sizeof(*out));
+	v.err = err != NULL ? err : &own;
+	v.err->text[0] = '\0';
+	if (d->last == 0 && seen != NULL)
+		rc = lt_err_set(v.err, LT_E_GAP,
+		    "the log of the audit is gone: head %llu had been signed",
+		    (unsigned long long)seen->no);
+	else if (d->last == 0)
+		rc = lt_err_set(v.err, LT_E_NOTFOUND, "there is no audit here");
+	for (n = d->first; rc == LT_OK && n != 0 && n <= d->last; n++) {
+		rc = verify_file(&v, d, n, &b);
+		if (rc == LT_OK && tick != NULL)
+			rc = tick(tick_ctx);
+	}
+	out->last_log = v.chain.at.log;
+	out->last_head = v.chain.begun ? v.chain.next_head - 1 : 0;
+	out->last_seq = v.chain.begun ? v.chain.next_seq - 1 : 0;
+	out->unsigned_entries = v.chain.nopen;
+	if (rc == LT_OK && seen != NULL && !out->witnessed)
+		rc = lt_err_set(v.err, LT_E_GAP,
+		    "the log ends at head %llu, and head %llu that had been signed is not in it: "
+		    "a part was taken away",
+		    (unsigned long long)out->last_head, (unsigned long long)seen->no);
+	lt_audit_chain_fini(&v.chain);
+	lt_buf_fini(&b);
+	return rc;
+}

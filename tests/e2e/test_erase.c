@@ -1,0 +1,817 @@
+/* Personal values erased, between a hub and nodes over the real line: gone everywhere, from everything that answers; signatures and
+ * chains as before; not brought back by a new node, a restart or a change-set that is sent anew. */
+#include "hub/erase.h"
+#include "proto/store/erase.h"
+#include "proto/store/backup.h"
+#include "proto/store/erase_list.h"
+#include "proto/store/feed_log.h"
+#include "tests/lib/peer.h"
+
+#include "lienthong/v1/backup.pb-c.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 20000
+#define UNIT "17254"
+#define NUMBER "099170000016" /* of each dossier of fed_put_dossier(), with its name */
+#define NAME "Vi Văn Mẫu"
+#define KEY "H41.65-261120-0001"
+#define BASIS "Luật 91/2025/QH15, đơn số 12"
+
+struct world {
+	struct fed f;
+	struct fed_node n;
+	struct lt_arena arena;
+};
+
+static bool
+has_catalogue(void *ctx)
+{
+	struct fed_node *n = ctx;
+	struct lt_catalogue *c = lt_node_catalogue(n->node);
+	bool has = lt_catalogue_version(c) != 0;
+
+	lt_catalogue_unref(c);
+	return has;
+}
+
+static bool
+at_hub(void *ctx)
+{
+	struct world *w = ctx;
+	char text[256];
+
+	return fed_hub_field(&w->f, UNIT, 1, "status", text, sizeof(text)) &&
+	       strcmp(text, "dang_xu_ly") == 0 &&
+	       fed_hub_field(&w->f, UNIT, 2, "status", text, sizeof(text));
+}
+
+static void
+begin(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	lt_arena_init(&w->arena, (size_t)64 << 20);
+	fed_setup(&w->f);
+	fed_node_setup(&w->f, &w->n, UNIT);
+	fed_node_start(&w->f, &w->n);
+	fed_wait(has_catalogue, &w->n, WAIT_MS, "the node has the catalogue");
+	assert_int_equal(fed_put_dossier(&w->n, 1, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&w->n, 2, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&w->n, 1, "dang_xu_ly", NULL), LT_OK);
+	fed_wait(at_hub, w, WAIT_MS, "both dossiers are at the hub");
+}
+
+static void
+end(struct world *w)
+{
+	fed_node_teardown(&w->n);
+	fed_teardown(&w->f);
+	lt_arena_fini(&w->arena);
+}
+
+static struct lt_erasing
+erasing(void)
+{
+	struct lt_erasing e = {
+		.collection = "dossier", .key = KEY, .reason = "request", .basis = BASIS
+	};
+
+	memcpy(e.unit.s, UNIT, sizeof(UNIT));
+	return e;
+}
+
+/* How often a text stands in a table, keys and values. */
+static size_t
+count_in(struct lt_kv *kv, unsigned table, const char *text)
+{
+	size_t n = 0, len = strlen(text);
+	struct lt_kv_txn *txn;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, table, &c), LT_OK);
+	for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK; rc = lt_kv_next(c, &k, &v))
+		n += (memmem(k.data, k.len, text, len) != NULL) +
+		     (v.len != 0 && memmem(v.data, v.len, text, len) != NULL);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return n;
+}
+
+static size_t
+count_all(struct lt_kv *kv, const char *text)
+{
+	size_t n = 0;
+	unsigned t;
+
+	for (t = 0; t < LT_T_COUNT; t++)
+		n += count_in(kv, t, text);
+	return n;
+}
+
+/* Of the two dossiers one is erased: in each table the values stand as often as the other one has them. */
+static bool
+node_follows(void *ctx)
+{
+	const struct fed_node *n = ctx;
+
+	return count_in(lt_node_kv(n->node), LT_T_OPENING, NUMBER) == 1 &&
+	       count_in(lt_node_kv(n->node), LT_T_SHOWN, NUMBER) == 1 &&
+	       count_in(lt_node_kv(n->node), LT_T_INDEX, NUMBER) == 1 &&
+	       count_in(lt_node_kv(n->node), LT_T_OPENING, NAME) == 1 &&
+	       count_all(lt_node_kv(n->node), NUMBER) == 3;
+}
+
+static int
+verify_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_kv_txn *txn = ctx;
+	struct lt_hash before = { { 0 } };
+	uint64_t seq, position;
+	struct lt_arena arena;
+	struct lt_entry e;
+	struct lt_changeset cs;
+	struct lt_buf b;
+
+	for (seq = 1; seq <= head->seq; seq++) {
+		lt_arena_init(&arena, (size_t)16 << 20);
+		lt_buf_init(&b, 0);
+		assert_int_equal(lt_feed_log_find(txn, unit, feed, seq, &position), LT_OK);
+		assert_int_equal(lt_feed_log_read(txn, position, &e), LT_OK);
+		assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, &b, NULL), LT_OK);
+		assert_int_equal(lt_changeset_parse(lt_buf_slice(&b), &arena, &cs, NULL), LT_OK);
+		assert_memory_equal(cs.prev.b, before.b, LT_HASH_LEN);
+		if (cs.has_openings)
+			assert_int_equal(lt_changeset_verify_openings(&cs, NULL), LT_OK);
+		before = cs.hash;
+		lt_buf_fini(&b);
+		lt_arena_fini(&arena);
+	}
+	assert_memory_equal(before.b, head->hash.b, LT_HASH_LEN);
+	return LT_OK;
+}
+
+static void
+feeds_verify(struct lt_kv *log)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_read(log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(txn, NULL, verify_feed, txn), LT_OK);
+	lt_kv_abort(txn);
+}
+
+static void
+hub_has_let_go(struct world *w)
+{
+	char text[256];
+
+	assert_false(fed_hub_field(&w->f, UNIT, 1, "applicant_id_no", text, sizeof(text)));
+	assert_false(fed_hub_field(&w->f, UNIT, 1, "applicant_name", text, sizeof(text)));
+	assert_true(fed_hub_field(&w->f, UNIT, 1, "status", text, sizeof(text)));
+	assert_true(fed_hub_field(&w->f, UNIT, 2, "applicant_id_no", text, sizeof(text)));
+	assert_string_equal(text, NUMBER);
+	assert_int_equal(count_all(lt_hub_log(w->f.hub), NUMBER), 1);
+	assert_int_equal(count_all(lt_hub_log(w->f.hub), NAME), 1);
+	assert_int_equal(count_all(lt_hub_derived(w->f.hub), NUMBER), 2);
+	feeds_verify(lt_hub_log(w->f.hub));
+}
+
+static void
+gone_everywhere(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct fed_node later;
+	struct world w;
+	const char *why;
+	uint64_t acts;
+	size_t i;
+
+	(void)state;
+	begin(&w);
+	assert_int_equal(lt_hub_erase_look(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.values, 2);
+	assert_int_equal(r.changes, 1);
+	assert_int_equal(r.nact, 0);
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_OPENING, NUMBER), 2);
+
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.values, 2);
+	assert_int_equal(r.nact, 1);
+	assert_false(r.more);
+	assert_int_equal(r.nfield, 2);
+	for (i = 0; i < r.nfield; i++) {
+		assert_int_equal(r.field[i].here, 1);
+		assert_int_equal(r.field[i].erased, 0);
+	}
+	assert_string_equal(r.field[0].name, "applicant_id_no");
+	hub_has_let_go(&w);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	feeds_verify(lt_node_kv(w.n.node));
+
+	/* Once more: nothing is left, nothing is written. */
+	acts = lt_hub_log_position(w.f.hub);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.values, 0);
+	assert_int_equal(r.nact, 0);
+	assert_int_equal(r.field[0].erased, 1);
+	assert_int_equal(lt_hub_log_position(w.f.hub), acts);
+
+	/* A new machine of the commune gets the rest. */
+	fed_node_setup(&w.f, &later, UNIT);
+	fed_node_start(&w.f, &later);
+	fed_wait(node_follows, &later, WAIT_MS, "a new node has all but that");
+	feeds_verify(lt_node_kv(later.node));
+	fed_node_teardown(&later);
+
+	/* Built anew, and after a restart. */
+	fed_hub_stop(&w.f);
+	fed_hub_start(&w.f);
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	hub_has_let_go(&w);
+	end(&w);
+}
+
+/* One field, and the account that wrote. */
+static void
+named_fields(void **state)
+{
+	static char id_no[] = "applicant_id_no", actor[] = LT_ACTOR_FIELD;
+	char *fields[] = { id_no, actor };
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct world w;
+	const char *why;
+	char text[256];
+
+	(void)state;
+	begin(&w);
+	e.nfield = 2;
+	e.field = fields;
+	e.reason = "mistake";
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_OPENING, "cb01"), 3);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.values, 3); /* the account in both changes */
+	assert_int_equal(r.changes, 2);
+	assert_false(fed_hub_field(&w.f, UNIT, 1, id_no, text, sizeof(text)));
+	assert_true(fed_hub_field(&w.f, UNIT, 1, "applicant_name", text, sizeof(text)));
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_OPENING, "cb01"), 1);
+	feeds_verify(lt_hub_log(w.f.hub));
+	end(&w);
+}
+
+static void
+refusal(struct world *w, const struct lt_erasing *e, int want, const char *reason)
+{
+	uint64_t position = lt_hub_log_position(w->f.hub);
+	struct lt_erasing_report r = { 0 };
+	struct lt_err err = { "" };
+	const char *why;
+
+	assert_int_equal(lt_hub_erase(w->f.hub, e, &w->arena, &r, &why, &err), want);
+	assert_string_equal(why, reason);
+	assert_true(err.text[0] != '\0');
+	assert_null(strstr(err.text, NUMBER));
+	assert_int_equal(lt_hub_log_position(w->f.hub), position);
+	assert_int_equal(count_in(lt_hub_log(w->f.hub), LT_T_OPENING, NUMBER), 2);
+}
+
+static void
+refused(void **state)
+{
+	static char status[] = "status", nothing[] = "no_such";
+	char *fields[] = { status };
+	char longest[502];
+	struct lt_erasing e = erasing();
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	e.reason = NULL;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_REASON");
+	e.reason = "because";
+	refusal(&w, &e, LT_E_INVALID, "ERASE_REASON");
+	e = erasing();
+	e.basis = NULL;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_BASIS");
+	e.basis = "   ";
+	refusal(&w, &e, LT_E_INVALID, "ERASE_BASIS");
+	memset(longest, 'x', 501);
+	longest[501] = '\0';
+	e.basis = longest;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_BASIS");
+	e.basis = "đơn của ông Vi Văn Mẫu";
+	refusal(&w, &e, LT_E_INVALID, "ERASE_BASIS");
+	e.basis = "CCCD " NUMBER;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_BASIS");
+	e = erasing();
+	e.key = "H41.65-261120-0099";
+	refusal(&w, &e, LT_E_NOTFOUND, "ERASE_UNKNOWN");
+	e = erasing();
+	memcpy(e.unit.s, "16906", 6);
+	refusal(&w, &e, LT_E_NOTFOUND, "ERASE_UNKNOWN");
+	e = erasing();
+	e.nfield = 1;
+	e.field = fields;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_FIELD");
+	fields[0] = nothing;
+	refusal(&w, &e, LT_E_INVALID, "ERASE_FIELD");
+	end(&w);
+}
+
+/* ---- over the line ---- */
+
+static void
+operator_with(struct world *w, struct fed_peer *p, const char *unit)
+{
+	static char erase[] = "erase";
+	char *verbs[] = { erase }, *units[] = { (char *)unit };
+	Ltpb__PrincipalState state;
+	Ltpb__Grant g = LTPB__GRANT__INIT;
+
+	g.verbs = verbs;
+	g.n_verbs = 1;
+	g.units = units;
+	g.n_units = 1;
+	fed_invite_grant(&w->f, p, LTPB__ROLE__ROLE_OPERATOR, "", true, &g);
+	assert_int_equal(fed_dial(&w->f, p), LT_OK);
+	assert_int_equal(fed_join(p, &state), LT_STATUS_OK);
+	fed_hang_up(p);
+	assert_int_equal(fed_dial(&w->f, p), LT_OK);
+}
+
+static int
+ask_erase(struct fed_peer *p, bool confirm, const char *basis, Ltpb__EraseReply **out,
+    struct lt_status *st)
+{
+	Ltpb__EraseRequest r = LTPB__ERASE_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	int code;
+
+	r.unit = (char *)UNIT;
+	r.collection = (char *)"dossier";
+	r.key = (char *)KEY;
+	r.reason = (char *)"withdrawn";
+	r.basis = (char *)basis;
+	r.confirm = confirm;
+	code = fed_ask(p, &ltpb__admin__descriptor, "Erase", &r.base, &m, st);
+	*out = (Ltpb__EraseReply *)m;
+	return code;
+}
+
+static int
+ask_who(struct fed_peer *p, const char *value, Ltpb__WhoHoldsReply **out, struct lt_status *st)
+{
+	Ltpb__WhoHoldsRequest r = LTPB__WHO_HOLDS_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	int code;
+
+	r.value = (char *)value;
+	code = fed_ask(p, &ltpb__admin__descriptor, "WhoHolds", &r.base, &m, st);
+	*out = (Ltpb__WhoHoldsReply *)m;
+	return code;
+}
+
+static Ltpb__WhoHoldsReply *
+who(struct fed_peer *p, size_t want)
+{
+	Ltpb__WhoHoldsReply *r;
+	struct lt_status st;
+
+	assert_int_equal(ask_who(p, NUMBER, &r, &st), LT_STATUS_OK);
+	assert_int_equal(r->n_holding, want);
+	assert_int_equal(r->next_page_token.len, 0);
+	assert_int_equal(r->unreadable, 0);
+	return r;
+}
+
+static void
+who_ends(Ltpb__WhoHoldsReply *r)
+{
+	protobuf_c_message_free_unpacked(&r->base, NULL);
+}
+
+static const Ltpb__Holding *
+holding_of(const Ltpb__WhoHoldsReply *r, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_holding; i++)
+		if (strcmp(r->holding[i]->key, key) == 0)
+			return r->holding[i];
+	fail_msg("%s is not among them", key);
+	return NULL;
+}
+
+/* The number is found by who may erase there; said are fields, machines and departments; erased, it is found no more. */
+static void
+found_and_erased(void **state)
+{
+	struct fed_peer officer, elsewhere, plain, reader;
+	const Ltpb__Holding *h;
+	Ltpb__WhoHoldsReply *r;
+	Ltpb__EraseReply *e;
+	struct lt_status st;
+	struct world w;
+	size_t i, node = 0, hub = 0;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, UNIT);
+	operator_with(&w, &elsewhere, "16906");
+	fed_enrol(&w.f, &plain, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	fed_enrol(&w.f, &reader, LTPB__ROLE__ROLE_DEPARTMENT, "van_phong_ubnd", true);
+
+	assert_int_equal(ask_who(&plain, NUMBER, &r, &st), LT_STATUS_PERMISSION_DENIED);
+	assert_int_equal(ask_who(&reader, NUMBER, &r, &st), LT_STATUS_PERMISSION_DENIED);
+	who_ends(who(&elsewhere, 0));
+	assert_int_equal(ask_who(&officer, "123", &r, &st), LT_STATUS_INVALID_ARGUMENT);
+	assert_string_equal(st.reason, "WHO_HOLDS");
+	r = who(&officer, 2);
+	h = holding_of(r, KEY);
+	assert_string_equal(h->unit, UNIT);
+	assert_string_equal(h->collection, "dossier");
+	assert_int_equal(h->n_field, 1);
+	assert_string_equal(h->field[0], "applicant_id_no");
+	assert_int_equal(h->n_shown, 1);
+	assert_int_equal(h->n_erased, 0);
+	assert_int_equal(h->n_department, 1);
+	assert_string_equal(h->department[0], "van_phong_ubnd");
+	for (i = 0; i < h->n_machine; i++) {
+		assert_true(h->machine[i]->openings);
+		node += h->machine[i]->role == LTPB__ROLE__ROLE_NODE;
+		hub += h->machine[i]->role == LTPB__ROLE__ROLE_HUB;
+	}
+	assert_int_equal(node, 1);
+	assert_int_equal(hub, 1);
+	who_ends(r);
+
+	assert_int_equal(ask_erase(&elsewhere, true, BASIS, &e, &st), LT_STATUS_PERMISSION_DENIED);
+	assert_int_equal(ask_erase(&plain, true, BASIS, &e, &st), LT_STATUS_PERMISSION_DENIED);
+	assert_int_equal(ask_erase(&officer, true, "", &e, &st), LT_STATUS_INVALID_ARGUMENT);
+	assert_string_equal(st.reason, "ERASE_BASIS");
+	assert_true(st.message_vi[0] != '\0');
+	assert_int_equal(ask_erase(&officer, false, "", &e, &st), LT_STATUS_OK);
+	assert_int_equal(e->values, 2);
+	assert_int_equal(e->n_act, 0);
+	protobuf_c_message_free_unpacked(&e->base, NULL);
+	who_ends(who(&officer, 2));
+	assert_int_equal(ask_erase(&officer, true, BASIS, &e, &st), LT_STATUS_OK);
+	assert_int_equal(e->values, 2);
+	assert_int_equal(e->n_act, 1);
+	assert_false(e->not_visible);
+	protobuf_c_message_free_unpacked(&e->base, NULL);
+	hub_has_let_go(&w);
+	r = who(&officer, 1);
+	(void)holding_of(r, "H41.65-261120-0002");
+	who_ends(r);
+	fed_hang_up(&officer);
+	fed_hang_up(&elsewhere);
+	fed_hang_up(&plain);
+	fed_hang_up(&reader);
+	end(&w);
+}
+
+/* The list has who, when and why, and the signed acts. */
+static void
+listed(void **state)
+{
+	Ltpb__ListErasuresRequest q = LTPB__LIST_ERASURES_REQUEST__INIT;
+	Ltpb__ListErasuresReply *r;
+	struct lt_changeset cs;
+	struct fed_peer officer;
+	Ltpb__EraseReply *e;
+	struct lt_status st;
+	ProtobufCMessage *m = NULL;
+	struct lt_erased *named;
+	struct world w;
+	size_t n;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, "all");
+	assert_int_equal(ask_erase(&officer, true, BASIS, &e, &st), LT_STATUS_OK);
+	protobuf_c_message_free_unpacked(&e->base, NULL);
+	q.changesets = true;
+	assert_int_equal(
+	    fed_ask(&officer, &ltpb__admin__descriptor, "ListErasures", &q.base, &m, &st),
+	    LT_STATUS_OK);
+	r = (Ltpb__ListErasuresReply *)m;
+	assert_int_equal(r->n_act, 1);
+	assert_string_equal(r->act[0]->unit, UNIT);
+	assert_string_equal(r->act[0]->reason, "withdrawn");
+	assert_string_equal(r->act[0]->basis, BASIS);
+	assert_int_equal(r->act[0]->by.len, LT_ID_LEN);
+	assert_memory_equal(r->act[0]->by.data, officer.id.principal.b, LT_ID_LEN);
+	assert_int_equal(r->act[0]->changes, 1);
+	assert_int_equal(r->act[0]->values, 2);
+	assert_true(r->act[0]->time_ms > 0);
+	assert_int_equal(r->n_changeset, 1);
+	assert_int_equal(lt_changeset_parse(lt_slice(r->changeset[0].data, r->changeset[0].len),
+			     &w.arena, &cs, NULL),
+	    LT_OK);
+	assert_int_equal(lt_changeset_verify_signature(&cs, w.f.hub_id->sign.pk), LT_OK);
+	assert_int_equal(lt_erased_of(&cs.change[0], &w.arena, &named, &n), LT_OK);
+	assert_int_equal(n, 1);
+	assert_null(memmem(r->changeset[0].data, r->changeset[0].len, NUMBER, strlen(NUMBER)));
+	protobuf_c_message_free_unpacked(m, NULL);
+	fed_hang_up(&officer);
+	end(&w);
+}
+
+/* ---- backups ---- */
+
+static void
+back_up(const char *dir, const struct lt_identity *id, const char *path)
+{
+	struct lt_backup_options o = { .dir = dir,
+		.path = path,
+		.identity = id,
+		.keys = id->role == LTPB__ROLE__ROLE_NODE,
+		.now_ms = 1 };
+	struct lt_backup_info info;
+	struct lt_backup_error e;
+
+	if (lt_backup_make(&o, &info, &e) != LT_OK)
+		fail_msg("%s", e.err.text);
+}
+
+static int
+put_back(const char *path, const char *dir, const struct lt_identity *id, const struct lt_buf *list,
+    struct lt_backup_error *e)
+{
+	struct lt_restore_options o = { .path = path, .dir = dir, .identity = id, .now_ms = 2 };
+	struct lt_backup_info info;
+
+	o.erasures = lt_buf_slice(list);
+	return lt_restore(&o, &info, e);
+}
+
+/* The first change-set of the hub's log that is the node's. */
+static ProtobufCBinaryData
+a_nodes_own(struct world *w)
+{
+	ProtobufCBinaryData out = { 0, NULL };
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_id author;
+	struct lt_entry e;
+	uint64_t position;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(w->f.hub), &txn), LT_OK);
+	for (position = 1; out.data == NULL; position++) {
+		assert_int_equal(lt_feed_log_read(txn, position, &e), LT_OK);
+		assert_int_equal(lt_changeset_parse(e.changeset, &w->arena, &cs, NULL), LT_OK);
+		author = lt_feed_author(&cs.feed);
+		if (!lt_id_eq(&author, &w->n.id->principal))
+			continue;
+		out.data = lt_arena_dup(&w->arena, e.changeset.data, e.changeset.len);
+		out.len = e.changeset.len;
+		assert_non_null(out.data);
+	}
+	lt_kv_abort(txn);
+	return out;
+}
+
+/* As `ltctl erase list --export` writes it; before the acts stands what is not by the hub, and is passed by. */
+static void
+export_list(struct world *w, struct lt_buf *out)
+{
+	Ltpb__ListErasuresRequest q = LTPB__LIST_ERASURES_REQUEST__INIT;
+	Ltpb__Erasures list = LTPB__ERASURES__INIT;
+	ProtobufCBinaryData set[8] = { a_nodes_own(w) };
+	Ltpb__ListErasuresReply *r;
+	ProtobufCMessage *m = NULL;
+	struct fed_peer local;
+	struct lt_status st;
+	uint8_t *p;
+	size_t i;
+
+	fed_local(&w->f, &local);
+	q.changesets = true;
+	assert_int_equal(
+	    fed_ask(&local, &ltpb__admin__descriptor, "ListErasures", &q.base, &m, &st),
+	    LT_STATUS_OK);
+	r = (Ltpb__ListErasuresReply *)m;
+	list.version = 1;
+	assert_true(r->n_changeset < 8);
+	for (i = 0; i < r->n_changeset; i++)
+		set[i + 1] = r->changeset[i];
+	list.n_changeset = r->n_changeset + 1;
+	list.changeset = set;
+	list.certificate = r->certificate;
+	p = lt_buf_reserve(out, ltpb__erasures__get_packed_size(&list));
+	assert_non_null(p);
+	lt_buf_added(out, ltpb__erasures__pack(&list, p));
+	protobuf_c_message_free_unpacked(m, NULL);
+	fed_hang_up(&local);
+}
+
+static struct lt_kv *
+open_store(const char *dir, const char *name, enum lt_kv_kind kind, const struct lt_fed *fed)
+{
+	struct lt_err err = { "" };
+	struct lt_kv *kv;
+
+	if (lt_tables_open(dir, name, kind, fed, 0, &kv, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	return kv;
+}
+
+static void
+folders(char *base, size_t cap)
+{
+	(void)snprintf(base, cap, "/tmp/lt-erase-XXXXXX");
+	assert_non_null(mkdtemp(base));
+}
+
+static void
+remove_folders(const char *base)
+{
+	char cmd[128];
+
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", base);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* A copy of before the erasure has it again; put back with the list, it has not, before anything serves it. */
+static void
+old_backups(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct lt_backup_error be;
+	struct lt_buf list = { 0 }, none = { 0 };
+	char base[64], path[4][96];
+	const struct lt_fed *fed;
+	struct lt_kv *kv;
+	struct world w;
+	const char *why;
+	size_t i;
+
+	(void)state;
+	folders(base, sizeof(base));
+	for (i = 0; i < 4; i++)
+		(void)snprintf(path[i], sizeof(path[i]), "%s/%zu", base, i);
+	begin(&w);
+	fed = &w.f.hub_id->federation;
+	fed_node_stop(&w.n);
+	back_up(w.n.dir, w.n.id, path[0]);
+	fed_hub_stop(&w.f);
+	back_up(w.f.dir, w.f.hub_id, path[1]);
+	fed_hub_start(&w.f);
+	fed_node_start(&w.f, &w.n);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	export_list(&w, &list);
+
+	/* A node, without the list and with it. */
+	assert_int_equal(put_back(path[0], path[2], NULL, &none, &be), LT_OK);
+	kv = open_store(path[2], "store", LT_KV_NODE, fed);
+	assert_int_equal(count_in(kv, LT_T_SHOWN, NUMBER), 2);
+	lt_kv_close(kv);
+	remove_folders(path[2]);
+	if (put_back(path[0], path[2], NULL, &list, &be) != LT_OK)
+		fail_msg("%s", be.err.text);
+	kv = open_store(path[2], "store", LT_KV_NODE, fed);
+	assert_int_equal(count_all(kv, NUMBER), 3);
+	assert_int_equal(count_in(kv, LT_T_SHOWN, NUMBER), 1);
+	feeds_verify(kv);
+	lt_kv_close(kv);
+
+	/* The hub: its tables are made from the log. */
+	if (put_back(path[1], path[3], w.f.hub_id, &list, &be) != LT_OK)
+		fail_msg("%s", be.err.text);
+	kv = open_store(path[3], "log", LT_KV_HUB_LOG, fed);
+	assert_int_equal(count_all(kv, NUMBER), 1);
+	feeds_verify(kv);
+	lt_kv_close(kv);
+	remove_folders(path[3]);
+
+	/* A list that is altered, another's or none: nothing is restored. */
+	list.data[list.len / 3] ^= 1;
+	assert_int_not_equal(put_back(path[1], path[3], w.f.hub_id, &list, &be), LT_OK);
+	assert_int_equal(be.why, LT_BACKUP_ERASURES);
+	lt_buf_clear(&list);
+	lt_buf_str(&list, "no list");
+	assert_int_not_equal(put_back(path[1], path[3], w.f.hub_id, &list, &be), LT_OK);
+	assert_int_equal(be.why, LT_BACKUP_ERASURES);
+	lt_buf_fini(&list);
+	end(&w);
+	remove_folders(base);
+}
+
+/* A hub restored from before the act, without a list: its node gives the act back, and sends the change-sets without what was erased;
+ * they are receipted all the same. */
+static bool
+hub_has_all_but_that(void *ctx)
+{
+	struct world *w = ctx;
+	char text[256];
+
+	return at_hub(w) && count_in(lt_hub_log(w->f.hub), LT_T_OPENING, NUMBER) == 1 &&
+	       !fed_hub_field(&w->f, UNIT, 1, "applicant_id_no", text, sizeof(text));
+}
+
+static void
+restored_hub(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct lt_backup_error be;
+	struct lt_buf none = { 0 };
+	char base[64], path[96], cmd[700];
+	struct world w;
+	const char *why;
+
+	(void)state;
+	folders(base, sizeof(base));
+	(void)snprintf(path, sizeof(path), "%s/hub", base);
+	memset(&w, 0, sizeof(w));
+	lt_arena_init(&w.arena, (size_t)64 << 20);
+	fed_setup(&w.f);
+	fed_node_setup(&w.f, &w.n, UNIT);
+	fed_node_start(&w.f, &w.n);
+	fed_wait(has_catalogue, &w.n, WAIT_MS, "the node has the catalogue");
+	fed_hub_stop(&w.f);
+	back_up(w.f.dir, w.f.hub_id, path); /* before any dossier */
+	fed_hub_start(&w.f);
+	assert_int_equal(fed_put_dossier(&w.n, 1, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&w.n, 2, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&w.n, 1, "dang_xu_ly", NULL), LT_OK);
+	fed_wait(at_hub, &w, WAIT_MS, "both dossiers are at the hub");
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+
+	fed_hub_stop(&w.f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w.f.dir);
+	assert_int_equal(system(cmd), 0);
+	if (put_back(path, w.f.dir, w.f.hub_id, &none, &be) != LT_OK)
+		fail_msg("%s", be.err.text);
+	fed_hub_start(&w.f);
+	fed_wait(hub_has_all_but_that, &w, 2 * WAIT_MS, "the hub has it back, without that");
+	feeds_verify(lt_hub_log(w.f.hub));
+	end(&w);
+	remove_folders(base);
+}
+
+/* Killed when the log has the act and the tables do not show it yet: they are of before it, and go on from there. */
+static void
+killed_between(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	char cmd[900];
+	struct world w;
+	const char *why;
+
+	(void)state;
+	begin(&w);
+	fed_hub_stop(&w.f);
+	(void)snprintf(cmd, sizeof(cmd), "cp -a '%s/derived' '%s/before'", w.f.dir, w.f.dir);
+	assert_int_equal(system(cmd), 0);
+	fed_hub_start(&w.f);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	fed_hub_stop(&w.f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s/derived' && mv '%s/before' '%s/derived'",
+	    w.f.dir, w.f.dir, w.f.dir);
+	assert_int_equal(system(cmd), 0);
+	fed_hub_start(&w.f);
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	hub_has_let_go(&w);
+	end(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gone_everywhere),
+		cmocka_unit_test(named_fields),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(found_and_erased),
+		cmocka_unit_test(listed),
+		cmocka_unit_test(killed_between),
+		cmocka_unit_test(old_backups),
+		cmocka_unit_test(restored_hub),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* Damage in what a hub keeps of two branches of a feed, or right behind it, stops neither its start nor anybody's verdicts. */
+#include "tests/hub/hub_fixture.h"
+#include "hub/hub_impl.h"
+#include "proto/store/author.h"
+#include "proto/store/feed_log.h"
+#include "proto/store/kv_test.h"
+#include "proto/store/ruling.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct fix {
+	struct hubfx h;
+	struct fed_peer node;
+	struct fed_feed feed, other; /* the second branch goes on where the first did */
+	unsigned n; /* dossiers written */
+	uint64_t want; /* judged up to here */
+};
+
+static int
+push(struct fix *x, struct fed_feed *w)
+{
+	struct lt_draft d = { 0 };
+	struct answer a = { 0 };
+	struct lt_buf b;
+	char key[32];
+
+	(void)snprintf(key, sizeof(key), "H41.65-261120-%04u", ++x->n);
+	fed_draft_dossier(&x->h.arena, &d, key);
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	fed_seal(&x->h.f, w, &d, 1, &b);
+	hubfx_intake(&x->h, &x->node.id.principal, &b, 1, &a);
+	lt_buf_fini(&b);
+	return a.rc;
+}
+
+struct count {
+	struct fix *x;
+	size_t want, n;
+};
+
+static int
+count_one(void *ctx, const struct lt_ruling *r)
+{
+	(void)r;
+	((struct count *)ctx)->n++;
+	return LT_OK;
+}
+
+static bool
+ruled(void *ctx)
+{
+	struct count *c = ctx;
+	struct lt_kv_txn *txn;
+
+	c->n = 0;
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(c->x->h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_ruling_each(txn, NULL, count_one, c), LT_OK);
+	lt_kv_abort(txn);
+	return c->n == c->want;
+}
+
+/* A verdict stands for all that the feed has. */
+static bool
+has_verdicts(void *ctx)
+{
+	struct fix *x = ctx;
+	struct lt_kv_txn *txn;
+	char name[160], hex[2 * LT_FEED_LEN + 1];
+	uint64_t covered;
+
+	lt_hex(hex, x->feed.id.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "verdicted/%s/%s", HUB_UNIT, hex);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(x->h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, name, &covered), LT_OK);
+	lt_kv_abort(txn);
+	return covered == x->feed.seq;
+}
+
+/* The first row of the prefix; key in `name`. */
+static void
+first_row(struct fix *x, const char *prefix, char name[256])
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(x->h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_LOCAL, &c), LT_OK);
+	assert_int_equal(lt_kv_seek_in(c, lt_slice_str(prefix), &k, &v), LT_OK);
+	assert_true(k.len < 256);
+	memcpy(name, k.data, k.len);
+	name[k.len] = '\0';
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+}
+
+static void
+flip(struct fix *x, const char *name)
+{
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_log(x->h.f.hub), LT_T_LOCAL, lt_slice_str(name), 3, NULL),
+	    LT_OK);
+}
+
+static void
+put_row(struct fix *x, const char *name)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(lt_hub_log(x->h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_local_put(txn, name, lt_slice_str("damaged soon")), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* Two of one branch, one of another under the number of the second, a ruling. */
+static void
+begin(struct fix *x)
+{
+	struct count c = { .x = x, .want = 1 };
+
+	memset(x, 0, sizeof(*x));
+	hubfx_open(&x->h);
+	hubfx_node(&x->h, &x->node, HUB_UNIT);
+	fed_feed_init(&x->feed, &x->node, HUB_UNIT, LT_LANE_URGENT, 7);
+	assert_int_equal(push(x, &x->feed), LT_OK);
+	x->other = x->feed;
+	assert_int_equal(push(x, &x->feed), LT_OK);
+	assert_int_equal(push(x, &x->other), LT_E_FORK);
+	fed_wait(ruled, &c, HUB_WAIT_MS, "a ruling");
+	hubfx_settle(&x->h);
+}
+
+/* It takes change-sets, judges them, and knows the second branch when it sees it. */
+static void
+works(struct fix *x)
+{
+	assert_int_equal(push(x, &x->feed), LT_OK);
+	fed_wait(has_verdicts, x, HUB_WAIT_MS, "verdicts");
+	assert_int_equal(push(x, &x->other), LT_E_FORK);
+	hubfx_settle(&x->h);
+}
+
+static void
+one_row_damaged(const char *prefix, const char *behind)
+{
+	char name[256];
+	struct fix x;
+
+	begin(&x);
+	if (behind != NULL) {
+		put_row(&x, behind);
+		flip(&x, behind);
+	} else {
+		first_row(&x, prefix, name);
+		flip(&x, name);
+	}
+	works(&x); /* as it runs */
+	hubfx_restart(&x.h);
+	works(&x);
+	hubfx_close(&x.h);
+}
+
+static void
+test_evidence(void **state)
+{
+	(void)state;
+	one_row_damaged("fork/", NULL);
+}
+
+static void
+test_behind_evidence(void **state)
+{
+	(void)state;
+	one_row_damaged(NULL, "fork0");
+}
+
+static void
+test_ruling(void **state)
+{
+	(void)state;
+	one_row_damaged("ruling/", NULL);
+}
+
+static void
+test_behind_rulings(void **state)
+{
+	(void)state;
+	one_row_damaged(NULL, "ruling0");
+}
+
+static void
+test_behind_settled(void **state)
+{
+	(void)state;
+	one_row_damaged(NULL, "settled0");
+}
+
+static void
+test_behind_told(void **state)
+{
+	(void)state;
+	one_row_damaged(NULL, "told0");
+}
+
+/* Two rulings, the first damaged: the second is still found, and evidence that comes again is whole again. */
+static void
+test_passed_over(void **state)
+{
+	struct count c;
+	struct fed_feed third;
+	char name[256];
+	struct fix x;
+	uint64_t n;
+	struct lt_kv_txn *txn;
+
+	(void)state;
+	begin(&x);
+	c = (struct count){ .x = &x, .want = 2 };
+	third = x.feed;
+	assert_int_equal(push(&x, &x.feed), LT_OK);
+	assert_int_equal(push(&x, &third), LT_E_FORK);
+	fed_wait(ruled, &c, HUB_WAIT_MS, "two rulings");
+	first_row(&x, "ruling/", name);
+	flip(&x, name);
+	c.want = 1;
+	assert_true(ruled(&c));
+	first_row(&x, "fork/", name);
+	flip(&x, name);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(x.h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_hub_forks(txn, NULL, NULL, &n), LT_OK);
+	assert_int_equal(n, 1);
+	lt_kv_abort(txn);
+	hubfx_close(&x.h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_evidence),
+		cmocka_unit_test(test_behind_evidence),
+		cmocka_unit_test(test_ruling),
+		cmocka_unit_test(test_behind_rulings),
+		cmocka_unit_test(test_behind_settled),
+		cmocka_unit_test(test_behind_told),
+		cmocka_unit_test(test_passed_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,486 @@
+/* tools/bench/hostile.c - 50 nodes at work on a real lt-hub, alone and while strangers do what they can: 2,000 sockets that finish no
+ * handshake, handshakes that have the hub compute, and more connections than it may open. */
+#include "proto/base/thread.h"
+#include "tools/bench/enemy.h"
+#include "tools/bench/proc.h"
+
+#include "lienthong/v1/record.pb-c.h"
+#include "lienthong/v1/sync.pb-c.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define NODES 50
+#define CHANGES 10 /* in a set */
+#define THREADS 16
+#define EVERY_NS INT64_C(250000000) /* a node's pushes, of one set */
+#define SOCKETS 2000
+#define KNOCKS_PER_S 2000
+#define FLOODERS 64 /* calls at once */
+#define FLOODER NODES /* one more, that has no other work */
+#define RAMP_US 1500000 /* until all strangers are there */
+#define GONE_S 5 /* FORMAT.md 6.1: a handshake takes no longer */
+#define RSS_MAX_MIB 256
+#define ROUNDS_MAX 8
+
+struct siege {
+	struct bench *b;
+	struct bench_world w;
+	struct bench_feeds f;
+	struct bench_proc hub;
+	struct lt_pool *pool;
+	struct lt_conn *node[NODES + 1];
+	int port, elsewhere;
+	size_t paced, burst; /* sets of each node in a paced phase, in a round of the other kind */
+	size_t at; /* sets of each node that were pushed */
+	int64_t *took;
+};
+
+static int
+setup(struct siege *s)
+{
+	struct bench *b = s->b;
+	size_t i, rounds = b->quick ? 2 : ROUNDS_MAX;
+	int rc = bench_world_make(b, "hub", NODES + 1, &s->w);
+
+	s->paced = b->quick ? 4 : 40;
+	s->burst = b->quick ? 4 : 100;
+	s->took = calloc(NODES * s->paced, sizeof(*s->took));
+	if (rc == LT_OK && s->took == NULL)
+		rc = LT_E_NOMEM;
+	bench_say(b, "signing");
+	if (rc == LT_OK)
+		rc = bench_feeds_make(
+		    b, &s->w, NODES + 1, 4 * s->paced + (rounds + 1) * s->burst, CHANGES, &s->f);
+	if (rc == LT_OK)
+		rc = bench_port(b, &s->port);
+	if (rc == LT_OK)
+		rc = bench_port(b, &s->elsewhere);
+	if (rc == LT_OK)
+		rc = bench_world_listen(b, &s->w, s->port, true);
+	if (rc == LT_OK)
+		rc = bench_proc_start(b, &s->hub, "lt-hub", s->w.dir);
+	if (rc == LT_OK)
+		rc = lt_pool_start(2, 1024, &s->pool);
+	for (i = 0; rc == LT_OK && i <= NODES; i++)
+		rc = bench_dial(b, s->pool, &s->w, &s->w.node[i], s->port, &s->node[i]);
+	return rc;
+}
+
+static void
+teardown(struct siege *s)
+{
+	size_t i;
+
+	for (i = 0; i <= NODES; i++)
+		lt_conn_close(s->node[i]);
+	lt_pool_stop(s->pool);
+	bench_proc_kill(&s->hub);
+	bench_feeds_free(&s->f);
+	bench_world_free(&s->w);
+	free(s->took);
+}
+
+/* ---- nodes at work ---- */
+
+struct work {
+	struct siege *s;
+	size_t sets; /* of each node */
+	size_t per_push;
+	bool paced;
+	int64_t from_ns;
+	atomic_size_t next_thread;
+	_Atomic int rc;
+};
+
+/* Sets from `at` on of one node; all receipted, or it is a refusal. */
+static int
+push(struct siege *s, size_t node, size_t at, size_t n)
+{
+	Ltpb__PushRequest req = LTPB__PUSH_REQUEST__INIT;
+	ProtobufCBinaryData set[LT_PUSH_MAX];
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		set[i].data = (uint8_t *)(uintptr_t)s->f.feed[node].set[at + i].data;
+		set[i].len = s->f.feed[node].set[at + i].len;
+	}
+	req.change_set = set;
+	req.n_change_set = n;
+	if (lt_conn_call_wait(s->node[node], &ltpb__sync__descriptor, "Push", &req.base, 120000, &m,
+		&st) != LT_STATUS_OK)
+		return LT_E_REMOTE;
+	n = ((const Ltpb__PushReply *)m)->n_receipt;
+	protobuf_c_message_free_unpacked(m, NULL);
+	return n == 1 ? LT_OK : LT_E_REFUSED;
+}
+
+/* Thread t pushes for every 16th node; when it is late it does not wait, and the time counts from when it was due. */
+static void *
+worker(void *arg)
+{
+	struct work *w = arg;
+	struct siege *s = w->s;
+	size_t mine = atomic_fetch_add(&w->next_thread, 1), k, i, n;
+	int64_t due, now;
+	int rc = LT_OK;
+
+	lt_thread_begin("pusher", LT_NICE_INTAKE);
+	for (k = 0; rc == LT_OK && k < w->sets; k += n) {
+		n = w->sets - k < w->per_push ? w->sets - k : w->per_push;
+		for (i = mine; rc == LT_OK && i < NODES; i += THREADS) {
+			due = w->from_ns + (int64_t)k * EVERY_NS + (int64_t)i * EVERY_NS / NODES;
+			now = bench_now_ns();
+			if (w->paced && now < due)
+				bench_sleep_us((due - now) / 1000);
+			rc = push(s, i, s->at + k, n);
+			if (w->paced)
+				s->took[i * w->sets + k] = bench_now_ns() - due;
+		}
+	}
+	if (rc != LT_OK)
+		atomic_store(&w->rc, rc);
+	return NULL;
+}
+
+static int
+work(struct siege *s, size_t sets, bool paced, double *seconds)
+{
+	struct work w = { .s = s,
+		.sets = sets,
+		.per_push = paced ? 1 : 20,
+		.paced = paced,
+		.from_ns = bench_now_ns() };
+	pthread_t thread[THREADS];
+	size_t i, n = 0;
+
+	for (i = 0; i < THREADS; i++)
+		if (pthread_create(&thread[n], NULL, worker, &w) == 0)
+			n++;
+		else
+			atomic_store(&w.rc, LT_E_NOMEM);
+	for (i = 0; i < n; i++)
+		(void)pthread_join(thread[i], NULL);
+	*seconds = bench_seconds(bench_now_ns() - w.from_ns);
+	s->at += sets;
+	return w.rc == LT_OK
+		   ? LT_OK
+		   : lt_err_set(&s->b->err, w.rc, "a node at work was refused, or its line cut");
+}
+
+/* ---- sockets ---- */
+
+static double
+ms(int64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+static int
+tell_sockets(struct siege *s, int64_t calm, int64_t hard, const struct bench_enemy_report *r,
+    double rss, double left_s)
+{
+	struct bench *b = s->b;
+	int rc = bench_result(b, "a push of 50 nodes at work, p99", ms(calm), "ms", BENCH_INFO, 0,
+	    "200 pushes of 10 changes a second");
+
+	if (rc == LT_OK)
+		rc = bench_result(b, "the same beside 2,000 hostile sockets, p99", ms(hard), "ms",
+		    BENCH_INFO, 0, "%llu connections, at most %zu open",
+		    (unsigned long long)r->made, r->most);
+	if (rc == LT_OK)
+		rc = bench_result(b, "p99 beside them, of that without",
+		    (double)hard / (double)calm, "x", BENCH_AT_MOST, 2, "nobody refused");
+	if (rc == LT_OK)
+		rc = bench_result(b, "memory of the hub beside them (RSS)", rss, "MiB",
+		    BENCH_AT_MOST, RSS_MAX_MIB, "%s", "");
+	if (rc == LT_OK)
+		rc = bench_result(b, "a hostile socket lives at most", r->longest_s, "s",
+		    BENCH_INFO, 0, "until the hub has closed it");
+	return rc == LT_OK ? bench_result(b, "all gone after the last came", left_s, "s",
+				 BENCH_AT_MOST, GONE_S, "%zu left", r->left)
+			   : rc;
+}
+
+/* Until the hub has closed them all, or twice the time that it has. */
+static double
+wait_gone(struct bench_enemy *e, struct bench_enemy_report *r)
+{
+	int64_t from = bench_now_ns();
+
+	do {
+		bench_sleep_us(10000);
+		bench_enemy_report(e, r);
+	} while (r->left != 0 && bench_now_ns() - from < 2 * GONE_S * INT64_C(1000000000));
+	return bench_seconds(bench_now_ns() - from);
+}
+
+static int
+sockets(struct siege *s, int64_t *calm_ns)
+{
+	struct bench_enemy_plan plan = { .port = s->port, .sockets = SOCKETS };
+	struct bench_enemy *e = NULL;
+	struct bench_enemy_report r;
+	struct bench_usage u;
+	size_t n = NODES * s->paced;
+	double seconds, left_s = 0;
+	int64_t calm = 0, hard = 0;
+	int rc = work(s, s->paced, true, &seconds);
+
+	if (rc == LT_OK)
+		*calm_ns = calm = bench_percentile(s->took, n, 99);
+	if (rc == LT_OK)
+		rc = bench_enemy_start(s->b, &plan, &e);
+	if (rc == LT_OK) {
+		bench_sleep_us(RAMP_US);
+		rc = work(s, s->paced, true, &seconds);
+	}
+	if (rc == LT_OK) {
+		hard = bench_percentile(s->took, n, 99);
+		rc = bench_proc_usage(s->b, &s->hub, &u);
+	}
+	if (rc == LT_OK) {
+		bench_enemy_calm(e);
+		left_s = wait_gone(e, &r);
+		rc = tell_sockets(s, calm, hard, &r, u.rss_mib, left_s);
+	}
+	bench_enemy_stop(e);
+	return rc;
+}
+
+/* ---- handshakes ---- */
+
+static int
+round_of(struct siege *s, int port, int64_t *rate)
+{
+	struct bench_enemy_plan plan = {
+		.port = port, .knocks_per_s = KNOCKS_PER_S, .hub_pk = s->w.hub->line_pk
+	};
+	struct bench_enemy *e = NULL;
+	double seconds = 1;
+	int rc = port == 0 ? LT_OK : bench_enemy_start(s->b, &plan, &e);
+
+	if (rc == LT_OK && port != 0)
+		bench_sleep_us(RAMP_US);
+	if (rc == LT_OK)
+		rc = work(s, s->burst, false, &seconds);
+	*rate = (int64_t)((double)(s->burst * NODES * CHANGES) / seconds);
+	bench_enemy_stop(e);
+	return rc;
+}
+
+/* The strangers take of the machine what they take: first beside a server that computes nothing, then beside the hub, in turn. */
+static int
+handshakes(struct siege *s)
+{
+	size_t rounds = (s->b->quick ? 2 : ROUNDS_MAX) / 2, i;
+	int64_t beside[ROUNDS_MAX], under[ROUNDS_MAX], alone = 0;
+	struct bench_dummy *d = NULL;
+	int rc = round_of(s, 0, &alone);
+
+	if (rc == LT_OK)
+		rc = bench_dummy_start(s->b, s->elsewhere, &d);
+	for (i = 0; rc == LT_OK && i < rounds; i++) {
+		rc = round_of(s, s->elsewhere, &beside[i]);
+		if (rc == LT_OK)
+			rc = round_of(s, s->port, &under[i]);
+	}
+	bench_dummy_stop(d);
+	if (rc == LT_OK)
+		rc = bench_result(s->b, "50 nodes push what they can, no strangers", (double)alone,
+		    "changes/s", BENCH_INFO, 0, "%s", "");
+	if (rc == LT_OK)
+		rc = bench_result(s->b, "beside 2,000 handshakes a second elsewhere",
+		    (double)bench_percentile(beside, rounds, 50), "changes/s", BENCH_INFO, 0,
+		    "what strangers and kernel take of this machine");
+	if (rc == LT_OK)
+		rc = bench_result(s->b, "under 2,000 handshakes a second",
+		    (double)bench_percentile(under, rounds, 50), "changes/s", BENCH_INFO, 0,
+		    "knocks that fit, then noise");
+	return rc == LT_OK ? bench_result(s->b, "left of the goodput",
+				 100.0 * (double)bench_percentile(under, rounds, 50) /
+				     (double)bench_percentile(beside, rounds, 50),
+				 "%", BENCH_AT_LEAST, 80, "%s", "")
+			   : rc;
+}
+
+/* ---- one of ours ---- */
+
+struct flood {
+	struct siege *s;
+	struct lt_conn *department; /* NULL: a node floods */
+	pthread_t thread[FLOODERS];
+	size_t nthread;
+	_Atomic bool over;
+	_Atomic uint64_t done, refused;
+};
+
+static void
+count(struct flood *f, const struct lt_status *st)
+{
+	if (st->code == LT_STATUS_OK)
+		f->done++;
+	else
+		f->refused++;
+}
+
+/* Totals over all that there is, as often as it goes. */
+static void
+ask_totals(struct flood *f)
+{
+	Ltpb__AggregateRequest req = LTPB__AGGREGATE_REQUEST__INIT;
+	char *by[] = { (char *)"status" };
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+
+	req.collection = (char *)"dossier";
+	req.group_by = by;
+	req.n_group_by = 1;
+	(void)lt_conn_call_wait(
+	    f->department, &ltpb__query__descriptor, "Aggregate", &req.base, 120000, &m, &st);
+	if (m != NULL)
+		protobuf_c_message_free_unpacked(m, NULL);
+	count(f, &st);
+}
+
+/* What the hub has long had, 64 sets at once. */
+static void
+push_again(struct flood *f)
+{
+	Ltpb__PushRequest req = LTPB__PUSH_REQUEST__INIT;
+	ProtobufCBinaryData set[LT_PUSH_MAX];
+	const struct bench_feed *feed = &f->s->f.feed[FLOODER];
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	size_t i, n = f->s->at < LT_PUSH_MAX ? f->s->at : LT_PUSH_MAX;
+
+	for (i = 0; i < n; i++) {
+		set[i].data = (uint8_t *)(uintptr_t)feed->set[i].data;
+		set[i].len = feed->set[i].len;
+	}
+	req.change_set = set;
+	req.n_change_set = n;
+	(void)lt_conn_call_wait(
+	    f->s->node[FLOODER], &ltpb__sync__descriptor, "Push", &req.base, 120000, &m, &st);
+	if (m != NULL)
+		protobuf_c_message_free_unpacked(m, NULL);
+	count(f, &st);
+}
+
+static void *
+flooder(void *arg)
+{
+	struct flood *f = arg;
+
+	lt_thread_begin("flooder", LT_NICE_INTAKE);
+	while (!f->over) {
+		if (f->department != NULL)
+			ask_totals(f);
+		else
+			push_again(f);
+	}
+	return NULL;
+}
+
+static int
+flood(struct siege *s, bool node, int64_t calm)
+{
+	struct flood f = { .s = s };
+	double seconds;
+	char name[96];
+	int64_t hard;
+	size_t i;
+	int rc =
+	    node ? LT_OK : bench_dial(s->b, s->pool, &s->w, &s->w.reader, s->port, &f.department);
+
+	for (i = 0; rc == LT_OK && i < FLOODERS; i++)
+		if (pthread_create(&f.thread[f.nthread], NULL, flooder, &f) == 0)
+			f.nthread++;
+	if (rc == LT_OK)
+		rc = work(s, s->paced, true, &seconds);
+	f.over = true;
+	for (i = 0; i < f.nthread; i++)
+		(void)pthread_join(f.thread[i], NULL);
+	lt_conn_close(f.department);
+	if (rc != LT_OK)
+		return rc;
+	hard = bench_percentile(s->took, NODES * s->paced, 99);
+	(void)snprintf(name, sizeof(name), "a push beside a %s that floods, p99",
+	    node ? "node" : "department");
+	rc = bench_result(s->b, name, ms(hard), "ms", BENCH_INFO, 0,
+	    "%llu calls answered, %llu refused", (unsigned long long)f.done,
+	    (unsigned long long)f.refused);
+	return rc == LT_OK ? bench_result(s->b, "of that without", (double)hard / (double)calm, "x",
+				 BENCH_AT_MOST, 2, "64 calls at once")
+			   : rc;
+}
+
+/* ---- descriptors ---- */
+
+/* The hub may open none, and 256 wait in the kernel: what trying costs. */
+static int
+descriptors(struct siege *s)
+{
+	struct bench_enemy_plan plan = { .port = s->port, .sockets = 256 };
+	struct bench_enemy *e = NULL;
+	struct bench_usage before, after;
+	struct rlimit had, none;
+	int64_t from = 0;
+	double share = 0;
+	int rc = LT_OK;
+
+	if (prlimit(s->hub.pid, RLIMIT_NOFILE, NULL, &had) != 0)
+		return lt_err_set(&s->b->err, LT_E_IO, "no limits of the hub to be had");
+	none = had;
+	none.rlim_cur = 3; /* what is open stays open */
+	if (prlimit(s->hub.pid, RLIMIT_NOFILE, &none, NULL) != 0)
+		return lt_err_set(&s->b->err, LT_E_IO, "no limit can be set to the hub");
+	rc = bench_enemy_start(s->b, &plan, &e);
+	bench_sleep_us(RAMP_US);
+	if (rc == LT_OK)
+		rc = bench_proc_usage(s->b, &s->hub, &before);
+	from = bench_now_ns();
+	bench_sleep_us(s->b->quick ? 500000 : 3000000);
+	if (rc == LT_OK)
+		rc = bench_proc_usage(s->b, &s->hub, &after);
+	if (rc == LT_OK)
+		share = 100.0 * (double)(after.cpu_ns - before.cpu_ns) /
+			(double)(bench_now_ns() - from);
+	bench_enemy_stop(e);
+	(void)prlimit(s->hub.pid, RLIMIT_NOFILE, &had, NULL);
+	return rc == LT_OK ? bench_result(s->b, "out of descriptors, 256 want in: of a core", share,
+				 "%", BENCH_AT_MOST, 5, "%s", "")
+			   : rc;
+}
+
+int
+bench_hostile(struct bench *b)
+{
+	struct siege s = { .b = b };
+	int64_t calm = 0;
+	int rc = setup(&s);
+
+	if (rc == LT_OK)
+		rc = sockets(&s, &calm);
+	if (rc == LT_OK)
+		rc = flood(&s, true, calm);
+	if (rc == LT_OK)
+		rc = flood(&s, false, calm);
+	if (rc == LT_OK)
+		rc = handshakes(&s);
+	if (rc == LT_OK)
+		rc = descriptors(&s);
+	if (rc == LT_OK)
+		rc = bench_proc_stop(b, &s.hub);
+	teardown(&s);
+	return rc;
+}
