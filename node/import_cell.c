@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define VALUE_SHOWN_MAX 119 /* bytes of a value that a message shows */
+
 const char *
 lt_import_warning_name(unsigned bit)
 {
@@ -28,40 +30,38 @@ lt_import_warning_name(unsigned bit)
 
 /* ---- faults ---- */
 
+/* `name "value": text`, name and value where there are any; what does not fit is cut between characters. */
 static void
-put_subject(char *out, size_t cap, const char *name, const char *value)
+put_message(char *out, size_t cap, const char *name, const char *value, const char *text)
 {
-	char shown[120];
-	size_t n;
+	char shown[VALUE_SHOWN_MAX];
+	struct lt_buf b;
 
-	if (value == NULL) {
-		snprintf(out, cap, "%s", name);
-		return;
+	lt_buf_init(&b, 0);
+	if (name != NULL)
+		lt_buf_str(&b, name);
+	if (name != NULL && value != NULL) {
+		lt_buf_str(&b, " \"");
+		lt_buf_put(&b, shown, lt_text_escape(shown, sizeof(shown), lt_slice_str(value)));
+		lt_buf_str(&b, "\"");
 	}
-	n = lt_text_escape(shown, sizeof(shown) - 1, lt_slice_str(value));
-	shown[n] = 0;
-	snprintf(out, cap, "%s \"%s\"", name, shown);
+	lt_buf_printf(&b, "%s%s", name != NULL ? ": " : "", text);
+	(void)lt_text_copy(out, cap, b.err == LT_OK ? lt_buf_slice(&b) : lt_slice_str(text));
+	lt_buf_fini(&b);
 }
 
 void
 lt_import_fault_set(struct lt_import_fault *fault, const char *code, const struct lt_field *f,
     const char *value, const char *text, const char *text_vi)
 {
-	char subject[220], subject_vi[220];
-
 	fault->code = code;
 	fault->field = f != NULL ? f->rule.name : "";
-	if (f == NULL) {
-		snprintf(fault->message, sizeof(fault->message), "%s", text);
-		snprintf(fault->message_vi, sizeof(fault->message_vi), "%s", text_vi);
-		return;
-	}
-	if (f->rule.personal != LT_PERSONAL_NONE)
+	if (f != NULL && f->rule.personal != LT_PERSONAL_NONE)
 		value = NULL;
-	put_subject(subject, sizeof(subject), f->rule.name, value);
-	put_subject(subject_vi, sizeof(subject_vi), f->title_vi, value);
-	snprintf(fault->message, sizeof(fault->message), "%s: %s", subject, text);
-	snprintf(fault->message_vi, sizeof(fault->message_vi), "%s: %s", subject_vi, text_vi);
+	put_message(
+	    fault->message, sizeof(fault->message), f != NULL ? f->rule.name : NULL, value, text);
+	put_message(fault->message_vi, sizeof(fault->message_vi), f != NULL ? f->title_vi : NULL,
+	    value, text_vi);
 }
 
 /* ---- text ---- */
@@ -637,7 +637,7 @@ static int
 parse_and_check(const struct lt_field *f, struct lt_slice text, struct lt_arena *arena,
     Ltpb__Value **out, struct lt_import_fault *fault)
 {
-	char shown[100];
+	char shown[VALUE_SHOWN_MAX + 1];
 	struct lt_err err = { "" };
 	int rc = lt_value_parse(f->rule.type, f->scale, text, arena, out, &err);
 
@@ -650,8 +650,7 @@ parse_and_check(const struct lt_field *f, struct lt_slice text, struct lt_arena 
 	*out = NULL;
 	if (rc == LT_E_NOMEM)
 		return rc;
-	snprintf(shown, sizeof(shown), "%.*s", (int)(text.len < 80 ? text.len : 80),
-	    (const char *)text.data);
+	(void)lt_text_copy(shown, sizeof(shown), text);
 	lt_import_fault_set(fault, rc == LT_E_TOOBIG ? "too_long" : "wrong_type", f, shown,
 	    err.text, rc == LT_E_TOOBIG ? "dài quá mức cho phép" : "sai kiểu dữ liệu");
 	return LT_E_REFUSED;

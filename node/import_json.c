@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAME_SHOWN_MAX 64 /* bytes of an unknown field's name that a message shows */
+
 static int
 refuse_row(struct lt_import_row *row, const char *code, const char *en, const char *vi)
 {
@@ -139,7 +141,7 @@ take_members(struct lt_import *im, json_t *root, struct lt_import_row *row, stru
 {
 	const struct lt_field *f;
 	const char *name;
-	char en[200];
+	char shown[NAME_SHOWN_MAX + 1], en[200];
 	json_t *v;
 	int rc;
 
@@ -149,7 +151,8 @@ take_members(struct lt_import *im, json_t *root, struct lt_import_row *row, stru
 			continue;
 		f = lt_collection_field(row->collection, name);
 		if (f == NULL) {
-			snprintf(en, sizeof(en), "unknown field \"%.64s\"", name);
+			shown[lt_text_escape(shown, NAME_SHOWN_MAX, lt_slice_str(name))] = '\0';
+			snprintf(en, sizeof(en), "unknown field \"%s\"", shown);
 			lt_import_fault_set(&row->fault, "unknown_field", NULL, NULL, en,
 			    "có trường không thuộc loại dữ liệu này");
 			return LT_E_REFUSED;

@@ -280,6 +280,20 @@ is_control(int32_t cp)
 }
 
 size_t
+lt_text_copy(char *out, size_t cap, struct lt_slice s)
+{
+	size_t len = s.len;
+
+	if (len >= cap)
+		for (len = cap - 1; len > 0 && is_tail(s.data[len]);)
+			len--;
+	if (len > 0)
+		memcpy(out, s.data, len);
+	out[len] = '\0';
+	return len;
+}
+
+size_t
 lt_text_escape(char *out, size_t cap, struct lt_slice s)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -22,6 +22,8 @@ int lt_text_trim(struct lt_buf *out, struct lt_slice s, bool *changed);
 /* For logs and terminals: control characters (also those of reading direction), DEL and bytes that are not UTF-8 become \xNN. Writes at
  * most cap bytes, NUL not included and not written. Returns bytes written. */
 size_t lt_text_escape(char *out, size_t cap, struct lt_slice s);
+/* As much of s as fits into cap - 1 bytes (cap at least 1), cut between characters, and a NUL. Returns bytes written, without it. */
+size_t lt_text_copy(char *out, size_t cap, struct lt_slice s);
 /* Columns on a terminal (wide and combining characters counted rightly). */
 size_t lt_text_width(struct lt_slice s);
 

@@ -149,19 +149,6 @@ lt_reason_next(Ltpb__ReasonCode r, bool vietnamese)
 	return vietnamese ? find_reason(r)->next_vi : find_reason(r)->next_en;
 }
 
-/* Copy at most cap - 1 bytes, never half a character. */
-static void
-copy_text(char *out, size_t cap, const char *s, size_t len)
-{
-	if (len >= cap) {
-		len = cap - 1;
-		while (len > 0 && ((uint8_t)s[len] & 0xc0) == 0x80)
-			len--;
-	}
-	memcpy(out, s, len);
-	out[len] = '\0';
-}
-
 /* A value for a person's eyes: short, without control characters. */
 static void
 put_value(struct lt_buf *b, const char *value)
@@ -169,7 +156,7 @@ put_value(struct lt_buf *b, const char *value)
 	char cut[VALUE_SHOWN_MAX + 1], shown[4 * VALUE_SHOWN_MAX];
 	size_t len = strlen(value), n;
 
-	copy_text(cut, sizeof(cut), value, len);
+	(void)lt_text_copy(cut, sizeof(cut), lt_slice_str(value));
 	n = lt_text_escape(shown, sizeof(shown), lt_slice_str(cut));
 	lt_buf_str(b, " \"");
 	lt_buf_put(b, shown, n);
@@ -200,7 +187,7 @@ sentence(char *out, size_t cap, const struct lt_complaint *c, bool vietnamese)
 	if (c->detail != NULL)
 		lt_buf_printf(&b, " %s", c->detail);
 	if (b.err == LT_OK)
-		copy_text(out, cap, (const char *)b.data, b.len);
+		(void)lt_text_copy(out, cap, lt_buf_slice(&b));
 	else
 		out[0] = '\0';
 	lt_buf_fini(&b);
@@ -213,8 +200,8 @@ lt_refuse(struct lt_violation *v, const struct lt_complaint *c)
 		return LT_E_REFUSED;
 	memset(v, 0, sizeof(*v));
 	v->reason = c->reason;
-	copy_text(v->field, sizeof(v->field), c->name, strlen(c->name));
-	copy_text(v->rule, sizeof(v->rule), c->rule, strlen(c->rule));
+	(void)lt_text_copy(v->field, sizeof(v->field), lt_slice_str(c->name));
+	(void)lt_text_copy(v->rule, sizeof(v->rule), lt_slice_str(c->rule));
 	sentence(v->message, sizeof(v->message), c, false);
 	sentence(v->message_vi, sizeof(v->message_vi), c, true);
 	return LT_E_REFUSED;

@@ -288,6 +288,26 @@ escape_by_hand(void **state)
 	}
 }
 
+/* "aạ€😀" is 1, 3, 3 and 4 bytes: for each room what whole characters and the NUL take of it. */
+static void
+copy_is_cut_between_characters(void **state)
+{
+	static const size_t want[] = { 0, 0, 1, 1, 1, 4, 4, 4, 7, 7, 7, 7, 11, 11 };
+	const char *in = "a\xe1\xba\xa1\xe2\x82\xac\xf0\x9f\x98\x80";
+	char out[16];
+	size_t cap;
+
+	(void)state;
+	for (cap = 1; cap < COUNT(want); cap++) {
+		memset(out, '#', sizeof(out));
+		assert_int_equal(lt_text_copy(out, cap, str(in)), want[cap]);
+		assert_memory_equal(out, in, want[cap]);
+		assert_int_equal(out[want[cap]], '\0');
+		assert_int_equal(out[cap], '#');
+	}
+	assert_int_equal(lt_text_copy(out, 1, lt_slice(NULL, 0)), 0);
+}
+
 /* Whatever the room, never more than it, never half a character, never half an escape. */
 static void
 escape_is_cut_between_characters(void **state)
@@ -363,6 +383,7 @@ main(void)
 		cmocka_unit_test(fold_and_trim_by_hand),
 		cmocka_unit_test(runs_of_marks_are_bounded),
 		cmocka_unit_test(escape_by_hand),
+		cmocka_unit_test(copy_is_cut_between_characters),
 		cmocka_unit_test(escape_is_cut_between_characters),
 		cmocka_unit_test(width_in_columns),
 	};

@@ -3,6 +3,7 @@
 #include "node/import_refused.h"
 #include "node/import_row.h"
 #include "node/import_units.h"
+#include "proto/base/text.h"
 #include "proto/model/value.h"
 #include "tests/node/lists.h"
 
@@ -960,6 +961,44 @@ json_lines(void **state)
 	    "other_collection -\n");
 }
 
+/* Fields' names and values of any length with characters of several bytes: what is said of them is text, and shows no control
+ * character. One byte more of padding each time puts every cut at every place of a character. */
+static void
+faults_are_text(void **state)
+{
+	struct lt_import_options o = {
+		.catalogue = cat, .unit = unit("16906"), .json_lines = true
+	};
+	struct lt_err err = { "" };
+	struct lt_import_row row;
+	struct lt_import *im;
+	char padding[161], text[1024];
+	struct lt_slice in;
+	size_t pad, n;
+
+	(void)state;
+	o.source = (struct lt_csv_source){ lt_csv_read_slice, &in };
+	memset(padding, 'a', sizeof(padding));
+	for (pad = 0; pad < sizeof(padding); pad++) {
+		n = (size_t)snprintf(text, sizeof(text),
+		    "{\"collection\":\"household_poverty\",\"household_no\":\"HN1\","
+		    "\"\\u0007%.*sạạ\":1}\n"
+		    "{\"collection\":\"household_poverty\",\"household_no\":\"HN2\","
+		    "\"reviewed_date\":\"%.*sạạ\"}\n",
+		    (int)pad, padding, (int)pad, padding);
+		in = lt_slice(text, n);
+		assert_int_equal(lt_import_open(&o, &im, &err), LT_OK);
+		for (n = 0; lt_import_next(im, &row, &err) == LT_OK; n++) {
+			assert_int_equal(row.result, LT_IMPORT_REJECT);
+			assert_true(lt_text_valid(lt_slice_str(row.fault.message)));
+			assert_true(lt_text_valid(lt_slice_str(row.fault.message_vi)));
+			assert_null(strchr(row.fault.message, 7));
+		}
+		assert_int_equal(n, 2);
+		lt_import_close(im);
+	}
+}
+
 /* The directives of one source, as the hub of the province imports them: 17 and 7 by the sources. */
 static void
 directives_of_one_source(void **state)
@@ -1344,6 +1383,7 @@ main(void)
 		cmocka_unit_test(warnings_are_separate),
 		cmocka_unit_test(a_change_carries_no_key_or_unit),
 		cmocka_unit_test(json_lines),
+		cmocka_unit_test(faults_are_text),
 		cmocka_unit_test(directives_of_one_source),
 		cmocka_unit_test(refused_rows_come_back_and_can_be_mended),
 		cmocka_unit_test(refused_rows_in_english),
