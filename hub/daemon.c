@@ -136,9 +136,10 @@ listen_all(struct daemon *d, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_service_twins(&d->service, lt_clock_system());
 	if (rc == LT_OK)
-		rc = lt_serving_local(&d->s, err);
-	if (rc == LT_OK)
 		rc = lt_server_listen(d->s.server, lt_conf_str(d->s.conf, "hub", "listen"), err);
+	/* Last: whoever reaches it finds that the province's port is open too. */
+	if (rc == LT_OK)
+		rc = lt_serving_local(&d->s, err);
 	return rc;
 }
 
