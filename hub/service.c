@@ -123,6 +123,8 @@ lt_service_quota(void *ctx, const struct lt_peer *peer, struct lt_quota *out)
 	const struct lt_principal *p = lt_registry_by_line_key(reg, peer->line_key);
 
 	*out = *lt_quota_of(&s->quotas, p == NULL ? LTPB__ROLE__ROLE_UNSPECIFIED : p->role);
+	if (p != NULL)
+		memcpy(out->whom, p->id.b, sizeof(out->whom));
 	lt_registry_unref(reg);
 }
 

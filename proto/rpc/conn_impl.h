@@ -60,6 +60,7 @@ struct lt_conn_ops {
 };
 
 struct lt_account;
+struct lt_patron;
 struct lt_client_call;
 struct lt_handshakes;
 struct lt_client_service;
@@ -85,6 +86,7 @@ struct lt_server_conn {
 	struct lt_conn *next, *prev; /* of the server's list, under its lock */
 	bool admitted, closed_told, gone;
 	_Atomic unsigned ncalls; /* call structs alive */
+	struct lt_patron *patron; /* whose it is; the server's */
 	struct lt_account
 	    *account; /* of the peer; NULL: local, or without bounds. Constant once open */
 

@@ -78,6 +78,8 @@ struct lt_peer {
 
 /* What one peer of the line may have, over all its connections; 0 where there is no bound of its own. */
 struct lt_quota {
+	/* Whose account it is: the same bytes for every key of one peer (a machine that changes its keys has two); zeros: who holds the key. */
+	uint8_t whom[16];
 	unsigned conns_max; /* open at once */
 	/* Nobody yet: where it comes from is not known by it, and of such only some may be in at a time; the oldest makes room. */
 	bool guest;

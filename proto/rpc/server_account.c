@@ -1,14 +1,29 @@
-/* Which account a connection's calls go to: that of the key at its other end. */
+/* Which account a connection's calls go to: that of the peer whose key is at its other end, or of the key where it is nobody's. */
 #include "proto/rpc/server_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static struct lt_patron **
-bucket_of(struct lt_server *s, const uint8_t line_key[32])
+bucket_of(struct lt_server *s, const uint8_t key[LT_PATRON_KEY_LEN])
 {
 	/* Guests choose their keys, and could choose one bucket: there are never more patrons than connections there can be. */
-	return &s->patrons[lt_load_u32(line_key) % LT_SERVER_PATRON_BUCKETS];
+	return &s->patrons[lt_load_u32(key + 1) % LT_SERVER_PATRON_BUCKETS];
+}
+
+/* A guest's key is never taken for somebody's name. */
+static void
+key_of(const struct lt_conn *c, const struct lt_quota *q, uint8_t key[LT_PATRON_KEY_LEN])
+{
+	static const uint8_t nobody[sizeof(q->whom)];
+	bool named = memcmp(q->whom, nobody, sizeof(nobody)) != 0;
+
+	memset(key, 0, LT_PATRON_KEY_LEN);
+	key[0] = named ? 1 : 0;
+	if (named)
+		memcpy(key + 1, q->whom, sizeof(q->whom));
+	else
+		memcpy(key + 1, c->peer.line_key, sizeof(c->peer.line_key));
 }
 
 static void
@@ -25,7 +40,7 @@ forget(struct lt_server *s, struct lt_patron **at)
 static struct lt_patron **
 place_of(struct lt_server *s, const struct lt_patron *p)
 {
-	struct lt_patron **at = bucket_of(s, p->line_key);
+	struct lt_patron **at = bucket_of(s, p->key);
 
 	while (*at != p)
 		at = &(*at)->next;
@@ -49,19 +64,19 @@ forget_absent(struct lt_server *s)
 }
 
 static struct lt_patron *
-find(struct lt_server *s, const uint8_t line_key[32])
+find(struct lt_server *s, const uint8_t key[LT_PATRON_KEY_LEN])
 {
-	struct lt_patron *p = *bucket_of(s, line_key);
+	struct lt_patron *p = *bucket_of(s, key);
 
-	while (p != NULL && memcmp(p->line_key, line_key, sizeof(p->line_key)) != 0)
+	while (p != NULL && memcmp(p->key, key, sizeof(p->key)) != 0)
 		p = p->next;
 	return p;
 }
 
 static struct lt_patron *
-add(struct lt_server *s, const uint8_t line_key[32], const struct lt_quota *q)
+add(struct lt_server *s, const uint8_t key[LT_PATRON_KEY_LEN], const struct lt_quota *q)
 {
-	struct lt_patron **at = bucket_of(s, line_key), *p;
+	struct lt_patron **at = bucket_of(s, key), *p;
 
 	if (s->npatrons >= s->naddresses)
 		forget_absent(s);
@@ -70,7 +85,7 @@ add(struct lt_server *s, const uint8_t line_key[32], const struct lt_quota *q)
 		free(p);
 		return NULL;
 	}
-	memcpy(p->line_key, line_key, sizeof(p->line_key));
+	memcpy(p->key, key, sizeof(p->key));
 	p->next = *at;
 	*at = p;
 	s->npatrons++;
@@ -119,27 +134,30 @@ lt_server_account_open(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
 	struct lt_quota q = { 0 };
+	uint8_t key[LT_PATRON_KEY_LEN];
 	struct lt_patron *p;
 	bool over;
 
 	if (c->local || s->o.quota == NULL)
 		return;
 	s->o.quota(s->o.ctx, &c->peer, &q);
+	key_of(c, &q, key);
 	pthread_mutex_lock(&s->mx);
 	if (q.guest)
 		take_guest(s, c);
-	p = find(s, c->peer.line_key);
+	p = find(s, key);
 	over = p != NULL && q.conns_max != 0 && p->nconns >= q.conns_max;
 	/* Nobody there: what it may is as it is now, for who comes first. */
 	if (p != NULL && p->nconns == 0)
 		lt_account_set_quota(p->account, &q);
 	if (p == NULL)
-		p = add(s, c->peer.line_key, &q);
+		p = add(s, key, &q);
 	if (p != NULL) {
 		p->guest = q.guest;
 		p->nconns++;
 		lt_account_ref(p->account);
 		c->sv.account = p->account;
+		c->sv.patron = p;
 	}
 	pthread_mutex_unlock(&s->mx);
 	if (p == NULL || over)
@@ -154,7 +172,6 @@ lt_server_account_again(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
 	struct lt_quota q = { 0 };
-	struct lt_patron *p;
 
 	s->o.quota(s->o.ctx, &c->peer, &q);
 	if (q.guest || c->sv.account == NULL)
@@ -163,9 +180,7 @@ lt_server_account_again(struct lt_conn *c)
 	pthread_mutex_lock(&s->mx);
 	c->sv.guest = false;
 	s->nguests--;
-	p = find(s, c->peer.line_key);
-	if (p != NULL)
-		p->guest = false;
+	c->sv.patron->guest = false;
 	s->addresses[c->sv.address_slot].known = true;
 	pthread_mutex_unlock(&s->mx);
 }
@@ -174,17 +189,17 @@ void
 lt_server_account_close(struct lt_conn *c)
 {
 	struct lt_server *s = c->sv.server;
-	struct lt_patron *p;
+	struct lt_patron *p = c->sv.patron;
 
 	if (c->sv.account == NULL)
 		return;
 	pthread_mutex_lock(&s->mx);
-	p = find(s, c->peer.line_key);
-	if (p != NULL && --p->nconns == 0 && p->guest)
+	if (--p->nconns == 0 && p->guest)
 		forget(s, place_of(s, p));
 	pthread_mutex_unlock(&s->mx);
 	lt_account_unref(c->sv.account);
 	c->sv.account = NULL;
+	c->sv.patron = NULL;
 }
 
 void

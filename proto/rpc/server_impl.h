@@ -47,6 +47,8 @@ struct lt_handshakes {
 };
 
 #define LT_SERVER_PATRON_BUCKETS 1024
+#define LT_PATRON_KEY_LEN \
+	(1 + 32) /* which of the two it is; lt_quota.whom, or the key at the other end */
 #define LT_SERVER_GUESTS_MAX 128
 #define LT_SERVER_LOCAL_KEPT \
 	8 /* places for the local socket, where there are ten times as many and more */
@@ -54,7 +56,7 @@ struct lt_handshakes {
 /* A peer that has connections, or had some: who comes back finds what it owed. */
 struct lt_patron {
 	struct lt_patron *next;
-	uint8_t line_key[32];
+	uint8_t key[LT_PATRON_KEY_LEN];
 	unsigned nconns;
 	bool guest; /* as of its last connection that came */
 	struct lt_account *account;

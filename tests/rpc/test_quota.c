@@ -321,6 +321,45 @@ are_gone(void *arg)
 	return alive == 0;
 }
 
+/* A peer has one account for all its keys: a machine that changes them has no two. Who has another name, or none and any key, has another. */
+static void
+of_one_name(void **state)
+{
+	const struct lt_server_options o = { .clock = &fx_clock, .quota = on_quota };
+	struct lt_conn *before, *after, *other, *guest;
+	struct lt_status st;
+	struct fx fx;
+	unsigned i;
+
+	(void)state;
+	memset(&given, 0, sizeof(given));
+	given.calls.per_s = 5;
+	given.calls.burst = 6;
+	given.whom[0] = 7;
+	fx_start(&fx, &o);
+	before = fx_dial(&fx, true);
+	after = dial_as_another(&fx);
+	for (i = 0; i < 6; i++)
+		assert_int_equal(say(before, (char *)"x", &st), LT_STATUS_OK);
+	assert_int_equal(say(after, (char *)"x", &st), LT_STATUS_RESOURCE_EXHAUSTED);
+	given.whom[0] = 8;
+	other = dial_as_another(&fx);
+	assert_int_equal(say(other, (char *)"x", &st), LT_STATUS_OK);
+	given.whom[0] = 0;
+	guest = dial_as_another(&fx);
+	assert_int_equal(say(guest, (char *)"x", &st), LT_STATUS_OK);
+	/* What it owes stays when the old key goes. */
+	lt_conn_close(before);
+	lt_conn_close(after);
+	given.whom[0] = 7;
+	after = dial_as_another(&fx);
+	assert_int_equal(say(after, (char *)"x", &st), LT_STATUS_RESOURCE_EXHAUSTED);
+	lt_conn_close(after);
+	lt_conn_close(other);
+	lt_conn_close(guest);
+	fx_stop(&fx);
+}
+
 /* More connections of one key than it may have: the next one is closed; another key's is not. */
 static void
 connections_of_one_key(void **state)
@@ -671,6 +710,7 @@ main(void)
 		cmocka_unit_test(without_bounds),
 		cmocka_unit_test(one_peer_leaves_room),
 		cmocka_unit_test(of_one_key),
+		cmocka_unit_test(of_one_name),
 		cmocka_unit_test(at_once),
 		cmocka_unit_test(by_bytes),
 		cmocka_unit_test(connections_of_one_key),
