@@ -5,6 +5,7 @@
 #ifndef LT_STORE_SCRUBBER_H
 #define LT_STORE_SCRUBBER_H
 
+#include "proto/store/repair.h"
 #include "proto/store/scrub.h"
 #include "proto/store/writer.h"
 
@@ -21,6 +22,9 @@ struct lt_scrubber_options {
 	 * mend_pause_ms, as what comes back at once does not come from the disk. */
 	void (*mend)(void *ctx);
 	int64_t mend_pause_ms; /* 0: an hour */
+	/* A round found something damaged that is not derived: the log is looked over for what to put back. What was put back is scrubbed again,
+	 * which clears the findings. Borrowed, open until the scrubber has stopped; NULL: none. */
+	struct lt_repairer *repair;
 	void *ctx;
 };
 
