@@ -26,6 +26,7 @@
 #define HELLO_LEN 20
 #define MSG1_LEN (2 + LT_LINE_KNOCK_LEN + LT_NOISE_MSG1_LEN)
 #define EVENTS 256
+#define PATIENCE_NS INT64_C(4900000000) /* FORMAT.md 6.1 */
 #define DESCRIPTORS 16384
 
 enum kind { SILENT, HALF, DRIP, NONSENSE, DEAF, KINDS, KNOCK = KINDS };
@@ -325,22 +326,95 @@ struct bench_dummy {
 	pid_t pid;
 };
 
+/* Those who are in, by descriptor, and in the order in which they came: the first has been there longest. */
+struct guests {
+	int epoll;
+	struct guest {
+		uint64_t visit; /* 0: nobody */
+		int64_t born_ns;
+		size_t heard;
+	} at[DESCRIPTORS];
+	struct visit {
+		int fd;
+		uint64_t visit;
+	} queue[DESCRIPTORS]; /* a ring */
+	uint64_t first, end;
+};
+
 static void
-greet_and_close(int listener)
+show_out(struct guests *g, int fd)
+{
+	g->at[fd].visit = 0;
+	(void)close(fd);
+}
+
+static void
+welcome(struct guests *g, int listener)
 {
 	static const uint8_t hello[HELLO_LEN] = "LT1\n";
-	const struct timeval patience = { 0, 20000 };
-	uint8_t said[MSG1_LEN];
+	struct epoll_event ev = { .events = EPOLLIN };
 	int fd;
 
-	for (;;) {
-		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
+	while (g->end - g->first < DESCRIPTORS &&
+	       (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		ev.data.fd = fd;
+		if (fd >= DESCRIPTORS || epoll_ctl(g->epoll, EPOLL_CTL_ADD, fd, &ev) != 0) {
+			(void)close(fd);
 			continue;
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-		(void)!send(fd, hello, sizeof(hello), MSG_NOSIGNAL);
-		(void)!recv(fd, said, sizeof(said), MSG_WAITALL);
-		(void)close(fd);
+		}
+		g->at[fd] = (struct guest){ .visit = g->end + 1, .born_ns = bench_now_ns() };
+		g->queue[g->end++ % DESCRIPTORS] = (struct visit){ fd, g->at[fd].visit };
+		(void)!send(fd, hello, sizeof(hello), MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+}
+
+static void
+listen_to(struct guests *g, int fd)
+{
+	uint8_t said[MSG1_LEN];
+	ssize_t n = recv(fd, said, sizeof(said), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	g->at[fd].heard += n > 0 ? (size_t)n : MSG1_LEN;
+	if (g->at[fd].heard >= MSG1_LEN)
+		show_out(g, fd);
+}
+
+/* As long as a handshake may take. */
+static void
+end_visits(struct guests *g, int64_t now)
+{
+	while (g->first != g->end) {
+		const struct visit *v = &g->queue[g->first % DESCRIPTORS];
+
+		if (g->at[v->fd].visit == v->visit) {
+			if (now - g->at[v->fd].born_ns < PATIENCE_NS)
+				return;
+			show_out(g, v->fd);
+		}
+		g->first++;
+	}
+}
+
+static void
+be_of_no_worth(int listener)
+{
+	static struct guests g;
+	struct epoll_event ev[EVENTS] = { { .events = EPOLLIN, .data.fd = listener } };
+	int n, i;
+
+	g.epoll = epoll_create1(EPOLL_CLOEXEC);
+	(void)fcntl(listener, F_SETFL, O_NONBLOCK);
+	(void)epoll_ctl(g.epoll, EPOLL_CTL_ADD, listener, &ev[0]);
+	for (;;) {
+		n = epoll_wait(g.epoll, ev, EVENTS, TICK_MS);
+		for (i = 0; i < n; i++)
+			if (ev[i].data.fd == listener)
+				welcome(&g, listener);
+			else
+				listen_to(&g, ev[i].data.fd);
+		end_visits(&g, bench_now_ns());
 	}
 }
 
@@ -367,7 +441,7 @@ bench_dummy_start(struct bench *b, int port, struct bench_dummy **out)
 		if (dup2(fd, 0) < 0)
 			_exit(1);
 		alone(parent);
-		greet_and_close(0);
+		be_of_no_worth(0);
 	}
 	(void)close(fd);
 	*out = d;

@@ -30,8 +30,8 @@ void bench_enemy_report(const struct bench_enemy *e, struct bench_enemy_report *
 /* NULL allowed. */
 void bench_enemy_stop(struct bench_enemy *e);
 
-/* What a server of no worth makes of them: greets, hears the knock, closes; nothing is computed. Beside a measurement it costs the machine what
- * the strangers themselves cost. */
+/* What a server of no worth makes of them: greets, hears the knock, closes, or waits as long as a handshake may take; nothing is computed.
+ * Beside a measurement it costs the machine what the strangers themselves cost. */
 struct bench_dummy;
 int bench_dummy_start(struct bench *b, int port, struct bench_dummy **out);
 void bench_dummy_stop(struct bench_dummy *d); /* NULL allowed */
