@@ -154,83 +154,88 @@ lt_audit_note(struct lt_audit *a, const struct lt_audit_event *ev)
 
 /* ---- the thread ---- */
 
-/* What the disk has of it is not known, and asking again would not tell: on in another file. */
-static void
-not_synced(struct lt_audit *a)
-{
-	struct lt_err err = { "" };
-
-	lt_error("the read audit could not be synced: %s", strerror(errno));
-	if (lt_audit_seal(a) != LT_OK || lt_audit_begin_file(a, a->chain.nopen != 0, &err) != LT_OK)
-		lt_error("the read audit cannot go on: %s", err.text);
-	lt_audit_lose(a, "sync-failed", 1);
-}
-
 /* With mx held; lets it go for the disk. Only this thread changes the file. */
 static bool
 sync_file(struct lt_audit *a)
 {
 	uint64_t size = a->size;
-	bool sealed = a->chain.nopen == 0, failed;
+	bool sealed = a->chain.nopen == 0;
+	int e;
 
 	if (!a->unsynced)
 		return true;
 	a->unsynced = false;
 	pthread_mutex_unlock(&a->mx);
-	failed = fdatasync(a->fd) != 0;
+	e = fdatasync(a->fd) != 0 ? errno : 0;
 	pthread_mutex_lock(&a->mx);
-	if (!failed) {
+	if (e == 0)
 		a->synced = sealed ? size : a->synced;
-		return true;
-	}
-	not_synced(a);
-	return false;
+	else
+		lt_audit_not_synced(a, e);
+	return e == 0;
 }
 
-/* What came while the file was synced is sealed and synced here, with everybody waiting: else under load there would never be a next one.
- * false: the file is as long as it was. */
+/* What stands in the old file gets its head, and on in the next one: whoever notes something waits for neither of them. */
+static int
+go_on(struct lt_audit *a, struct lt_err *err)
+{
+	int rc = lt_audit_seal(a);
+
+	if (rc == LT_OK)
+		return lt_audit_next(a, err);
+	(void)lt_err_set(err, rc, "the head of the last one cannot be written");
+	/* A disk that takes nothing more in this file may do so in another; one that is full will not. */
+	if (!a->leave || rc == LT_E_NOSPACE)
+		return rc;
+	a->anew = true;
+	a->anew_why = "sync-failed";
+	return lt_audit_begin(a, err);
+}
+
+/* false: there should be another file, and is not. */
 static bool
 next_file(struct lt_audit *a)
 {
 	struct lt_err err = { "" };
-	bool begun = true;
 
-	if (is_long(a)) {
-		begun = lt_audit_seal(a) == LT_OK;
-		if (begun && a->unsynced && fdatasync(a->fd) != 0)
-			not_synced(a);
-		else if (begun)
-			begun = lt_audit_begin_file(a, false, &err) == LT_OK;
-		if (begun)
-			a->unsynced = false;
-		else
-			lt_warn("the read audit cannot begin its next file: %s", err.text);
+	if (a->fd >= 0 && a->named && (is_long(a) || a->leave)) {
+		if (go_on(a, &err) != LT_OK) {
+			lt_audit_complain(a, err.text);
+			return false;
+		}
 		lt_audit_make_room(a);
-	} else if (a->bytes >= a->o.max_bytes) {
-		lt_audit_make_room(a);
+		return lt_audit_place(a);
 	}
-	return begun;
+	if (a->bytes >= a->o.max_bytes)
+		lt_audit_make_room(a);
+	return a->named;
 }
 
 /* false: something could not be done, and is tried again in a while. */
 static bool
 work(struct lt_audit *a, bool last)
 {
-	bool witness = last || lt_mono_ms(a->o.clock) - a->witness_ms >= WITNESS_MS, done, synced;
+	bool witness = last || lt_mono_ms(a->o.clock) - a->witness_ms >= WITNESS_MS, done, synced,
+	     settled;
+	struct lt_err err = { "" };
 	struct lt_buf head = { 0 };
 
 	flush_due(a, last);
 	if (a->full)
 		lt_audit_make_room(a);
+	if (a->fd < 0 && lt_audit_begin(a, &err) != LT_OK)
+		lt_audit_complain(a, err.text);
 	(void)lt_audit_own_up(a);
-	done = lt_audit_seal(a) == LT_OK;
-	if (!done && a->lost.count == 0)
+	done = lt_audit_seal(a) == LT_OK && a->fd >= 0;
+	if (!done && a->fd >= 0 && a->lost.count == 0)
 		lt_warn("the head of the read audit cannot be written yet");
+	settled = a->lost.count == 0;
 	/* Nothing is witnessed that a power cut could take back. */
 	if (witness)
 		lt_buf_put_slice(&head, lt_buf_slice(&a->head));
-	synced = sync_file(a);
+	synced = a->named ? sync_file(a) : lt_audit_place(a);
 	done = next_file(a) && done && synced;
+	lt_audit_remember(a, settled && synced);
 	if (witness && synced) {
 		a->witness_ms = lt_mono_ms(a->o.clock);
 		pthread_mutex_unlock(&a->mx);
@@ -275,7 +280,8 @@ lt_audit_open(const struct lt_audit_options *o, struct lt_audit **out, struct lt
 	if (a == NULL)
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	a->o = *o;
-	a->fd = -1;
+	a->fd = a->before_fd = a->lost_fd = -1;
+	a->placed = a->named = true;
 	if (a->o.segment_bytes == 0)
 		a->o.segment_bytes = LT_AUDIT_SEGMENT_BYTES;
 	randombytes_buf(a->salt_key, sizeof(a->salt_key));
@@ -285,9 +291,11 @@ lt_audit_open(const struct lt_audit_options *o, struct lt_audit **out, struct lt
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&a->cond, &attr);
 	pthread_condattr_destroy(&attr);
+	pthread_mutex_lock(&a->mx);
 	rc = snprintf(a->dir, sizeof(a->dir), "%s/" LT_AUDIT_DIR, o->dir) < (int)sizeof(a->dir)
 		 ? lt_audit_open_log(a, err)
 		 : lt_err_set(err, LT_E_INVALID, "path too long");
+	pthread_mutex_unlock(&a->mx);
 	if (rc == LT_OK && pthread_create(&a->thread, NULL, run, a) != 0)
 		rc = lt_err_set(err, LT_E_NOMEM, "cannot start a thread");
 	if (rc == LT_OK) {
@@ -314,6 +322,10 @@ lt_audit_close(struct lt_audit *a)
 		(void)pthread_join(a->thread, NULL);
 	if (a->fd >= 0)
 		(void)close(a->fd);
+	if (a->before_fd >= 0)
+		(void)close(a->before_fd);
+	if (a->lost_fd >= 0)
+		(void)close(a->lost_fd);
 	lt_audit_chain_fini(&a->chain);
 	lt_buf_fini(&a->parts);
 	lt_buf_fini(&a->entry);
@@ -333,10 +345,12 @@ lt_audit_status(struct lt_audit *a, struct lt_audit_status *out)
 	if (a == NULL)
 		return;
 	pthread_mutex_lock(&a->mx);
-	out->stopped = a->lost.count != 0;
+	out->stopped = a->lost.count != 0 || a->fd < 0;
 	out->lost = a->lost.count;
-	out->seq = a->chain.next_seq - 1;
-	out->head = a->chain.next_head - 1;
+	if (a->chain.begun) {
+		out->seq = a->chain.next_seq - 1;
+		out->head = a->chain.next_head - 1;
+	}
 	out->bytes = a->bytes;
 	pthread_mutex_unlock(&a->mx);
 }
@@ -350,9 +364,19 @@ files(struct lt_audit *a, bool synced, struct lt_audit_dir *out)
 	pthread_mutex_lock(&a->mx);
 	out->dir = a->o.dir;
 	out->first = a->first;
-	out->last = a->segment;
 	out->bytes = a->bytes;
-	out->last_len = (size_t)(synced ? a->synced : a->size);
+	out->last = a->segment;
+	out->last_len = SIZE_MAX;
+	if (a->fd >= 0 && synced) {
+		out->last = a->shown;
+		out->last_len = (size_t)a->synced;
+	} else if (a->fd >= 0 && a->placed) {
+		out->last_len = (size_t)a->size;
+	} else if (a->fd >= 0) {
+		out->last--; /* the one that is written has no name yet */
+	}
+	if (out->last < out->first)
+		out->first = out->last = 0;
 	pthread_mutex_unlock(&a->mx);
 	return true;
 }

@@ -16,14 +16,15 @@ lt_audit_lose(struct lt_audit *a, const char *why, uint32_t count)
 
 	if (a->lost.count == 0) {
 		a->lost.from_ms = now;
-		a->lost.told_ms = mono - TELL_MS;
+		a->told_ms = mono - TELL_MS;
 	}
 	a->lost.count += count;
 	a->lost.to_ms = now;
-	a->lost.why = why;
-	if (mono - a->lost.told_ms < TELL_MS)
+	(void)snprintf(a->lost.why, sizeof(a->lost.why), "%s", why);
+	a->lost_news = true;
+	if (mono - a->told_ms < TELL_MS)
 		return;
-	a->lost.told_ms = mono;
+	a->told_ms = mono;
 	lt_error("the read audit cannot be written (%s): %llu entries are missing from it; make "
 		 "room on the disk, or raise max_bytes in section [audit]",
 	    why, (unsigned long long)a->lost.count);
@@ -192,10 +193,13 @@ lt_audit_put_entry(struct lt_audit *a, struct lt_audit_entry *e, struct lt_slice
 {
 	int rc = LT_OK;
 
-	if (a->fd < 0 || a->size > LT_AUDIT_FILE_MAX / 2)
+	if (a->fd < 0)
+		return a->begin_rc;
+	if (a->size > LT_AUDIT_FILE_MAX / 2)
 		return LT_E_IO;
 	/* What is missing is told beyond the cap, too, before nobody knows of it any more. */
-	if ((a->full || a->bytes >= a->o.max_bytes) && !(a->stopping && e->kind == LT_AUDIT_GAP))
+	if ((a->full || a->bytes >= a->o.max_bytes) &&
+	    !((a->stopping || a->beginning) && e->kind == LT_AUDIT_GAP))
 		return LT_E_NOSPACE;
 	if (a->chain.nopen == LT_AUDIT_ENTRIES_MAX)
 		rc = lt_audit_seal(a);
@@ -223,8 +227,14 @@ lt_audit_put_gap(
 int
 lt_audit_own_up(struct lt_audit *a)
 {
-	int rc;
+	int64_t now = lt_wall_ms(a->o.clock);
+	int rc = LT_OK;
 
+	if (a->owed != NULL)
+		rc = lt_audit_put_gap(a, a->owed, 0, now, now);
+	if (rc != LT_OK)
+		return rc;
+	a->owed = NULL;
 	if (a->lost.count == 0)
 		return LT_OK;
 	rc = lt_audit_put_gap(a, a->lost.why, a->lost.count, a->lost.from_ms, a->lost.to_ms);
@@ -233,6 +243,7 @@ lt_audit_own_up(struct lt_audit *a)
 	lt_warn("the read audit is written again; %llu entries are missing from it",
 	    (unsigned long long)a->lost.count);
 	memset(&a->lost, 0, sizeof(a->lost));
+	a->lost_news = true;
 	return LT_OK;
 }
 
@@ -250,8 +261,9 @@ lt_audit_seal(struct lt_audit *a)
 		.time_ms = lt_wall_ms(a->o.clock) };
 	int rc;
 
+	/* Nor does a file end with half an entry. */
 	if (a->chain.nopen == 0)
-		return LT_OK;
+		return a->ragged && !cut(a) ? LT_E_IO : LT_OK;
 	lt_merkle_root(a->chain.open, a->chain.nopen, &h.root);
 	lt_buf_clear(&a->entry);
 	lt_audit_head_put(&a->entry, &h);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,83 @@ take_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
 	/* Not to be taken for a torn end. */
 	return rc == LT_OK || rc == LT_E_NOMEM ? rc : LT_E_INVALID;
 }
+
+/* The chain up to the end of a file that is whole; how much of it is. */
+static int
+take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t *torn,
+    char why[sizeof(((struct lt_err *)0)->text)], struct lt_err *err)
+{
+	struct taking t = { .a = a };
+	struct lt_buf b = { 0 };
+	int rc = lt_audit_dir_read(d, d->last, &b, err);
+
+	lt_audit_chain_fini(&a->chain);
+	*good = *torn = 0;
+	if (rc == LT_OK) {
+		rc = lt_audit_frames(lt_buf_slice(&b), take_frame, &t, good);
+		*torn = b.len - *good;
+		(void)snprintf(why, sizeof(t.err.text), "%s", t.err.text);
+	}
+	lt_buf_fini(&b);
+	return rc;
+}
+
+/* ---- a file without its name ---- */
+
+/* Is this the file behind d's last one: because it goes on there, or begins another log? */
+static bool
+is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
+{
+	const uint8_t *root = a->o.identity->root_key;
+	char why[sizeof(((struct lt_err *)0)->text)];
+	struct lt_slice payload, body, sig;
+	enum lt_audit_frame type;
+	struct lt_audit_start s;
+	size_t used, good, torn;
+
+	if (lt_audit_frame_read(file, &type, &payload, &used) != LT_OK || type != LT_AUDIT_START ||
+	    lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
+	    lt_audit_start_read(body, &s) != LT_OK || s.segment != d->last + 1)
+		return false;
+	if (d->last != 0 && take_file(a, d, &good, &torn, why, NULL) == LT_OK && torn == 0 &&
+	    s.log == a->chain.at.log)
+		return lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK;
+	lt_audit_chain_fini(&a->chain);
+	return s.next_seq == 1 && s.next_head == 1 && s.nunits == 0 &&
+	       lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK;
+}
+
+/* What was begun when the process ended. A kill leaves both files whole, and what is noted in it was answered; a power cut may leave one that
+ * does not follow any more. cut: so it is. */
+static int
+recover(struct lt_audit *a, struct lt_audit_dir *d, bool *cut, struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX], next[LT_AUDIT_PATH_MAX];
+	struct lt_buf b = { 0 };
+	int rc = lt_audit_dir_path(d->dir, d->last + 1, path, err);
+
+	if (rc == LT_OK)
+		rc = lt_audit_dir_next(d->dir, d->last + 1, next, err);
+	if (rc == LT_OK)
+		rc = lt_file_read(next, LT_AUDIT_FILE_MAX, &b, err);
+	if (rc == LT_E_NOTFOUND) {
+		rc = LT_OK;
+	} else if (rc == LT_OK && is_next(a, d, lt_buf_slice(&b))) {
+		rc = lt_file_name(next, path, err);
+		if (rc == LT_OK)
+			rc = lt_dir_sync(a->dir, err);
+		if (rc == LT_OK)
+			rc = lt_audit_dir_list(d->dir, d, err);
+	} else if (rc == LT_OK) {
+		lt_audit_aside(a, d->last + 1);
+		*cut = true;
+	}
+	lt_audit_chain_fini(&a->chain);
+	lt_buf_fini(&b);
+	return rc;
+}
+
+/* ---- the last file ---- */
 
 /* How the log that is there can go on: NULL, or why it cannot. */
 static const char *
@@ -56,99 +134,126 @@ open_last(struct lt_audit *a, size_t len, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	a->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (a->fd < 0 || ftruncate(a->fd, (off_t)len) != 0)
+	if (a->fd < 0)
 		return lt_err_set(err, LT_E_IO, "cannot open \"%s\": %s", path, strerror(errno));
 	a->size = len;
+	/* What cannot be cut now is cut before anything is written behind it. */
+	a->ragged = ftruncate(a->fd, (off_t)len) != 0;
+	if (a->ragged)
+		lt_warn("half an entry cannot be cut from \"%s\" yet: %s", path, strerror(errno));
 	return LT_OK;
 }
 
-/* The last file there is, and where it ends. */
+/* The last file there is, and where it ends. Where it does not go on: a->anew. */
 static int
-take_up(struct lt_audit *a, const struct lt_audit_dir *d, const char **anew, size_t *torn,
-    struct lt_err *err)
+take_up(struct lt_audit *a, const struct lt_audit_dir *d, size_t *torn, struct lt_err *err)
 {
-	struct taking t = { .a = a };
-	struct lt_buf b = { 0 };
-	size_t good = 0;
-	int rc = lt_audit_dir_read(d, d->last, &b, err), frames;
+	char why[sizeof(((struct lt_err *)0)->text)] = "";
+	struct lt_err own = { "" };
+	size_t good;
+	int rc = take_file(a, d, &good, torn, why, &own);
 
-	a->first = d->first;
-	a->segment = d->last;
 	a->bytes = d->bytes;
-	if (rc == LT_OK) {
-		frames = lt_audit_frames(lt_buf_slice(&b), take_frame, &t, &good);
-		*torn = b.len - good;
-		*anew =
-		    cannot_go_on(a, frames == LT_E_GAP || frames == LT_E_CORRUPT ? LT_OK : frames);
-		if (*anew != NULL)
-			lt_error("the read audit in \"%s\" does not go on as signed (%s%s%s): a "
-				 "new log begins behind it; see 'ltctl audit verify'",
-			    a->dir, *anew, t.err.text[0] != '\0' ? ": " : "", t.err.text);
-		else
-			rc = open_last(a, good, err);
-		a->bytes -= *anew == NULL && *torn < a->bytes ? *torn : 0;
+	/* Not read at all. */
+	if (rc != LT_OK && own.text[0] != '\0')
+		return lt_err_set(err, rc, "%s", own.text);
+	if (rc == LT_E_NOMEM)
+		return rc;
+	a->anew_why = cannot_go_on(a, rc == LT_E_GAP || rc == LT_E_CORRUPT ? LT_OK : rc);
+	a->anew = a->anew_why != NULL;
+	if (!a->anew) {
+		a->bytes -= *torn < a->bytes ? *torn : 0;
+		return open_last(a, good, err);
 	}
-	lt_buf_fini(&b);
-	return rc;
+	lt_error("the read audit in \"%s\" does not go on as signed (%s%s%s): a new log begins "
+		 "behind it; see 'ltctl audit verify'",
+	    a->dir, a->anew_why, why[0] != '\0' ? ": " : "", why);
+	lt_audit_chain_fini(&a->chain);
+	return LT_OK;
+}
+
+/* Is its key still the hub's? */
+static bool
+is_ours(const struct lt_audit *a)
+{
+	return a->chain.at.key_no == a->o.identity->key_no &&
+	       lt_id_eq(&a->chain.at.hub, &a->o.identity->principal);
+}
+
+/* A full disk does not keep a hub from starting: what is read meanwhile is counted, and the file begins when there is room. */
+static int
+begin(struct lt_audit *a, struct lt_err *err)
+{
+	struct lt_err own = { "" };
+	int rc = lt_audit_begin(a, &own);
+
+	if (rc == LT_OK) {
+		(void)lt_audit_place(a);
+		return LT_OK;
+	}
+	if (rc != LT_E_NOSPACE)
+		return lt_err_set(err, rc, "%s", own.text);
+	lt_error(
+	    "the read audit cannot begin (%s): what is read until there is room is counted, and "
+	    "missing from it",
+	    own.text);
+	return LT_OK;
 }
 
 static int
-begin_log(struct lt_audit *a, const char *why, struct lt_err *err)
+go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 {
-	struct lt_audit_seen seen;
-	bool lost = lt_audit_witness_read(a->o.dir, &seen, NULL) == LT_OK;
-	int64_t now = lt_wall_ms(a->o.clock);
-	int rc;
+	int rc = lt_audit_seal(a);
 
-	lt_audit_chain_fini(&a->chain);
-	a->chain.next_seq = a->chain.next_head = 1;
-	rc = lt_audit_begin_file(a, true, err);
-	if (rc != LT_OK)
-		return rc;
-	lt_audit_forget_witness(a);
-	if (why == NULL && lost)
-		why = "log-lost";
-	return why == NULL ? LT_OK : lt_audit_put_gap(a, why, 0, now, now);
+	if (torn != 0 || cut) {
+		lt_warn("the read audit ended in the middle of an entry: %zu bytes were cut", torn);
+		a->owed = "torn";
+	}
+	if (!is_ours(a)) {
+		/* Nothing stands in it that has no head: cannot_go_on(). */
+		(void)close(a->fd);
+		a->fd = -1;
+		return begin(a, err);
+	}
+	/* Nobody is shown a head that is in memory alone. */
+	if (rc == LT_OK && fdatasync(a->fd) == 0)
+		a->synced = a->size;
+	else
+		a->unsynced = true;
+	return rc == LT_E_NOSPACE || rc == LT_E_IO ? LT_OK : rc;
 }
 
 int
 lt_audit_open_log(struct lt_audit *a, struct lt_err *err)
 {
-	int64_t now = lt_wall_ms(a->o.clock);
-	const char *anew = NULL;
+	struct lt_audit_seen seen;
 	struct lt_audit_dir d;
+	bool cut = false;
 	size_t torn = 0;
-	int rc = lt_dir_make(a->dir, 0700, err);
+	int rc = lt_audit_dir_list(a->o.dir, &d, err);
 
-	if (rc == LT_OK)
-		rc = lt_audit_dir_list(a->o.dir, &d, err);
-	if (rc != LT_OK)
-		return rc;
-	if (d.last == 0)
-		return begin_log(a, NULL, err);
-	rc = take_up(a, &d, &anew, &torn, err);
-	if (rc != LT_OK)
-		return rc;
-	if (anew != NULL)
-		return begin_log(a, anew, err);
-	rc = lt_audit_seal(a);
-	if (rc == LT_OK && (a->chain.at.key_no != a->o.identity->key_no ||
-			       !lt_id_eq(&a->chain.at.hub, &a->o.identity->principal)))
-		rc = lt_audit_begin_file(a, false, err);
-	if (rc == LT_OK && torn != 0) {
-		lt_warn("the read audit ended in the middle of an entry: %zu bytes were cut", torn);
-		rc = lt_audit_put_gap(a, "torn", 0, now, now);
-	}
-	/* A full disk does not keep a hub from starting: what is missing is told when there is room. */
-	if (rc == LT_E_NOSPACE) {
-		lt_audit_lose(a, "disk-full", 1);
+	if (rc == LT_E_NOTFOUND)
 		rc = LT_OK;
+	else if (rc == LT_OK)
+		rc = recover(a, &d, &cut, err);
+	if (rc != LT_OK)
+		return rc;
+	a->first = d.first;
+	a->segment = a->shown = d.last;
+	a->synced = d.last != 0 ? 0 : SIZE_MAX;
+	if (d.last == 0) {
+		a->anew = true;
+		if (lt_audit_witness_read(a->o.dir, &seen, NULL) == LT_OK)
+			a->anew_why = "log-lost";
+	} else {
+		rc = take_up(a, &d, &torn, err);
 	}
-	/* Nobody is shown a head that is in memory alone. */
-	if (rc == LT_OK && a->chain.nopen == 0 && fdatasync(a->fd) == 0)
-		a->synced = a->size;
-	else
-		a->unsynced = true;
+	if (rc == LT_OK)
+		rc = a->anew ? begin(a, err) : go_on(a, torn, cut, err);
+	if (rc != LT_OK)
+		return rc;
+	lt_audit_recall(a);
+	(void)lt_audit_own_up(a);
 	lt_audit_make_room(a);
-	return rc;
+	return LT_OK;
 }

@@ -47,6 +47,12 @@ gap_words(const char *why)
 		    "phần cuối của nhật ký trước đã bị lấy mất" },
 		{ "log-lost", "the log before is gone", "nhật ký trước đã mất" },
 		{ "damaged", "the log before is damaged", "nhật ký trước bị hỏng" },
+		{ "key-changed", "the hub's key changed before the end of the log was signed",
+		    "khóa của đầu mối đã đổi trước khi phần cuối nhật ký được ký" },
+		{ "of-another-hub", "the log before is of another hub",
+		    "nhật ký trước là của đầu mối khác" },
+		{ "count-damaged", "how many are missing is not known: audit.lost is damaged",
+		    "không biết thiếu bao nhiêu: tệp audit.lost bị hỏng" },
 	};
 	size_t i;
 

@@ -100,8 +100,8 @@ lt_file_read(const char *path, size_t max, struct lt_buf *out, struct lt_err *er
 	return rc;
 }
 
-static int
-sync_dir(const char *path, struct lt_err *err)
+int
+lt_dir_sync(const char *path, struct lt_err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = LT_OK;
 
@@ -170,6 +170,14 @@ put_in_place(const char *tmp, const char *path, bool excl)
 	return 0;
 }
 
+int
+lt_file_name(const char *from, const char *to, struct lt_err *err)
+{
+	int e = put_in_place(from, to, true);
+
+	return e == 0 ? LT_OK : fail(err, "cannot name", to, e);
+}
+
 /* A new file beside path, under a name nobody else has; fd or -1 with errno. */
 static int
 open_temporary(const char *path, unsigned mode, char *tmp, size_t cap)
@@ -211,7 +219,7 @@ lt_file_write(const char *path, struct lt_slice data, unsigned mode, bool excl, 
 		(void)unlink(tmp);
 		return fail(err, "cannot write", path, e);
 	}
-	return sync_dir(dir, err);
+	return lt_dir_sync(dir, err);
 }
 
 static bool
@@ -237,7 +245,7 @@ make_one(const char *path, unsigned mode, struct lt_err *err)
 	}
 	if (parent_of(path, dir, sizeof(dir)) != LT_OK)
 		return fail(err, "cannot make folder", path, ENAMETOOLONG);
-	return sync_dir(dir, err);
+	return lt_dir_sync(dir, err);
 }
 
 int

@@ -18,6 +18,11 @@ int lt_file_read(const char *path, size_t max, struct lt_buf *out, struct lt_err
  * fsync of the folder it may be the new one. */
 int lt_file_write(
     const char *path, struct lt_slice data, unsigned mode, bool excl, struct lt_err *err);
+/* fsync of a folder: names that were given, taken away or changed in it are on the disk. */
+int lt_dir_sync(const char *path, struct lt_err *err);
+/* Give a file its name, in the same folder, and never over what has that name: LT_E_EXISTS, and both are as they were. The folder
+ * is not synced. */
+int lt_file_name(const char *from, const char *to, struct lt_err *err);
 /* mkdir with parents; an existing folder is fine; fsync of the parent. LT_E_EXISTS: the name is
  * taken by something else. */
 int lt_dir_make(const char *path, unsigned mode, struct lt_err *err);

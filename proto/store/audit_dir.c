@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define NAME_LEN 10
+#define LOST_VERSION 1
+#define LOST_CHECK 8
 /* Of which a start takes less, whatever its table of units. */
 #define START_MAX ((size_t)1 << 20)
 
@@ -15,6 +18,16 @@ int
 lt_audit_dir_path(const char *dir, uint64_t segment, char *out, struct lt_err *err)
 {
 	int n = snprintf(out, LT_AUDIT_PATH_MAX, "%s/" LT_AUDIT_DIR "/%010llu", dir,
+	    (unsigned long long)segment);
+
+	return n > 0 && n < LT_AUDIT_PATH_MAX ? LT_OK
+					      : lt_err_set(err, LT_E_INVALID, "path too long");
+}
+
+int
+lt_audit_dir_next(const char *dir, uint64_t segment, char *out, struct lt_err *err)
+{
+	int n = snprintf(out, LT_AUDIT_PATH_MAX, "%s/" LT_AUDIT_DIR "/%010llu.next", dir,
 	    (unsigned long long)segment);
 
 	return n > 0 && n < LT_AUDIT_PATH_MAX ? LT_OK
@@ -136,34 +149,89 @@ lt_audit_frames(struct lt_slice file, lt_audit_frame_fn *fn, void *ctx, size_t *
 	return LT_OK;
 }
 
-/* ---- the witness ---- */
+/* ---- beside the log ---- */
+
+int
+lt_audit_witness_parse(struct lt_slice file, struct lt_audit_seen *out)
+{
+	struct lt_slice payload, body, sig;
+	enum lt_audit_frame type;
+	struct lt_audit_head h;
+	size_t used;
+
+	if (lt_audit_frame_read(file, &type, &payload, &used) != LT_OK || used != file.len ||
+	    type != LT_AUDIT_HEAD || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
+	    lt_audit_head_read(body, &h) != LT_OK)
+		return LT_E_CORRUPT;
+	lt_h1(LT_TAG_AUDIT_HEAD, body, &out->hash);
+	out->log = h.log;
+	out->no = h.no;
+	return LT_OK;
+}
 
 int
 lt_audit_witness_read(const char *dir, struct lt_audit_seen *out, struct lt_err *err)
 {
 	char path[LT_AUDIT_PATH_MAX];
 	struct lt_buf b = { 0 };
-	struct lt_audit_head h;
-	enum lt_audit_frame type;
-	struct lt_slice payload, body, sig;
-	size_t used;
 	int rc;
 
 	if (snprintf(path, sizeof(path), "%s/" LT_AUDIT_WITNESS, dir) >= (int)sizeof(path))
 		return lt_err_set(err, LT_E_INVALID, "path too long");
 	rc = lt_file_read(path, 4096, &b, err);
-	if (rc == LT_OK &&
-	    (lt_audit_frame_read(lt_buf_slice(&b), &type, &payload, &used) != LT_OK ||
-		type != LT_AUDIT_HEAD || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
-		lt_audit_head_read(body, &h) != LT_OK))
+	if (rc == LT_OK && lt_audit_witness_parse(lt_buf_slice(&b), out) != LT_OK)
 		rc = lt_err_set(err, LT_E_CORRUPT, "\"%s\" is damaged", path);
-	if (rc == LT_OK) {
-		lt_h1(LT_TAG_AUDIT_HEAD, body, &out->hash);
-		out->log = h.log;
-		out->no = h.no;
-	}
 	lt_buf_fini(&b);
 	return rc;
+}
+
+static void
+lost_check(const uint8_t record[LT_AUDIT_LOST_BYTES], struct lt_hash *out)
+{
+	lt_h1(LT_TAG_AUDIT_LOST, lt_slice(record, LT_AUDIT_LOST_BYTES - LOST_CHECK), out);
+}
+
+void
+lt_audit_lost_put(const struct lt_audit_lost *l, uint8_t out[LT_AUDIT_LOST_BYTES])
+{
+	size_t n = strnlen(l->why, LT_AUDIT_WHY_MAX);
+	struct lt_hash check;
+
+	memset(out, 0, LT_AUDIT_LOST_BYTES);
+	out[0] = LOST_VERSION;
+	lt_store_u64(out + 1, l->log);
+	lt_store_u64(out + 9, l->seq);
+	lt_store_u64(out + 17, l->count);
+	lt_store_u64(out + 25, (uint64_t)l->from_ms);
+	lt_store_u64(out + 33, (uint64_t)l->to_ms);
+	out[41] = (uint8_t)n;
+	memcpy(out + 42, l->why, n);
+	lost_check(out, &check);
+	memcpy(out + LT_AUDIT_LOST_BYTES - LOST_CHECK, check.b, LOST_CHECK);
+}
+
+int
+lt_audit_lost_parse(struct lt_slice file, struct lt_audit_lost *out)
+{
+	uint8_t again[LT_AUDIT_LOST_BYTES];
+	size_t n, i;
+
+	memset(out, 0, sizeof(*out));
+	if (file.len != LT_AUDIT_LOST_BYTES || file.data[41] > LT_AUDIT_WHY_MAX)
+		return LT_E_CORRUPT;
+	n = file.data[41];
+	for (i = 0; i < n; i++)
+		if (file.data[42 + i] <= ' ' || file.data[42 + i] > '~')
+			return LT_E_CORRUPT;
+	out->log = lt_load_u64(file.data + 1);
+	out->seq = lt_load_u64(file.data + 9);
+	out->count = lt_load_u64(file.data + 17);
+	out->from_ms = (int64_t)lt_load_u64(file.data + 25);
+	out->to_ms = (int64_t)lt_load_u64(file.data + 33);
+	memcpy(out->why, file.data + 42, n);
+	/* One spelling: version, zeros and check are right where this is the same. */
+	lt_audit_lost_put(out, again);
+	return memcmp(again, file.data, sizeof(again)) == 0 ? LT_OK : LT_E_CORRUPT;
 }
 
 /* ---- verifying ---- */

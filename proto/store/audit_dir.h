@@ -6,6 +6,9 @@
 
 #define LT_AUDIT_DIR "audit" /* in the data directory; its files have ten digits as names */
 #define LT_AUDIT_WITNESS "audit.head" /* beside it: a head that the log had once reached */
+#define LT_AUDIT_LOST "audit.lost" /* and this: how much is missing that the log does not say yet */
+#define LT_AUDIT_LOST_BYTES 96
+#define LT_AUDIT_WHY_MAX 24
 #define LT_AUDIT_PATH_MAX 4096
 #define LT_AUDIT_FILE_MAX (64u << 20)
 
@@ -19,6 +22,8 @@ struct lt_audit_dir {
 /* What is there. LT_E_NOTFOUND: no folder; LT_E_DENIED, LT_E_IO. */
 int lt_audit_dir_list(const char *dir, struct lt_audit_dir *out, struct lt_err *err);
 int lt_audit_dir_path(const char *dir, uint64_t segment, char *out, struct lt_err *err);
+/* The same while it has no name yet: what is written has gone on in it, and the file before it is being synced. */
+int lt_audit_dir_next(const char *dir, uint64_t segment, char *out, struct lt_err *err);
 /* A file, appended to out. LT_E_NOTFOUND, LT_E_TOOBIG, LT_E_IO, ... */
 int lt_audit_dir_read(
     const struct lt_audit_dir *d, uint64_t segment, struct lt_buf *out, struct lt_err *err);
@@ -37,7 +42,18 @@ struct lt_audit_seen {
 	struct lt_hash hash;
 };
 /* `audit.head` of a data directory. LT_E_NOTFOUND, LT_E_CORRUPT, ... */
+int lt_audit_witness_parse(struct lt_slice file, struct lt_audit_seen *out);
 int lt_audit_witness_read(const char *dir, struct lt_audit_seen *out, struct lt_err *err);
+
+/* What `audit.lost` says: calls that are missing, at the place seq of that log, where a gap will say it. count 0: none. */
+struct lt_audit_lost {
+	uint64_t log, seq, count;
+	int64_t from_ms, to_ms;
+	char why[LT_AUDIT_WHY_MAX + 1]; /* a reason of a gap */
+};
+void lt_audit_lost_put(const struct lt_audit_lost *l, uint8_t out[LT_AUDIT_LOST_BYTES]);
+/* LT_E_CORRUPT. */
+int lt_audit_lost_parse(struct lt_slice file, struct lt_audit_lost *out);
 
 struct lt_audit_report {
 	uint64_t files, entries, heads;

@@ -357,6 +357,25 @@ one_process_a_folder(void **state)
 	assert_int_equal(close(ready[0]) + close(ready[1]), 0);
 }
 
+static void
+a_name_is_never_given_over_another(void **state)
+{
+	struct lt_err err;
+
+	(void)state;
+	assert_int_equal(put("a", "one", false), LT_OK);
+	assert_int_equal(put("b", "two", false), LT_OK);
+	assert_int_equal(lt_file_name(in_root("a"), in_root("b"), &err), LT_E_EXISTS);
+	assert_holds("a", "one");
+	assert_holds("b", "two");
+	assert_int_equal(lt_file_name(in_root("a"), in_root("c"), &err), LT_OK);
+	assert_holds("c", "one");
+	assert_int_equal(lt_file_name(in_root("a"), in_root("d"), &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_dir_sync(root, &err), LT_OK);
+	assert_int_equal(lt_dir_sync(in_root("none"), &err), LT_E_NOTFOUND);
+	assert_int_equal(lt_dir_sync(in_root("b"), &err), LT_E_IO);
+}
+
 int
 main(void)
 {
@@ -374,6 +393,7 @@ main(void)
 		T(a_plain_name_is_in_the_current_folder),
 		T(folders_with_parents),
 		T(one_process_a_folder),
+		T(a_name_is_never_given_over_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
