@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define LT_CONN_HANDSHAKE_MS 4900 /* gone within 5 s, timers and all */
+#define LT_CONN_HANDSHAKE_MS 4900 /* of who dials */
 #define LT_CONN_IDLE_MS 60000
 /* A peer that lets more than this wait and takes nothing for so long is cut. */
 #define LT_CONN_SEND_QUEUE_MAX (1024u * 1024)

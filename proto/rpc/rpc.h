@@ -120,7 +120,7 @@ struct lt_server_options {
 	 * NULL: line_sk; neither: tokens hold until the server stops. */
 	const uint8_t *resume_secret;
 	const uint8_t *federation; /* 32 bytes */
-	uint32_t handshake_ms; /* 0: 4,900 */
+	uint32_t handshake_ms; /* 0: 4,000 */
 	uint32_t idle_ms; /* no frame received: ping after half of it, close after it; 0: 60,000 */
 	unsigned conns_max; /* 0: 4,096 */
 	unsigned conns_per_address_max; /* unfinished handshakes included; 0: 512 */

@@ -46,6 +46,8 @@ struct lt_handshakes {
 	struct lt_conn *oldest, *newest; /* who has not knocked, by arrival */
 };
 
+/* With the time that two thousand at once wait in the kernel to be accepted, gone within 5 s. */
+#define LT_SERVER_HANDSHAKE_MS 4000
 #define LT_SERVER_PATRON_BUCKETS 1024
 #define LT_PATRON_KEY_LEN \
 	(1 + 32) /* which of the two it is; lt_quota.whom, or the key at the other end */

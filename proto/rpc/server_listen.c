@@ -16,6 +16,10 @@
 #define BACKLOG 4096
 #define LISTENER_FD_MAX 1024 /* listeners are opened first, and get low numbers */
 #define CROWDED_RETRY_MS 1
+/* Some 0.3 ms of a core go into each connection, most of it nng's and the kernel's, whatever it is good for: two thousand that come or
+ * go in one moment hold up who is at work for as long as all of them take. The others wait in the kernel; and who came apart goes apart. */
+#define ACCEPT_PER_S 2000
+#define ACCEPT_BURST 64
 
 struct lt_listener {
 	struct lt_listener *next;
@@ -23,6 +27,7 @@ struct lt_listener {
 	nng_stream_listener *l;
 	nng_aio *aio;
 	struct lt_timer retry;
+	struct lt_rate pace; /* of accepting; its callback's */
 	bool local;
 	int port;
 };
@@ -329,8 +334,8 @@ static void
 accepted(struct lt_listener *li, nng_stream *stream)
 {
 	struct lt_server *s = li->server;
-	struct lt_conn *c = lt_conn_new(
-	    s->o.pool, s->o.clock, &lt_server_conn_ops, false, s->o.idle_ms, s->o.handshake_ms);
+	struct lt_conn *c = lt_conn_new(s->o.pool, s->o.clock, &lt_server_conn_ops, false,
+	    s->o.idle_ms, s->o.handshake_ms != 0 ? s->o.handshake_ms : LT_SERVER_HANDSHAKE_MS);
 	struct lt_conn *victim = NULL;
 	struct lt_line *line;
 
@@ -381,20 +386,37 @@ crowded(struct lt_listener *li)
 	return many;
 }
 
+/* How long the next one has to wait in the kernel. By the clock of the system: it is the machine's time that is shared out. */
+static uint32_t
+accept_pause(struct lt_listener *li)
+{
+	static const struct lt_rate_limit pace = { ACCEPT_PER_S, ACCEPT_BURST };
+	uint32_t wait_ms = 0;
+
+	if (li->local)
+		return 0;
+	lt_rate_owe(&li->pace, &pace, 1, lt_mono_ms(lt_clock_system()));
+	if (lt_rate_take(&li->pace, &pace, 1, lt_mono_ms(lt_clock_system()), &wait_ms))
+		lt_rate_give(&li->pace, &pace, 1);
+	return wait_ms == 0 && crowded(li) ? CROWDED_RETRY_MS : wait_ms;
+}
+
 static void
 accept_cb(void *arg)
 {
 	struct lt_listener *li = arg;
 	int rv = nng_aio_result(li->aio);
-	bool again;
+	uint32_t pause_ms = ACCEPT_RETRY_MS;
 
 	if (rv == 0)
 		accepted(li, nng_aio_get_output(li->aio, 0));
 	if (li->server->stopping || rv == NNG_ECLOSED || rv == NNG_ECANCELED)
 		return;
-	again = (rv == 0 && !crowded(li)) || rv == NNG_ECONNABORTED || rv == NNG_ECONNRESET;
-	if (again || lt_timer_arm(li->server->o.pool, &li->retry,
-			 rv == 0 ? CROWDED_RETRY_MS : ACCEPT_RETRY_MS) != LT_OK)
+	if (rv == 0)
+		pause_ms = accept_pause(li);
+	else if (rv == NNG_ECONNABORTED || rv == NNG_ECONNRESET)
+		pause_ms = 0;
+	if (pause_ms == 0 || lt_timer_arm(li->server->o.pool, &li->retry, pause_ms) != LT_OK)
 		nng_stream_listener_accept(li->l, li->aio);
 }
 

@@ -119,7 +119,7 @@ silent_strangers(void **state)
 	fd[2] = raw_connect(&fx, true);
 	(void)send(fd[2], "\0\x70half a knock", 14, MSG_NOSIGNAL);
 	UNTIL_COUNT(&fx, accepted, 3);
-	fx_clock_ms += LT_CONN_HANDSHAKE_MS;
+	fx_clock_ms += LT_SERVER_HANDSHAKE_MS;
 	for (i = 0; i < 3; i++) {
 		assert_true(fd_until_closed(fd[i]));
 		(void)close(fd[i]);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "proto/rpc/conn_impl.h"
+#include "proto/rpc/server_impl.h"
 #include "tests/rpc/fixture.h"
 
 #include <arpa/inet.h>
@@ -236,7 +236,7 @@ idle_strangers(void **state)
 	fx_until(few_fds, &counted, "those turned away are closed");
 	assert_int_equal(
 	    lt_conn_call_wait(early, ECHO, "Say", &req.base, 0, NULL, &st), LT_STATUS_OK);
-	fx_clock_ms += LT_CONN_HANDSHAKE_MS;
+	fx_clock_ms += LT_SERVER_HANDSHAKE_MS;
 	counted.strangers = STRANGERS;
 	fx_until(all_late, &counted, "the time of all strangers is over");
 	c = fx_dial(&fx, true);
