@@ -5,6 +5,7 @@
 #include "hub/hub_impl.h"
 #include "hub/recovery.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/store/access.h"
 #include "proto/store/admit.h"
 #include "proto/store/author.h"
@@ -74,6 +75,8 @@ lt_forks_keep(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset
 	uint64_t kept;
 	int rc;
 
+	if (LT_SIM_BUG(FORK_NOT_KEPT))
+		return LT_OK;
 	(void)feed_name(name, &cs->unit, &cs->feed);
 	rc = count_rows(txn, name, FORKS_KEPT_MAX, &kept);
 	if (rc != LT_OK)
@@ -480,7 +483,7 @@ lt_forks_rule(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *uni
 	size_t i;
 	int rc;
 
-	if (!atomic_load(&h->forked))
+	if (!atomic_load(&h->forked) || LT_SIM_BUG(RULING_FORGOTTEN))
 		return LT_OK;
 	lt_arena_init(&p.arena, LT_HUB_ARENA);
 	(void)feed_name(name, unit, feed);

@@ -552,7 +552,7 @@ take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 		rc = lt_feed_log_hash(txn, &it->cs.unit, &it->cs.feed, it->cs.seq, &have);
 		if (rc != LT_OK)
 			return rc;
-		if (lt_hash_eq(&have, &it->cs.hash))
+		if (lt_hash_eq(&have, &it->cs.hash) || LT_SIM_BUG(FORK_UNNOTICED))
 			return had_before(in, txn, it);
 		it->outcome = FORKED;
 		return lt_forks_keep(in->h, txn, &it->cs);

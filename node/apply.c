@@ -681,6 +681,8 @@ dots_aside(
 			.change = &cs.change[i] };
 
 		rc = lt_projection_set_aside(ap->proj, unit, &mc, position);
+		if (rc == LT_OK && LT_SIM_BUG(ASIDE_MERGED))
+			rc = lt_projection_settle(ap->proj, unit, &mc, position, true);
 		if (rc == LT_E_UNKNOWN)
 			rc = LT_OK; /* it went aside, and nothing showed it */
 		rc = or_report(ap, unit, &mc, position, rc);

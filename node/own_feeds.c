@@ -1,5 +1,6 @@
 #include "node/own_feeds.h"
 #include "node/node.h"
+#include "proto/base/simbug.h"
 
 #include <string.h>
 
@@ -49,7 +50,7 @@ hub_lacks(const struct choosing *c, const struct lt_feed_id *feed, const struct 
 {
 	size_t i;
 
-	if (!c->asked)
+	if (!c->asked || LT_SIM_BUG(RECEIPTED_NOT_OFFERED))
 		return false;
 	for (i = 0; i < c->nheld; i++)
 		if (c->held[i]->feed.len == LT_FEED_LEN &&

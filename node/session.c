@@ -25,7 +25,7 @@
 /* Of evidence of a branch: what the slowest line carries in ten seconds; when it is brought again, doubled each time, where no ruling comes. */
 #define BRANCH_MAX 32768
 #define BRANCHES_MAX 64
-#define BRANCH_AGAIN_MS INT64_C(3600000)
+#define BRANCH_AGAIN_MS INT64_C(60000)
 #define BRANCH_REST_MS INT64_C(86400000)
 
 /* Of the hub's own feeds. */
@@ -72,6 +72,9 @@ struct lt_session {
 	bool told;
 	size_t nheld;
 	struct held *held;
+	/* Own feeds of which it said more than is here, or something else: their tail is being fetched. */
+	size_t nastray;
+	struct held astray[LT_SYNC_FEEDS_MAX];
 	struct lt_sent sent;
 	char error[768], error_vi[768];
 	int64_t last_contact_ms;
@@ -186,7 +189,7 @@ own_feeds(struct lt_session *s, struct lt_kv_txn *txn, bool asked, size_t n,
 /* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
 static void
 weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, size_t n,
-    Ltpb__FeedHead *const *held, bool say)
+    Ltpb__FeedHead *const *held)
 {
 	const struct lt_identity *id = lt_node_identity(s->node);
 	size_t i, k;
@@ -207,12 +210,8 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 			    (f->held <= f->head && held[k]->hash.len == LT_HASH_LEN &&
 				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
 				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
-			if (!f->usable && say)
-				lt_warn("the hub holds more or other change-sets of this machine's "
-					"feed than this machine (it holds %llu, here are %llu): "
-					"its tail is fetched and a new epoch begun",
-				    (unsigned long long)f->held, (unsigned long long)f->head);
 		}
+		f->whole = f->usable && f->held == f->head;
 		while (LT_SIM_BUG(RESUME_AT_SENDER) && f->held < f->head &&
 		       lt_session_sent(s, &f->feed, f->held + 1))
 			f->held++;
@@ -320,12 +319,102 @@ note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 	return s->nwant != 0;
 }
 
+/* Is this new? */
+static bool
+note_astray(struct lt_session *s, const struct lt_feed_id *feed, uint64_t held)
+{
+	struct held *h = s->astray, *end;
+	bool is_new;
+
+	pthread_mutex_lock(&s->mx);
+	end = s->astray + s->nastray;
+	while (h < end && lt_feed_id_cmp(&h->feed, feed) != 0)
+		h++;
+	is_new = h < end ? h->seq < held : h < s->astray + LT_SYNC_FEEDS_MAX;
+	if (is_new) {
+		s->nastray += h == end;
+		h->feed = *feed;
+		h->seq = held;
+	}
+	pthread_mutex_unlock(&s->mx);
+	return is_new;
+}
+
+/* Feeds by this machine that are not here at all: of an older self that was restored, or of who has its keys. */
+static bool
+meet_strangers(struct lt_session *s, struct lt_kv_txn *txn, size_t n, Ltpb__FeedHead *const *held)
+{
+	bool more = false;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct lt_head head = { 0 };
+		struct lt_feed_id feed;
+
+		if (held[i]->feed.len != LT_FEED_LEN || held[i]->seq == 0)
+			continue;
+		memcpy(feed.b, held[i]->feed.data, LT_FEED_LEN);
+		if (lt_feed_log_head(txn, &lt_node_identity(s->node)->unit, &feed, &head) !=
+			LT_OK ||
+		    head.seq != 0 || !note_astray(s, &feed, held[i]->seq))
+			continue;
+		more = true;
+		lt_warn("the hub holds a feed of this machine that is not here (%llu change-sets, "
+			"epoch "
+			"%016llx): it is fetched",
+		    (unsigned long long)held[i]->seq, (unsigned long long)lt_feed_epoch(&feed));
+	}
+	return more;
+}
+
+/* Another machine, or an older self, signed in these: nothing more is written in them. *more: the hub has something of them that was
+ * not known to be missing here. false: an epoch could not be ended. */
+static bool
+leave_epochs(struct lt_session *s, const struct lt_own_feeds *o, bool *more)
+{
+	bool ok = true, is_new;
+	size_t i;
+
+	for (i = 0; i < o->n; i++) {
+		const struct lt_sync_feed *f = &o->feed[i];
+
+		if (f->usable)
+			continue;
+		is_new = note_astray(s, &f->feed, f->held);
+		ok &= lt_node_new_epoch(s->node, &f->feed) == LT_OK;
+		*more |= is_new;
+		if (is_new)
+			lt_warn("the hub holds more or other change-sets of this machine's feed "
+				"than this machine (it holds %llu, here are %llu): its tail is "
+				"fetched and a new epoch begun",
+			    (unsigned long long)f->held, (unsigned long long)f->head);
+	}
+	return ok;
+}
+
+/* What the pull under way was begun for is not all any more: the next one names what is certain here. */
+static void
+break_pull(struct lt_session *s, const struct lt_session_call *c)
+{
+	bool broke = false;
+
+	pthread_mutex_lock(&s->mx);
+	if (c->line == s->line) {
+		broke = !s->pull_failed;
+		s->pull_failed = true;
+	}
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->mx);
+	if (broke && s->o.pull_broke != NULL)
+		s->o.pull_broke(s->o.ctx);
+}
+
 static void
 take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloReply *r)
 {
 	struct lt_own_feeds o;
 	struct lt_kv_txn *txn;
-	size_t i;
+	bool more;
 
 	if (meet(s, r->certificate, r->province) != LT_OK) {
 		c->ev.final = true;
@@ -344,12 +433,10 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 		lt_kv_abort(txn);
 		return;
 	}
-	weigh_held(s, txn, &o, r->n_held, r->held, true);
+	weigh_held(s, txn, &o, r->n_held, r->held);
+	more = meet_strangers(s, txn, r->n_held, r->held); /* the pull that follows brings them */
 	lt_kv_abort(txn);
-	c->ev.ok = true;
-	for (i = 0; i < o.n; i++)
-		if (!o.feed[i].usable && lt_node_new_epoch(s->node, &o.feed[i].feed) != LT_OK)
-			c->ev.ok = false;
+	c->ev.ok = leave_epochs(s, &o, &more);
 	memcpy(c->feeds, o.feed, sizeof(c->feeds));
 	c->ev.feeds = c->feeds;
 	c->ev.nfeed = o.n;
@@ -484,7 +571,7 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 	/* Of what it holds it has said nothing yet, on this line. */
 	pthread_mutex_lock(&s->mx);
 	s->told = false;
-	s->nheld = 0;
+	s->nheld = s->nastray = 0;
 	pthread_mutex_unlock(&s->mx);
 	rc = own_heads(s, arena, &r->n_head, &r->head);
 	return rc == LT_OK ? hub_heads(s, arena, &r->n_hub_head, &r->hub_head) : rc;
@@ -575,23 +662,34 @@ take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__Pus
 
 /* ---- announce ---- */
 
+/* Who has a copy of this machine's keys may go on with its feeds while it is at work, and never be met in a push: the hub's word tells it
+ * at the next announcement. */
 static void
 take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__AnnounceReply *r)
 {
 	struct lt_own_feeds o;
 	struct lt_kv_txn *txn;
+	bool more = false, read = false;
 
 	c->ev.ok = true;
 	note_held(s, r->n_held, r->held);
 	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
-		if (own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK) {
-			weigh_held(s, txn, &o, r->n_held, r->held, false);
-			memcpy(c->feeds, o.feed, sizeof(c->feeds));
-			c->ev.feeds = c->feeds;
-			c->ev.nfeed = o.n;
-		}
+		read = own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK;
+		if (read)
+			weigh_held(s, txn, &o, r->n_held, r->held);
+		more = meet_strangers(s, txn, r->n_held, r->held);
 		lt_kv_abort(txn);
 	}
+	if (LT_SIM_BUG(TAIL_NOT_MET))
+		read = more = false;
+	if (read) {
+		(void)leave_epochs(s, &o, &more);
+		memcpy(c->feeds, o.feed, sizeof(c->feeds));
+		c->ev.feeds = c->feeds;
+		c->ev.nfeed = o.n;
+	}
+	if (more)
+		break_pull(s, c);
 	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
 	say_contact(s);
 }
@@ -1088,19 +1186,10 @@ static void
 meet_fork(struct lt_session *s, const struct lt_session_call *c)
 {
 	int rc = lt_node_new_epoch(s->node, &c->feed);
-	bool broke = false;
 
 	if (rc != LT_OK)
 		lt_session_say(s, "a new epoch could not be begun", lt_strerror(rc));
-	pthread_mutex_lock(&s->mx);
-	if (c->line == s->line) {
-		broke = !s->pull_failed;
-		s->pull_failed = true; /* the next pull names what is certain */
-	}
-	pthread_cond_broadcast(&s->cond);
-	pthread_mutex_unlock(&s->mx);
-	if (broke && s->o.pull_broke != NULL)
-		s->o.pull_broke(s->o.ctx);
+	break_pull(s, c);
 }
 
 static void

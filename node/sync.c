@@ -211,7 +211,8 @@ note_new_feed(struct lt_sync *s, const struct lt_feed_id *id, uint64_t head)
 	f->usable = true;
 }
 
-/* Feeds that the hub lacks more of than was known at the login: there was no room for all, or their tail had to come down first. */
+/* Feeds that the hub lacks more of than was known at the login: there was no room for all, or their tail had to come down first. And
+ * those of which it has what is not here; one that was refused, as it has another branch, when that branch has come down. */
 static void
 on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
 {
@@ -221,6 +222,9 @@ on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
 		const struct lt_sync_feed *told = &ev->feeds[i];
 		struct lt_sync_feed *f = find_feed(s, &told->feed);
 
+		/* Somebody else signed in it since: its tail comes down first. */
+		if (!told->usable && f != NULL)
+			f->usable = false;
 		if (!told->usable || told->held >= told->head)
 			continue;
 		if (f == NULL) {
@@ -228,7 +232,7 @@ on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
 			f = find_feed(s, &told->feed);
 			if (f != NULL)
 				f->held = told->held;
-		} else if (!f->usable && !f->refused && !f->in_flight) {
+		} else if (!f->usable && (!f->refused || told->whole) && !f->in_flight) {
 			*f = *told;
 		}
 	}

@@ -60,6 +60,8 @@ struct lt_sync_feed {
 	    usable; /* held agrees with our hash there; else nothing is pushed (the hub knows another branch) */
 	bool in_flight;
 	bool refused; /* for good, as far as this line goes */
+	bool
+	    whole; /* as told by the hub: it holds this very head, at most its receipt is missing here */
 };
 
 struct lt_sync_event {

@@ -28,7 +28,15 @@
 	X(ROWS_OF_OLD, "the hub's rows stay as an earlier catalogue made them") \
 	X(ROWS_OF_OLD_NODE, "a node's rows stay as an earlier catalogue made them") \
 	X(DIGEST_STALE, "a record's old row stays in its digest") \
-	X(RECEIPT_FOR_MORE, "a receipt is kept for one change-set more than it names")
+	X(RECEIPT_FOR_MORE, "a receipt is kept for one change-set more than it names") \
+	X(FORK_UNNOTICED, "a change-set under a number that is taken is taken for the one that is there") \
+	X(FORK_NOT_KEPT, "a second branch is refused, and nothing kept of it") \
+	X(RULING_FORGOTTEN, "evidence is kept, and no ruling comes of it") \
+	X(ASIDE_MERGED, "a branch that was set aside counts in the rows") \
+	X(ASIDE_SILENT, "a branch that was set aside is not told of") \
+	X(TAIL_NOT_MET, "a node at work does not notice that another signs with its keys") \
+	X(EPOCH_KEPT, "a restore by the tool goes on in the old epoch") \
+	X(RECEIPTED_NOT_OFFERED, "a restored hub is not offered again what it gave a receipt for")
 /* clang-format on */
 
 #ifdef LT_SIM_BUGS

@@ -1,4 +1,5 @@
 #include "proto/store/erase.h"
+#include "proto/base/simbug.h"
 #include "proto/store/projection_impl.h"
 
 #include <assert.h>
@@ -411,7 +412,7 @@ lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
 		rc = mark_add(p, t, &mc->dot, position, LT_MARK_OVERLAY_DEL);
 	if (rc == LT_OK)
 		rc = mark_add(p, t, &aside, position, LT_MARK_HISTORY);
-	if (rc == LT_OK)
+	if (rc == LT_OK && !LT_SIM_BUG(ASIDE_SILENT))
 		rc = mark_add(p, t, &aside, position, LT_MARK_OVERLAY_ADD);
 	return rc == LT_OK && !known ? LT_E_UNKNOWN : rc;
 }

@@ -605,6 +605,36 @@ test_both_live(void **state)
 	end(&f, &n, &copy);
 }
 
+/* Two live machines, where nobody tells them apart. What the one signs the other one, at work and writing nothing, learns from the hub:
+ * first behind its own last change-set, then in an epoch that it never began. */
+static void
+test_signed_elsewhere(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	struct lt_dot there, here;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	fed_hub_stop(&f);
+	f.no_twins = true;
+	fed_hub_start(&f);
+	fed_node_start(&f, &n);
+	fed_node_start(&f, &copy);
+	same_feeds(&f, &n);
+	assert_int_equal(fed_put_dossier(&copy, 90, NULL, &there), LT_OK);
+	assert_int_equal(there.seq, 4);
+	wait_hub(&f, 90, "tiep_nhan", "the copy's at the hub");
+	wait_node(&f, &n, 90, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "and at the other");
+	assert_int_equal(aside_of(&n), 0);
+	assert_int_equal(fed_put_dossier(&n, 91, NULL, &here), LT_OK);
+	assert_int_not_equal(lt_feed_id_cmp(&here.feed, &there.feed), 0);
+	wait_node(&f, &copy, 91, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "and back");
+	same_feeds(&f, &n);
+	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
 /* ---- twins ---- */
 
 static bool
@@ -687,6 +717,7 @@ main(void)
 		cmocka_unit_test(test_longer_branch),
 		cmocka_unit_test(test_same_words),
 		cmocka_unit_test(test_both_live),
+		cmocka_unit_test(test_signed_elsewhere),
 		cmocka_unit_test(test_twin_refused),
 		cmocka_unit_test(test_half_open),
 	};

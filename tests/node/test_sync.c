@@ -156,8 +156,8 @@ timer(const struct run *r)
 static void
 test_a_day(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false },
-		{ B1, 1, 0, true, false, false }, { U1, 3, 3, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false, false },
+		{ B1, 1, 0, true, false, false, false }, { U1, 3, 3, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -193,9 +193,9 @@ test_a_day(void **state)
 static void
 test_lanes(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false },
-		{ N1, 9, 0, true, false, false }, { N2, 2, 0, true, false, false },
-		{ U1, 1, 0, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false, false },
+		{ N1, 9, 0, true, false, false, false }, { N2, 2, 0, true, false, false, false },
+		{ U1, 1, 0, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -401,7 +401,7 @@ test_bulk_window(void **state)
 		{ 60, 120, -1, true },
 		{ 1320, 300, -1, true },
 	};
-	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 1, 0, true, false, false, false } };
 	struct run r;
 	size_t i;
 
@@ -421,8 +421,8 @@ test_bulk_window(void **state)
 static void
 test_bulk_window_opens(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { B1, 9, 0, true, false, false },
-		{ N1, 1, 0, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { B1, 9, 0, true, false, false, false },
+		{ N1, 1, 0, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -443,8 +443,8 @@ test_bulk_window_opens(void **state)
 static void
 test_unusable(void **state)
 {
-	const struct lt_sync_feed bad[] = { { N1, 5, 7, false, false, false } };
-	const struct lt_sync_feed good[] = { { N1, 9, 7, true, false, false } };
+	const struct lt_sync_feed bad[] = { { N1, 5, 7, false, false, false, false } };
+	const struct lt_sync_feed good[] = { { N1, 9, 7, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -470,8 +470,8 @@ test_unusable(void **state)
 static void
 test_refused_push(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false },
-		{ U1, 2, 0, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false, false },
+		{ U1, 2, 0, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -492,8 +492,8 @@ test_refused_push(void **state)
 static void
 test_hub_asks_for_time(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false },
-		{ U1, 2, 2, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 0, true, false, false, false },
+		{ U1, 2, 2, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -516,8 +516,8 @@ test_hub_asks_for_time(void **state)
 static void
 test_hub_restored(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
-	const struct lt_sync_feed after[] = { { N1, 20, 3, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false, false } };
+	const struct lt_sync_feed after[] = { { N1, 20, 3, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -546,7 +546,7 @@ test_hub_restored(void **state)
 static void
 test_nothing_gained(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false, false } };
 	struct run r;
 	int64_t now = 0;
 	unsigned i, pushes = 0;
@@ -575,7 +575,7 @@ test_nothing_gained(void **state)
 static void
 test_failed_pushes(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 20, 10, true, false, false, false } };
 	struct run r;
 	int64_t now = 0, wait;
 	size_t i;
@@ -798,7 +798,7 @@ test_announcement_asked_to_wait(void **state)
 static void
 test_late_answers(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false, false } };
 	struct lt_sync before;
 	struct run r;
 
@@ -849,8 +849,8 @@ test_late_answers(void **state)
 static void
 test_commit_while_greeting(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 5, true, false, false },
-		{ U1, 2, 1, false, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 5, true, false, false, false },
+		{ U1, 2, 1, false, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -932,7 +932,7 @@ test_batch_size(void **state)
 		{ "at the lower limit", 4096, 4096, 60000, 4096 },
 		{ "at the upper limit", 524288, 524288, 1, 524288 },
 	};
-	const struct lt_sync_feed feeds[] = { { N1, 100, 0, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 100, 0, true, false, false, false } };
 	struct run r;
 	size_t i;
 
@@ -990,7 +990,7 @@ test_slow_announcement(void **state)
 static void
 test_given_back(void **state)
 {
-	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false } };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -1022,10 +1022,10 @@ test_given_back(void **state)
 static void
 test_lacks_more(void **state)
 {
-	const struct lt_sync_feed first[] = { { N1, 5, 9, false, false, false },
-		{ B1, 3, 1, true, false, false } };
-	const struct lt_sync_feed later[] = { { N1, 9, 8, true, false, false },
-		{ U1, 4, 2, true, false, false }, { B1, 3, 1, true, false, false } };
+	const struct lt_sync_feed first[] = { { N1, 5, 9, false, false, false, false },
+		{ B1, 3, 1, true, false, false, false } };
+	const struct lt_sync_feed later[] = { { N1, 9, 8, true, false, false, false },
+		{ U1, 4, 2, true, false, false, false }, { B1, 3, 1, true, false, false, false } };
 	struct run r;
 
 	(void)state;
@@ -1041,6 +1041,34 @@ test_lacks_more(void **state)
 	assert_int_equal(r.todo.action[1].kind, LT_SYNC_DO_PUSH);
 	assert_int_equal(r.todo.action[1].from_seq, 9);
 	assert_true(r.todo.n < 3 || r.todo.action[2].kind != LT_SYNC_DO_PUSH);
+}
+
+/* Somebody else signed in a feed while the line stood: nothing is pushed of it until its tail is here. One that was refused as another
+ * branch of it counts is pushed again once that branch is here, for the receipt that is missing. */
+static void
+test_signed_elsewhere(void **state)
+{
+	const struct lt_sync_feed first[] = { { N1, 5, 5, true, false, false, false },
+		{ B1, 6, 4, true, false, false, false } };
+	const struct lt_sync_feed more[] = { { N1, 5, 7, false, false, false, false },
+		{ B1, 6, 5, false, false, false, false } };
+	const struct lt_sync_feed down[] = { { N1, 7, 6, true, false, false, true },
+		{ B1, 5, 4, true, false, false, true } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, first, 2);
+	STEP(&r, 1, PUSHED, .feed = B1, .ok = false, .final = true);
+	STEP(&r, 2, ANNOUNCED, .ok = true, .feeds = more, .nfeed = 2);
+	clear(&r);
+	STEP(&r, 3, COMMITTED, .feed = N1, .seq = 8);
+	assert_null(strstr(r.out, "push"));
+	STEP(&r, 10000, TIMER);
+	clear(&r);
+	STEP(&r, 10001, ANNOUNCED, .ok = true, .feeds = down, .nfeed = 2);
+	assert_non_null(strstr(r.out, "push n1 from 7"));
+	assert_non_null(strstr(r.out, "push b1 from 5"));
 }
 
 /* ---- any event at any time ---- */
@@ -1254,6 +1282,7 @@ main(void)
 		cmocka_unit_test(test_bulk_window),
 		cmocka_unit_test(test_bulk_window_opens),
 		cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_signed_elsewhere),
 		cmocka_unit_test(test_refused_push),
 		cmocka_unit_test(test_hub_asks_for_time),
 		cmocka_unit_test(test_hub_restored),

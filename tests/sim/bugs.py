@@ -8,6 +8,10 @@ import subprocess
 import sys
 
 SEEDS = 1000
+# What shows only where machines are restored, or files copied by hand.
+OPTIONS = {"EPOCH_KEPT": ["--restores", "12"], "RECEIPTED_NOT_OFFERED": ["--restores", "12"]}
+for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERGED", "ASIDE_SILENT", "TAIL_NOT_MET"):
+    OPTIONS[_name] = ["--copies", "8"]
 
 
 def planted(header):
@@ -28,12 +32,13 @@ def find(program, bug):
     """(seeds looked at, the seed, what it saw), or None."""
     first = 1
     while first <= SEEDS:
-        code, out = run(program, bug, "--seeds", f"{first}..{SEEDS}", "-j", str(os.cpu_count() or 1), "--stop")
+        code, out = run(program, bug, "--seeds", f"{first}..{SEEDS}", "-j", str(os.cpu_count() or 1), "--stop",
+                        *OPTIONS.get(bug, []))
         hits = sorted((int(n), why) for n, why in re.findall(r"^seed (\d+) FAILED: (.*)", out, re.M))
         if code not in (0, 1) or not hits:
             return None
         for seed, why in hits:
-            if run(program, None, "--seed", str(seed))[0] == 0:
+            if run(program, None, "--seed", str(seed), *OPTIONS.get(bug, []))[0] == 0:
                 return seed, why
         first = hits[-1][0] + 1
     return None

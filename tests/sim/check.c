@@ -13,12 +13,14 @@
 #include <stdlib.h>
 
 #define FEEDS_MAX 512
+#define DOT_KEY (LT_FEED_LEN + 8 + 4) /* the end of a key of table overlay (FORMAT.md 9.3) */
 
+/* Under one number one, unless files were copied by hand. */
 struct authored {
-	bool used;
+	bool used, receipted;
 	struct lt_feed_id feed;
 	uint64_t seq;
-	struct lt_hash hash;
+	struct lt_hash hash, prev;
 };
 
 struct sim_ledger {
@@ -63,15 +65,55 @@ sim_watch_put(struct sim_machine *m, const struct sim_watch *w)
 /* ---- the ledger ---- */
 
 static size_t
-slot(const struct sim_ledger *l, const struct lt_feed_id *feed, uint64_t seq)
+first_slot(const struct sim_ledger *l, const struct lt_feed_id *feed, uint64_t seq)
 {
 	uint64_t h = lt_load_u64(feed->b + LT_FEED_LEN - 8) ^ lt_load_u64(feed->b) ^
 		     (uint64_t)feed->b[LT_ID_LEN] << 56 ^ seq * UINT64_C(0x9e3779b97f4a7c15);
-	size_t i = (size_t)(h ^ h >> 29) & (l->cap - 1);
 
-	while (l->at[i].used && (lt_feed_id_cmp(&l->at[i].feed, feed) != 0 || l->at[i].seq != seq))
+	return (size_t)(h ^ h >> 29) & (l->cap - 1);
+}
+
+static bool
+same_place(const struct authored *a, const struct lt_feed_id *feed, uint64_t seq)
+{
+	return lt_feed_id_cmp(&a->feed, feed) == 0 && a->seq == seq;
+}
+
+/* Its own, or where it would go. */
+static struct authored *
+slot(const struct sim_ledger *l, const struct lt_feed_id *feed, uint64_t seq,
+    const struct lt_hash *hash)
+{
+	size_t i = first_slot(l, feed, seq);
+
+	while (l->at[i].used &&
+	       !(same_place(&l->at[i], feed, seq) && lt_hash_eq(&l->at[i].hash, hash)))
 		i = (i + 1) & (l->cap - 1);
-	return i;
+	return &l->at[i];
+}
+
+/* Another one under the number. receipted: that the hub gave a receipt for. NULL: none. */
+static const struct authored *
+rival(const struct sim_ledger *l, const struct lt_feed_id *feed, uint64_t seq,
+    const struct lt_hash *hash, bool receipted)
+{
+	size_t i = first_slot(l, feed, seq);
+
+	for (; l->at[i].used; i = (i + 1) & (l->cap - 1))
+		if (same_place(&l->at[i], feed, seq) && !lt_hash_eq(&l->at[i].hash, hash) &&
+		    (l->at[i].receipted || !receipted))
+			return &l->at[i];
+	return NULL;
+}
+
+bool
+sim_ledger_prev(const struct sim *s, const struct lt_feed_id *feed, uint64_t seq,
+    const struct lt_hash *hash, struct lt_hash *prev)
+{
+	const struct authored *a = slot(s->ledger, feed, seq, hash);
+
+	*prev = a->prev;
+	return a->used;
 }
 
 static void
@@ -85,7 +127,7 @@ ledger_grow(struct sim_ledger *l)
 		abort();
 	for (i = 0; i < l->cap; i++)
 		if (l->at[i].used)
-			wide.at[slot(&wide, &l->at[i].feed, l->at[i].seq)] = l->at[i];
+			*slot(&wide, &l->at[i].feed, l->at[i].seq, &l->at[i].hash) = l->at[i];
 	wide.n = l->n;
 	free(l->at);
 	*l = wide;
@@ -100,7 +142,7 @@ sim_check_open(struct sim *s)
 	if (s->ledger == NULL)
 		abort();
 	ledger_grow(s->ledger);
-	for (i = 0; i <= SIM_NODES; i++) {
+	for (i = 0; i < SIM_MACHINES; i++) {
 		s->m[i].watch = calloc(1, sizeof(struct sim_watch));
 		if (s->m[i].watch == NULL)
 			abort();
@@ -112,7 +154,7 @@ sim_check_close(struct sim *s)
 {
 	int i;
 
-	for (i = 0; i <= SIM_NODES; i++)
+	for (i = 0; i < SIM_MACHINES; i++)
 		free(s->m[i].watch);
 	if (s->ledger != NULL)
 		free(s->ledger->at);
@@ -154,27 +196,49 @@ check_author(struct sim *s, struct sim_machine *m, const struct lt_changeset *cs
 {
 	struct sim_ledger *l = s->ledger;
 	struct lt_id author = lt_feed_author(&cs->feed);
-	size_t i = slot(l, &cs->feed, cs->seq);
+	struct authored *a = slot(l, &cs->feed, cs->seq, &cs->hash);
 
-	if (lt_id_eq(&author, &m->id.principal)) {
-		if (l->at[i].used && !lt_hash_eq(&l->at[i].hash, &cs->hash))
-			sim_fail(s, "machine %d signed change-set %llu of a feed twice", m->no,
-			    (unsigned long long)cs->seq);
-		if (l->at[i].used)
-			return;
-		l->at[i].used = true;
-		l->at[i].feed = cs->feed;
-		l->at[i].seq = cs->seq;
-		l->at[i].hash = cs->hash;
-		if (++l->n > l->cap / 2)
-			ledger_grow(l);
+	if (a->used)
 		return;
-	}
-	if (!l->at[i].used || !lt_hash_eq(&l->at[i].hash, &cs->hash))
+	if (!lt_id_eq(&author, &m->id.principal)) {
 		sim_fail(s,
 		    "machine %d holds change-set %llu of a feed of unit %s that its author never "
 		    "committed",
 		    m->no, (unsigned long long)cs->seq, cs->unit.s);
+		return;
+	}
+	if (rival(l, &cs->feed, cs->seq, &cs->hash, false) != NULL &&
+	    !sim_is_forkable(s, &cs->feed))
+		sim_fail(s, "machine %d signed change-set %llu of a feed twice", m->no,
+		    (unsigned long long)cs->seq);
+	a->used = true;
+	a->feed = cs->feed;
+	a->seq = cs->seq;
+	a->hash = cs->hash;
+	a->prev = cs->prev;
+	if (++l->n > l->cap / 2)
+		ledger_grow(l);
+}
+
+/* The hub's branch of an own feed takes the place of ours, which stands aside from there on, to its end. */
+static void
+check_turned(struct sim *s, const struct sim_machine *m, struct lt_kv_txn *txn,
+    const struct lt_changeset *cs, struct watched_feed *f)
+{
+	struct lt_id author = lt_feed_author(&cs->feed);
+	uint64_t first = 0, last = 0;
+
+	if (m->no == SIM_HUB || cs->seq > f->seq || !lt_id_eq(&author, &m->id.principal) ||
+	    !sim_is_forkable(s, &cs->feed) ||
+	    lt_feed_log_aside(txn, &cs->unit, &cs->feed, &first, &last) != LT_OK ||
+	    first != cs->seq || last != f->seq)
+		return;
+	f->seq = cs->seq - 1;
+	f->hash = cs->prev;
+	f->stamp = 0;
+	if (cs->seq > 1 && lt_feed_log_hash(txn, &cs->unit, &cs->feed, f->seq, &f->hash) != LT_OK)
+		sim_fail(s, "machine %d has no change-set %llu any more", m->no,
+		    (unsigned long long)f->seq);
 }
 
 /* Each collection goes in its lane. */
@@ -221,6 +285,7 @@ check_entry(struct sim *s, struct sim_machine *m, struct lt_kv_txn *txn, const s
 	if (f == NULL) {
 		sim_fail(s, "machine %d holds more than %d feeds", m->no, FEEDS_MAX);
 	} else {
+		check_turned(s, m, txn, &cs, f);
 		if (cs.seq != f->seq + 1 || (f->seq != 0 && !lt_hash_eq(&cs.prev, &f->hash)))
 			sim_fail(s,
 			    "machine %d: change-set %llu of a feed of unit %s does not follow %llu",
@@ -334,6 +399,20 @@ check_refused(struct sim *s, struct lt_kv_txn *txn, const Ltpb__ReceiptBody *b, 
 	lt_arena_fini(&arena);
 }
 
+/* What is receipted counts for ever. */
+static void
+note_receipt(struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash)
+{
+	struct authored *a = slot(s->ledger, feed, seq, hash);
+
+	if (!a->used)
+		return;
+	a->receipted = true;
+	if (rival(s->ledger, feed, seq, hash, true) != NULL)
+		sim_fail(s, "the hub gives receipts for two branches of a feed, at change-set %llu",
+		    (unsigned long long)seq);
+}
+
 /* A receipt covers what is on the hub's disk at this moment, and is the hub's. */
 void
 sim_check_receipt(struct sim *s, const Ltpb__Receipt *r)
@@ -366,6 +445,7 @@ sim_check_receipt(struct sim *s, const Ltpb__Receipt *r)
 			    (unsigned long long)b->seq, unit.s);
 		else if (lt_feed_log_find(txn, &unit, &feed, b->seq, &position) == LT_OK)
 			check_refused(s, txn, b, position);
+		note_receipt(s, &feed, b->seq, &have);
 		lt_kv_abort(txn);
 	}
 	lt_buf_fini(&bytes);
@@ -431,16 +511,33 @@ compare_back(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fee
 	return LT_OK;
 }
 
+/* Own changes that wait for a verdict; those of branches aside wait for none. */
+static uint64_t
+count_overlay(struct lt_kv_txn *txn)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	uint64_t n = 0;
+	int rc;
+
+	if (lt_kv_cursor_open(txn, LT_T_OVERLAY, &c) != LT_OK)
+		abort();
+	for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK; rc = lt_kv_next(c, &k, &v))
+		n += (k.data[k.len - DOT_KEY + LT_ID_LEN] & LT_FEED_ASIDE) == 0;
+	lt_kv_cursor_close(c);
+	return n;
+}
+
 /* Are feeds, verdicts and receipts of a node all that they should be? */
 static bool
 same_feeds(struct pair *p)
 {
-	uint64_t overlay = 0;
+	uint64_t overlay = count_overlay(p->node);
 
 	p->same = true;
 	(void)lt_feed_log_each(p->hub, NULL, compare_feed, p);
 	(void)lt_feed_log_each(p->node, NULL, compare_back, p);
-	if (lt_kv_count(p->node, LT_T_OVERLAY, &overlay) != LT_OK || overlay != 0) {
+	if (overlay != 0) {
 		if (p->same)
 			(void)snprintf(p->why, sizeof(p->why),
 			    "node %d: %llu own changes wait for a verdict", p->m->no,
@@ -571,6 +668,21 @@ pair_close(struct pair *p)
 	lt_kv_abort(p->node);
 }
 
+bool
+sim_same_feeds(struct sim *s, int machine)
+{
+	struct pair p;
+	bool same;
+
+	if (!pair_open(&p, s, machine))
+		return false;
+	same = same_feeds(&p);
+	if (!same)
+		(void)snprintf(s->waits_for, sizeof(s->waits_for), "%s", p.why);
+	pair_close(&p);
+	return same;
+}
+
 static bool
 hub_is_done(const struct sim *s)
 {
@@ -646,6 +758,8 @@ sim_converged(struct sim *s)
 		(void)snprintf(s->waits_for, sizeof(s->waits_for), "the hub is not done");
 		return false;
 	}
+	if (s->o.copies != 0 && !sim_copies_settle(s))
+		return false;
 	for (i = 1; i <= SIM_NODES && all; i++) {
 		if (!s->m[i].enrolled)
 			continue;
@@ -658,6 +772,8 @@ sim_converged(struct sim *s)
 			(void)snprintf(s->waits_for, sizeof(s->waits_for), "%s",
 			    p.why[0] != '\0' ? p.why : "rows are worked out anew");
 		pair_close(&p);
+		all = all && (s->o.copies == 0 ||
+				 sim_branches_ruled(s, i, s->waits_for, sizeof(s->waits_for)));
 	}
 	return all;
 }
@@ -847,18 +963,50 @@ check_tokens(struct sim *s)
 		abort();
 	if (count_tokens(s, txn, hub, seen) != LT_OK)
 		sim_fail(s, "the hub's log cannot be read");
-	for (i = 1; i <= SIM_NODES; i++)
-		for (k = 0; k < s->m[i].nsaved && !s->failed; k++) {
+	for (i = 1; i < SIM_MACHINES; i++)
+		for (k = 0; k < s->m[i].nsaved && !s->failed && !s->m[i].thief; k++) {
 			const struct sim_saved *v = &s->m[i].saved[k];
-			uint64_t position;
 
-			if (lt_feed_log_find(
-				txn, &s->m[i].unit, &v->dot.feed, v->dot.seq, &position) != LT_OK)
+			if (sim_disk_has(hub, &s->m[i].unit, v))
+				continue;
+			if (sim_is_forkable(s, &v->dot.feed))
+				sim_check_aside(s, i, v);
+			else
 				sim_fail(s, "%s/%s of node %d was saved and never came to the hub",
 				    v->collection, v->key, i);
 		}
 	lt_kv_abort(txn);
 	free(seen);
+}
+
+/* What the hub gave a receipt for is what it has, restored or not. */
+static void
+check_receipts(struct sim *s)
+{
+	struct sim_machine *hub = &s->m[SIM_HUB];
+	struct lt_kv_txn *txn;
+	struct lt_hash have;
+	size_t i;
+	int k;
+
+	if (lt_kv_begin_read(hub->kv, &txn) != LT_OK)
+		abort();
+	for (i = 0; i < s->ledger->cap && !s->failed; i++) {
+		const struct authored *a = &s->ledger->at[i];
+		struct lt_id author = lt_feed_author(&a->feed);
+
+		for (k = 1; a->used && a->receipted && k <= SIM_NODES; k++)
+			if (lt_id_eq(&author, &s->m[k].id.principal) &&
+			    (lt_feed_log_hash(txn, &s->m[k].unit, &a->feed, a->seq, &have) !=
+				    LT_OK ||
+				!lt_hash_eq(&have, &a->hash)))
+				sim_fail(s,
+				    "the hub gave a receipt for change-set %llu of node %d and has "
+				    "it "
+				    "no more",
+				    (unsigned long long)a->seq, k);
+	}
+	lt_kv_abort(txn);
 }
 
 static void
@@ -931,12 +1079,14 @@ sim_check_end(struct sim *s)
 {
 	int i;
 
-	for (i = 0; i <= SIM_NODES; i++)
+	for (i = 0; i < SIM_MACHINES; i++)
 		sim_check_step(s, i);
 	for (i = 1; i <= SIM_NODES && !s->failed; i++)
 		compare_node(s, i, (unsigned)i <= s->o.nodes || i > SIM_NODES - SIM_LATE);
-	if (!s->failed && s->o.restores != 0)
+	if (!s->failed && (s->o.restores != 0 || s->o.copies != 0))
 		sim_check_forks(s);
+	if (!s->failed)
+		check_receipts(s);
 	if (!s->failed)
 		check_held(s);
 	if (!s->failed)

@@ -4,6 +4,7 @@
  *   lt-sim --seeds A..B [-j JOBS] [--each-fault N] runs them all, each in a process of its own over the same first day;
  *                                                  fails if a seed does, or if a kind of fault struck less than N times
  * --restores N: in each run N machines are restored from old backups, by the tool's path.
+ * --copies N: in each run files of nodes are copied by hand N times: old ones put back, a second machine started, a thief, a disk that lies.
  * Exit codes: 0 all held, 1 a seed failed, 2 wrong usage. */
 #include "proto/base/log.h"
 #include "tests/sim/sim.h"
@@ -21,12 +22,13 @@ struct result {
 	uint64_t trace, steps, saved, received, pulled, crashes, hub_writes, reads;
 	int64_t virtual_ms, converge_ms;
 	uint64_t restored_nodes, restored_hub, put_off, lost_with_disk;
+	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off, lost_by_hand, branches;
 	uint64_t count[SIM_F_COUNT];
 	char why[sizeof(((struct sim *)0)->why)];
 };
 
 static struct sim world;
-static unsigned restores; /* in each run */
+static unsigned restores, copies; /* in each run */
 static struct sim_rng *source;
 
 /* ---- what the programs take for the system's randomness ---- */
@@ -69,7 +71,8 @@ run_one(const struct sim_options *o, struct result *r)
 
 	world.o = *o;
 	world.o.restores = restores;
-	if (restores != 0)
+	world.o.copies = copies;
+	if (restores != 0 || copies != 0)
 		world.o.late =
 		    0; /* who joined and is in no backup of anybody else is another matter */
 	r->failed = !sim_run(&world);
@@ -87,6 +90,10 @@ run_one(const struct sim_options *o, struct result *r)
 	r->restored_hub = world.restored_hub;
 	r->put_off = world.restores_put_off;
 	r->lost_with_disk = world.lost_with_disk;
+	memcpy(r->by_hand, world.by_hand, sizeof(r->by_hand));
+	r->copies_put_off = world.copies_put_off;
+	r->lost_by_hand = world.lost_by_hand;
+	r->branches = world.branches;
 	memcpy(r->count, world.count, sizeof(r->count));
 	(void)snprintf(r->why, sizeof(r->why), "%s", world.failed ? world.why : "");
 	r->done = true;
@@ -124,6 +131,22 @@ print_restores(const struct result *r)
 }
 
 static void
+print_copies(const struct result *r)
+{
+	size_t i;
+
+	if (copies == 0)
+		return;
+	printf("  by hand:");
+	for (i = 0; i < SIM_BY_HAND_COUNT; i++)
+		printf(" %s %llu", sim_by_hand_name[i], (unsigned long long)r->by_hand[i]);
+	printf(", %llu put off; %llu second branches, all found; %llu writes went with the files "
+	       "they stood in\n",
+	    (unsigned long long)r->copies_put_off, (unsigned long long)r->branches,
+	    (unsigned long long)r->lost_by_hand);
+}
+
+static void
 print_failure(uint64_t seed, const struct result *r)
 {
 	printf("seed %llu FAILED: %s\n  again: lt-sim --seed %llu --verbose\n",
@@ -153,6 +176,7 @@ one_seed(uint64_t seed, bool verbose)
 	    (unsigned long long)r.crashes);
 	print_counts(r.count);
 	print_restores(&r);
+	print_copies(&r);
 	printf("  %.0f virtual seconds, converged %.0f s after the last fault, %.0f virtual "
 	       "seconds a second\n",
 	    (double)r.virtual_ms / 1000, (double)r.converge_ms / 1000,
@@ -204,6 +228,11 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 		sum.restored_hub += r[i].restored_hub;
 		sum.put_off += r[i].put_off;
 		sum.lost_with_disk += r[i].lost_with_disk;
+		for (k = 0; k < SIM_BY_HAND_COUNT; k++)
+			sum.by_hand[k] += r[i].by_hand[k];
+		sum.copies_put_off += r[i].copies_put_off;
+		sum.lost_by_hand += r[i].lost_by_hand;
+		sum.branches += r[i].branches;
 		saved += r[i].saved;
 		received += r[i].received;
 		crashes += r[i].crashes;
@@ -217,6 +246,7 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 	    (unsigned long long)crashes);
 	print_counts(count);
 	print_restores(&sum);
+	print_copies(&sum);
 	printf("  %.0f virtual seconds in %.1f s: %.0f virtual seconds a second; longest way to "
 	       "convergence %.0f s of %lld s\n",
 	    (double)ms / 1000, took, (double)ms / 1000 / took, (double)longest / 1000,
@@ -278,8 +308,10 @@ static int
 usage(void)
 {
 	(void)fprintf(stderr,
-	    "usage: lt-sim --seed N [--verbose] [--log LEVEL] [--restores N]\n"
-	    "       lt-sim --seeds A..B [-j JOBS] [--each-fault N] [--stop] [--restores N]\n");
+	    "usage: lt-sim --seed N [--verbose] [--log LEVEL] [--restores N] [--copies N]\n"
+	    "       lt-sim --seeds A..B [-j JOBS] [--each-fault N] [--stop] [--restores N] "
+	    "[--copies "
+	    "N]\n");
 	return 2;
 }
 
@@ -320,6 +352,8 @@ main(int argc, char **argv)
 			each = strtoull(v, NULL, 10);
 		} else if (strcmp(argv[i - 1], "--restores") == 0) {
 			restores = (unsigned)strtoul(v, NULL, 10);
+		} else if (strcmp(argv[i - 1], "--copies") == 0) {
+			copies = (unsigned)strtoul(v, NULL, 10);
 		} else if (strcmp(argv[i - 1], "--log") == 0) {
 			log = v;
 		} else {

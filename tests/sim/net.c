@@ -506,6 +506,9 @@ sim_arrive_down(struct sim *s, int node, struct sim_message *msg)
 		if (c != NULL)
 			end_call(s, node, c, &msg->status);
 		break;
+	case SIM_M_PING:
+		send(s, l, true, new_message(SIM_M_PONG, l, 0));
+		break;
 	default:
 		break;
 	}
@@ -590,6 +593,8 @@ send_packed(struct sim *s, struct sim_line *l, uint64_t call, enum sim_message_k
 
 struct push {
 	struct sim *s;
+	int thief; /* who sent it; 0: no thief */
+	const Ltpb__PushRequest *req; /* in the arena */
 	uint64_t line, call, life;
 	struct lt_buf bytes;
 	struct lt_arena arena; /* the request, which intake borrows from */
@@ -604,6 +609,10 @@ pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st)
 	size_t i;
 
 	if (!s->m[SIM_HUB].dead && s->m[SIM_HUB].life == p->life) {
+		if (r != NULL || strcmp(st->reason, "FORK") == 0)
+			sim_check_contact(s, p->req, r == NULL);
+		if (p->thief != 0 && r == NULL && strcmp(st->reason, "FORK") == 0)
+			sim_thief_met_fork(s, p->thief, p->req);
 		for (i = 0; r != NULL && i < r->n_receipt; i++)
 			sim_check_receipt(s, r->receipt[i]);
 		if (r != NULL)
@@ -712,6 +721,7 @@ serve_push(struct sim *s, struct sim_line *l, struct sim_message *msg, struct lt
     struct push *p, const Ltpb__PushRequest *req)
 {
 	p->s = s;
+	p->req = req;
 	p->line = l->id;
 	p->call = msg->call;
 	p->life = s->m[SIM_HUB].life;
@@ -807,6 +817,44 @@ serve(struct sim *s, struct sim_line *l, struct sim_message *msg)
 	}
 }
 
+/* From another place, with the line key of the node whose keys he has, and with no hello before. */
+void
+sim_push_as_thief(struct sim *s, int machine, const Ltpb__PushRequest *req)
+{
+	static const struct lt_method *method;
+	struct sim_message m = { .service = &ltpb__sync__descriptor, .method = "Push" };
+	struct lt_status st = { .code = LT_STATUS_OK };
+	struct sim_line l = { .node = machine };
+	struct push *p = calloc(1, sizeof(*p));
+	struct lt_err err = { "" };
+	ProtobufCMessage *copy;
+	struct lt_asking a;
+	struct lt_peer peer;
+
+	if (p == NULL)
+		abort();
+	l.id = m.call = ++s->next_id;
+	peer_of(s, &l, &peer);
+	p->thief = machine;
+	lt_buf_init(&p->bytes, LT_MESSAGE_MAX);
+	lt_arena_init(&p->arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	method = find_method(&m);
+	lt_service_authorize(&s->service, &peer, method, &st);
+	if (st.code != LT_STATUS_OK ||
+	    lt_wire_pack(&req->base, LT_MESSAGE_MAX, &p->bytes) != LT_OK ||
+	    lt_wire_unpack(&ltpb__push_request__descriptor, lt_buf_slice(&p->bytes), LT_MESSAGE_MAX,
+		&p->arena, &copy, &err) != LT_OK) {
+		lt_arena_fini(&p->arena);
+		lt_buf_fini(&p->bytes);
+		free(p);
+		return;
+	}
+	lt_asking_open(&a, &s->service, &peer);
+	serve_push(s, &l, &m, &a, p, (const Ltpb__PushRequest *)copy);
+	lt_asking_end(&a);
+	lt_service_closed(&s->service, &peer);
+}
+
 static void
 answer_dial(struct sim *s, struct sim_line *l)
 {
@@ -857,12 +905,46 @@ sim_arrive_up(struct sim *s, struct sim_message *msg)
 	}
 	if (msg->kind == SIM_M_CLOSE)
 		hub_leave(s, l);
+	l->frames++;
 	if (!hub_may_send(s, l))
 		return;
 	if (msg->kind == SIM_M_CALL)
 		serve(s, l, msg);
 	else
 		arrive_of_stream(s, msg);
+}
+
+/* ---- two machines with one key ---- */
+
+static bool
+look_at_line(void *ctx, uint64_t conn_id, bool ping, uint64_t *frames)
+{
+	struct sim *s = ctx;
+	struct sim_line *l = find_line(s, conn_id);
+
+	if (!hub_may_send(s, l))
+		return false;
+	*frames = l->frames;
+	if (ping)
+		send(s, l, false, new_message(SIM_M_PING, l, 0));
+	return true;
+}
+
+static void
+cut_line(void *ctx, uint64_t conn_id)
+{
+	struct sim *s = ctx;
+
+	if (find_line(s, conn_id) != NULL)
+		sim_idle(s, conn_id, true);
+}
+
+bool
+sim_open_twins(struct sim *s)
+{
+	const struct lt_twins_lines lines = { look_at_line, cut_line, s };
+
+	return lt_twins_open(&s->m[SIM_HUB].clock, &lines, &s->service.twins) == LT_OK;
 }
 
 /* ---- how lines end ---- */

@@ -62,6 +62,22 @@ sim_backup(struct sim *s)
 	sim_say(s, "a backup of machine %d", m->no);
 }
 
+bool
+sim_backup_of(
+    struct sim *s, int machine, const struct lt_kv_image **img, const struct sim_watch **w)
+{
+	const struct copy *c = NULL;
+	size_t at = sim_rng_below(&s->rng, KEPT), k;
+
+	if (s->backups == NULL)
+		return false;
+	for (k = 0; k < KEPT && (c == NULL || c->img == NULL); k++)
+		c = &s->backups->of[machine][(at + k) % KEPT];
+	*img = c->img;
+	*w = c->watch;
+	return c->img != NULL;
+}
+
 /* ---- may it be lost now? ---- */
 
 struct asking {
@@ -71,8 +87,8 @@ struct asking {
 	bool ok;
 };
 
-static bool
-recovering(struct sim *s)
+bool
+sim_recovering(struct sim *s)
 {
 	struct lt_kv_txn *txn;
 	struct lt_slice v;
@@ -102,12 +118,12 @@ hub_has(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	return LT_OK;
 }
 
-static bool
-node_may_go(struct sim *s, const struct sim_machine *m)
+bool
+sim_node_may_go(struct sim *s, const struct sim_machine *m)
 {
 	struct asking a = { .s = s, .m = m, .ok = true };
 
-	if (recovering(s))
+	if (sim_recovering(s))
 		return false;
 	if (lt_kv_begin_read(m->kv, &a.own) != LT_OK ||
 	    lt_kv_begin_read(s->m[SIM_HUB].kv, &a.other) != LT_OK)
@@ -118,17 +134,21 @@ node_may_go(struct sim *s, const struct sim_machine *m)
 	return a.ok;
 }
 
-static uint64_t
-reach(struct sim_machine *m, const struct lt_unit *unit, const struct lt_feed_id *feed)
+/* This very head, or more behind it. */
+static bool
+reaches(struct sim_machine *m, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
 {
 	struct lt_kv_txn *txn;
-	struct lt_head head = { 0 };
+	struct lt_hash have;
+	bool is;
 
 	if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
 		abort();
-	(void)lt_feed_log_head(txn, unit, feed, &head);
+	is = lt_feed_log_hash(txn, unit, feed, head->seq, &have) == LT_OK &&
+	     lt_hash_eq(&have, &head->hash);
 	lt_kv_abort(txn);
-	return head.seq;
+	return is;
 }
 
 /* What a node wrote lies on its own disk, and the acts of the federation on somebody's. */
@@ -145,7 +165,7 @@ somebody_has(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fee
 		return LT_OK;
 	for (i = 1; i <= SIM_NODES && !has; i++)
 		if (act || lt_id_eq(&author, &a->s->m[i].id.principal))
-			has = reach(&a->s->m[i], unit, feed) >= head->seq;
+			has = reaches(&a->s->m[i], unit, feed, head);
 	a->ok &= has;
 	return LT_OK;
 }
@@ -155,6 +175,9 @@ hub_may_go(struct sim *s)
 {
 	struct asking a = { .s = s, .ok = true };
 
+	/* A copy that is still at work may bring another branch before the one that counted is back. */
+	if (sim_copies_live(s))
+		return false;
 	if (lt_kv_begin_read(s->m[SIM_HUB].kv, &a.own) != LT_OK)
 		abort();
 	(void)lt_feed_log_each(a.own, NULL, somebody_has, &a);
@@ -164,8 +187,9 @@ hub_may_go(struct sim *s)
 
 /* ---- a restore ---- */
 
-static void
-put_back(struct sim *s, struct sim_machine *m, const struct copy *c)
+void
+sim_disk_put(struct sim *s, struct sim_machine *m, const struct lt_kv_image *img,
+    const struct sim_watch *w, bool by_tool)
 {
 	bool hub = m->no == SIM_HUB;
 	struct lt_kv_options o = { .kind = hub ? LT_KV_HUB_LOG : LT_KV_NODE,
@@ -178,12 +202,12 @@ put_back(struct sim *s, struct sim_machine *m, const struct copy *c)
 	int rc;
 
 	lt_kv_close(m->kv);
-	rc = lt_kv_open_image(&o, c->img, &m->kv, &err);
-	if (rc == LT_OK)
+	rc = lt_kv_open_image(&o, img, &m->kv, &err);
+	if (rc == LT_OK && by_tool)
 		rc = lt_kv_begin_write(m->kv, &txn);
-	if (rc == LT_OK)
+	if (rc == LT_OK && by_tool)
 		rc = lt_restore_mark(txn, hub, id, lt_wall_ms(&m->clock), &voided);
-	if (rc == LT_OK)
+	if (rc == LT_OK && by_tool)
 		rc = lt_kv_commit(txn);
 	if (rc == LT_OK && hub) { /* made anew from the log */
 		lt_kv_close(m->derived);
@@ -200,23 +224,22 @@ put_back(struct sim *s, struct sim_machine *m, const struct copy *c)
 		lt_kv_set_fault(m->derived, sim_store_call, m);
 		s->news_seen = 0;
 	}
-	sim_watch_put(m, c->watch);
+	sim_watch_put(m, w);
 }
 
 /* What was saved and is neither in the backup nor with the hub is gone with the disk, and nobody was told that another had it. */
-static void
-forget_lost(struct sim *s, struct sim_machine *m)
+void
+sim_forget_lost(struct sim *s, struct sim_machine *m, uint64_t *lost)
 {
 	size_t i, k = 0;
 
 	for (i = 0; i < m->nsaved; i++) {
 		const struct sim_saved *v = &m->saved[i];
 
-		if (reach(m, &m->unit, &v->dot.feed) >= v->dot.seq ||
-		    reach(&s->m[SIM_HUB], &m->unit, &v->dot.feed) >= v->dot.seq)
+		if (sim_disk_has(m, &m->unit, v) || sim_disk_has(&s->m[SIM_HUB], &m->unit, v))
 			m->saved[k++] = *v;
 		else
-			s->lost_with_disk++;
+			++*lost;
 	}
 	m->nsaved = k;
 	m->unsure.used = false; /* its program went with the machine */
@@ -228,10 +251,10 @@ sim_restore(struct sim *s)
 	struct sim_machine *m = some(s);
 	struct copy *c;
 
-	if (s->backups == NULL)
+	if (s->backups == NULL || m->synced != NULL)
 		return;
 	c = &s->backups->of[m->no][sim_rng_below(&s->rng, KEPT)];
-	if (c->img == NULL || (m->no == SIM_HUB ? !hub_may_go(s) : !node_may_go(s, m))) {
+	if (c->img == NULL || (m->no == SIM_HUB ? !hub_may_go(s) : !sim_node_may_go(s, m))) {
 		s->restores_put_off++;
 		return;
 	}
@@ -241,45 +264,11 @@ sim_restore(struct sim *s)
 	sim_check_step(s, m->no);
 	m->crash_in = 0;
 	m->disk_full_until = 0;
-	put_back(s, m, c);
+	sim_disk_put(s, m, c->img, c->watch, true);
 	if (m->no == SIM_HUB)
 		s->restored_hub++;
 	else
-		forget_lost(s, m);
+		sim_forget_lost(s, m, &s->lost_with_disk);
 	s->restored_nodes += m->no != SIM_HUB;
 	sim_say(s, "machine %d is restored from a backup", m->no);
-}
-
-/* ---- no fork ---- */
-
-static int
-no_aside(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const struct lt_head *head)
-{
-	struct asking *a = ctx;
-	uint64_t first = 0, last = 0;
-
-	(void)head;
-	if (lt_feed_log_aside(a->own, unit, feed, &first, &last) != LT_OK || first != 0)
-		a->ok = false;
-	return LT_OK;
-}
-
-void
-sim_check_forks(struct sim *s)
-{
-	struct asking a = { .s = s, .ok = true };
-	uint64_t forks = 0;
-	int i;
-
-	for (i = 0; i <= SIM_NODES; i++) {
-		if (lt_kv_begin_read(s->m[i].kv, &a.own) != LT_OK)
-			abort();
-		if (i == SIM_HUB)
-			(void)lt_hub_forks(a.own, NULL, NULL, &forks);
-		(void)lt_feed_log_each(a.own, NULL, no_aside, &a);
-		lt_kv_abort(a.own);
-	}
-	if (forks != 0 || !a.ok)
-		sim_fail(s, "a restore by the tool's path has made a fork");
 }

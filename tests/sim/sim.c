@@ -55,7 +55,8 @@ sim_at(struct sim *s, int64_t in_ms, enum sim_event_kind kind, int machine, uint
 
 	if (kind == SIM_EV_START || kind == SIM_EV_WORK || kind == SIM_EV_FAULT ||
 	    kind == SIM_EV_FAULT_END || kind == SIM_EV_HEAL || kind == SIM_EV_LOOK ||
-	    kind == SIM_EV_IDLE || kind == SIM_EV_BACKUP || kind == SIM_EV_RESTORE)
+	    kind == SIM_EV_IDLE || kind == SIM_EV_BACKUP || kind == SIM_EV_RESTORE ||
+	    kind == SIM_EV_COPY || kind == SIM_EV_THIEF)
 		ev.life = 0;
 	sim_queue_push(&s->queue, &ev);
 }
@@ -70,9 +71,11 @@ tell_states(struct sim *s)
 	sim_say(s, "hub: %s, projected %llu of %llu, %zu streams", s->m[SIM_HUB].up ? "up" : "down",
 	    s->hub != NULL ? (unsigned long long)lt_hub_projected(s->hub) : 0,
 	    s->hub != NULL ? (unsigned long long)lt_hub_log_position(s->hub) : 0, s->nstream);
-	for (i = 1; i <= SIM_NODES; i++) {
+	for (i = 1; i < SIM_MACHINES; i++) {
 		const struct sim_machine *m = &s->m[i];
 
+		if (i > SIM_NODES && m->copy_of == 0)
+			continue;
 		if (!m->up) {
 			sim_say(s, "node %d is down", i);
 			continue;
@@ -168,6 +171,15 @@ dispatch(struct sim *s, struct sim_event *ev)
 	case SIM_EV_RESTORE:
 		sim_restore(s);
 		break;
+	case SIM_EV_COPY:
+		sim_copy(s);
+		break;
+	case SIM_EV_POWER:
+		sim_power_cut(s, ev->machine);
+		break;
+	case SIM_EV_THIEF:
+		sim_thief(s, ev->machine);
+		break;
 	}
 }
 
@@ -209,6 +221,12 @@ plan(struct sim *s)
 	for (i = 0; i < s->o.restores; i++) {
 		sim_at(
 		    s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_RESTORE, SIM_HUB, 0, 0);
+		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_BACKUP, SIM_HUB, 0, 0);
+		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms / 2), SIM_EV_BACKUP, SIM_HUB, 0,
+		    0);
+	}
+	for (i = 0; i < s->o.copies; i++) {
+		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_COPY, SIM_HUB, 0, 0);
 		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms), SIM_EV_BACKUP, SIM_HUB, 0, 0);
 		sim_at(s, sim_rng_between(&s->rng, 0, s->o.fault_ms / 2), SIM_EV_BACKUP, SIM_HUB, 0,
 		    0);

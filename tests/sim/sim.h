@@ -2,7 +2,8 @@
  * time, network, disks and randomness. One 64-bit seed is a whole run.
  *
  * world.c makes machines and lets them crash, net.c carries messages between session and hub, work.c is people, fault.c
- * what goes wrong, check.c what must hold, sim.c the order of it all.
+ * what goes wrong, restore.c backups and the tool's restore, copies.c files copied by hand, thieves and disks that lie, check.c what
+ * must hold, branch.c what must hold of forks, sim.c the order of it all.
  */
 #ifndef LT_TESTS_SIM_H
 #define LT_TESTS_SIM_H
@@ -22,6 +23,8 @@
 #define SIM_CONVERGE_MS INT64_C(900000)
 #define SIM_KEYS 12 /* record keys of a unit and collection, so that clerks meet */
 #define SIM_HUB 0
+#define SIM_COPIES 4 /* machines made by copying a disk, behind the nodes */
+#define SIM_MACHINES (1 + SIM_NODES + SIM_COPIES)
 
 /* clang-format off */
 #define SIM_FAULTS(X) \
@@ -32,12 +35,17 @@
 	X(CLOCK_1970, "clock-1970") X(SLOW_DISK, "slow-disk") X(DISK_FULL, "disk-full") \
 	X(EXHAUSTED, "exhausted") X(LOST_NOTIFY, "lost-notify") X(FORGED, "forged") \
 	X(LOSS, "loss")
+/* Of files copied by hand, as many as --copies says: by the order of these names. */
+#define SIM_BY_HAND(X) \
+	X(ROLLED_BACK, "rolled-back") X(TWIN, "twin") X(THIEF, "thief") X(LYING_DISK, "lying-disk")
 /* clang-format on */
 
 #define SIM_FAULT_ENUM(name, text) SIM_F_##name,
 enum sim_fault { SIM_FAULTS(SIM_FAULT_ENUM) SIM_F_COUNT };
+enum sim_by_hand { SIM_BY_HAND(SIM_FAULT_ENUM) SIM_BY_HAND_COUNT };
 #undef SIM_FAULT_ENUM
 extern const char *const sim_fault_name[];
+extern const char *const sim_by_hand_name[];
 
 /* ---- randomness (rng.c): xoshiro256**, begun by splitmix64 ---- */
 
@@ -71,6 +79,9 @@ enum sim_event_kind {
 	SIM_EV_LOOK, /* has it converged? */
 	SIM_EV_BACKUP,
 	SIM_EV_RESTORE,
+	SIM_EV_COPY, /* files are copied by hand, or a disk begins to lie */
+	SIM_EV_POWER, /* of a machine whose disk lies: it goes */
+	SIM_EV_THIEF, /* he signs and sends */
 };
 
 /* What travels on a line. */
@@ -85,6 +96,8 @@ enum sim_message_kind {
 	SIM_M_ITEM, /* of a stream */
 	SIM_M_REPLY, /* and the call's end */
 	SIM_M_END,
+	SIM_M_PING, /* of the hub, to a session that another one asks for (hub/twins.h) */
+	SIM_M_PONG,
 };
 
 struct sim_message {
@@ -139,6 +152,7 @@ struct sim_line {
 	bool up_dead, down_dead;
 	int64_t latency_ms;
 	int64_t up_at, down_at; /* of the last message: none overtakes it, save by a fault */
+	uint64_t frames; /* that came to the hub */
 };
 
 /* A pull that the hub serves. */
@@ -153,7 +167,7 @@ struct sim_saved {
 	struct lt_dot dot;
 	struct lt_hash hash;
 	char collection[16], key[LT_KEY_MAX + 1];
-	uint64_t token;
+	uint64_t token; /* 0: a delete */
 };
 
 /* A write whose answer never came: its program asks again with the same request id. */
@@ -204,6 +218,14 @@ struct sim_machine {
 	bool
 	    forged_at; /* its line carried a forgery, or lost an item: a session may not see the end of a feed */
 
+	/* copies.c */
+	int copy_of; /* whose disk it was, of a machine that was made by copying; 0: of none */
+	struct lt_feed_id ruled_out; /* of a thief: he was told that another branch of it counts */
+	bool thief, gone; /* of such a machine: it never says hello; it is off for good */
+	bool held_off; /* stays off */
+	struct lt_kv_image *synced; /* a disk that lies: what it really has */
+	struct sim_watch *synced_watch;
+
 	/* check.c */
 	struct sim_watch *watch;
 };
@@ -223,10 +245,12 @@ struct sim_options {
 	bool second_catalogue;
 	bool verbose;
 	unsigned restores; /* of machines from old backups, tried */
+	unsigned copies; /* by hand, tried */
 };
 
 struct sim_ledger; /* check.c */
 struct sim_backups; /* restore.c */
+struct sim_forkable; /* branch.c */
 
 struct sim {
 	struct sim_options o;
@@ -236,7 +260,7 @@ struct sim {
 	int64_t now;
 	uint64_t steps;
 	uint64_t trace; /* hash of everything that happened */
-	struct sim_machine m[1 + SIM_NODES];
+	struct sim_machine m[SIM_MACHINES];
 	struct lt_hub *hub;
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
@@ -247,7 +271,7 @@ struct sim {
 	size_t nline, line_cap;
 	struct sim_line **line; /* all that ever were */
 	size_t nstream;
-	struct sim_stream stream[4 * SIM_NODES];
+	struct sim_stream stream[4 * SIM_MACHINES];
 	struct lt_sign_key root;
 	uint64_t next_token;
 	uint64_t count[SIM_F_COUNT];
@@ -258,6 +282,11 @@ struct sim {
 	uint64_t catalogue_version;
 	struct sim_backups *backups;
 	uint64_t restored_nodes, restored_hub, restores_put_off, lost_with_disk;
+	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off;
+	uint64_t lost_by_hand; /* saved, and gone with files that were put over them */
+	uint64_t named_other; /* changes refused, as they named a branch that does not count */
+	uint64_t branches; /* that were found, of feeds signed by two */
+	struct sim_forkable *forkable;
 	struct sim_ledger *ledger;
 	bool failed;
 	char why[1024];
@@ -297,12 +326,15 @@ void sim_pump(struct sim *s);
 void sim_news(struct sim *s);
 void sim_pull_check(struct sim *s, int node);
 void sim_line_cut(struct sim *s, struct sim_line *l, bool told);
+bool sim_open_twins(struct sim *s);
+void sim_push_as_thief(struct sim *s, int machine, const Ltpb__PushRequest *req);
 void sim_line_half(struct sim *s, struct sim_line *l, bool up);
 /* The process of a machine is gone: what its lines and calls become. silent: nobody tells the other side. */
 void sim_lines_lost(struct sim *s, int machine, bool silent);
 
 /* work.c */
 void sim_work(struct sim *s);
+void sim_work_at(struct sim *s, struct sim_machine *m); /* a clerk, or an import */
 void sim_work_retry(struct sim *s, int node);
 void sim_late_join(struct sim *s);
 
@@ -322,6 +354,11 @@ void sim_check_deep(struct sim *s);
 void sim_check_receipt(struct sim *s, const Ltpb__Receipt *r);
 void sim_check_saved(struct sim *s, int node, const struct sim_saved *saved);
 bool sim_converged(struct sim *s);
+/* Feeds of the hub and a machine that is up are the same, judged and receipted. */
+bool sim_same_feeds(struct sim *s, int machine);
+/* Of who signed a change-set with this hash under this number: was it seen to, and what stands before it? */
+bool sim_ledger_prev(const struct sim *s, const struct lt_feed_id *feed, uint64_t seq,
+    const struct lt_hash *hash, struct lt_hash *prev);
 void sim_check_end(struct sim *s);
 
 /* judged.c: what the hub decided about an entry of its log; what a clerk sees of what was saved */
@@ -330,11 +367,51 @@ void sim_check_judged(
 void sim_check_shown(struct sim *s, int node, const struct sim_saved *saved);
 bool sim_is_made(struct sim *s, int node, uint64_t token);
 
+/* branch.c: what must hold of feeds that two machines signed, or one twice */
+/* The epochs that a disk goes on in: whoever has a copy of it may sign the same numbers. */
+void sim_forkable_note(struct sim *s, struct sim_machine *m);
+bool sim_is_forkable(const struct sim *s, const struct lt_feed_id *feed);
+bool sim_is_copied(const struct sim *s, const struct lt_id *author); /* a feed of it is */
+/* After a push was answered: what it met is known from then on. */
+void sim_check_contact(struct sim *s, const Ltpb__PushRequest *req, bool refused_as_fork);
+/* What stands aside on a disk has its ruling, at the hub and here. *why: what is missing. */
+bool sim_branches_ruled(struct sim *s, int machine, char *why, size_t cap);
+/* Forks are of feeds that were copied by hand alone; and of none, where nothing was. */
+void sim_check_forks(struct sim *s);
+/* A change-set that somebody was told is saved: where it is. */
+bool sim_disk_has(
+    const struct sim_machine *m, const struct lt_unit *unit, const struct sim_saved *v);
+/* It is not at the hub: is its clerk told so? */
+void sim_check_aside(struct sim *s, int machine, const struct sim_saved *v);
+
 /* restore.c */
 void sim_backup(struct sim *s);
 void sim_restore(struct sim *s);
-void sim_check_forks(struct sim *s); /* none were made */
 void sim_backups_free(struct sim *s);
+/* Another disk in a machine that is off. by_tool: marked as `ltctl restore` marks it. */
+void sim_disk_put(struct sim *s, struct sim_machine *m, const struct lt_kv_image *img,
+    const struct sim_watch *w, bool by_tool);
+/* After that: what was saved and is neither on the disk nor with the hub. */
+void sim_forget_lost(struct sim *s, struct sim_machine *m, uint64_t *lost);
+/* Is nothing on this disk alone that the hub, restored and not yet whole, will ask for? */
+bool sim_node_may_go(struct sim *s, const struct sim_machine *m);
+bool sim_recovering(struct sim *s);
+/* A random backup of a machine, if there is one. */
+bool sim_backup_of(
+    struct sim *s, int machine, const struct lt_kv_image **img, const struct sim_watch **w);
+
+/* copies.c */
+void sim_copy(struct sim *s);
+void sim_power_cut(struct sim *s, int machine);
+/* The machine is off: a disk that lied shows what it has. */
+void sim_disk_truth(struct sim *s, struct sim_machine *m);
+void sim_thief(struct sim *s, int machine);
+void sim_thief_met_fork(struct sim *s, int machine, const Ltpb__PushRequest *req);
+struct sim_machine *sim_copy_at_work(struct sim *s); /* NULL: no copy is used by anybody now */
+bool sim_copies_live(const struct sim *s);
+/* After the last fault: copies come to the hub one by one, while their originals are off, and then go for good. true: all did. */
+bool sim_copies_settle(struct sim *s);
+void sim_copies_free(struct sim *s);
 /* What was seen on its disk, for a copy of the disk; free(). And back. */
 struct sim_watch *sim_watch_copy(const struct sim_machine *m);
 void sim_watch_put(struct sim_machine *m, const struct sim_watch *w);

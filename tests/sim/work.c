@@ -119,6 +119,19 @@ draft_make(struct draft *d, uint64_t what, uint64_t token, bool by_hub)
 
 /* ---- clerks ---- */
 
+static struct lt_hash
+hash_of(const struct sim_machine *m, const struct lt_dot *dot)
+{
+	struct lt_hash h = { { 0 } };
+	struct lt_kv_txn *txn;
+
+	if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
+		abort();
+	(void)lt_feed_log_hash(txn, &m->unit, &dot->feed, dot->seq, &h);
+	lt_kv_abort(txn);
+	return h;
+}
+
 static void
 note_saved(struct sim *s, struct sim_machine *m, const struct lt_write *w, uint64_t token)
 {
@@ -133,6 +146,7 @@ note_saved(struct sim *s, struct sim_machine *m, const struct lt_write *w, uint6
 	v = &m->saved[m->nsaved++];
 	memset(v, 0, sizeof(*v));
 	v->dot = w->dot;
+	v->hash = hash_of(m, &w->dot);
 	v->token = w->is_delete ? 0 : token;
 	(void)snprintf(v->collection, sizeof(v->collection), "%s", w->collection);
 	(void)snprintf(v->key, sizeof(v->key), "%s", w->key_out);
@@ -326,10 +340,29 @@ sim_work_retry(struct sim *s, int node)
 }
 
 void
+sim_work_at(struct sim *s, struct sim_machine *m)
+{
+	if (m->unsure.used)
+		sim_work_retry(s, m->no);
+	else if (sim_rng_chance(&s->rng, 100))
+		import(s, m);
+	else
+		clerk(s, m);
+	sim_after(s, m->no);
+}
+
+void
 sim_work(struct sim *s)
 {
 	struct sim_machine *m = &s->m[1 + sim_rng_below(&s->rng, s->o.nodes)];
 	uint64_t what = sim_rng_below(&s->rng, 100);
+	struct sim_machine *copy = s->o.copies != 0 ? sim_copy_at_work(s) : NULL;
+
+	/* Whoever copied a machine uses the copy, and about as much as all others together. */
+	if (copy != NULL && sim_rng_chance(&s->rng, 400)) {
+		sim_work_at(s, copy);
+		return;
+	}
 
 	if (s->o.late != 0 && sim_rng_chance(&s->rng, 30)) {
 		sim_late_join(s);

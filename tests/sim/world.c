@@ -186,7 +186,7 @@ open_hub(struct sim *s)
 	s->service.fresh = s->fresh;
 	if (rc == LT_OK)
 		lt_hub_on_news(s->hub, hub_news, s);
-	return rc == LT_OK;
+	return rc == LT_OK && sim_open_twins(s);
 }
 
 static void
@@ -200,6 +200,7 @@ close_hub(struct sim *s)
 	s->pump_due = false;
 	if (s->hub != NULL)
 		lt_hub_on_news(s->hub, NULL, NULL);
+	lt_twins_close(s->service.twins);
 	lt_fresh_close(s->fresh);
 	lt_enrol_close(s->enrol);
 	lt_hub_close(s->hub);
@@ -257,7 +258,8 @@ open_node(struct sim *s, struct sim_machine *m)
 	config.joining = memcmp(m->id.token, no_token, sizeof(no_token)) != 0;
 	lt_sync_init(&m->sync, &config);
 	lt_node_on_moved(m->node, moved, m);
-	sim_post_sync(s, m->no, 0, &ev, NULL);
+	if (!m->thief) /* he has the program's store, and no use for the rest of it */
+		sim_post_sync(s, m->no, 0, &ev, NULL);
 	sim_step_due(s, m->no); /* a rebuild may wait */
 	return true;
 }
@@ -268,7 +270,7 @@ sim_start(struct sim *s, int machine)
 	struct sim_machine *m = &s->m[machine];
 	bool up;
 
-	if (m->up || (machine != SIM_HUB && !m->enrolled))
+	if (m->up || m->held_off || (machine != SIM_HUB && !m->enrolled))
 		return;
 	m->life++;
 	m->up = true;
@@ -296,6 +298,8 @@ shut(struct sim *s, int machine)
 	m->up = false;
 	m->step_due = false;
 	m->crash_in = 0;
+	if (m->dead)
+		sim_disk_truth(s, m);
 }
 
 void
@@ -509,7 +513,7 @@ sim_world_make(struct sim *s)
 	sim_rng_seed(&s->rng, 1);
 	sim_rng_seed(&s->machine_rng, 2);
 	s->o.latency_ms = 1;
-	for (i = 0; i <= SIM_NODES; i++) {
+	for (i = 0; i < SIM_MACHINES; i++) {
 		struct sim_machine *m = &s->m[i];
 
 		m->sim = s;
@@ -541,7 +545,7 @@ sim_world_free(struct sim *s)
 	size_t k;
 	int i;
 
-	for (i = 0; i <= SIM_NODES; i++) {
+	for (i = 0; i < SIM_MACHINES; i++) {
 		struct sim_machine *m = &s->m[i];
 
 		if (m->up)
@@ -556,5 +560,7 @@ sim_world_free(struct sim *s)
 	free((void *)(uintptr_t)s->m[SIM_HUB].id.certificate.data);
 	sim_check_close(s);
 	sim_backups_free(s);
+	sim_copies_free(s);
+	free(s->forkable);
 	sim_queue_clear(&s->queue);
 }
