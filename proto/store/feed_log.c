@@ -208,11 +208,38 @@ entry_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t arrival
 static int
 seq_put(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position)
 {
+	return lt_seq_put_back(txn, &cs->unit, &cs->feed, cs->seq, position);
+}
+
+int
+lt_entry_put_back(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint64_t arrival_ms, const struct lt_hash *running)
+{
+	const struct tail tail = { .last = position, .running = *running };
+	struct lt_buf value = { 0 };
+	uint8_t key[8], *p;
+	int rc;
+
+	p = lt_buf_reserve(&value, ENTRY_HEAD_MAX + lt_changeset_stripped_size(cs));
+	if (p != NULL)
+		lt_buf_added(&value, entry_head(p, &cs->unit, arrival_ms, &tail));
+	rc = lt_changeset_strip(cs, &value);
+	lt_store_u64(key, position);
+	if (rc == LT_OK)
+		rc = lt_kv_put(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)), lt_buf_slice(&value));
+	lt_buf_fini(&value);
+	return rc;
+}
+
+int
+lt_seq_put_back(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t position)
+{
 	struct lt_log_key k = { .len = 0 };
 	uint8_t value[8];
 
-	lt_log_key_feed(&k, &cs->unit, &cs->feed);
-	lt_log_key_u64(&k, cs->seq);
+	lt_log_key_feed(&k, unit, feed);
+	lt_log_key_u64(&k, seq);
 	lt_store_u64(value, position);
 	return lt_kv_put(txn, LT_T_SEQ, lt_log_key_slice(&k), lt_slice(value, sizeof(value)));
 }

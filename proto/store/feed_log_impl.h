@@ -29,6 +29,13 @@ int lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
 /* The header bytes of a stored change-set. LT_E_CORRUPT. */
 int lt_entry_header(struct lt_slice changeset, struct lt_slice *header);
 
+/* For a repair (repair_put.c): the rows of a stored change-set where they stood, whatever stands there now. feed: as in the key, plain or
+ * aside. */
+int lt_entry_put_back(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint64_t arrival_ms, const struct lt_hash *running);
+int lt_seq_put_back(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, uint64_t position);
+
 /* Refused and held dots strictly rising by index? */
 bool lt_judgement_rising(const struct lt_judgement *j);
 /* Every dot accepted, nothing clamped: takes no row. */
@@ -62,6 +69,14 @@ int lt_opening_erase(
 int lt_opening_drop(struct lt_kv_txn *txn, uint64_t position, uint32_t change, const char *field);
 /* The seed, by which the salt of what is erased could be told, goes. */
 int lt_opening_erase_seed(struct lt_kv_txn *txn, uint64_t position);
+/* What is here of an opening, and its leaf, made of the value or kept in its place (zeros: nothing is here). LT_E_CORRUPT. */
+int lt_opening_leaf(struct lt_kv_txn *txn, const struct lt_leaf_place *place, uint64_t position,
+    enum lt_opening_state *state, struct lt_hash *leaf);
+/* For a repair: the row of an opening as state says, from *o, whatever stands there now. Not LT_OPENING_NONE. */
+int lt_opening_put_back(struct lt_kv_txn *txn, const struct lt_opening *o, uint64_t position,
+    enum lt_opening_state state);
+/* LT_OK: it is here, or was never; LT_E_CORRUPT. */
+int lt_opening_seed_check(struct lt_kv_txn *txn, uint64_t position);
 /* Rows of the table opening for a change-set just appended. */
 int lt_opening_put_all(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position);
 

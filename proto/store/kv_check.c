@@ -180,6 +180,13 @@ look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct sh
 	map = mmap(NULL, o.size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return errno;
+	/* Others commit meanwhile: what they change in place are these two pages, and pages that are free here. */
+	if (c->meta != NULL) {
+		if (mmap(map, (size_t)2 * LT_PAGES_PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+			return errno;
+		memcpy(map, c->meta, (size_t)2 * LT_PAGES_PAGE);
+	}
 	o.file = map;
 	seen = lt_pages_seen_bytes(o.file, o.size);
 	s->full = true;

@@ -58,6 +58,9 @@ struct lt_kv_check {
 	uint64_t always; /* LT_KV_CHECK_ALWAYS */
 	unsigned samples; /* leaves of each table in a look that is not full: LT_KV_CHECK_SAMPLES */
 	unsigned seconds; /* to give up after; 0: by the size of the file */
+	/* Of a store that is open: its first two pages as they were when the read transaction began that is held meanwhile; all of what
+	 * that sees is read. NULL: as they stand in the file. */
+	const uint8_t *meta;
 	/* out */
 	enum lt_kv_look look;
 	bool full; /* the whole file was read */
@@ -66,7 +69,7 @@ struct lt_kv_check {
 	struct lt_pages_report report;
 };
 
-/* No LMDB environment of this process has the file open. guard NULL: there is none. */
+/* Without c->meta no LMDB environment of this process has the file open. guard NULL: there is none. */
 void lt_kv_check(struct lt_kv_check *c, const struct lt_kv_guard *guard);
 /* What was found, lower case, no full stop. */
 void lt_kv_check_text(const struct lt_kv_check *c, char *out, size_t cap);

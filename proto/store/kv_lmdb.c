@@ -1380,6 +1380,63 @@ lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err)
 	return rc;
 }
 
+/* The first two pages, and a transaction that sees what they say: while we could write, nobody commits. */
+static int
+hold(struct env *e, uint8_t meta[2 * LT_PAGES_PAGE], struct lt_kv_txn **out)
+{
+	const ssize_t len = (ssize_t)2 * LT_PAGES_PAGE;
+	struct lt_kv_txn *writing;
+	mdb_filehandle_t fd;
+	int rc = lt_kv_begin_write(&e->base, &writing);
+
+	*out = NULL;
+	if (rc != LT_OK)
+		return rc;
+	if (mdb_env_get_fd(e->env, &fd) != 0 || pread(fd, meta, (size_t)len, 0) != len)
+		rc = LT_E_IO;
+	if (rc == LT_OK)
+		rc = lt_kv_begin_read(&e->base, out);
+	lt_kv_abort(writing);
+	return rc;
+}
+
+int
+lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err)
+{
+	struct lt_kv_table table[LT_PAGES_TABLES_MAX];
+	uint8_t need[LT_PAGES_TABLES_MAX], meta[2 * LT_PAGES_PAGE];
+	struct lt_kv_check c = { .file = DATA_FILE, .table = table, .need = need, .meta = meta };
+	struct env *e = (struct env *)kv;
+	struct lt_kv_txn *txn;
+	char why[256];
+	unsigned t;
+	int rc;
+
+	if (kv->ops != &env_ops)
+		return LT_OK;
+	rc = hold(e, meta, &txn);
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "the pages of the store cannot be looked at");
+	memcpy(table, e->base.table, sizeof(table[0]) * e->base.ntables);
+	table[e->base.ntables] = e->meta;
+	needs(e, need);
+	/* What is missing without a trace in the pages is what a repair is for. */
+	for (t = 0; t < LT_PAGES_TABLES_MAX; t++)
+		need[t] &= LT_PAGES_NEED_KEYS;
+	c.ntable = e->base.ntables + 1;
+	c.dir = e->dir;
+	lt_kv_check(&c, NULL);
+	lt_kv_abort(txn);
+	if (c.look == LT_KV_LOOK_WHOLE)
+		return LT_OK;
+	lt_kv_check_text(&c, why, sizeof(why));
+	return lt_err_set(err,
+	    c.look == LT_KV_LOOK_FAILED    ? code_of(c.error)
+	    : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
+					   : LT_E_CORRUPT,
+	    "the pages of the store do not hold together: %s", why);
+}
+
 int
 lt_kv_renew(struct lt_kv *kv)
 {

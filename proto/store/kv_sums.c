@@ -456,3 +456,57 @@ lt_kv_sums_get(
 	lt_buf_fini(&key);
 	return rc;
 }
+
+/* ---- repairing ---- */
+
+int
+lt_kv_sums_said(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count, uint64_t *sum)
+{
+	struct lt_slice segment = lt_slice(key.data, lt_kv_segment(txn->kv, table, key));
+	const struct lt_kv_sums *s = txn->sums;
+	size_t i;
+	int rc = lt_kv_sums_get(txn, table, segment, count, sum);
+
+	for (i = 0; s != NULL && rc == LT_OK && i < s->n; i++)
+		if (is_of(s, &s->change[i], table, segment)) {
+			*count += s->change[i].count;
+			*sum += s->change[i].sum;
+		}
+	return rc;
+}
+
+int
+lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count,
+    uint64_t *sum, bool *damaged)
+{
+	const struct lt_kv *kv = txn->kv;
+	struct lt_slice segment = lt_slice(key.data, lt_kv_segment(kv, table, key)), v;
+	struct lt_slice k = { NULL, 0 }, s = { NULL, 0 };
+	struct lt_kv_cursor *c;
+	int rc = lt_kv_cursor_open(txn, table, &c);
+
+	*count = *sum = 0;
+	*damaged = false;
+	if (rc != LT_OK)
+		return rc;
+	for (rc = kv->ops->seek(c, segment, &k, &s); rc == LT_OK; rc = kv->ops->next(c, &k, &s)) {
+		if (!lt_slice_eq(lt_slice(k.data, lt_kv_segment(kv, table, k)), segment))
+			break;
+		++*count;
+		*sum += lt_kv_sum_of(s);
+		*damaged |= lt_kv_unseal(&kv->table[table], k, s, &v) != LT_OK;
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_kv_sums_say(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum)
+{
+	uint64_t n, s;
+	int rc = lt_kv_sums_said(txn, table, key, &n, &s);
+
+	return rc == LT_OK ? lt_kv_sums_change(txn, table, key, count - n, sum - s) : rc;
+}

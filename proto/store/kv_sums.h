@@ -43,4 +43,16 @@ int lt_kv_sums_remake(struct lt_kv_txn *txn, unsigned table);
 /* Make all rows anew from what stands in the tables: whatever is missing there is forgotten by that. */
 int lt_kv_sums_make(struct lt_kv_txn *txn);
 
+/* ---- for a repair ---- */
+
+/* What the segment of a key should hold, with what this transaction changed. LT_E_CORRUPT: the row is damaged. */
+int lt_kv_sums_said(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count, uint64_t *sum);
+/* What it holds. *damaged: an entry does not verify. LT_E_CORRUPT: it cannot be walked. */
+int lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count,
+    uint64_t *sum, bool *damaged);
+/* From now on it should hold this. */
+int lt_kv_sums_say(
+    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum);
+
 #endif

@@ -246,6 +246,66 @@ lt_opening_state(struct lt_kv_txn *txn, uint64_t position, uint32_t change, cons
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* ---- repairing ---- */
+
+int
+lt_opening_leaf(struct lt_kv_txn *txn, const struct lt_leaf_place *place, uint64_t position,
+    enum lt_opening_state *state, struct lt_hash *leaf)
+{
+	struct row row;
+	int rc = row_get(txn, position, place->index, place->field, &row);
+
+	memset(leaf, 0, sizeof(*leaf));
+	*state = LT_OPENING_NONE;
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	*state = row.erased     ? LT_OPENING_ERASED
+		 : row.withheld ? LT_OPENING_WITHHELD
+				: LT_OPENING_HERE;
+	if (row.withheld)
+		memcpy(leaf->b, row.leaf.data, LT_HASH_LEN);
+	else
+		lt_leaf_hash(place, row.salt.data, row.field_set, leaf);
+	return LT_OK;
+}
+
+int
+lt_opening_put_back(struct lt_kv_txn *txn, const struct lt_opening *o, uint64_t position,
+    enum lt_opening_state state)
+{
+	struct lt_opening as = *o;
+	struct lt_buf value = { 0 };
+	struct lt_log_key k;
+	uint8_t *p;
+	int rc;
+
+	as.withheld = state != LT_OPENING_HERE;
+	p = lt_buf_reserve(&value, value_len(&as));
+	rc = value.err;
+	if (p != NULL) {
+		write_value(&as, p);
+		if (state == LT_OPENING_ERASED)
+			p[0] = ERASED;
+		opening_key(&k, position, o->change, o->name);
+		rc =
+		    lt_kv_put(txn, LT_T_OPENING, lt_log_key_slice(&k), lt_slice(p, value_len(&as)));
+	}
+	lt_buf_fini(&value);
+	return rc;
+}
+
+int
+lt_opening_seed_check(struct lt_kv_txn *txn, uint64_t position)
+{
+	struct lt_log_key k;
+	struct lt_slice v;
+	int rc;
+
+	opening_key(&k, position, SEED_CHANGE, "");
+	rc = lt_kv_get(txn, LT_T_OPENING, lt_log_key_slice(&k), &v);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 /* ---- erasing ---- */
 
 /* Zeros of the same length first, which the store puts in the very place of the value: what goes then leaves nothing of it in its page. */

@@ -1,14 +1,11 @@
-#include "proto/store/repair.h"
+/* The list of what peers have to give, and what becomes of what they gave. */
+#include "proto/store/repair_impl.h"
 
-#include <pthread.h>
+#include "proto/base/log.h"
+#include "proto/store/admit.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-struct lt_repairer {
-	struct lt_repairer_options o;
-	pthread_mutex_t mx; /* guards status */
-	struct lt_repair_status status;
-};
 
 int
 lt_repairer_open(const struct lt_repairer_options *o, struct lt_repairer **out)
@@ -16,8 +13,13 @@ lt_repairer_open(const struct lt_repairer_options *o, struct lt_repairer **out)
 	struct lt_repairer *r = calloc(1, sizeof(*r));
 
 	*out = r;
-	if (r == NULL)
+	if (r != NULL)
+		r->look = calloc(1, sizeof(*r->look));
+	if (r == NULL || r->look == NULL) {
+		free(r);
+		*out = NULL;
 		return LT_E_NOMEM;
+	}
 	r->o = *o;
 	(void)pthread_mutex_init(&r->mx, NULL);
 	return LT_OK;
@@ -29,22 +31,79 @@ lt_repairer_close(struct lt_repairer *r)
 	if (r == NULL)
 		return;
 	(void)pthread_mutex_destroy(&r->mx);
+	free(r->look);
 	free(r);
 }
+
+/* ---- the look ---- */
 
 void
 lt_repairer_look(struct lt_repairer *r, bool pages)
 {
-	(void)r;
-	(void)pages;
+	pthread_mutex_lock(&r->mx);
+	r->begin = r->status.looking = true;
+	r->begin_pages = r->begin_pages || pages;
+	pthread_mutex_unlock(&r->mx);
 }
 
-int
-lt_repairer_look_step(struct lt_repairer *r, bool *done)
+/* Those of which only the number is known come last: others may have to be put back first. */
+static int
+by_position(const void *a, const void *b)
 {
-	(void)r;
-	*done = true;
-	return LT_OK;
+	const struct lt_repair_want *x = a, *y = b;
+	uint64_t p = x->position - 1, q = y->position - 1;
+
+	return p < q ? -1 : p > q;
+}
+
+void
+lt_repairer_looked(struct lt_repairer *r, const struct lt_repair_look *l)
+{
+	struct lt_repair_look *mine = r->look;
+	bool whole;
+	size_t i;
+
+	qsort(mine->want, l->nwant, sizeof(mine->want[0]), by_position);
+	mine->phase = LT_REPAIR_IDLE;
+	pthread_mutex_lock(&r->mx);
+	whole = !r->status.pages_broken;
+	memset(r->slot, 0, sizeof(r->slot));
+	r->nslot = whole ? l->nwant : 0;
+	for (i = 0; i < r->nslot; i++)
+		r->slot[i].w = l->want[i];
+	r->nlost = whole ? l->nlost : 0;
+	memcpy(r->lost, l->lost, sizeof(r->lost[0]) * r->nlost);
+	r->status.looking = r->begin;
+	r->status.wanted = r->nslot;
+	r->status.more = whole && l->more;
+	r->status.lost = r->nlost;
+	pthread_mutex_unlock(&r->mx);
+	if (l->nwant != 0)
+		lt_error("repair: %zu change-sets of the log are missing or damaged, and are "
+			 "wanted from peers",
+		    l->nwant);
+}
+
+/* ---- what is asked of whom ---- */
+
+static struct lt_repair_asked *
+asked_of(struct lt_repair_slot *s, const struct lt_id *peer)
+{
+	size_t i;
+
+	for (i = 0; i < s->nasked; i++)
+		if (lt_id_eq(&s->asked[i].peer, peer))
+			return &s->asked[i];
+	return NULL;
+}
+
+static bool
+ask(struct lt_repair_slot *s, const struct lt_id *peer)
+{
+	if (asked_of(s, peer) != NULL || s->nasked == LT_REPAIR_ASKED_MAX)
+		return false;
+	s->asked[s->nasked++] = (struct lt_repair_asked){ .peer = *peer };
+	return true;
 }
 
 size_t
@@ -52,30 +111,285 @@ lt_repairer_wants(struct lt_repairer *r, const struct lt_id *peer,
     bool (*may_have)(void *ctx, const struct lt_repair_want *w), void *ctx,
     struct lt_repair_want *out, size_t cap)
 {
-	(void)r;
-	(void)peer;
-	(void)may_have;
-	(void)ctx;
-	(void)out;
-	(void)cap;
-	return 0;
+	size_t i, n = 0;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = 0; i < r->nslot && n < cap; i++)
+		if ((may_have == NULL || may_have(ctx, &r->slot[i].w)) && ask(&r->slot[i], peer))
+			out[n++] = r->slot[i].w;
+	pthread_mutex_unlock(&r->mx);
+	return n;
+}
+
+static void
+forget_asked(struct lt_repair_slot *s, const struct lt_repair_asked *a)
+{
+	s->asked[a - s->asked] = s->asked[--s->nasked];
 }
 
 void
 lt_repairer_unasked(struct lt_repairer *r, const struct lt_id *peer)
 {
-	(void)r;
-	(void)peer;
+	const struct lt_repair_asked *a;
+	size_t i;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = 0; i < r->nslot; i++) {
+		a = asked_of(&r->slot[i], peer);
+		if (a != NULL && !a->answered)
+			forget_asked(&r->slot[i], a);
+	}
+	pthread_mutex_unlock(&r->mx);
+}
+
+/* ---- what came ---- */
+
+struct answer {
+	struct lt_repairer *r;
+	const struct lt_id *peer;
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_repair_want want;
+	size_t nlost;
+	uint64_t lost[LT_REPAIR_WANTS_MAX];
+	size_t ncandidate;
+	struct lt_repair_candidate candidate[LT_REPAIR_WANTS_MAX];
+};
+
+static bool
+is_same(const struct lt_repair_want *w, const struct lt_repair_want *other)
+{
+	return w->position == other->position && w->seq == other->seq && w->aside == other->aside &&
+	       lt_unit_eq(&w->unit, &other->unit) && lt_feed_id_cmp(&w->feed, &other->feed) == 0;
+}
+
+/* The next want behind the first `from` that this change-set may be; where it stands, plus one, or 0. Its peer has answered. */
+static size_t
+wanted(struct answer *a, size_t from)
+{
+	struct lt_repairer *r = a->r;
+	struct lt_repair_asked *asked;
+	size_t i, found = 0;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = from; i < r->nslot && found == 0; i++) {
+		struct lt_repair_slot *s = &r->slot[i];
+
+		if (s->w.seq != a->cs.seq || !lt_unit_eq(&s->w.unit, &a->cs.unit) ||
+		    lt_feed_id_cmp(&s->w.feed, &a->cs.feed) != 0)
+			continue;
+		(void)ask(s, a->peer);
+		asked = asked_of(s, a->peer);
+		if (asked != NULL)
+			asked->answered = true;
+		a->want = s->w;
+		found = i + 1;
+	}
+	for (i = 0; i < r->nslot; i++)
+		a->candidate[i] = r->slot[i].candidate;
+	a->ncandidate = r->nslot;
+	a->nlost = r->nlost;
+	memcpy(a->lost, r->lost, sizeof(a->lost[0]) * r->nlost);
+	pthread_mutex_unlock(&r->mx);
+	return found;
+}
+
+/* Wants that an entry put back at `at` may have been in the way of: their peers may be asked again. */
+static void
+ask_again(struct lt_repairer *r, uint64_t at)
+{
+	size_t i;
+
+	for (i = 0; i < r->nslot; i++)
+		if (r->slot[i].w.position == at + 1 || r->slot[i].w.position == 0)
+			r->slot[i].nasked = 0;
+}
+
+/* There is no position left at which one of them could stand. */
+static void
+drop_unplaced(struct lt_repairer *r)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->nslot; i++)
+		if (r->slot[i].w.position != 0)
+			r->slot[n++] = r->slot[i];
+	r->nslot = n;
+}
+
+static void
+settle(struct answer *a, const struct lt_repair_put *put, int rc)
+{
+	struct lt_repairer *r = a->r;
+	size_t i;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = 0; i < r->nslot && !is_same(&r->slot[i].w, &a->want); i++)
+		;
+	if (i < r->nslot && (rc == LT_E_NOTFOUND || put->left == 0)) {
+		memmove(&r->slot[i], &r->slot[i + 1], (r->nslot - i - 1) * sizeof(r->slot[0]));
+		r->nslot--;
+	} else if (i < r->nslot) {
+		r->slot[i].w.position = put->at;
+		r->slot[i].w.parts = LT_REPAIR_OPENINGS;
+	}
+	for (i = 0; i < r->nlost && put->entry; i++)
+		if (r->lost[i] == put->at)
+			r->lost[i--] = r->lost[--r->nlost];
+	r->status.lost = r->nlost;
+	if (put->entry)
+		ask_again(r, put->at);
+	if (r->nlost == 0)
+		drop_unplaced(r);
+	r->status.wanted = r->nslot;
+	r->status.repaired += rc == LT_OK;
+	pthread_mutex_unlock(&r->mx);
+}
+
+/* It may be the one, and others may say so. The one before it, that could not be told either, may be asked for again: once for each. */
+static void
+note_candidate(struct answer *a)
+{
+	struct lt_repairer *r = a->r;
+	bool first = false;
+	size_t i;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = 0; i < r->nslot; i++)
+		if (is_same(&r->slot[i].w, &a->want)) {
+			first = !r->slot[i].candidate.given;
+			r->slot[i].candidate = (struct lt_repair_candidate){ .given = true,
+				.unit = a->cs.unit,
+				.feed = a->cs.feed,
+				.aside = a->want.aside,
+				.seq = a->cs.seq,
+				.hash = a->cs.hash,
+				.prev = a->cs.prev };
+		}
+	for (i = 0; i < r->nslot && first; i++) {
+		const struct lt_repair_candidate *c = &r->slot[i].candidate;
+
+		if (c->given && c->seq < a->cs.seq && c->aside == a->want.aside &&
+		    lt_unit_eq(&c->unit, &a->cs.unit) && lt_feed_id_cmp(&c->feed, &a->cs.feed) == 0)
+			r->slot[i].nasked = 0;
+	}
+	pthread_mutex_unlock(&r->mx);
+}
+
+static int
+put_back(struct answer *a, struct lt_err *err)
+{
+	struct lt_repair_put put = { .o = &a->r->o,
+		.cs = &a->cs,
+		.aside = a->want.aside,
+		.position = a->want.position,
+		.lost = a->lost,
+		.nlost = a->nlost,
+		.candidate = a->candidate,
+		.ncandidate = a->ncandidate };
+	int rc = lt_writer_run(a->r->o.writer, lt_repair_run_put, &put);
+
+	if (rc == LT_E_GAP)
+		note_candidate(a);
+	if (rc != LT_OK && rc != LT_E_NOTFOUND)
+		return lt_err_set(err, rc, "change-set %llu is not put back: %s",
+		    (unsigned long long)a->cs.seq, lt_strerror(rc));
+	settle(a, &put, rc);
+	if (rc == LT_OK)
+		lt_warn(
+		    "repair: position %llu of the log: %s%zu openings put back from a peer, %zu "
+		    "still missing",
+		    (unsigned long long)put.at, put.entry ? "the change-set and " : "", put.rows,
+		    put.left);
+	return rc;
+}
+
+/* Whose it is, and whether all that it says of itself is true. */
+static int
+verify(struct answer *a, struct lt_err *err)
+{
+	struct lt_repairer *r = a->r;
+	struct lt_registry *registry = r->o.registry == NULL ? NULL : r->o.registry(r->o.ctx);
+	int rc;
+
+	if (registry == NULL)
+		return lt_err_set(err, LT_E_UNAVAILABLE, "there is no registry now");
+	rc = lt_admit_signed(&a->cs, r->o.federation, registry, false, false, err);
+	lt_registry_unref(registry);
+	return rc;
+}
+
+/* One change-set may be wanted in a feed and in its branch aside. */
+static int
+answer(struct answer *a, struct lt_slice changeset, struct lt_err *err)
+{
+	size_t at;
+	int rc = lt_changeset_parse(changeset, &a->arena, &a->cs, err), got;
+
+	if (rc != LT_OK)
+		return rc;
+	at = wanted(a, 0);
+	if (at == 0)
+		return lt_err_set(err, LT_E_NOTFOUND, "nobody wants this change-set");
+	rc = verify(a, err);
+	if (rc != LT_OK)
+		return rc;
+	rc = put_back(a, err);
+	for (; rc != LT_OK && (at = wanted(a, at)) != 0; rc = got == LT_OK ? got : rc)
+		got = put_back(a, err);
+	return rc;
+}
+
+/* Codes of the peer's making. */
+static bool
+is_refusal(int rc)
+{
+	switch (rc) {
+	case LT_E_INVALID:
+	case LT_E_TOOBIG:
+	case LT_E_BADSIG:
+	case LT_E_BADHASH:
+	case LT_E_DENIED:
+	case LT_E_REVOKED:
+	case LT_E_UNKNOWN:
+	case LT_E_REFUSED:
+		return true;
+	default:
+		return false;
+	}
 }
 
 int
 lt_repairer_take(
     struct lt_repairer *r, const struct lt_id *peer, struct lt_slice changeset, struct lt_err *err)
 {
-	(void)r;
-	(void)peer;
-	(void)changeset;
-	return lt_err_set(err, LT_E_NOTFOUND, "nobody wants this change-set");
+	struct answer *a = calloc(1, sizeof(*a));
+	bool broken;
+	int rc;
+
+	pthread_mutex_lock(&r->mx);
+	broken = r->status.pages_broken;
+	pthread_mutex_unlock(&r->mx);
+	if (a == NULL || broken) {
+		free(a);
+		return a == NULL ? lt_err_set(err, LT_E_NOMEM, "out of memory")
+				 : lt_err_set(err, LT_E_UNAVAILABLE,
+				       "nothing is written into a store whose pages are broken");
+	}
+	a->r = r;
+	a->peer = peer;
+	lt_arena_init(&a->arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	rc = answer(a, changeset, err);
+	lt_arena_fini(&a->arena);
+	free(a);
+	if (is_refusal(rc)) {
+		pthread_mutex_lock(&r->mx);
+		r->status.refused++;
+		pthread_mutex_unlock(&r->mx);
+		if (err != NULL)
+			lt_warn("repair: what a peer gave is not put back: %s", err->text);
+	}
+	return rc;
 }
 
 void

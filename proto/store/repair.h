@@ -3,8 +3,8 @@
  *
  * A scrub finds that something is damaged and keeps 64 findings of it; a look goes over every position and number of the log
  * itself, and leaves a list of wants: which change-set stands where, and what of it is missing. What needs no peer is put right by the
- * look ("mended"): the number that leads to a sound entry, the row of an opening that an act of erasure names, a value that was erased
- * and is still here, a seed that cannot be read (each opening has its salt), the head of another's feed. For the rest a peer's
+ * look ("mended"): the number that leads to a sound entry, a value that was erased and is still
+ * here, a seed that cannot be read (each opening has its salt), the head of another's feed. For the rest a peer's
  * change-set is taken, when it is the one that stood there: its signature, its openings, its place in its chain and the running
  * hash of the log say so. A row that verifies is never replaced. What no peer has stays wanted, and reported by the scrub; so do rows that
  * no change-set tells (judgements, quarantine, this machine's own small state): for these there is the backup.
@@ -27,7 +27,7 @@
 enum lt_repair_part { LT_REPAIR_ENTRY = 1, LT_REPAIR_OPENINGS = 2 };
 
 struct lt_repair_want {
-	uint64_t position;
+	uint64_t position; /* 0: one of some, which only the change-set itself will tell */
 	struct lt_unit unit;
 	struct lt_feed_id feed; /* the plain name, also of a branch aside */
 	uint64_t seq;
@@ -91,8 +91,8 @@ void lt_repairer_unasked(struct lt_repairer *r, const struct lt_id *peer);
  * when durable (so not from the writer's thread).
  * LT_OK: put back, as far as it was missing and given; what is still missing of it stays wanted, of other peers.
  * LT_E_NOTFOUND: nobody wants it (any more). LT_E_INVALID, LT_E_TOOBIG, LT_E_BADSIG, LT_E_BADHASH, LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN,
- * LT_E_REFUSED (true, but without what is missing here, or nothing but its signature says that it stood there): does not fit; counted in
- * `refused`, nothing written. LT_E_UNAVAILABLE: no registry now, the writer's queue is full, or the pages are broken.
+ * LT_E_REFUSED (true, but without what is missing here): does not fit; counted in `refused`, nothing written. LT_E_GAP: it may be the one, but
+ * nothing besides its signature says so before others are put back or given; it is asked for again when they were. LT_E_UNAVAILABLE: no registry now, the writer's queue is full, or the pages are broken.
  * Other codes: of the store; nothing was written. */
 int lt_repairer_take(
     struct lt_repairer *r, const struct lt_id *peer, struct lt_slice changeset, struct lt_err *err);

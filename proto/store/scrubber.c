@@ -15,8 +15,13 @@
 #define AGAIN_MS 500 /* after a step that could not be taken */
 #define PAUSE_MIN_MS 20
 #define PAUSE_MAX_MS 10000
+#define NEVER_MS ((int64_t)1 << 40)
 #define PROGRESS "scrub" /* in table local */
 #define MEND_PAUSE_MS 3600000
+#define REPAIR_POLL_MS 1000 /* while a peer may put something back */
+#define REPAIR_REST_MS 5000 /* without anything more put back: what was is scrubbed */
+#define REPAIR_ROUNDS \
+	8 /* for repairs, one after the other: what is damaged again at once does not come from the disk */
 
 struct lt_scrubber {
 	struct lt_scrubber_options o;
@@ -24,6 +29,13 @@ struct lt_scrubber {
 	struct lt_scrub *scrub; /* the thread's */
 	int64_t kept_ms; /* the thread's; monotonic */
 	int64_t mended_ms; /* likewise, 0: never */
+	bool looking, look_quick; /* likewise: the repairer's look is under way */
+	int64_t looked_ms; /* likewise: wall clock of the last one; 0: none */
+	uint64_t put_back; /* likewise: repaired and mended rows, as of the round that began last */
+	uint64_t put_back_seen; /* likewise: as of the last question, */
+	int64_t put_back_ms; /* and when it rose; monotonic */
+	unsigned repair_rounds; /* likewise: left */
+	bool quick; /* likewise: the round under way was asked for */
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cond;
 	bool stop, asked, asked_full;
@@ -101,6 +113,81 @@ may_mend(const struct lt_scrub_status *st)
 	return st->nfinding != 0 && st->truth_clean;
 }
 
+/* ---- repairing ---- */
+
+static bool
+is_new(const struct lt_scrub_status *st, int64_t since_ms)
+{
+	size_t i;
+
+	for (i = 0; i < st->nfinding; i++)
+		if (!st->finding[i].derived && st->finding[i].since_ms >= since_ms)
+			return true;
+	return false;
+}
+
+/* With what the last round found. quick: somebody waits. */
+static void
+look_begin(struct lt_scrubber *s, const struct lt_scrub_status *st, bool quick)
+{
+	struct lt_repair_status rst;
+
+	if (s->o.repair == NULL)
+		return;
+	lt_repairer_status(s->o.repair, &rst);
+	if (st->truth_clean)
+		s->repair_rounds = REPAIR_ROUNDS;
+	/* What was wanted and is here: a look that finds nothing more says so. */
+	if (st->truth_clean && rst.wanted == 0 && rst.lost == 0 && !rst.pages_broken)
+		return;
+	lt_repairer_look(
+	    s->o.repair, s->looked_ms == 0 || rst.pages_broken || is_new(st, s->looked_ms));
+	s->looking = true;
+	s->look_quick = quick;
+	s->looked_ms = lt_wall_ms(lt_clock_system());
+}
+
+/* Has something been put back that no round has seen yet, and does nothing more come? */
+static bool
+is_put_back(struct lt_scrubber *s)
+{
+	struct lt_repair_status st;
+	int64_t now = now_us() / 1000;
+
+	if (s->o.repair == NULL || s->looking || s->repair_rounds == 0)
+		return false;
+	lt_repairer_status(s->o.repair, &st);
+	if (st.repaired + st.mended != s->put_back_seen) {
+		s->put_back_seen = st.repaired + st.mended;
+		s->put_back_ms = now;
+	}
+	return s->put_back_seen != s->put_back &&
+	       (st.wanted == 0 || now - s->put_back_ms >= REPAIR_REST_MS);
+}
+
+/* May a peer put something back while nothing is scrubbed? */
+static bool
+is_awaited(struct lt_scrubber *s)
+{
+	struct lt_repair_status st;
+
+	if (s->o.repair == NULL || s->repair_rounds == 0)
+		return false;
+	lt_repairer_status(s->o.repair, &st);
+	return st.wanted != 0 || st.repaired + st.mended != s->put_back;
+}
+
+static void
+round_begins(struct lt_scrubber *s)
+{
+	struct lt_repair_status st;
+
+	if (s->o.repair == NULL)
+		return;
+	lt_repairer_status(s->o.repair, &st);
+	s->put_back = s->put_back_seen = st.repaired + st.mended;
+}
+
 static void
 round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
 {
@@ -110,6 +197,7 @@ round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
 	if (st->nfinding != 0)
 		lt_error("scrub: %zu findings; see 'ltctl scrub'", st->nfinding + (size_t)st->more);
 	keep(s);
+	look_begin(s, st, s->quick);
 	if (s->o.mend == NULL || !may_mend(st) || (s->mended_ms != 0 && now - s->mended_ms < pause))
 		return;
 	s->mended_ms = now;
@@ -117,13 +205,25 @@ round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
 	s->o.mend(s->o.ctx);
 }
 
+static int64_t
+rest_after(const struct lt_scrubber *s, int64_t took_us, bool quick, int rc)
+{
+	unsigned percent = s->o.percent != 0 ? s->o.percent : PERCENT_DEFAULT;
+	int64_t rest = took_us * (100 - percent) / percent / 1000;
+
+	if (rc != LT_OK)
+		return AGAIN_MS;
+	if (rest < PAUSE_MIN_MS)
+		rest = PAUSE_MIN_MS;
+	return quick ? 0 : rest < PAUSE_MAX_MS ? rest : PAUSE_MAX_MS;
+}
+
 /* One step, and how long to rest after it. */
 static int64_t
-step(struct lt_scrubber *s, bool quick, bool *done)
+step(struct lt_scrubber *s, bool *done)
 {
 	struct lt_scrub_status *st = malloc(sizeof(*st));
-	unsigned percent = s->o.percent != 0 ? s->o.percent : PERCENT_DEFAULT;
-	int64_t took, rest, began = now_us();
+	int64_t took, began = now_us();
 	int rc = lt_scrub_step(s->scrub, NULL, done);
 
 	took = now_us() - began;
@@ -138,12 +238,19 @@ step(struct lt_scrubber *s, bool quick, bool *done)
 	else if (now_us() / 1000 - s->kept_ms > KEEP_MS)
 		keep(s);
 	free(st);
-	if (rc != LT_OK)
-		return AGAIN_MS;
-	rest = took * (100 - percent) / percent / 1000;
-	if (rest < PAUSE_MIN_MS)
-		rest = PAUSE_MIN_MS;
-	return quick ? 0 : rest < PAUSE_MAX_MS ? rest : PAUSE_MAX_MS;
+	return rest_after(s, took, s->quick, rc);
+}
+
+/* The same of the look. */
+static int64_t
+look(struct lt_scrubber *s)
+{
+	int64_t began = now_us();
+	bool done = false;
+	int rc = lt_repairer_look_step(s->o.repair, &done);
+
+	s->looking = !done;
+	return rest_after(s, now_us() - began, s->look_quick, rc);
 }
 
 /* A machine that is switched off every evening must get through as well: the interval counts from the last round, where the
@@ -159,39 +266,82 @@ first_pause(const struct lt_scrubber *s)
 	return s->o.every_ms - ago;
 }
 
+/* A round from its beginning, without pauses. With the lock. */
+static void
+round_at_once(struct lt_scrubber *s, bool full)
+{
+	lt_scrub_restart(s->scrub, full);
+	s->looking = false;
+	s->answering = true;
+}
+
+/* The thread's next turn, with the lock, which is given back meanwhile. *next_ms: when the next step of a round is due, monotonic. */
+static void
+turn(struct lt_scrubber *s, int64_t *next_ms, bool *idle)
+{
+	bool done = false, again;
+	int64_t rest;
+
+	again = *idle && is_put_back(s);
+	if (s->asked) {
+		round_at_once(s, s->asked_full);
+		s->repair_rounds = REPAIR_ROUNDS;
+		s->asked = s->asked_full = false;
+	} else if (again) {
+		s->repair_rounds--;
+		round_at_once(s, false);
+	} else if (s->looking) {
+		pthread_mutex_unlock(&s->mx);
+		rest = look(s);
+		pthread_mutex_lock(&s->mx);
+		if (rest != 0)
+			pause_for(s, rest);
+		return;
+	} else if (now_us() / 1000 < *next_ms) {
+		return;
+	}
+	if (*idle)
+		round_begins(s);
+	s->quick = s->answering;
+	pthread_mutex_unlock(&s->mx);
+	rest = step(s, &done);
+	pthread_mutex_lock(&s->mx);
+	*idle = done;
+	if (done) {
+		s->answering = false;
+		rest = s->o.every_ms != 0 ? s->o.every_ms : NEVER_MS;
+	}
+	*next_ms = now_us() / 1000 + rest;
+}
+
+/* Until something is due, or may be. With the lock. */
+static void
+wait_until(struct lt_scrubber *s, int64_t next_ms, bool idle)
+{
+	int64_t rest = next_ms - now_us() / 1000;
+
+	if (s->looking)
+		return;
+	if (idle && is_awaited(s) && rest > REPAIR_POLL_MS)
+		rest = REPAIR_POLL_MS;
+	if (rest > 0)
+		pause_for(s, rest);
+}
+
 static void *
 run(void *arg)
 {
 	struct lt_scrubber *s = arg;
-	bool idle = true, done = false, quick;
-	int64_t rest;
+	bool idle = true;
+	int64_t next_ms;
 
 	lt_thread_begin("lt-scrub", LT_NICE_SCRUB);
 	pthread_mutex_lock(&s->mx);
-	rest = first_pause(s);
+	next_ms = now_us() / 1000 + (s->o.every_ms != 0 ? first_pause(s) : NEVER_MS);
 	while (!s->stop) {
-		if (idle && s->o.every_ms == 0 && !s->asked) {
-			pthread_cond_wait(&s->cond, &s->mx);
-			continue;
-		}
-		if (rest != 0)
-			pause_for(s, rest);
-		if (s->stop)
-			break;
-		if (s->asked) {
-			lt_scrub_restart(s->scrub, s->asked_full);
-			s->answering = true;
-			s->asked = s->asked_full = false;
-		}
-		quick = s->answering;
-		pthread_mutex_unlock(&s->mx);
-		rest = step(s, quick, &done);
-		pthread_mutex_lock(&s->mx);
-		idle = done;
-		if (done) {
-			s->answering = false;
-			rest = s->o.every_ms;
-		}
+		wait_until(s, next_ms, idle);
+		if (!s->stop)
+			turn(s, &next_ms, &idle);
 	}
 	pthread_mutex_unlock(&s->mx);
 	return NULL;
@@ -216,7 +366,11 @@ lt_scrubber_start(const struct lt_scrubber_options *o, struct lt_scrubber **out)
 	}
 	resume(s->scrub, o->scrub->log);
 	s->kept_ms = now_us() / 1000;
+	s->repair_rounds = REPAIR_ROUNDS;
 	lt_scrub_status(s->scrub, &s->status);
+	/* What was found before this start. */
+	if (is_new(&s->status, 0))
+		look_begin(s, &s->status, false);
 	pthread_mutex_init(&s->mx, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

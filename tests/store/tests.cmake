@@ -31,3 +31,4 @@ lt_test(store golden SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/lib/g
 lt_test(store kv_check)
 lt_test(store backup SOURCES ${LT_STORE_WORLD})
 lt_test(store erase SOURCES ${LT_STORE_WORLD})
+lt_test(store repair SOURCES ${LT_STORE_WORLD})

@@ -1,0 +1,593 @@
+/* What a peer gave is put back, and what needs no peer is put right: in the writer's transaction, where everything is looked at once
+ * more. */
+#include "proto/store/repair_impl.h"
+
+#include "proto/base/log.h"
+#include "proto/store/damage_bug.h"
+#include "proto/store/erase.h"
+#include "proto/store/kv_sums.h"
+
+#include <string.h>
+
+#define HEAD_JUDGED_BACK 64 /* numbers below the head that its judged mark is looked for among */
+
+/* ---- sums ---- */
+
+/* The sums of a segment say what was written to it, so what comes back was counted before. */
+struct sums {
+	unsigned table;
+	uint8_t key[8];
+	size_t key_len;
+	bool astray; /* it did not hold what it should */
+	uint64_t count, sum; /* what it should */
+};
+
+static struct lt_slice
+sums_key(const struct sums *g)
+{
+	return lt_slice(g->key, g->key_len);
+}
+
+static int
+sums_before(struct lt_kv_txn *txn, unsigned table, uint64_t position, struct sums *g)
+{
+	uint64_t n, sum;
+	bool damaged;
+	int rc;
+
+	memset(g, 0, sizeof(*g));
+	g->table = table;
+	if (!lt_kv_summed(txn->kv, table))
+		return LT_OK;
+	if (position != 0) {
+		lt_store_u64(g->key, position);
+		g->key_len = sizeof(g->key);
+	}
+	rc = lt_kv_sums_said(txn, table, sums_key(g), &g->count, &g->sum);
+	/* The row itself is damaged: nothing is known, and it stays so. */
+	if (rc != LT_OK)
+		return rc == LT_E_CORRUPT ? LT_OK : rc;
+	rc = lt_kv_sums_seen(txn, table, sums_key(g), &n, &sum, &damaged);
+	g->astray = damaged || n != g->count || sum != g->sum;
+	return rc;
+}
+
+/* dropped: sound or not, rows that went for good. */
+static int
+sums_after(struct lt_kv_txn *txn, const struct sums *g, uint64_t dropped)
+{
+	uint64_t n, sum, count = g->count - dropped;
+	bool damaged;
+	int rc;
+
+	if (!g->astray)
+		return LT_OK;
+	rc = lt_kv_sums_seen(txn, g->table, sums_key(g), &n, &sum, &damaged);
+	if (rc != LT_OK)
+		return rc;
+	/* Of what was dropped only the number is known: when that is all there was, the rest is what it should be. */
+	if (dropped != 0)
+		return n == count && !damaged ? lt_kv_sums_say(txn, g->table, sums_key(g), n, sum)
+					      : LT_OK;
+	/* More than should: it had been taken out of the sums, and was counted now. */
+	if (n > count)
+		return LT_OK;
+	return lt_kv_sums_say(txn, g->table, sums_key(g), count, g->sum);
+}
+
+/* ---- does it fit? ---- */
+
+/* What else than its signature says that it stood there. */
+struct fit {
+	struct lt_kv_txn *txn;
+	const struct lt_repair_put *put;
+	unsigned links;
+	bool wrong;
+};
+
+static int
+link_says(struct fit *f, int rc, bool same)
+{
+	if (rc == LT_OK) {
+		f->links++;
+		f->wrong |= !same;
+		return LT_OK;
+	}
+	return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND || rc == LT_E_INVALID || rc == LT_E_TOOBIG
+		   ? LT_OK
+		   : rc;
+}
+
+static int
+fit_before(struct fit *f)
+{
+	const struct lt_changeset *cs = f->put->cs;
+	struct lt_feed_id feed = lt_repair_feed(&cs->feed, f->put->aside);
+	struct lt_hash before;
+	int rc;
+
+	if (cs->seq == 1)
+		return LT_OK; /* the parser wants zeros there */
+	rc = lt_feed_log_hash(f->txn, &cs->unit, &feed, cs->seq - 1, &before);
+	if (rc == LT_E_NOTFOUND && f->put->aside)
+		rc = lt_feed_log_hash(f->txn, &cs->unit, &cs->feed, cs->seq - 1, &before);
+	return link_says(f, rc, rc == LT_OK && lt_hash_eq(&before, &cs->prev));
+}
+
+static int
+fit_behind(struct fit *f)
+{
+	const struct lt_changeset *cs = f->put->cs;
+	struct lt_feed_id feed = lt_repair_feed(&cs->feed, f->put->aside);
+	struct lt_changeset next;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	int rc = lt_feed_log_find(f->txn, &cs->unit, &feed, cs->seq + 1, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(f->txn, position, &e);
+	if (rc != LT_OK)
+		return link_says(f, rc, false);
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_changeset_open(e.changeset, &arena, &next);
+	/* A row that leads to something else says nothing of this feed. */
+	if (rc == LT_OK &&
+	    (!lt_unit_eq(&next.unit, &cs->unit) || lt_feed_id_cmp(&next.feed, &cs->feed) != 0 ||
+		next.seq != cs->seq + 1))
+		rc = LT_E_CORRUPT;
+	rc = link_says(f, rc, rc == LT_OK && lt_hash_eq(&next.prev, &cs->hash));
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+static int
+fit_head(struct fit *f)
+{
+	const struct lt_changeset *cs = f->put->cs;
+	struct lt_head head;
+	int rc;
+
+	if (f->put->aside)
+		return LT_OK;
+	rc = lt_feed_log_head(f->txn, &cs->unit, &cs->feed, &head);
+	if (rc == LT_OK && head.seq != 0 && head.seq < cs->seq)
+		f->wrong = true;
+	if (rc == LT_OK && head.seq != cs->seq)
+		return LT_OK;
+	return link_says(f, rc, rc == LT_OK && lt_hash_eq(&head.hash, &cs->hash));
+}
+
+static const struct lt_repair_candidate *
+candidate(const struct lt_repair_put *put, uint64_t seq)
+{
+	size_t i;
+
+	for (i = 0; i < put->ncandidate; i++) {
+		const struct lt_repair_candidate *c = &put->candidate[i];
+
+		if (c->given && c->seq == seq && c->aside == put->aside &&
+		    lt_unit_eq(&c->unit, &put->cs->unit) &&
+		    lt_feed_id_cmp(&c->feed, &put->cs->feed) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+/* Those behind it in its feed are missing as well, and given: does a chain of them, each naming the one before, end in what is here? */
+static int
+fit_chain(struct fit *f)
+{
+	struct lt_changeset at = *f->put->cs;
+	struct lt_repair_put put = *f->put;
+	const struct lt_repair_candidate *c = candidate(&put, at.seq + 1);
+	struct fit end = { .txn = f->txn, .put = &put };
+	size_t steps;
+	int rc = LT_OK;
+
+	for (steps = 0; c != NULL && steps < put.ncandidate && lt_hash_eq(&c->prev, &at.hash);
+	     steps++) {
+		at.seq = c->seq;
+		at.hash = c->hash;
+		c = candidate(&put, at.seq + 1);
+	}
+	if (steps == 0)
+		return LT_OK;
+	put.cs = &at;
+	rc = fit_behind(&end);
+	if (rc == LT_OK)
+		rc = fit_head(&end);
+	if (rc == LT_OK && end.links != 0 && !end.wrong)
+		f->links++;
+	return rc;
+}
+
+/* The running hash of the next position is made of this one's. */
+static int
+fit_running(struct fit *f, uint64_t position, const struct lt_hash *running)
+{
+	struct lt_repair_near at = { .here = true, .running = *running }, next;
+	int rc = lt_repair_near(f->txn, position + 1, &next);
+
+	if (rc == LT_OK && next.here)
+		rc = link_says(f, LT_OK, lt_repair_follows(&at, &next, position + 1));
+	return rc;
+}
+
+static int
+fits(struct lt_kv_txn *txn, const struct lt_repair_put *put, uint64_t position,
+    const struct lt_hash *running)
+{
+	struct fit f = { .txn = txn, .put = put };
+	int rc = fit_running(&f, position, running);
+
+	/* Where it stood is not known: the running hash alone can say that it is here. */
+	if (rc == LT_OK && put->position == 0 && f.links == 0)
+		return LT_E_GAP;
+	if (rc == LT_OK)
+		rc = fit_before(&f);
+	if (rc == LT_OK)
+		rc = fit_behind(&f);
+	if (rc == LT_OK)
+		rc = fit_head(&f);
+	if (rc == LT_OK && f.links == 0 && !f.wrong)
+		rc = fit_chain(&f);
+	if (LT_DAMAGE_BUG(REPAIR_UNPLACED))
+		return rc;
+	if (rc == LT_OK && f.wrong)
+		return LT_E_BADHASH;
+	return rc == LT_OK && f.links == 0 ? LT_E_GAP : rc;
+}
+
+/* ---- openings ---- */
+
+/* What a row becomes; NONE: this peer does not have it. */
+static int
+becomes(struct lt_kv_txn *txn, const struct lt_repair_put *put, const struct lt_opening *given,
+    const char *collection, enum lt_opening_state *out)
+{
+	const struct lt_changeset *cs = put->cs;
+	const struct lt_repairer_options *o = put->o;
+	bool named = false;
+	int rc = LT_OK;
+
+	if (!put->aside)
+		rc = lt_erase_names(txn, cs, given->change, given->name, &named);
+	if (named && !LT_DAMAGE_BUG(REPAIR_UNERASES))
+		*out = LT_OPENING_ERASED;
+	else if (!given->withheld)
+		*out = LT_OPENING_HERE;
+	else if (o->may_open != NULL && !o->may_open(o->ctx, &cs->unit, collection, given->name))
+		*out = LT_OPENING_WITHHELD;
+	else
+		*out = LT_OPENING_NONE;
+	return rc;
+}
+
+static int
+put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_opening *given)
+{
+	const struct lt_changeset *cs = put->cs;
+	const struct lt_change *c = &cs->change[given->change];
+	struct lt_leaf_place place = { .unit = &cs->unit,
+		.feed = &cs->feed,
+		.seq = cs->seq,
+		.index = given->change,
+		.collection = c->collection,
+		.key = c->key,
+		.field = given->name };
+	enum lt_opening_state state;
+	struct lt_hash leaf;
+	int rc = lt_opening_leaf(txn, &place, put->at, &state, &leaf);
+
+	/* Sound: it stays as it is. */
+	if (rc == LT_OK && state != LT_OPENING_NONE && lt_hash_eq(&leaf, &given->leaf))
+		return LT_OK;
+	if (rc == LT_OK || rc == LT_E_CORRUPT)
+		rc = becomes(txn, put, given, c->collection, &state);
+	if (rc != LT_OK)
+		return rc;
+	if (state == LT_OPENING_NONE) {
+		put->left++;
+		return LT_OK;
+	}
+	put->rows++;
+	return lt_opening_put_back(txn, given, put->at, state);
+}
+
+static int
+put_openings(struct lt_kv_txn *txn, struct lt_repair_put *put)
+{
+	struct sums g;
+	size_t i;
+	int rc = sums_before(txn, LT_T_OPENING, put->at, &g);
+
+	for (i = 0; rc == LT_OK && i < put->cs->nopening; i++)
+		rc = put_opening(txn, put, &put->cs->opening[i]);
+	if (rc == LT_OK)
+		rc = sums_after(txn, &g, 0);
+	/* And the seed, from which salts of what is erased could be told. */
+	if (rc == LT_OK && !put->aside && put->rows != 0 && !LT_DAMAGE_BUG(REPAIR_UNERASES))
+		rc = lt_erase_again(txn, put->cs, put->at);
+	return rc;
+}
+
+/* ---- the entry ---- */
+
+static int
+put_entry(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
+{
+	const struct lt_changeset *cs = put->cs;
+	struct lt_repair_near before, next;
+	struct lt_hash running;
+	struct lt_feed_id feed = lt_repair_feed(&cs->feed, put->aside);
+	uint64_t arrival, to = 0;
+	int rc = lt_repair_near(txn, position - 1, &before);
+
+	if (rc == LT_OK && !before.here)
+		return LT_E_GAP;
+	if (rc == LT_OK)
+		rc = lt_repair_near(txn, position + 1, &next);
+	if (rc != LT_OK)
+		return rc;
+	lt_feed_log_running(&before.running, position, &cs->hash, &running);
+	rc = fits(txn, put, position, &running);
+	if (rc != LT_OK)
+		return rc;
+	arrival = position > 1 ? before.arrival_ms
+		  : next.here  ? next.arrival_ms
+			       : (uint64_t)lt_wall_ms(put->o->clock);
+	rc = lt_feed_log_find(txn, &cs->unit, &feed, cs->seq, &to);
+	if (rc == LT_OK && to != position)
+		return LT_E_REFUSED; /* its number leads to another entry */
+	if (rc != LT_OK && rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT)
+		return rc;
+	if (rc != LT_OK)
+		rc = lt_seq_put_back(txn, &cs->unit, &feed, cs->seq, position);
+	put->entry = true;
+	return rc == LT_OK ? lt_entry_put_back(txn, cs, position, arrival, &running) : rc;
+}
+
+/* One position; LT_E_NOTFOUND: nothing is missing there. */
+static int
+put_at(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
+{
+	struct lt_repair_place place;
+	struct lt_arena arena;
+	int rc;
+
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_repair_look_at(txn, put->o, position, &arena, &place);
+	put->at = position;
+	if (rc == LT_OK && place.sound && !place.openings)
+		rc = LT_E_NOTFOUND;
+	else if (rc == LT_OK && place.sound && !lt_hash_eq(&place.cs.hash, &put->cs->hash))
+		rc = LT_E_BADHASH;
+	else if (rc == LT_OK && !place.sound)
+		rc = put_entry(txn, put, position);
+	lt_arena_clear(&arena);
+	if (rc == LT_OK && put->cs->has_openings)
+		rc = put_openings(txn, put);
+	/* What is here now: it may be that nothing more was missing. */
+	if (rc == LT_OK)
+		rc = lt_repair_look_at(txn, put->o, position, &arena, &place);
+	if (rc == LT_OK && !place.sound)
+		rc = LT_E_BADHASH;
+	if (rc == LT_OK && place.openings && put->left == 0)
+		put->left = 1;
+	if (rc == LT_OK && !place.openings)
+		put->left = 0;
+	if (rc == LT_OK && !put->entry && put->rows == 0)
+		rc = LT_E_REFUSED;
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
+{
+	struct lt_repair_put *put = ctx;
+	size_t i;
+	int rc, no = LT_E_NOTFOUND;
+
+	put->entry = false;
+	put->rows = put->left = 0;
+	if (put->position != 0)
+		return put_at(txn, put, put->position);
+	for (i = 0; i < put->nlost; i++) {
+		rc = put_at(txn, put, put->lost[i]);
+		if (put->entry || (rc != LT_E_NOTFOUND && rc != LT_E_GAP && rc != LT_E_REFUSED &&
+				      rc != LT_E_BADHASH))
+			return rc;
+		if (no != LT_E_GAP && rc != LT_E_NOTFOUND)
+			no = rc == LT_E_GAP ? rc : LT_E_REFUSED;
+	}
+	return no;
+}
+
+/* ---- without a peer ---- */
+
+static int
+mend_openings(struct lt_kv_txn *txn, const struct lt_repair_place *p, uint64_t *rows)
+{
+	struct sums g;
+	int rc = sums_before(txn, LT_T_OPENING, p->position, &g);
+
+	/* The salts stand in the rows. */
+	if (rc == LT_OK && p->seed_damaged) {
+		++*rows;
+		rc = lt_opening_erase_seed(txn, p->position);
+		if (rc == LT_OK)
+			rc = sums_after(txn, &g, 1);
+	}
+	if (rc == LT_OK && p->erased_here) {
+		++*rows;
+		rc = lt_erase_again(txn, &p->cs, p->position);
+	}
+	return rc;
+}
+
+static int
+mend_one(struct lt_kv_txn *txn, const struct lt_repair_mend *m, uint64_t position, uint64_t *rows)
+{
+	struct lt_repair_place p;
+	struct lt_arena arena;
+	struct lt_feed_id feed;
+	int rc;
+
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_repair_look_at(txn, m->o, position, &arena, &p);
+	if (rc == LT_OK && p.sound && p.way == LT_REPAIR_NO_WAY) {
+		feed = lt_repair_feed(&p.cs.feed, p.aside);
+		++*rows;
+		rc = lt_seq_put_back(txn, &p.cs.unit, &feed, p.cs.seq, position);
+		/* What was borrowed of the transaction is gone. */
+		lt_arena_clear(&arena);
+		if (rc == LT_OK)
+			rc = lt_repair_look_at(txn, m->o, position, &arena, &p);
+	}
+	if (rc == LT_OK && p.sound && (p.erased_here || p.seed_damaged))
+		rc = mend_openings(txn, &p, rows);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_repair_run_mend(struct lt_kv_txn *txn, void *ctx)
+{
+	struct lt_repair_mend *m = ctx;
+	size_t i;
+	int rc = LT_OK;
+
+	m->rows = 0;
+	for (i = 0; rc == LT_OK && i < m->n; i++)
+		rc = mend_one(txn, m, m->position[i], &m->rows);
+	return rc;
+}
+
+/* ---- heads ---- */
+
+/* The highest number of a feed that leads somewhere. */
+static int
+highest(struct lt_kv_txn *txn, const struct lt_repair_head *h, uint64_t *seq, uint64_t *position)
+{
+	struct lt_log_key from = { .len = 0 };
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	size_t len;
+	int rc = lt_kv_cursor_open(txn, LT_T_SEQ, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_log_key_feed(&from, &h->unit, &h->feed);
+	len = from.len;
+	lt_log_key_u64(&from, UINT64_MAX);
+	rc = lt_kv_seek_before(c, lt_log_key_slice(&from), &k, &v);
+	if (rc == LT_OK && (k.len != len + 8 || memcmp(k.data, from.b, len) != 0 || v.len != 8))
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_OK) {
+		*seq = lt_load_u64(k.data + len);
+		*position = lt_load_u64(v.data);
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_CORRUPT ? LT_E_NOTFOUND : rc;
+}
+
+static int
+head_of(struct lt_kv_txn *txn, const struct lt_repair_head *h, struct lt_head *head)
+{
+	struct lt_repair_place p;
+	struct lt_arena arena;
+	int rc = highest(txn, h, &head->seq, &head->last_position);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_repair_look_at(txn, h->o, head->last_position, &arena, &p);
+	if (rc == LT_OK &&
+	    (!p.sound || p.way != LT_REPAIR_LEADS || p.aside || !lt_unit_eq(&p.cs.unit, &h->unit) ||
+		p.cs.seq != head->seq || lt_feed_id_cmp(&p.cs.feed, &h->feed) != 0))
+		rc = LT_E_NOTFOUND;
+	if (rc == LT_OK) {
+		head->hash = p.cs.hash;
+		head->stamp = p.cs.stamp;
+		head->key_no = p.cs.key_no;
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* As it would be, were everything up to seq judged and no more. */
+static int
+effective_of(
+    struct lt_kv_txn *txn, const struct lt_repair_head *h, uint64_t seq, uint64_t *effective)
+{
+	struct lt_changeset cs;
+	struct lt_judgement j;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	int rc;
+
+	*effective = 0;
+	if (seq == 0)
+		return LT_OK;
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_feed_log_find(txn, &h->unit, &h->feed, seq, &position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(txn, position, &e);
+	if (rc == LT_OK)
+		rc = lt_changeset_open(e.changeset, &arena, &cs);
+	if (rc == LT_OK)
+		rc = lt_feed_log_judgement(txn, position, &arena, &j);
+	if (rc == LT_OK)
+		*effective = lt_judgement_stamp(&j, cs.stamp);
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+/* The row that makes the sum of the table what it was is the one that stood there: nothing else tells how far the feed was judged. */
+static int
+put_head(struct lt_kv_txn *txn, const struct lt_repair_head *h, const struct sums *g,
+    struct lt_head *head)
+{
+	uint64_t n, sum, judged = head->seq, tries;
+	bool damaged;
+	int rc = LT_OK;
+
+	for (tries = 0; rc == LT_OK && tries < HEAD_JUDGED_BACK; tries++, judged--) {
+		head->judged = judged;
+		rc = effective_of(txn, h, judged, &head->effective);
+		if (rc == LT_OK)
+			rc = lt_feed_log_head_put(txn, &h->unit, &h->feed, head);
+		if (rc == LT_OK)
+			rc = lt_kv_sums_seen(txn, LT_T_FEED, sums_key(g), &n, &sum, &damaged);
+		if (rc == LT_OK && n == g->count && sum == g->sum && !damaged)
+			return lt_kv_sums_say(txn, LT_T_FEED, sums_key(g), n, sum);
+		if (judged == 0)
+			break;
+	}
+	return rc == LT_OK || rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_E_NOTFOUND : rc;
+}
+
+int
+lt_repair_run_head(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct lt_repair_head *h = ctx;
+	struct lt_id author = lt_feed_author(&h->feed);
+	struct lt_head head;
+	struct sums g;
+	int rc = lt_feed_log_head(txn, &h->unit, &h->feed, &head);
+
+	if (lt_id_eq(&author, h->o->self) || (rc == LT_OK && head.seq != 0))
+		return LT_E_NOTFOUND;
+	if (rc != LT_OK && rc != LT_E_CORRUPT)
+		return rc;
+	memset(&head, 0, sizeof(head));
+	rc = sums_before(txn, LT_T_FEED, 0, &g);
+	if (rc == LT_OK && !g.astray)
+		return LT_E_NOTFOUND;
+	if (rc == LT_OK)
+		rc = head_of(txn, h, &head);
+	return rc == LT_OK ? put_head(txn, h, &g, &head) : rc;
+}

@@ -1,0 +1,1086 @@
+/* Repair: what is damaged in the log is found, asked for, and put back so that not a byte differs; what did not stand there is not. */
+#include "world.h"
+
+#include "proto/base/clock.h"
+#include "proto/store/erase.h"
+#include "proto/store/feed_log_impl.h"
+#include "proto/store/kv_sums.h"
+#include "proto/store/kv_test.h"
+#include "proto/store/repair.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define STAMP(n) LT_STAMP(LT_BUILD_FLOOR_MS + 1000, n)
+#define SETS 5 /* of the node's feed */
+#define ENROLLED 2 /* change-sets of the hub before them */
+
+struct fix {
+	struct env env;
+	struct lt_arena arena;
+	struct author hub, node;
+	struct feed hub_feed, feed, before; /* before: as it was before its last change-set */
+	struct lt_catalogue *builtin;
+	struct lt_registry *reg;
+	struct lt_writer *writer;
+	struct lt_repairer *repairer;
+	struct lt_repairer_options o;
+	struct lt_fed fed;
+	bool open_all; /* what may_open answers */
+	struct lt_slice sealed[ENROLLED + SETS + 1]; /* by position, with openings */
+	struct lt_buf whole; /* every row, before any damage */
+	struct lt_id peer;
+};
+
+static struct lt_registry *
+registry(void *ctx)
+{
+	return lt_registry_ref(((struct fix *)ctx)->reg);
+}
+
+static bool
+may_open(void *ctx, const struct lt_unit *unit, const char *collection, const char *field)
+{
+	(void)unit;
+	assert_string_equal(collection, "thing");
+	assert_non_null(field);
+	return ((struct fix *)ctx)->open_all;
+}
+
+static void
+enrol(struct fix *f, struct lt_kv_txn *txn, const struct author *a, const char *role,
+    const char *unit)
+{
+	char key[64];
+	struct lt_draft d[2];
+
+	lt_hex(key, a->id.b, LT_ID_LEN);
+	d[0] = world_draft(&f->arena, "_registry", key, fs_enum(&f->arena, "role", role),
+	    fs_text(&f->arena, "unit", unit), fs_enum(&f->arena, "state", "active"), NULL);
+	(void)snprintf(key + 2 * LT_ID_LEN, sizeof(key) - 2 * LT_ID_LEN, "/1");
+	d[1] = world_draft(&f->arena, "_key", key, fs_bytes(&f->arena, "sign_key", a->key.pk, 32),
+	    fs_enum(&f->arena, "state", "active"), NULL);
+	world_publish(txn, &f->hub_feed, f->builtin, d, 2, &f->arena);
+}
+
+static struct lt_draft
+draft(struct lt_arena *a, const char *key, const char *value)
+{
+	struct lt_draft d = world_draft(a, "thing", key, fs_text(a, "a", value), NULL);
+
+	d.personal = lt_arena_alloc(a, 3 * sizeof(*d.personal));
+	d.personal[d.npersonal++] = fs_text(a, LT_ACTOR_FIELD, "acc-12");
+	d.personal[d.npersonal++] = fs_text(a, "p", value);
+	d.personal[d.npersonal++] = fs_text(a, "q", "khong ai biet");
+	return d;
+}
+
+static struct lt_slice
+keep(struct fix *f, struct lt_buf *b)
+{
+	uint8_t *copy = lt_arena_dup(&f->arena, b->data, b->len);
+	size_t len = b->len;
+
+	assert_non_null(copy);
+	lt_buf_fini(b);
+	return lt_slice(copy, len);
+}
+
+static struct lt_slice
+seal(struct fix *f, struct feed *feed, unsigned n, const char *value)
+{
+	struct lt_draft d[2];
+	struct lt_buf b = { 0 };
+
+	d[0] = draft(&f->arena, "17254/1", value);
+	d[1] = draft(&f->arena, "17254/2", "hai");
+	feed_seal(feed, STAMP(n), d, 1 + n % 2, &b);
+	return keep(f, &b);
+}
+
+/* The change-set at a position as a peer would send it. */
+static struct lt_slice
+composed(struct fix *f, uint64_t position)
+{
+	struct lt_buf b = { 0 };
+	struct lt_kv_txn *txn;
+	struct lt_entry e;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_feed_log_read(txn, position, &e));
+	ok(lt_feed_log_compose(txn, &e, NULL, NULL, &b, NULL));
+	lt_kv_abort(txn);
+	return keep(f, &b);
+}
+
+/* Every row of every table. The time at which a change-set came is not known any more when it is put back: that of its neighbour stands
+ * there then, and zeros here. */
+static void
+dump(struct fix *f, struct lt_buf *out)
+{
+	static const unsigned others[] = { LT_T_FEED, LT_T_SEQ, LT_T_OPENING, LT_T_JUDGEMENT,
+		LT_T_LOCAL, LT_T_RECORD, LT_T_HISTORY, LT_T_SUMS, LT_T_COUNT };
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	int rc;
+
+	lt_buf_clear(out);
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	env_dump(txn, others, out);
+	ok(lt_kv_cursor_open(txn, LT_T_ENTRY, &c));
+	for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK;
+	     rc = lt_kv_next(c, &k, &v)) {
+		size_t at;
+
+		lt_buf_framed(out, k);
+		at = out->len;
+		lt_buf_framed(out, v);
+		memset(out->data + at + 4 + 1, 0, 8);
+	}
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	assert_int_equal(rc, LT_E_NOTFOUND);
+}
+
+static void
+fill(struct fix *f)
+{
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	unsigned i;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	enrol(f, txn, &f->hub, "hub", WORLD_PROVINCE);
+	enrol(f, txn, &f->node, "node", WORLD_UNIT);
+	ok(lt_registry_load(txn, NULL, 0, &f->reg, NULL));
+	for (i = 0; i < SETS; i++) {
+		char value[8];
+
+		(void)snprintf(value, sizeof(value), "gt%u", i);
+		f->before = f->feed;
+		world_append(txn, seal(f, &f->feed, i, value), &f->arena, &cs, &position);
+		assert_int_equal(position, ENROLLED + 1 + i);
+	}
+	ok(lt_kv_commit(txn));
+	for (i = 1; i <= ENROLLED + SETS; i++)
+		f->sealed[i] = composed(f, i);
+	dump(f, &f->whole);
+}
+
+static void
+reopen(struct fix *f, bool node)
+{
+	lt_repairer_close(f->repairer);
+	f->o.self = node ? &f->node.id : &f->hub.id;
+	f->o.may_open = node ? may_open : NULL;
+	ok(lt_repairer_open(&f->o, &f->repairer));
+}
+
+static int
+setup_kind(void **state, bool disk)
+{
+	static const struct lt_writer_options manual = { .manual = true };
+	struct fix *f = calloc(1, sizeof(*f));
+
+	env_open(&f->env, disk);
+	lt_arena_init(&f->arena, (size_t)512 << 20);
+	author_init(&f->hub, 1);
+	author_init(&f->node, 2);
+	feed_init(&f->hub_feed, &f->hub, "_", LT_LANE_NORMAL, 1);
+	feed_init(&f->feed, &f->node, WORLD_UNIT, LT_LANE_NORMAL, 5);
+	ok(lt_catalogue_builtin(&f->builtin));
+	fill(f);
+	ok(lt_writer_start(f->env.kv, &manual, &f->writer));
+	f->fed = world_fed();
+	memset(f->peer.b, 9, LT_ID_LEN);
+	f->o = (struct lt_repairer_options){ .log = f->env.kv,
+		.writer = f->writer,
+		.federation = &f->fed,
+		.clock = lt_clock_system(),
+		.registry = registry,
+		.ctx = f };
+	reopen(f, false);
+	*state = f;
+	return 0;
+}
+
+static int
+setup_mem(void **state)
+{
+	return setup_kind(state, false);
+}
+
+static int
+setup_disk(void **state)
+{
+	return setup_kind(state, true);
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+
+	lt_repairer_close(f->repairer);
+	lt_writer_stop(f->writer);
+	env_close(&f->env);
+	lt_registry_unref(f->reg);
+	lt_catalogue_unref(f->builtin);
+	lt_arena_fini(&f->arena);
+	lt_buf_fini(&f->whole);
+	free(f);
+	return 0;
+}
+
+/* ---- doing ---- */
+
+static void
+look(struct fix *f)
+{
+	bool done = false;
+	unsigned steps;
+
+	lt_repairer_look(f->repairer, false);
+	for (steps = 0; !done && steps < 100; steps++)
+		ok(lt_repairer_look_step(f->repairer, &done));
+	assert_true(done);
+}
+
+static struct lt_repair_status
+status(struct fix *f)
+{
+	struct lt_repair_status st;
+
+	lt_repairer_status(f->repairer, &st);
+	return st;
+}
+
+static size_t
+wants(struct fix *f, struct lt_repair_want out[LT_REPAIR_WANTS_MAX])
+{
+	return lt_repairer_wants(f->repairer, &f->peer, NULL, NULL, out, LT_REPAIR_WANTS_MAX);
+}
+
+static int
+take(struct fix *f, struct lt_slice bytes)
+{
+	struct lt_err err = { "" };
+
+	return lt_repairer_take(f->repairer, &f->peer, bytes, &err);
+}
+
+/* What a peer with everything answers to what it is asked for, over and over; how often something was put back. */
+static unsigned
+serve(struct fix *f)
+{
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	unsigned put = 0, rounds;
+	struct lt_changeset cs;
+	size_t n, i, k;
+
+	for (rounds = 0; (n = wants(f, w)) != 0; rounds++) {
+		assert_true(rounds < 50);
+		for (i = 0; i < n; i++)
+			for (k = 1; k <= ENROLLED + SETS; k++) {
+				ok(lt_changeset_parse(f->sealed[k], &f->arena, &cs, NULL));
+				if (cs.seq == w[i].seq && lt_unit_eq(&cs.unit, &w[i].unit) &&
+				    lt_feed_id_cmp(&cs.feed, &w[i].feed) == 0)
+					put += take(f, f->sealed[k]) == LT_OK;
+			}
+	}
+	return put;
+}
+
+static void
+assert_whole(struct fix *f)
+{
+	struct lt_buf now = { 0 };
+
+	dump(f, &now);
+	assert_true(lt_slice_eq(lt_buf_slice(&now), lt_buf_slice(&f->whole)));
+	lt_buf_fini(&now);
+}
+
+/* The sums say what is there. */
+static void
+assert_summed(struct fix *f, unsigned table, struct lt_slice key)
+{
+	uint64_t n, sum, said, said_sum;
+	struct lt_kv_txn *txn;
+	bool damaged;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_sums_seen(txn, table, key, &n, &sum, &damaged));
+	ok(lt_kv_sums_said(txn, table, key, &said, &said_sum));
+	lt_kv_abort(txn);
+	assert_false(damaged);
+	assert_int_equal(n, said);
+	assert_true(sum == said_sum);
+}
+
+/* ---- damaging ---- */
+
+struct key {
+	uint8_t b[LT_KV_KEY_MAX];
+	size_t len;
+};
+
+static struct lt_slice
+slice(const struct key *k)
+{
+	return lt_slice(k->b, k->len);
+}
+
+/* Key number n of a table; false: it has fewer. */
+static bool
+key_at(struct fix *f, unsigned table, size_t n, struct key *out)
+{
+	struct lt_kv_txn *txn;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_cursor_open(txn, table, &c));
+	for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK && n != 0; n--)
+		rc = lt_kv_next(c, &k, &v);
+	if (rc == LT_OK) {
+		memcpy(out->b, k.data, k.len);
+		out->len = k.len;
+	}
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return rc == LT_OK;
+}
+
+static struct key
+entry_key(uint64_t position)
+{
+	struct key k = { .len = 8 };
+
+	lt_store_u64(k.b, position);
+	return k;
+}
+
+static struct key
+opening_key(uint64_t position, uint32_t change, const char *field)
+{
+	struct key k = entry_key(position);
+
+	lt_store_u32(k.b + 8, change);
+	memcpy(k.b + 12, field, strlen(field));
+	k.len = 12 + strlen(field);
+	return k;
+}
+
+static struct key
+feed_key(const struct feed *feed)
+{
+	struct lt_log_key k = { .len = 0 };
+	struct key out;
+
+	lt_log_key_feed(&k, &feed->unit, &feed->id);
+	memcpy(out.b, k.b, k.len);
+	out.len = k.len;
+	return out;
+}
+
+static struct key
+seq_key(const struct feed *feed, uint64_t seq)
+{
+	struct key k = feed_key(feed);
+
+	lt_store_u64(k.b + k.len, seq);
+	k.len += 8;
+	return k;
+}
+
+static void
+flip(struct fix *f, unsigned table, struct key k, size_t bit)
+{
+	ok(lt_kv_test_flip(f->env.kv, table, slice(&k), bit, NULL));
+}
+
+static void
+lose(struct fix *f, unsigned table, struct key k)
+{
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_test_del_raw(txn, table, slice(&k)));
+	ok(lt_kv_commit(txn));
+}
+
+/* Another value, with its checksum. */
+static void
+put(struct fix *f, unsigned table, struct key k, struct lt_slice v)
+{
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_put(txn, table, slice(&k), v));
+	ok(lt_kv_commit(txn));
+}
+
+/* ---- tests ---- */
+
+/* Nothing is damaged: nothing is wanted, and nothing is written. */
+static void
+nothing(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+
+	look(f);
+	assert_int_equal(wants(f, w), 0);
+	assert_int_equal(take(f, f->sealed[3]), LT_E_NOTFOUND);
+	assert_int_equal(status(f).refused, 0);
+	assert_int_equal(status(f).mended, 0);
+	assert_whole(f);
+}
+
+/* Each row of entry, seq and opening, each with a bit the other way (of its value, of its checksum) and gone: afterwards
+ * not a byte of the store differs. But of a seed, which is not put back: the openings have their salts. */
+static void
+every_row(void **state)
+{
+	static const unsigned tables[] = { LT_T_ENTRY, LT_T_SEQ, LT_T_OPENING };
+	struct fix *f = *state;
+	struct key k;
+	size_t t, n, how, nbits, rows = 0;
+
+	for (t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (n = 0; key_at(f, tables[t], n, &k); n++) {
+			if (tables[t] == LT_T_OPENING && k.len == 12)
+				continue;
+			for (how = 0; how < 3; how++) {
+				assert_int_equal(lt_kv_test_flip(f->env.kv, tables[t], slice(&k),
+						     SIZE_MAX, &nbits),
+				    LT_E_INVALID);
+				if (how == 2)
+					lose(f, tables[t], k);
+				else
+					flip(f, tables[t], k, how == 0 ? nbits / 3 : nbits - 9);
+				look(f);
+				if (tables[t] == LT_T_SEQ)
+					assert_int_equal(status(f).wanted, 0);
+				else
+					assert_int_equal(serve(f), 1);
+				assert_int_equal(status(f).wanted, 0);
+				assert_whole(f);
+				rows++;
+			}
+		}
+	assert_true(rows > 3 * (ENROLLED + SETS) * 2);
+	assert_int_equal(status(f).refused, 0);
+}
+
+/* Runs of entries, the last ones among them, with and without their numbers: each proves the next. */
+static void
+runs(void **state)
+{
+	struct fix *f = *state;
+	uint64_t from, to, i;
+	unsigned how;
+
+	for (how = 0; how < 4; how++)
+		for (from = 1; from <= ENROLLED + SETS; from++)
+			for (to = from; to <= ENROLLED + SETS; to++) {
+				/* With no number and none behind, what stood there is anyone's guess. */
+				if (how >= 2 && (to != from || to == ENROLLED + SETS))
+					continue;
+				for (i = from; i <= to; i++) {
+					if (how % 2 == 0)
+						flip(f, LT_T_ENTRY, entry_key(i), 77);
+					else
+						lose(f, LT_T_ENTRY, entry_key(i));
+					if (how == 2)
+						flip(f, LT_T_SEQ,
+						    i <= ENROLLED ? seq_key(&f->hub_feed, i)
+								  : seq_key(&f->feed, i - ENROLLED),
+						    3);
+					if (how == 3)
+						lose(f, LT_T_SEQ,
+						    i <= ENROLLED
+							? seq_key(&f->hub_feed, i)
+							: seq_key(&f->feed, i - ENROLLED));
+				}
+				look(f);
+				assert_int_equal(status(f).lost, how >= 2 ? 1 : 0);
+				assert_int_equal(serve(f), to - from + 1);
+				assert_int_equal(status(f).lost, 0);
+				assert_int_equal(status(f).wanted, 0);
+				assert_whole(f);
+			}
+}
+
+/* Two peers' answers cross: the second finds nothing to do. */
+static void
+two_peers(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	assert_int_equal(w[0].position, 4);
+	assert_int_equal(w[0].seq, 2);
+	assert_int_equal(w[0].parts, LT_REPAIR_ENTRY);
+	assert_false(w[0].aside);
+	/* Not twice of the same; of another. */
+	assert_int_equal(wants(f, w), 0);
+	f->peer.b[0]++;
+	assert_int_equal(wants(f, w), 1);
+	/* The line broke. */
+	lt_repairer_unasked(f->repairer, &f->peer);
+	assert_int_equal(wants(f, w), 1);
+	ok(take(f, f->sealed[4]));
+	assert_int_equal(take(f, f->sealed[4]), LT_E_NOTFOUND);
+	assert_int_equal(status(f).repaired, 1);
+	assert_int_equal(status(f).refused, 0);
+	assert_whole(f);
+}
+
+/* A peer that answered is not asked again, whatever becomes of the line; after the next look it is. */
+static void
+asked_once(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	struct lt_buf b = { 0 };
+	unsigned i;
+
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	lt_buf_put_slice(&b, f->sealed[4]);
+	b.data[b.len - 1] ^= 1; /* of the last opening */
+	assert_int_equal(take(f, keep(f, &b)), LT_E_BADHASH);
+	lt_repairer_unasked(f->repairer, &f->peer);
+	assert_int_equal(wants(f, w), 0);
+	for (i = 1; i < LT_REPAIR_ASKED_MAX; i++) {
+		f->peer.b[1]++;
+		assert_int_equal(wants(f, w), 1);
+	}
+	f->peer.b[1]++;
+	assert_int_equal(wants(f, w), 0);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+}
+
+/* What did not stand there: garbage, another signature, and what the author himself signed in the same place. */
+static void
+liars(void **state)
+{
+	struct fix *f = *state;
+	struct lt_buf b = { 0 };
+	struct feed other = f->before;
+	struct lt_slice fork = seal(f, &other, SETS - 1, "khac");
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	struct author stranger;
+	uint64_t last = ENROLLED + SETS;
+
+	flip(f, LT_T_ENTRY, entry_key(last), 300);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	assert_int_equal(take(f, lt_slice_str("khong phai")), LT_E_INVALID);
+	assert_int_equal(take(f, lt_slice(NULL, 0)), LT_E_INVALID);
+	assert_int_equal(take(f, fork), LT_E_BADHASH);
+	author_init(&stranger, 2);
+	other = f->before;
+	stranger.key = f->hub.key; /* signs in the node's name with another key */
+	other.author = &stranger;
+	assert_int_equal(take(f, seal(f, &other, SETS - 1, "gt4")), LT_E_BADSIG);
+	assert_int_equal(status(f).refused, 4);
+	assert_int_equal(status(f).wanted, 1);
+	/* Nothing but the head said so. Without it the chain before it fits both: nothing else tells them apart but what comes behind. */
+	lt_buf_fini(&b);
+	ok(take(f, f->sealed[last]));
+	assert_whole(f);
+}
+
+/* Nothing but the signature would say that it stood there: the only one of its feed, with nothing behind it and no head. */
+static void
+no_link(void **state)
+{
+	struct fix *f = *state;
+	struct feed lone;
+	struct lt_slice bytes;
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+
+	feed_init(&lone, &f->node, WORLD_UNIT, LT_LANE_BULK, 1);
+	bytes = seal(f, &lone, 9, "mot");
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	world_append(txn, bytes, &f->arena, &cs, &position);
+	ok(lt_kv_commit(txn));
+	flip(f, LT_T_ENTRY, entry_key(position), 300);
+	flip(f, LT_T_FEED, feed_key(&lone), 9);
+	look(f);
+	assert_int_equal(status(f).wanted, 1);
+	assert_int_equal(take(f, bytes), LT_E_GAP);
+	assert_int_equal(status(f).wanted, 1);
+	assert_int_equal(status(f).repaired, 0);
+}
+
+/* Without openings only the entry comes back, and they stay wanted, of others; leaves are no values. */
+static void
+without_openings(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	struct lt_opening leaf[6];
+	struct lt_changeset cs;
+	struct lt_buf bare = { 0 }, leaves = { 0 };
+	struct key k = opening_key(4, 0, "p");
+
+	ok(lt_changeset_parse(f->sealed[4], &f->arena, &cs, NULL));
+	assert_int_equal(cs.nopening, 6);
+	ok(lt_changeset_strip(&cs, &bare));
+	memcpy(leaf, cs.opening, sizeof(leaf));
+	leaf[1].withheld = true;
+	assert_string_equal(leaf[1].name, "p");
+	ok(lt_changeset_compose(lt_buf_slice(&bare), 6, leaf, &leaves, NULL));
+
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	flip(f, LT_T_OPENING, k, 20);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	ok(take(f, lt_buf_slice(&bare)));
+	assert_int_equal(status(f).wanted, 1);
+	assert_int_equal(wants(f, w), 0); /* it has answered */
+	assert_int_equal(take(f, lt_buf_slice(&bare)), LT_E_REFUSED);
+	assert_int_equal(take(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
+	f->peer.b[0]++;
+	assert_int_equal(wants(f, w), 1);
+	assert_int_equal(w[0].parts, LT_REPAIR_OPENINGS);
+	ok(take(f, f->sealed[4]));
+	assert_int_equal(status(f).wanted, 0);
+	assert_whole(f);
+	lt_buf_fini(&bare);
+	lt_buf_fini(&leaves);
+}
+
+/* A node takes a leaf for what it may not see, and no other; what came without openings is not missed, but of its own feeds. */
+static void
+nodes(void **state)
+{
+	struct fix *f = *state;
+	struct lt_opening leaf[6];
+	struct lt_changeset cs;
+	struct lt_buf bare = { 0 }, leaves = { 0 };
+	struct key k = opening_key(4, 0, "p");
+	enum lt_opening_state s;
+	struct lt_kv_txn *txn;
+	unsigned own;
+	size_t i;
+
+	ok(lt_changeset_parse(f->sealed[4], &f->arena, &cs, NULL));
+	ok(lt_changeset_strip(&cs, &bare));
+	memcpy(leaf, cs.opening, sizeof(leaf));
+	leaf[1].withheld = true;
+	ok(lt_changeset_compose(lt_buf_slice(&bare), 6, leaf, &leaves, NULL));
+	f->o.may_open = may_open;
+	for (own = 0; own < 2; own++) {
+		static const struct lt_id other = { { 77 } };
+
+		reopen(f, true);
+		lt_repairer_close(f->repairer);
+		f->o.self = own ? &f->node.id : &other;
+		ok(lt_repairer_open(&f->o, &f->repairer));
+		flip(f, LT_T_OPENING, k, 20);
+		look(f);
+		f->open_all = true;
+		assert_int_equal(take(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
+		f->open_all = false;
+		ok(take(f, lt_buf_slice(&leaves)));
+		ok(lt_kv_begin_read(f->env.kv, &txn));
+		ok(lt_opening_state(txn, 4, 0, "p", &s));
+		lt_kv_abort(txn);
+		assert_int_equal(s, LT_OPENING_WITHHELD);
+		/* All gone: */
+		for (i = 0; i < cs.nopening; i++)
+			lose(f, LT_T_OPENING,
+			    opening_key(4, cs.opening[i].change, cs.opening[i].name));
+		if (!own) /* it is not put back */
+			lose(f, LT_T_OPENING, opening_key(4, UINT32_MAX, ""));
+		look(f);
+		assert_int_equal(status(f).wanted, own);
+		if (!own) {
+			/* As before, for the other turn. */
+			lt_repairer_close(f->repairer);
+			f->o.self = &f->node.id;
+			ok(lt_repairer_open(&f->o, &f->repairer));
+			look(f);
+		}
+		assert_int_equal(serve(f), 1);
+		assert_int_equal(status(f).wanted, 0);
+	}
+	lt_buf_fini(&bare);
+	lt_buf_fini(&leaves);
+}
+
+static void
+erase(struct fix *f, uint64_t position, const char *field)
+{
+	struct lt_erased e = { .index = 0, .nfield = 1, .field = &field };
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	uint64_t removed;
+
+	ok(lt_changeset_parse(f->sealed[position], &f->arena, &cs, NULL));
+	e.feed = cs.feed;
+	e.seq = cs.seq;
+	e.hash8 = lt_load_u64(cs.hash.b);
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_erase(txn, &cs.unit, &e, 1, &removed));
+	ok(lt_kv_commit(txn));
+	assert_int_equal(removed, 1);
+	dump(f, &f->whole);
+}
+
+/* What is erased stays so: a peer's value becomes its leaf. A value that is here all the same goes, without a peer. */
+static void
+erased(void **state)
+{
+	struct fix *f = *state;
+	struct key p = opening_key(4, 0, "p");
+	struct lt_slice v;
+	struct lt_buf value = { 0 };
+	struct lt_kv_txn *txn;
+	unsigned how;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_get(txn, LT_T_OPENING, slice(&p), &v));
+	lt_buf_put_slice(&value, v);
+	lt_kv_abort(txn);
+	erase(f, 4, "p");
+	for (how = 0; how < 3; how++) {
+		if (how != 1)
+			flip(f, LT_T_ENTRY, entry_key(4), 99);
+		if (how != 0)
+			flip(f, LT_T_OPENING, p, 50);
+		look(f);
+		assert_int_equal(serve(f), 1); /* with the value, as sealed */
+		assert_whole(f);
+	}
+	put(f, LT_T_OPENING, p, lt_buf_slice(&value));
+	look(f);
+	assert_int_equal(status(f).wanted, 0);
+	assert_int_equal(status(f).mended, 1);
+	assert_whole(f);
+	lt_buf_fini(&value);
+}
+
+/* A seed that cannot be read goes, and the sums with it; a sound one stays. */
+static void
+seeds(void **state)
+{
+	struct fix *f = *state;
+	struct key k = opening_key(4, UINT32_MAX, ""), other = opening_key(5, UINT32_MAX, "");
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+
+	flip(f, LT_T_OPENING, k, 7);
+	look(f);
+	assert_int_equal(status(f).mended, 1);
+	assert_int_equal(status(f).wanted, 0);
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	assert_int_equal(lt_kv_get(txn, LT_T_OPENING, slice(&k), &v), LT_E_NOTFOUND);
+	ok(lt_kv_get(txn, LT_T_OPENING, slice(&other), &v));
+	lt_kv_abort(txn);
+	assert_summed(f, LT_T_OPENING, slice(&k));
+	look(f);
+	assert_int_equal(status(f).mended, 1);
+}
+
+/* Two seeds and an opening of one segment. */
+static void
+seeds_and_values(void **state)
+{
+	struct fix *f = *state;
+	struct key k = opening_key(4, UINT32_MAX, "");
+
+	flip(f, LT_T_OPENING, k, 7);
+	flip(f, LT_T_OPENING, opening_key(6, UINT32_MAX, ""), 7);
+	flip(f, LT_T_OPENING, opening_key(5, 0, "q"), 7);
+	look(f);
+	assert_int_equal(status(f).mended, 2);
+	assert_int_equal(serve(f), 1);
+	assert_summed(f, LT_T_OPENING, slice(&k));
+	look(f);
+	assert_int_equal(status(f).wanted, 0);
+}
+
+/* A head: that of another, alone, and exactly; never one's own, nor one of two. */
+static void
+heads(void **state)
+{
+	struct fix *f = *state;
+	struct key theirs = feed_key(&f->feed), ours = feed_key(&f->hub_feed);
+	unsigned how, judged;
+
+	for (judged = 0; judged < 2; judged++) {
+		for (how = 0; how < 2; how++) {
+			if (how == 0)
+				flip(f, LT_T_FEED, theirs, 100);
+			else
+				lose(f, LT_T_FEED, theirs);
+			look(f);
+			assert_whole(f);
+		}
+		/* Judged up to 2. */
+		if (judged == 0) {
+			const struct lt_judgement fine = { 0 };
+			struct lt_kv_txn *txn;
+
+			ok(lt_kv_begin_write(f->env.kv, &txn));
+			ok(lt_feed_log_judge(
+			    txn, &f->feed.unit, &f->feed.id, 1, ENROLLED + 1, STAMP(0), &fine));
+			ok(lt_feed_log_judge(
+			    txn, &f->feed.unit, &f->feed.id, 2, ENROLLED + 2, STAMP(1), &fine));
+			ok(lt_kv_commit(txn));
+			dump(f, &f->whole);
+		}
+	}
+	assert_int_equal(status(f).mended, 4);
+	flip(f, LT_T_FEED, ours, 100);
+	look(f);
+	assert_int_equal(status(f).mended, 4);
+	flip(f, LT_T_FEED, theirs, 100);
+	look(f);
+	assert_int_equal(status(f).mended, 4);
+	flip(f, LT_T_FEED, ours, 100); /* back */
+	look(f);
+	assert_int_equal(status(f).mended, 5);
+	assert_whole(f);
+	/* Of a head that says less than there is nothing is known. */
+	lose(f, LT_T_FEED, theirs);
+	lose(f, LT_T_ENTRY, entry_key(ENROLLED + SETS));
+	look(f);
+	assert_int_equal(status(f).mended, 5);
+	reopen(f, true);
+	look(f);
+	assert_int_equal(status(f).mended, 0);
+}
+
+/* A table whose count is wrong, and every row of it sound: nothing is touched. */
+static void
+counts(void **state)
+{
+	struct fix *f = *state;
+	struct key k = opening_key(4, 7, "p"); /* of no change */
+	struct lt_kv_txn *txn;
+	struct lt_buf was = { 0 }, now = { 0 };
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_test_put_raw(txn, LT_T_OPENING, slice(&k), lt_slice_str("khong ai can den")));
+	ok(lt_kv_commit(txn));
+	look(f);
+	assert_int_equal(status(f).mended, 0);
+	assert_int_equal(status(f).wanted, 0);
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_test_del_raw(txn, LT_T_OPENING, slice(&k)));
+	ok(lt_kv_commit(txn));
+	assert_whole(f);
+	lt_buf_fini(&was);
+	lt_buf_fini(&now);
+}
+
+/* An entry that verifies, but is not the one that was there. */
+static void
+another_entry(void **state)
+{
+	struct fix *f = *state;
+	uint64_t position;
+	struct lt_kv_txn *txn;
+	struct lt_buf b = { 0 };
+	struct lt_slice v;
+
+	for (position = 1; position <= ENROLLED + SETS; position++) {
+		struct key from = entry_key(position == 1 ? 2 : position - 1);
+
+		ok(lt_kv_begin_read(f->env.kv, &txn));
+		ok(lt_kv_get(txn, LT_T_ENTRY, slice(&from), &v));
+		lt_buf_clear(&b);
+		lt_buf_put_slice(&b, v);
+		lt_kv_abort(txn);
+		put(f, LT_T_ENTRY, entry_key(position), lt_buf_slice(&b));
+		look(f);
+		assert_int_equal(serve(f), 1);
+		assert_whole(f);
+	}
+	lt_buf_fini(&b);
+}
+
+/* Both branches keep their rows, each under its own name. */
+static void
+branches(void **state)
+{
+	struct fix *f = *state;
+	struct feed other = f->before, aside;
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	uint64_t position, last = ENROLLED + SETS;
+	unsigned how;
+
+	reopen(f, true);
+	f->open_all = true;
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_feed_log_set_aside(txn, &f->feed.unit, &f->feed.id, SETS));
+	world_append(txn, seal(f, &other, SETS - 1, "khac"), &f->arena, &cs, &position);
+	f->sealed[0] = cs.raw;
+	world_append(txn, seal(f, &other, SETS, "nua"), &f->arena, &cs, &position);
+	ok(lt_kv_commit(txn));
+	aside = f->feed;
+	aside.id = lt_feed_aside(&aside.id);
+	dump(f, &f->whole);
+	for (how = 0; how < 2; how++) {
+		struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+
+		flip(f, LT_T_ENTRY, entry_key(how == 0 ? last : last + 1), 99);
+		look(f);
+		assert_int_equal(wants(f, w), 1);
+		assert_int_equal(w[0].aside, how == 0);
+		assert_int_equal(w[0].position, how == 0 ? last : last + 1);
+		assert_int_equal(lt_feed_id_cmp(&w[0].feed, &f->feed.id), 0);
+		/* The other branch's change-set of the same number, as well signed. */
+		assert_int_equal(take(f, f->sealed[how == 0 ? 0 : last]), LT_E_BADHASH);
+		ok(take(f, f->sealed[how == 0 ? last : 0]));
+		assert_whole(f);
+		/* The number of the branch that counts, which the next one names. Nothing names the last one of the other. */
+		flip(f, LT_T_SEQ, seq_key(how == 0 ? &aside : &f->feed, SETS), 9);
+		look(f);
+		if (how == 0)
+			flip(f, LT_T_SEQ, seq_key(&aside, SETS), 9);
+		assert_whole(f);
+	}
+}
+
+/* Each write fails in its turn: nothing is changed, and what is wanted stays so. */
+static int
+fail_at(void *ctx, uint64_t ordinal)
+{
+	return ordinal == *(const uint64_t *)ctx ? LT_E_NOSPACE : LT_OK;
+}
+
+static void
+faults(void **state)
+{
+	struct fix *f = *state;
+	uint64_t at;
+	struct lt_buf was = { 0 }, now = { 0 };
+	struct lt_kv_txn *txn;
+	int rc = LT_E_NOSPACE;
+
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	flip(f, LT_T_OPENING, opening_key(4, 0, "p"), 20);
+	look(f);
+	assert_int_equal(status(f).wanted, 1);
+	for (at = 1; rc != LT_OK; at++) {
+		const unsigned tables[] = { LT_T_SEQ, LT_T_FEED, LT_T_SUMS, LT_T_COUNT };
+
+		assert_true(at < 50);
+		lt_buf_clear(&was);
+		lt_buf_clear(&now);
+		ok(lt_kv_begin_read(f->env.kv, &txn));
+		env_dump(txn, tables, &was);
+		lt_kv_abort(txn);
+		lt_kv_set_fault(f->env.kv, fail_at, &at);
+		rc = take(f, f->sealed[4]);
+		lt_kv_set_fault(f->env.kv, NULL, NULL);
+		if (rc == LT_OK)
+			break;
+		assert_int_equal(rc, LT_E_NOSPACE);
+		assert_int_equal(status(f).wanted, 1);
+		ok(lt_kv_begin_read(f->env.kv, &txn));
+		env_dump(txn, tables, &now);
+		lt_kv_abort(txn);
+		assert_true(lt_slice_eq(lt_buf_slice(&was), lt_buf_slice(&now)));
+	}
+	assert_true(at > 3);
+	assert_int_equal(status(f).refused, 0);
+	assert_whole(f);
+	lt_buf_fini(&was);
+	lt_buf_fini(&now);
+}
+
+/* Pages that do not hold together: nothing is written, whatever a peer gives; when they do again, it is. */
+static void
+pages(void **state)
+{
+	struct fix *f = *state;
+	char path[128];
+	uint8_t page[LT_KV_KEY_MAX];
+	size_t at, broken = 0;
+	bool done = false;
+	int fd;
+
+	ok(lt_kv_look_pages(f->env.kv, NULL));
+	(void)snprintf(path, sizeof(path), "%s/data.mdb", f->env.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	ok(lt_kv_look_pages(f->env.kv, NULL)); /* a value is no page */
+	/* The number of a page that is in use: some are free. */
+	for (at = 2; broken == 0; at++) {
+		assert_int_equal(pread(fd, page, 16, (off_t)(at * 4096)), 16);
+		page[0] ^= 1;
+		assert_int_equal(pwrite(fd, page, 16, (off_t)(at * 4096)), 16);
+		if (lt_kv_look_pages(f->env.kv, NULL) == LT_E_CORRUPT)
+			broken = at;
+		page[0] ^= 1;
+		if (broken == 0)
+			assert_int_equal(pwrite(fd, page, 16, (off_t)(at * 4096)), 16);
+	}
+	lt_repairer_look(f->repairer, true);
+	ok(lt_repairer_look_step(f->repairer, &done));
+	assert_true(done);
+	assert_true(status(f).pages_broken);
+	assert_int_equal(status(f).wanted, 0);
+	assert_int_equal(take(f, f->sealed[4]), LT_E_UNAVAILABLE);
+	assert_int_equal(pwrite(fd, page, 16, (off_t)(broken * 4096)), 16);
+	ok(close(fd));
+	lt_repairer_look(f->repairer, true);
+	look(f);
+	assert_false(status(f).pages_broken);
+	assert_int_equal(serve(f), 1);
+	assert_whole(f);
+}
+
+#define both(fn) \
+	cmocka_unit_test_setup_teardown(fn, setup_mem, teardown), \
+	    cmocka_unit_test_setup_teardown(fn, setup_disk, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		both(nothing),
+		both(every_row),
+		both(runs),
+		both(two_peers),
+		both(asked_once),
+		both(liars),
+		both(no_link),
+		both(without_openings),
+		both(nodes),
+		both(erased),
+		both(seeds),
+		both(seeds_and_values),
+		both(heads),
+		both(counts),
+		both(another_entry),
+		both(branches),
+		both(faults),
+		cmocka_unit_test_setup_teardown(pages, setup_disk, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
