@@ -282,7 +282,7 @@ who_holds(struct noting *x, const ProtobufCMessage *q, const ProtobufCMessage *a
 }
 
 /* Methods that give records, or tell of some that they are not there. Those that are not here (status, freshness, heads) give none;
- * a node's Pull is of what is its commune's own or everybody's, and a mirror's is noted where it begins. */
+ * a node's Pull and Fetch are of what is its commune's own or everybody's, and a mirror's Pull is noted where it begins. */
 static const struct reading {
 	const char *method;
 	const ProtobufCMessageDescriptor *request;

@@ -36,6 +36,7 @@ struct daemon {
 	struct lt_enrol *enrol;
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
+	struct lt_hub_repair *repair;
 	struct lt_scrubber *scrubber;
 	struct lt_audit *audit;
 	struct lt_service service;
@@ -94,13 +95,17 @@ open_parts(struct daemon *d, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_pulls_open(d->hub, d->s.pool, &d->pulls);
 	if (rc == LT_OK)
-		rc = lt_hub_scrubber_start(d->hub, lt_conf_int(d->s.conf, "hub", "scrub_every"),
+		rc = lt_hub_repair_open(d->hub, &d->repair);
+	if (rc == LT_OK)
+		rc = lt_hub_scrubber_start(d->hub, lt_hub_repair_repairer(d->repair),
+		    lt_conf_int(d->s.conf, "hub", "scrub_every"),
 		    (unsigned)lt_conf_int(d->s.conf, "hub", "scrub_percent"), &d->scrubber);
 	d->service.hub = d->hub;
 	d->service.enrol = d->enrol;
 	d->service.fresh = d->fresh;
 	d->service.pulls = d->pulls;
 	d->service.scrubber = d->scrubber;
+	d->service.repair = d->repair;
 	return rc;
 }
 
@@ -151,6 +156,7 @@ close_parts(struct daemon *d)
 	lt_serving_quiet(&d->s);
 	lt_serving_rest(&d->s);
 	lt_scrubber_stop(d->scrubber);
+	lt_hub_repair_close(d->repair);
 	lt_pulls_close(d->pulls);
 	lt_twins_close(d->service.twins);
 	lt_fresh_close(d->fresh);

@@ -36,14 +36,15 @@ mend(void *ctx)
 }
 
 int
-lt_hub_scrubber_start(
-    struct lt_hub *h, int64_t every_ms, unsigned percent, struct lt_scrubber **out)
+lt_hub_scrubber_start(struct lt_hub *h, struct lt_repairer *repairer, int64_t every_ms,
+    unsigned percent, struct lt_scrubber **out)
 {
 	struct lt_scrub_options so;
 	const struct lt_scrubber_options o = { .scrub = &so,
 		.writer = h->writer,
 		.every_ms = every_ms,
 		.percent = percent,
+		.repair = repairer,
 		.mend = mend,
 		.ctx = h };
 

@@ -11,6 +11,7 @@
 #include "hub/hub.h"
 #include "hub/pull.h"
 #include "hub/quota.h"
+#include "hub/repair.h"
 #include "hub/twins.h"
 #include "proto/rpc/methods.h"
 #include "proto/store/scrubber.h"
@@ -27,6 +28,7 @@ struct lt_service {
 	struct lt_fresh *fresh;
 	struct lt_pulls *pulls;
 	struct lt_scrubber *scrubber; /* NULL: none */
+	struct lt_hub_repair *repair; /* NULL: what is damaged is asked of nobody */
 	struct lt_audit *audit; /* NULL: none */
 	struct lt_twins *twins; /* NULL: two live machines with one key are not told apart */
 	struct lt_server *server; /* for counts and cutting; set by lt_service_add() */

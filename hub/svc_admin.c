@@ -4,6 +4,7 @@
 #include "hub/service_impl.h"
 #include "proto/service/feeds.h"
 #include "proto/service/forks.h"
+#include "proto/service/repairing.h"
 #include "proto/service/scrubbing.h"
 
 #include <string.h>
@@ -593,6 +594,9 @@ scrub(Ltpb__Admin_Service *service, const Ltpb__ScrubRequest *req, Ltpb__ScrubRe
 	/* It is of everybody's data, and costs the hub time. */
 	if (lt_access_unit(&a.who, LT_VERB_INSPECT, "_"))
 		rc = lt_scrubbing_answer(a.s->scrubber, req, &a.arena, &r);
+	if (rc == LT_OK)
+		rc = lt_repairing_tell(lt_hub_repair_repairer(a.s->repair),
+		    lt_hub_repair_unasked(a.s->repair), &a.arena, &r.repair);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

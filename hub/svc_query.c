@@ -1,6 +1,7 @@
 /* hub/svc_query.c - Query: what departments and operators ask. Every answer says how fresh it is. */
 #include "hub/service_impl.h"
 #include "proto/service/reading.h"
+#include "proto/service/scrubbing.h"
 #include "proto/store/prove.h"
 
 #include <string.h>
@@ -136,6 +137,7 @@ freshness(struct asking_query *x, const char *collection, size_t n, char *const 
 		return rc;
 	ltpb__freshness_summary__init(f);
 	lt_fresh_summary(x->a.s->fresh, all.unit, all.n, col == NULL ? 0 : (int)col->lane, f);
+	f->findings = lt_scrubbing_findings(x->a.s->scrubber);
 	*out = f;
 	return LT_OK;
 }
@@ -143,7 +145,12 @@ freshness(struct asking_query *x, const char *collection, size_t n, char *const 
 static void
 fail(struct asking_query *x, int rc)
 {
-	lt_asking_fail(&x->a, rc, "QUERY", x->err.text);
+	struct lt_status st;
+
+	if (rc == LT_E_NOTFOUND && lt_scrubbing_not_found(x->a.s->scrubber, &st))
+		lt_call_fail(x->a.call, &st);
+	else
+		lt_asking_fail(&x->a, rc, "QUERY", x->err.text);
 }
 
 static void
@@ -306,6 +313,7 @@ freshness_of(Ltpb__Query_Service *service, const Ltpb__FreshnessRequest *req,
 		rc = unit_answers(&x, all.unit, all.n, &r);
 	if (rc == LT_OK) {
 		lt_fresh_summary(x.a.s->fresh, all.unit, all.n, 0, &sum);
+		sum.findings = lt_scrubbing_findings(x.a.s->scrubber);
 		r.summary = &sum;
 		closure(&r, data);
 	} else {

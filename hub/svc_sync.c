@@ -85,6 +85,38 @@ end_rotation(Ltpb__Sync_Service *service, const Ltpb__EndRotationRequest *req,
 	lt_asking_end(&a);
 }
 
+static void
+fetch(Ltpb__Sync_Service *service, const Ltpb__FetchRequest *req, Ltpb__FetchReply_Closure closure,
+    void *data)
+{
+	Ltpb__FetchReply r = LTPB__FETCH_REPLY__INIT;
+	struct lt_status st;
+	struct lt_asking a;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (lt_answer_fetch(&a, req, &r, &st))
+		closure(&r, data);
+	else
+		lt_call_fail(a.call, &st);
+	lt_asking_end(&a);
+}
+
+static void
+supply(Ltpb__Sync_Service *service, const Ltpb__SupplyRequest *req,
+    Ltpb__SupplyReply_Closure closure, void *data)
+{
+	Ltpb__SupplyReply r = LTPB__SUPPLY_REPLY__INIT;
+	struct lt_status st;
+	struct lt_asking a;
+
+	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
+	if (lt_answer_supply(&a, req, &r, &st))
+		closure(&r, data);
+	else
+		lt_call_fail(a.call, &st);
+	lt_asking_end(&a);
+}
+
 struct push {
 	struct lt_call *call;
 	Ltpb__PushReply_Closure closure;
@@ -148,5 +180,7 @@ const Ltpb__Sync_Service lt_sync_service = { .base = LTPB__SYNC__BASE_INIT,
 	.push = push,
 	.pull = pull,
 	.announce = announce,
+	.fetch = fetch,
+	.supply = supply,
 	.rotate = rotate,
 	.end_rotation = end_rotation };

@@ -4,6 +4,7 @@
 #include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
+#include "proto/service/repairing.h"
 #include "proto/store/feed_log.h"
 
 #include <stdlib.h>
@@ -319,6 +320,7 @@ lt_answer_hello(
 		return no(st, rc, "HELLO", "");
 	if (r->n_want == 0)
 		lt_hub_heard(a->s->hub, &a->who.principal->id);
+	lt_hub_repair_greeted(a->s->repair, &a->who.principal->id);
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub.data = (uint8_t *)id->principal.b;
 	r->hub.len = LT_ID_LEN;
@@ -344,6 +346,28 @@ take_evidence(const struct lt_asking *a, const Ltpb__AnnounceRequest *req)
 		    a->who.principal->unit.s, err.text[0] != '\0' ? err.text : lt_strerror(rc));
 }
 
+/* What is damaged here and may be whole there. */
+static int
+tell_lost(struct lt_asking *a, Ltpb__AnnounceReply *r)
+{
+	struct lt_repair_want w[LT_REPAIR_CALL_MAX];
+	size_t i, n;
+
+	if (a->s->repair == NULL)
+		return LT_OK;
+	n = lt_hub_repair_ask(a->s->repair, a->reg, a->who.principal, w, LT_REPAIR_CALL_MAX);
+	r->lost = lt_arena_alloc(&a->arena, (n + 1) * sizeof(*r->lost));
+	if (r->lost == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < n; i++) {
+		r->lost[i] = lt_giving_name_pack(&w[i], &a->arena);
+		if (r->lost[i] == NULL)
+			return LT_E_NOMEM;
+		r->n_lost++;
+	}
+	return LT_OK;
+}
+
 bool
 lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__AnnounceReply *r,
     struct lt_status *st)
@@ -354,6 +378,8 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 		return false;
 	rc = all_heads_sane(req->n_head, req->head) ? tell_held(a, &r->n_held, &r->held)
 						    : LT_E_INVALID;
+	if (rc == LT_OK)
+		rc = tell_lost(a, r);
 	if (rc != LT_OK)
 		return no(st, rc, "ANNOUNCE", "");
 	take_evidence(a, req);
@@ -583,4 +609,105 @@ lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt_pull
 	rc = lt_pull_plan_new(
 	    a->s->hub, &a->who.principal->id, key_of_line(a), &a->who.principal->unit, req, plan);
 	return rc == LT_OK || no(st, rc, "PULL", "");
+}
+
+/* ---- Fetch and Supply ---- */
+
+/* Whose personal values may go with a change-set. */
+struct opening {
+	const struct lt_asker *who;
+	const struct lt_unit *province, *unit;
+};
+
+static bool
+may_open(void *ctx, const char *collection, const char *field)
+{
+	const struct opening *o = ctx;
+
+	return lt_access_open(o->who, o->province, o->unit, collection, field);
+}
+
+/* What it may not have, and what is not here or damaged, is not in the answer, and nothing says which of these it was. */
+static int
+gather(struct lt_asking *a, const Ltpb__FetchRequest *req, struct lt_giving *g)
+{
+	const struct lt_unit *province = lt_hub_province(a->s->hub);
+	struct lt_giving_name name;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < req->n_wanted && !g->full; i++) {
+		struct opening o = { &a->who, province, &name.unit };
+
+		rc = lt_giving_name_read(req->wanted[i], &name);
+		if (rc == LT_OK && lt_access_pull(&a->who, province, &name.unit))
+			rc = lt_giving_add(g, &name, may_open, &o);
+	}
+	return rc;
+}
+
+bool
+lt_answer_fetch(
+    struct lt_asking *a, const Ltpb__FetchRequest *req, Ltpb__FetchReply *r, struct lt_status *st)
+{
+	struct lt_giving *g;
+	int rc;
+
+	if (!is_a_node(a, st))
+		return false;
+	/* Revoked a moment ago, by a record that the registry here does not show yet. */
+	if (lt_hub_barred(a->s->hub, &a->who.principal->id, key_of_line(a)))
+		return no(st, LT_E_DENIED, "FETCH", "");
+	if (req->n_wanted == 0 || req->n_wanted > LT_REPAIR_CALL_MAX)
+		return no(st, LT_E_INVALID, "FETCH", "a fetch names 1 to 64 change-sets");
+	g = lt_arena_alloc(&a->arena, sizeof(*g));
+	if (g == NULL)
+		return no(st, LT_E_NOMEM, "FETCH", "");
+	g->arena = &a->arena;
+	g->max_bytes = LT_REPAIR_BYTES_MAX;
+	rc = lt_kv_begin_read(lt_hub_log(a->s->hub), &g->txn);
+	if (rc == LT_OK) {
+		rc = gather(a, req, g);
+		lt_kv_abort(g->txn);
+	}
+	if (rc != LT_OK)
+		return no(st, rc, "FETCH", "");
+	r->change_set = g->set;
+	r->n_change_set = g->n;
+	r->more = g->full;
+	return true;
+}
+
+bool
+lt_answer_supply(
+    struct lt_asking *a, const Ltpb__SupplyRequest *req, Ltpb__SupplyReply *r, struct lt_status *st)
+{
+	const struct lt_principal *node = a->who.principal;
+	struct lt_err err = { "" };
+	size_t i, bad = 0;
+
+	if (!is_a_node(a, st))
+		return false;
+	if (lt_hub_barred(a->s->hub, &node->id, key_of_line(a)))
+		return no(st, LT_E_DENIED, "SUPPLY", "");
+	if (req->n_change_set == 0 || req->n_change_set > LT_REPAIR_CALL_MAX)
+		return no(st, LT_E_INVALID, "SUPPLY", "a supply carries 1 to 64 change-sets");
+	for (i = 0; i < req->n_change_set; i++) {
+		const ProtobufCBinaryData *d = &req->change_set[i];
+		struct lt_err why = { "" };
+		int rc =
+		    lt_hub_repair_take(a->s->repair, &node->id, lt_slice(d->data, d->len), &why);
+
+		r->taken += rc == LT_OK;
+		if (rc != LT_OK && rc != LT_E_NOTFOUND && bad++ == 0)
+			err = why.text[0] != '\0' ? why : (struct lt_err){ "" };
+	}
+	if (r->taken != 0)
+		lt_info("%u damaged change-sets were put back from a node of unit %s", r->taken,
+		    node->unit.s);
+	if (bad != 0)
+		lt_warn("%zu change-sets that a node of unit %s returned are not those that stood "
+			"here: %s",
+		    bad, node->unit.s, err.text);
+	return true;
 }

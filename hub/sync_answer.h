@@ -1,8 +1,8 @@
-/* hub/sync_answer.h - what the hub answers to Join, Hello, Announce, Push and Pull, apart from the call that asks:
+/* hub/sync_answer.h - what the hub answers to Join, Hello, Announce, Push, Pull, Fetch and Supply, apart from the call that asks:
  * svc_sync.c puts it on calls, and a test or the simulator may ask without a line.
  *
- * Whether the method may be called at all is lt_service_authorize()'s, before. Of the lt_service only hub, enrol and fresh
- * are used. */
+ * Whether the method may be called at all is lt_service_authorize()'s, before. Of the lt_service only hub, enrol, fresh
+ * and repair are used. */
 #ifndef LT_HUB_SYNC_ANSWER_H
 #define LT_HUB_SYNC_ANSWER_H
 
@@ -21,6 +21,12 @@ bool lt_answer_rotate(struct lt_asking *a, const Ltpb__RotateRequest *req, Ltpb_
     struct lt_status *st);
 bool lt_answer_end_rotation(struct lt_asking *a, const Ltpb__EndRotationRequest *req,
     Ltpb__EndRotationReply *r, struct lt_status *st);
+/* Single change-sets, to who may be sent them and from who has them (hub/repair.h). A supply is answered when what it brought is durable:
+ * not on the writer's thread. */
+bool lt_answer_fetch(
+    struct lt_asking *a, const Ltpb__FetchRequest *req, Ltpb__FetchReply *r, struct lt_status *st);
+bool lt_answer_supply(struct lt_asking *a, const Ltpb__SupplyRequest *req, Ltpb__SupplyReply *r,
+    struct lt_status *st);
 /* True: *plan is the caller's. */
 bool lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt_pull_plan **plan,
     struct lt_status *st);

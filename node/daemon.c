@@ -34,6 +34,7 @@ struct daemon {
 	struct lt_serving s;
 	struct lt_node *node;
 	struct lt_link *link;
+	struct lt_node_repair *repair;
 	struct lt_scrubber *scrubber;
 	struct lt_rotator *rotator;
 	struct lt_node_service service;
@@ -103,6 +104,9 @@ open_parts(struct daemon *d, struct lt_err *err)
 
 	if (rc == LT_OK)
 		rc = lt_serving_work(&d->s, &po);
+	if (rc == LT_OK)
+		rc = lt_node_repair_open(d->node, &d->repair);
+	lo.repair = d->repair;
 	lo.node = d->node;
 	lo.pool = d->s.pool;
 	lo.addresses = configured[0] != '\0' ? configured : d->s.id->addresses;
@@ -119,9 +123,11 @@ open_parts(struct daemon *d, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_link_start(&lo, &d->link, err);
 	if (rc == LT_OK)
-		rc = lt_node_scrubber_start(d->node, lt_conf_int(d->s.conf, "node", "scrub_every"),
+		rc = lt_node_scrubber_start(d->node, lt_node_repair_repairer(d->repair),
+		    lt_conf_int(d->s.conf, "node", "scrub_every"),
 		    (unsigned)lt_conf_int(d->s.conf, "node", "scrub_percent"), &d->scrubber);
 	d->service.scrubber = d->scrubber;
+	d->service.repair = d->repair;
 	d->service.node = d->node;
 	d->service.link = d->link;
 	d->service.rotator = d->rotator;
@@ -136,6 +142,7 @@ close_parts(struct daemon *d)
 	lt_serving_rest(&d->s);
 	lt_rotator_free(d->rotator);
 	lt_scrubber_stop(d->scrubber);
+	lt_node_repair_close(d->repair);
 	lt_node_close(d->node);
 	lt_serving_end(&d->s);
 }

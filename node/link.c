@@ -437,6 +437,8 @@ carry_out(struct lt_link *l, const struct lt_sync_todo *todo)
 		case LT_SYNC_DO_PULL:
 		case LT_SYNC_DO_PUSH:
 		case LT_SYNC_DO_ANNOUNCE:
+		case LT_SYNC_DO_FETCH:
+		case LT_SYNC_DO_SUPPLY:
 			do_call(l, a);
 			break;
 		case LT_SYNC_DO_CLOSE:
@@ -581,9 +583,11 @@ lt_link_start(const struct lt_link_options *o, struct lt_link **out, struct lt_e
 	static const uint8_t no_token[16];
 	const struct lt_identity *id = lt_node_identity(o->node);
 	struct lt_sync_config config = { .bulk_from = o->bulk_from, .bulk_to = o->bulk_to };
-	struct lt_session_options so = {
-		.node = o->node, .label = o->label, .joined = joined, .pull_broke = pull_broke
-	};
+	struct lt_session_options so = { .node = o->node,
+		.repair = o->repair,
+		.label = o->label,
+		.joined = joined,
+		.pull_broke = pull_broke };
 	struct lt_link *l = calloc(1, sizeof(*l));
 	pthread_condattr_t attr;
 	int rc;

@@ -6,6 +6,7 @@
 #define LT_NODE_LINK_H
 
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/sync.h"
 #include "proto/rpc/rpc.h"
 
@@ -14,6 +15,7 @@ struct lt_link;
 struct lt_link_options {
 	struct lt_node *node;
 	struct lt_pool *pool;
+	struct lt_node_repair *repair; /* NULL: nothing that is damaged here is asked of the hub */
 	const char *addresses; /* of the hub, blanks between; tried in turn */
 	const char *label; /* this machine's name for people, told when joining; NULL: none */
 	int bulk_from, bulk_to; /* minutes of the day; equal: always */

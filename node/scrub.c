@@ -124,14 +124,15 @@ mend(void *ctx)
 }
 
 int
-lt_node_scrubber_start(
-    struct lt_node *n, int64_t every_ms, unsigned percent, struct lt_scrubber **out)
+lt_node_scrubber_start(struct lt_node *n, struct lt_repairer *repairer, int64_t every_ms,
+    unsigned percent, struct lt_scrubber **out)
 {
 	struct lt_scrub_options so;
 	const struct lt_scrubber_options o = { .scrub = &so,
 		.writer = n->writer,
 		.every_ms = every_ms,
 		.percent = percent,
+		.repair = repairer,
 		.mend = mend,
 		.ctx = n };
 

@@ -4,6 +4,7 @@
 
 #include "node/link.h"
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/rotate.h"
 #include "proto/rpc/methods.h"
 #include "proto/store/scrubber.h"
@@ -17,6 +18,7 @@ struct lt_node_service {
 	struct lt_node *node;
 	struct lt_link *link; /* NULL: no line (offline use) */
 	struct lt_scrubber *scrubber; /* NULL: none */
+	struct lt_node_repair *repair; /* NULL: none */
 	struct lt_rotator *rotator; /* NULL: none */
 	/* Filled by lt_node_service_add(); a handler finds its lt_node_service around the service it is given. */
 	Ltpb__Records_Service records_rpc;

@@ -5,6 +5,7 @@
 #include "proto/base/wire.h"
 #include "proto/feed/lean.h"
 #include "proto/feed/trust.h"
+#include "proto/service/repairing.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/ruling.h"
 
@@ -21,6 +22,7 @@
 #define WANT_MAX 64 /* feeds of the hub given back at once; the others after another hello */
 #define HUB_HEADS_MAX 2048
 #define HELD_MAX 1024
+#define LOST_MAX 256 /* kept of what the hub asks for; it asks again for the others */
 #define CALL_MS 60000
 /* Of evidence of a branch: what the slowest line carries in ten seconds; when it is brought again, doubled each time, where no ruling comes. */
 #define BRANCH_MAX 32768
@@ -75,6 +77,9 @@ struct lt_session {
 	/* Own feeds of which it said more than is here, or something else: their tail is being fetched. */
 	size_t nastray;
 	struct held astray[LT_SYNC_FEEDS_MAX];
+	/* What is damaged at the hub, as it asked for it on this line; LOST_MAX, made when first used. */
+	size_t nlost;
+	struct lt_giving_name *lost;
 	struct lt_sent sent;
 	char error[768], error_vi[768];
 	int64_t last_contact_ms;
@@ -571,8 +576,9 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 	/* Of what it holds it has said nothing yet, on this line. */
 	pthread_mutex_lock(&s->mx);
 	s->told = false;
-	s->nheld = s->nastray = 0;
+	s->nheld = s->nastray = s->nlost = 0;
 	pthread_mutex_unlock(&s->mx);
+	lt_node_repair_unasked(s->o.repair);
 	rc = own_heads(s, arena, &r->n_head, &r->head);
 	return rc == LT_OK ? hub_heads(s, arena, &r->n_hub_head, &r->hub_head) : rc;
 }
@@ -662,6 +668,39 @@ take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__Pus
 
 /* ---- announce ---- */
 
+/* With the lock. */
+static bool
+is_noted(const struct lt_session *s, const struct lt_giving_name *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->nlost; i++)
+		if (s->lost[i].seq == name->seq &&
+		    lt_feed_id_cmp(&s->lost[i].feed, &name->feed) == 0 &&
+		    lt_unit_eq(&s->lost[i].unit, &name->unit))
+			return true;
+	return false;
+}
+
+/* What the hub asks for, each once. True: there is something to give. */
+static bool
+note_lost(struct lt_session *s, size_t n, Ltpb__ChangeSetName *const *lost)
+{
+	struct lt_giving_name name = { .seq = 0 };
+	bool any;
+	size_t i;
+
+	pthread_mutex_lock(&s->mx);
+	if (n != 0 && s->lost == NULL)
+		s->lost = malloc(LOST_MAX * sizeof(*s->lost));
+	for (i = 0; i < n && s->lost != NULL && s->nlost < LOST_MAX; i++)
+		if (lt_giving_name_read(lost[i], &name) == LT_OK && !is_noted(s, &name))
+			s->lost[s->nlost++] = name;
+	any = s->nlost != 0;
+	pthread_mutex_unlock(&s->mx);
+	return any;
+}
+
 /* Who has a copy of this machine's keys may go on with its feeds while it is at work, and never be met in a push: the hub's word tells it
  * at the next announcement. */
 static void
@@ -672,6 +711,8 @@ take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__Annou
 	bool more = false, read = false;
 
 	c->ev.ok = true;
+	c->ev.lacks = lt_node_repair_lacks(s->o.repair);
+	c->ev.lost = note_lost(s, r->n_lost, r->lost);
 	note_held(s, r->n_held, r->held);
 	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
 		read = own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK;
@@ -1106,6 +1147,130 @@ lt_session_pull_broke(struct lt_session *s)
 	return broke;
 }
 
+/* ---- what is damaged, here or there ---- */
+
+static int
+ask_fetch(struct lt_session *s, struct lt_arena *arena, struct lt_session_call *c,
+    struct lt_session_request *out)
+{
+	Ltpb__FetchRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	struct lt_repair_want w[LT_REPAIR_CALL_MAX];
+	size_t i, n;
+
+	if (r == NULL)
+		return LT_E_NOMEM;
+	ltpb__fetch_request__init(r);
+	r->wanted = lt_arena_alloc(arena, LT_REPAIR_CALL_MAX * sizeof(*r->wanted));
+	if (r->wanted == NULL)
+		return LT_E_NOMEM;
+	n = lt_node_repair_wants(s->o.repair, w, LT_REPAIR_CALL_MAX);
+	c->ev.tried = n != 0;
+	c->ev.ok = n == 0; /* it was asked for everything: no failure */
+	for (i = 0; i < n; i++) {
+		r->wanted[i] = lt_giving_name_pack(&w[i], arena);
+		if (r->wanted[i] == NULL) {
+			lt_node_repair_unasked(s->o.repair);
+			return LT_E_NOMEM;
+		}
+	}
+	r->n_wanted = n;
+	out->method = "Fetch";
+	out->message = &r->base;
+	return n != 0 ? LT_OK : LT_E_NOTFOUND;
+}
+
+static void
+take_fetch(struct lt_session *s, struct lt_session_call *c, const Ltpb__FetchReply *r)
+{
+	struct lt_err err = { "" };
+	size_t i, bad = 0;
+
+	c->ev.ok = true;
+	for (i = 0; i < r->n_change_set && i < LT_REPAIR_CALL_MAX; i++) {
+		const ProtobufCBinaryData *d = &r->change_set[i];
+		struct lt_err why = { "" };
+		int rc = lt_node_repair_take(s->o.repair, lt_slice(d->data, d->len), &why);
+
+		c->ev.seq += rc == LT_OK;
+		if (rc != LT_OK && rc != LT_E_NOTFOUND && bad++ == 0)
+			err = why;
+	}
+	if (c->ev.seq != 0)
+		lt_info("%llu damaged change-sets were put back from the hub",
+		    (unsigned long long)c->ev.seq);
+	if (bad != 0)
+		lt_warn("%zu change-sets from the hub are not those that stood here: %s", bad,
+		    err.text);
+	/* There was no room for some. Where this led nowhere, they wait for the next login. */
+	c->ev.more = r->more && c->ev.seq != 0;
+	if (c->ev.more)
+		lt_node_repair_unasked(s->o.repair);
+	say_contact(s);
+}
+
+/* Those that the hub asked for first, as far as they are here and there is room. */
+static int
+ask_supply(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
+    struct lt_session_call *c, struct lt_session_request *out)
+{
+	Ltpb__SupplyRequest *r = lt_arena_alloc(arena, sizeof(*r));
+	struct lt_giving *g = lt_arena_alloc(arena, sizeof(*g));
+	struct lt_giving_name *name;
+	size_t n;
+	int rc;
+
+	if (r == NULL || g == NULL)
+		return LT_E_NOMEM;
+	ltpb__supply_request__init(r);
+	pthread_mutex_lock(&s->mx);
+	n = s->nlost;
+	name = lt_arena_dup(arena, s->lost, n * sizeof(*name));
+	pthread_mutex_unlock(&s->mx);
+	if (name == NULL)
+		return LT_E_NOMEM;
+	g->arena = arena;
+	g->max_bytes = a->max_bytes < LT_REPAIR_BYTES_MAX ? a->max_bytes : LT_REPAIR_BYTES_MAX;
+	rc = lt_kv_begin_read(lt_node_kv(s->node), &g->txn);
+	if (rc != LT_OK)
+		return rc;
+	while (rc == LT_OK && c->given < n) {
+		rc = lt_giving_add(g, &name[c->given], NULL, NULL);
+		if (rc == LT_OK && g->full)
+			break;
+		c->given += rc == LT_OK;
+	}
+	lt_kv_abort(g->txn);
+	r->change_set = g->set;
+	r->n_change_set = g->n;
+	c->ev.tried = g->n != 0;
+	out->method = "Supply";
+	out->message = &r->base;
+	return rc != LT_OK || g->n != 0 ? rc : LT_E_NOTFOUND;
+}
+
+/* So many of the first are dealt with; what the hub asked for meanwhile stands behind them. */
+static void
+forget_lost(struct lt_session *s, struct lt_session_call *c)
+{
+	pthread_mutex_lock(&s->mx);
+	if (c->line == s->line && c->given != 0 && c->given <= s->nlost) {
+		s->nlost -= c->given;
+		memmove(s->lost, s->lost + c->given, s->nlost * sizeof(*s->lost));
+	}
+	c->ev.more = s->nlost != 0;
+	pthread_mutex_unlock(&s->mx);
+	c->given = 0;
+}
+
+static void
+take_supply(struct lt_session *s, struct lt_session_call *c, const Ltpb__SupplyReply *r)
+{
+	c->ev.ok = true;
+	c->ev.seq = r->taken;
+	forget_lost(s, c);
+	say_contact(s);
+}
+
 /* ---- calls ---- */
 
 static int
@@ -1131,6 +1296,12 @@ ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena
 	case LT_SYNC_DO_ANNOUNCE:
 		c->ev.kind = LT_SYNC_EV_ANNOUNCED;
 		return ask_announce(s, arena, out);
+	case LT_SYNC_DO_FETCH:
+		c->ev.kind = LT_SYNC_EV_FETCHED;
+		return ask_fetch(s, arena, c, out);
+	case LT_SYNC_DO_SUPPLY:
+		c->ev.kind = LT_SYNC_EV_SUPPLIED;
+		return ask_supply(s, a, arena, c, out);
 	case LT_SYNC_DO_DIAL:
 	case LT_SYNC_DO_CLOSE:
 	case LT_SYNC_DO_TIMER:
@@ -1143,6 +1314,8 @@ int
 lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
     struct lt_session_call *c, struct lt_session_request *out)
 {
+	int rc;
+
 	memset(c, 0, sizeof(*c));
 	memset(out, 0, sizeof(*out));
 	out->service = &ltpb__sync__descriptor;
@@ -1150,7 +1323,12 @@ lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_a
 	pthread_mutex_lock(&s->mx);
 	c->line = s->line;
 	pthread_mutex_unlock(&s->mx);
-	return ask(s, a, arena, c, out);
+	rc = ask(s, a, arena, c, out);
+	if (rc == LT_E_NOTFOUND && c->ev.kind == LT_SYNC_EV_SUPPLIED) {
+		c->ev.ok = true; /* of what the hub lacks nothing is here */
+		forget_lost(s, c);
+	}
+	return rc;
 }
 
 void
@@ -1174,6 +1352,12 @@ lt_session_take(struct lt_session *s, struct lt_session_call *c, const ProtobufC
 		break;
 	case LT_SYNC_EV_PULL_ENDED:
 		take_item(s, (const Ltpb__PullItem *)m);
+		break;
+	case LT_SYNC_EV_FETCHED:
+		take_fetch(s, c, (const Ltpb__FetchReply *)m);
+		break;
+	case LT_SYNC_EV_SUPPLIED:
+		take_supply(s, c, (const Ltpb__SupplyReply *)m);
 		break;
 	default:
 		break;
@@ -1205,6 +1389,15 @@ weigh_failure(struct lt_session *s, struct lt_session_call *c, const struct lt_s
 		say_both(s, lt_status_name(status->code), status->message, status->message_vi);
 	if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
 		meet_fork(s, c);
+	/* For later, when the hub can; one that does not know the method is asked again at the next login. */
+	if (c->ev.kind == LT_SYNC_EV_FETCHED && !c->ev.final &&
+	    status->code != LT_STATUS_UNIMPLEMENTED)
+		lt_node_repair_unasked(s->o.repair);
+	if (c->ev.kind == LT_SYNC_EV_SUPPLIED) {
+		if (!c->ev.final && status->code != LT_STATUS_UNIMPLEMENTED)
+			c->given = 0;
+		forget_lost(s, c);
+	}
 }
 
 void
@@ -1228,6 +1421,7 @@ lt_session_drop(struct lt_session *s)
 {
 	pthread_mutex_lock(&s->mx);
 	s->line++;
+	s->nlost = 0;
 	s->pull_failed = true;
 	lt_sent_drop(&s->sent);
 	pthread_cond_broadcast(&s->cond);
@@ -1269,5 +1463,6 @@ lt_session_free(struct lt_session *s)
 	pthread_cond_destroy(&s->cond);
 	pthread_mutex_destroy(&s->mx);
 	free(s->held);
+	free(s->lost);
 	free(s);
 }

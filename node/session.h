@@ -11,6 +11,7 @@
 #define LT_NODE_SESSION_H
 
 #include "node/node.h"
+#include "node/repair.h"
 #include "node/sent.h"
 #include "node/sync.h"
 #include "proto/rpc/status.h"
@@ -19,6 +20,7 @@ struct lt_session;
 
 struct lt_session_options {
 	struct lt_node *node;
+	struct lt_node_repair *repair; /* NULL: nothing that is damaged here is asked of the hub */
 	const char *label; /* this machine's name for people, told when joining; NULL: none */
 	/* Called once when the hub says the principal is active (the invitation is spent). NULL allowed. */
 	void (*joined)(void *ctx);
@@ -35,6 +37,7 @@ struct lt_session_call {
 	struct lt_feed_id feed; /* PUSHED, as what follows */
 	uint64_t from_seq, to_seq, push_no;
 	size_t bytes;
+	size_t given; /* SUPPLIED: of what the hub has lost, so many are dealt with by this call */
 };
 
 struct lt_session_request {
@@ -49,8 +52,8 @@ int lt_session_new(const struct lt_session_options *o, struct lt_session **out);
 /* No call and no change-set may be under way (lt_session_await_idle). NULL allowed. */
 void lt_session_free(struct lt_session *s);
 
-/* The request of DO_JOIN, DO_HELLO, DO_PULL, DO_PUSH or DO_ANNOUNCE. For DO_PULL nothing pulled before may still be under
- * way to the disk, as positions are asked for from there. LT_E_NOTFOUND: nothing to push; LT_E_NOMEM, store errors: in each
+/* The request of DO_JOIN, DO_HELLO, DO_PULL, DO_PUSH, DO_ANNOUNCE, DO_FETCH or DO_SUPPLY. For DO_PULL nothing pulled before may still be under
+ * way to the disk, as positions are asked for from there. LT_E_NOTFOUND: nothing to push, to fetch, or to supply; LT_E_NOMEM, store errors: in each
  * case the call is over, and the event in it says that it failed. */
 int lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
     struct lt_session_call *c, struct lt_session_request *out);

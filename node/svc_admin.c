@@ -5,6 +5,7 @@
 #include "proto/base/wire.h"
 #include "proto/service/feeds.h"
 #include "proto/service/forks.h"
+#include "proto/service/repairing.h"
 #include "proto/service/scrubbing.h"
 
 #include <string.h>
@@ -345,6 +346,9 @@ scrub(Ltpb__Admin_Service *service, const Ltpb__ScrubRequest *req, Ltpb__ScrubRe
 
 	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
 	rc = lt_scrubbing_answer(c.s->scrubber, req, &c.arena, &r);
+	if (rc == LT_OK)
+		rc = lt_repairing_tell(lt_node_repair_repairer(c.s->repair),
+		    lt_node_repair_unwanted(c.s->repair), &c.arena, &r.repair);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

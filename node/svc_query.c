@@ -5,6 +5,7 @@
 #include "proto/service/call.h"
 #include "proto/service/feeds.h"
 #include "proto/service/reading.h"
+#include "proto/service/scrubbing.h"
 #include "proto/store/prove.h"
 
 #include <stdio.h>
@@ -34,6 +35,33 @@ end(struct node_query *x)
 {
 	lt_kv_abort(x->txn);
 	lt_node_call_end(&x->c);
+}
+
+/* Of freshness the hub knows; that something may be missing here, an answer says of itself. */
+static int
+tell_findings(struct node_query *x, Ltpb__FreshnessSummary **out)
+{
+	uint64_t findings = lt_scrubbing_findings(x->c.s->scrubber);
+
+	if (findings == 0)
+		return LT_OK;
+	*out = lt_arena_alloc(&x->c.arena, sizeof(**out));
+	if (*out == NULL)
+		return LT_E_NOMEM;
+	ltpb__freshness_summary__init(*out);
+	(*out)->findings = findings;
+	return LT_OK;
+}
+
+static void
+fail(struct node_query *x, int rc)
+{
+	struct lt_status st;
+
+	if (rc == LT_E_NOTFOUND && lt_scrubbing_not_found(x->c.s->scrubber, &st))
+		lt_call_fail(x->c.call, &st);
+	else
+		lt_node_call_fail(&x->c, rc, "QUERY");
 }
 
 /* How far each got: for records of this commune. */
@@ -103,9 +131,11 @@ get(Ltpb__Query_Service *service, const Ltpb__GetRequest *req, Ltpb__GetReply_Cl
 	if (rc == LT_OK)
 		rc = tell_delivery(&x, 1, &r.record);
 	if (rc == LT_OK)
+		rc = tell_findings(&x, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
 	else if (rc != LT_E_NOTFOUND || !fail_stopped(&x, &own))
-		lt_node_call_fail(&x.c, rc, "QUERY");
+		fail(&x, rc);
 out:
 	end(&x);
 }
@@ -300,9 +330,11 @@ list(Ltpb__Query_Service *service, const Ltpb__ListRequest *req, Ltpb__ListReply
 	if (rc == LT_OK)
 		rc = req->n_delivery != 0 ? list_stopped(&x, req, &r) : list_all(&x, req, &r);
 	if (rc == LT_OK)
+		rc = tell_findings(&x, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_node_call_fail(&x.c, rc, "QUERY");
+		fail(&x, rc);
 out:
 	end(&x);
 }
@@ -320,9 +352,11 @@ aggregate(Ltpb__Query_Service *service, const Ltpb__AggregateRequest *req,
 	if (rc == LT_OK)
 		rc = lt_query_aggregate(&x.r.q, req, &r, &x.c.err);
 	if (rc == LT_OK)
+		rc = tell_findings(&x, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_node_call_fail(&x.c, rc, "QUERY");
+		fail(&x, rc);
 out:
 	end(&x);
 }
@@ -345,9 +379,11 @@ history(Ltpb__Query_Service *service, const Ltpb__HistoryRequest *req,
 	if (rc == LT_OK)
 		rc = lt_query_history(&x.r.q, &own, lt_author_label, reg, &r, &x.c.err);
 	if (rc == LT_OK)
+		rc = tell_findings(&x, &r.freshness);
+	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_node_call_fail(&x.c, rc, "QUERY");
+		fail(&x, rc);
 out:
 	end(&x);
 	lt_registry_unref(reg);
@@ -382,7 +418,7 @@ refused(Ltpb__Query_Service *service, const Ltpb__RefusedRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_node_call_fail(&x.c, rc, "QUERY");
+		fail(&x, rc);
 out:
 	end(&x);
 	lt_registry_unref(reg);

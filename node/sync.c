@@ -55,6 +55,8 @@ forget_session(struct lt_sync *s)
 	s->pull_at_ms = 0;
 	s->hold_until_ms = 0;
 	s->push_failures = s->pull_failures = 0;
+	memset(&s->fetch, 0, sizeof(s->fetch));
+	memset(&s->supply, 0, sizeof(s->supply));
 	for (i = 0; i < s->nfeed; i++) {
 		s->feed[i].in_flight = false;
 		s->feed[i].usable = false; /* until the next login says so */
@@ -125,6 +127,39 @@ start_pushes(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 	}
 }
 
+static struct lt_sync_action *
+start_repair(struct lt_sync_repair *r, const struct lt_sync_event *ev,
+    enum lt_sync_action_kind kind, struct lt_sync_todo *todo)
+{
+	if (!r->due || r->under_way || ev->now_ms < r->not_before_ms)
+		return NULL;
+	r->due = false;
+	r->under_way = true;
+	return add(todo, kind);
+}
+
+static void
+start_repairs(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
+{
+	struct lt_sync_action *a = start_repair(&s->supply, ev, LT_SYNC_DO_SUPPLY, todo);
+
+	if (a != NULL)
+		a->max_bytes = s->batch_bytes;
+	(void)start_repair(&s->fetch, ev, LT_SYNC_DO_FETCH, todo);
+}
+
+/* At once again only while it leads somewhere: the other side may ask for the same as often as it likes. */
+static void
+on_repaired(struct lt_sync_repair *r, const struct lt_sync_event *ev)
+{
+	if (!r->under_way)
+		return;
+	r->under_way = false;
+	r->due = r->due || ev->more;
+	if (!ev->ok || (ev->tried && ev->seq == 0))
+		r->not_before_ms = ev->now_ms + LT_SYNC_REPAIR_MS + (int64_t)ev->retry_after_ms;
+}
+
 static void
 online(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo)
 {
@@ -142,6 +177,14 @@ online(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *t
 		add(todo, LT_SYNC_DO_ANNOUNCE);
 	}
 	start_pushes(s, ev, todo);
+	start_repairs(s, ev, todo);
+}
+
+static void
+wake_for(const struct lt_sync_repair *r, int64_t *at)
+{
+	if (r->due && !r->under_way && r->not_before_ms < *at)
+		*at = r->not_before_ms;
 }
 
 /* The one timer: the earliest thing that waits for time alone. */
@@ -160,6 +203,8 @@ arm(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo
 			at = s->pull_at_ms;
 		if (s->hold_until_ms > ev->now_ms && s->hold_until_ms < at)
 			at = s->hold_until_ms;
+		wake_for(&s->fetch, &at);
+		wake_for(&s->supply, &at);
 	}
 	if (at != INT64_MAX)
 		add(todo, LT_SYNC_DO_TIMER)->at_ms = at > ev->now_ms ? at : ev->now_ms + 1;
@@ -218,6 +263,8 @@ on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
 {
 	size_t i;
 
+	s->fetch.due = s->fetch.due || ev->lacks;
+	s->supply.due = s->supply.due || ev->lost;
 	for (i = 0; i < ev->nfeed; i++) {
 		const struct lt_sync_feed *told = &ev->feeds[i];
 		struct lt_sync_feed *f = find_feed(s, &told->feed);
@@ -475,6 +522,12 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 		break;
 	case LT_SYNC_EV_COMMITTED:
 		on_committed(s, ev);
+		break;
+	case LT_SYNC_EV_FETCHED:
+		on_repaired(&s->fetch, ev);
+		break;
+	case LT_SYNC_EV_SUPPLIED:
+		on_repaired(&s->supply, ev);
 		break;
 	}
 	if (s->phase == LT_SYNC_ONLINE)

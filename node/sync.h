@@ -27,6 +27,8 @@
 #define LT_SYNC_BRISK_MS 500
 #define LT_SYNC_BRISK 6
 #define LT_SYNC_JOIN_MS 5000
+/* Until the next attempt to put right what is damaged, here or at the hub, after one that failed or led no further. */
+#define LT_SYNC_REPAIR_MS 60000
 
 enum lt_sync_phase {
 	LT_SYNC_WAITING, /* until the timer, then dial */
@@ -50,6 +52,8 @@ enum lt_sync_event_kind {
 	LT_SYNC_EV_ANNOUNCED,
 	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives; ok: not by a failure */
 	LT_SYNC_EV_COMMITTED, /* local commit: feed and its head */
+	LT_SYNC_EV_FETCHED, /* answer to a fetch of what is damaged here */
+	LT_SYNC_EV_SUPPLIED, /* answer to what was given of what is damaged there */
 };
 
 struct lt_sync_feed {
@@ -74,11 +78,15 @@ struct lt_sync_event {
 	uint32_t retry_after_ms; /* asked for by the hub, 0 none */
 	struct lt_feed_id feed; /* PUSHED, COMMITTED */
 	uint64_t
-	    seq; /* PUSHED: held now; COMMITTED: head; PULL_ENDED: change-sets of it that were taken */
+	    seq; /* PUSHED: held now; COMMITTED: head; PULL_ENDED, FETCHED, SUPPLIED: change-sets of it that were taken */
 	size_t bytes; /* PUSHED: of the batch */
 	const struct lt_sync_feed
 	    *feeds; /* GREETED, ANNOUNCED: every own feed with head, held, usable */
 	size_t nfeed;
+	bool tried; /* FETCHED, SUPPLIED: something was asked for, or given */
+	bool more; /* likewise: there are others to be asked for, or given */
+	bool lacks; /* ANNOUNCED: change-sets are damaged here */
+	bool lost; /* ANNOUNCED: some are damaged at the hub, and it asked for them */
 	bool
 	    wants_back; /* GREETED: the hub, restored from a backup, asks for the tails of its own feeds */
 };
@@ -91,6 +99,8 @@ enum lt_sync_action_kind {
 	LT_SYNC_DO_PULL,
 	LT_SYNC_DO_PUSH, /* feed from from_seq on, at most max_bytes but at least one change-set */
 	LT_SYNC_DO_ANNOUNCE,
+	LT_SYNC_DO_FETCH, /* what is damaged here */
+	LT_SYNC_DO_SUPPLY, /* what is damaged at the hub, about max_bytes of it but at least one */
 	LT_SYNC_DO_CLOSE,
 	LT_SYNC_DO_TIMER, /* one timer only: replaces the one before */
 };
@@ -114,6 +124,12 @@ struct lt_sync_config {
 	uint64_t seed; /* of the jitter */
 };
 
+/* One way of repairing: a call at a time. */
+struct lt_sync_repair {
+	bool due, under_way;
+	int64_t not_before_ms;
+};
+
 struct lt_sync {
 	struct lt_sync_config config;
 	enum lt_sync_phase phase;
@@ -130,6 +146,7 @@ struct lt_sync {
 	int64_t wait_until_ms; /* phase WAITING and JOINING */
 	int64_t hold_until_ms; /* pushes held back: the hub asked for time */
 	int64_t push_started_ms[4]; /* by lane */
+	struct lt_sync_repair fetch, supply;
 	size_t batch_bytes;
 	size_t nfeed;
 	struct lt_sync_feed feed[LT_SYNC_FEEDS_MAX];

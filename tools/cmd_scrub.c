@@ -33,6 +33,48 @@ what_name(const char *what)
 	return what;
 }
 
+/* What becomes of what no rebuild mends, and what there is to do. */
+static void
+print_repair(const Ltpb__Repair *r)
+{
+	if (r == NULL)
+		return;
+	if (r->pages_broken)
+		printf("%s\n",
+		    T("the file of the store does not hold together any more, and nothing is "
+		      "repaired in it: restore a backup ('ltctl restore')",
+			"tệp của kho dữ liệu đã hỏng cấu trúc, không sửa tại chỗ được: hãy khôi "
+			"phục bản sao lưu ('ltctl restore')"));
+	if (r->looking)
+		printf("%s\n",
+		    T("what is damaged in the log is being looked for; ask again in a while with "
+		      "'ltctl scrub --last'",
+			"đang tìm chỗ hỏng trong nhật ký; lát nữa hãy xem lại bằng 'ltctl scrub "
+			"--last'"));
+	if (r->wanted != 0)
+		printf(
+		    T("%llu%s change-sets are asked for from the other side; leave the line "
+		      "connected and see 'ltctl scrub --last'\n",
+			"đang xin lại %llu%s gói thay đổi từ phía bên kia; hãy giữ kết nối và xem "
+			"'ltctl scrub --last'\n"),
+		    (unsigned long long)r->wanted, r->more ? "+" : "");
+	if (r->lost != 0)
+		printf(
+		    T("of %llu places nothing here tells what stood there: restore a backup\n",
+			"có %llu chỗ không còn biết trước đây là gì: hãy khôi phục bản sao lưu\n"),
+		    (unsigned long long)r->lost);
+	if (r->repaired + r->mended + r->refused + r->unasked != 0)
+		printf(
+		    T("since the start: %llu change-sets put back from the other side, %llu "
+		      "rows mended here; of what came, %llu did not fit and %llu were not "
+		      "wanted\n",
+			"từ lúc khởi động: lấy lại %llu gói thay đổi từ phía bên kia, sửa %llu "
+			"dòng tại chỗ; trong số nhận về có %llu gói không khớp và %llu gói không "
+			"cần\n"),
+		    (unsigned long long)r->repaired, (unsigned long long)r->mended,
+		    (unsigned long long)r->refused, (unsigned long long)r->unasked);
+}
+
 static void
 print_text(struct ctl *c, const Ltpb__ScrubReply *r)
 {
@@ -47,6 +89,7 @@ print_text(struct ctl *c, const Ltpb__ScrubReply *r)
 	    r->full ? T(" (all)", " (tất cả)") : T(" (samples)", " (chọn mẫu)"));
 	if (r->n_finding == 0) {
 		printf("%s\n", T("everything is as it was written", "mọi thứ đúng như khi ghi"));
+		print_repair(r->repair);
 		return;
 	}
 	ctl_table_init(&t, 5);
@@ -65,12 +108,24 @@ print_text(struct ctl *c, const Ltpb__ScrubReply *r)
 		ctl_cell(&t, "%s", ctl_time(&c->arena, f->since_ms));
 		ctl_cell(&t, "%s",
 		    f->derived ? "ltctl rebuild"
-			       : T("restore it from a backup or from the other side",
-				     "khôi phục từ bản sao lưu hoặc từ phía bên kia"));
+			       : T("the other side is asked for it; else restore a backup",
+				     "đang xin lại từ phía bên kia; nếu không được, khôi phục bản "
+				     "sao lưu"));
 	}
 	ctl_table_print(&t);
 	if (r->more != 0)
 		printf(T("and %llu more\n", "và %llu chỗ nữa\n"), (unsigned long long)r->more);
+	print_repair(r->repair);
+}
+
+static json_t *
+json_repair(const Ltpb__Repair *r)
+{
+	return json_pack("{s:b,s:b,s:I,s:b,s:I,s:I,s:I,s:I,s:I}", "looking", r->looking,
+	    "pages_broken", r->pages_broken, "wanted", (json_int_t)r->wanted, "more", r->more,
+	    "lost", (json_int_t)r->lost, "repaired", (json_int_t)r->repaired, "mended",
+	    (json_int_t)r->mended, "refused", (json_int_t)r->refused, "unasked",
+	    (json_int_t)r->unasked);
 }
 
 static void
@@ -102,6 +157,8 @@ print_json(const Ltpb__ScrubReply *r)
 	json_object_set_new(o, "entries", json_integer((json_int_t)r->entries));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
 	json_object_set_new(o, "signatures", json_integer((json_int_t)r->signatures));
+	if (r->repair != NULL)
+		json_object_set_new(o, "repair", json_repair(r->repair));
 	ctl_print_json(o);
 }
 

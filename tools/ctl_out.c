@@ -254,12 +254,13 @@ ctl_json_freshness(const Ltpb__FreshnessSummary *f)
 {
 	if (f == NULL)
 		return json_null();
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I}", "units",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:I}", "units",
 	    (json_int_t)f->units, "within_minute", (json_int_t)f->within_minute, "within_hour",
 	    (json_int_t)f->within_hour, "within_day", (json_int_t)f->within_day, "older",
 	    (json_int_t)f->older, "never", (json_int_t)f->never, "oldest_unit", f->oldest_unit,
 	    "oldest_age_ms", (json_int_t)f->oldest_age_ms, "as_of_ms", (json_int_t)f->as_of_ms,
-	    "position", (json_int_t)f->position, "log_head", (json_int_t)f->log_head);
+	    "position", (json_int_t)f->position, "log_head", (json_int_t)f->log_head, "findings",
+	    (json_int_t)f->findings);
 }
 
 /* ---- words ---- */
@@ -432,6 +433,15 @@ ctl_print_freshness(struct ctl *c, const Ltpb__FreshnessSummary *f)
 {
 	if (f == NULL)
 		return;
+	if (f->findings != 0)
+		printf(
+		    T("The store that answers is damaged in %llu places and not repaired yet: "
+		      "something may be missing here; see 'ltctl scrub --last'.\n",
+			"Kho dữ liệu trả lời đang hỏng ở %llu chỗ và chưa sửa xong: kết quả có thể "
+			"thiếu; xem 'ltctl scrub --last'.\n"),
+		    (unsigned long long)f->findings);
+	if (f->as_of_ms == 0)
+		return; /* a node knows no more */
 	printf(T("Freshness at %s: of %u units %u within a minute, %u an hour, %u a day, %u older, "
 		 "%u never heard",
 		   "Độ mới lúc %s: trong %u đơn vị có %u trong vòng 1 phút, %u trong 1 giờ, %u "

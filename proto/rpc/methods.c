@@ -20,6 +20,8 @@ const struct lt_method lt_methods[] = {
 	{ "/lienthong.v1.Sync/Pull", true, true, 0, 0, LT_VERB_PULL, LT_WORK_QUICK },
 	{ "/lienthong.v1.Sync/Announce", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC,
 	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Sync/Fetch", false, true, MIN, 5 * MIN, LT_VERB_SYNC, LT_WORK_LONG },
+	{ "/lienthong.v1.Sync/Supply", false, true, MIN, 5 * MIN, LT_VERB_SYNC, LT_WORK_INTAKE },
 	{ "/lienthong.v1.Sync/Rotate", false, true, 30 * S, 5 * MIN, LT_VERB_SYNC, LT_WORK_QUICK },
 	{ "/lienthong.v1.Sync/EndRotation", false, true, MIN, 5 * MIN, LT_VERB_SYNC,
 	    LT_WORK_QUICK },

@@ -51,6 +51,10 @@ static const struct words by_reason[] = {
 	{ "RECORD_HELD", ANY, false,
 	    "chưa có bản ghi này: đầu mối đang giữ nội dung ghi ở máy này, chờ dữ liệu trước đó; "
 	    "hãy chờ, không phải ghi lại" },
+	{ "NOT_FOUND_DAMAGED", ANY, false,
+	    "không tìm thấy; nhưng kho dữ liệu ở đây đang hỏng và chưa sửa xong, nên có thể vẫn "
+	    "có; "
+	    "hãy xem 'ltctl scrub --last'" },
 	{ "QUERY", LT_STATUS_NOT_FOUND, false,
 	    "không có bản ghi hoặc loại hồ sơ này, hoặc không được xem; hãy xem lại tên và khóa" },
 	{ "QUERY", LT_STATUS_PERMISSION_DENIED, false,
@@ -182,6 +186,8 @@ static const struct words by_reason[] = {
 	{ "ANNOUNCE", ANY, true, "đầu mối không nhận luồng mới" },
 	{ "PUSH", ANY, true, "đầu mối không nhận dữ liệu gửi lên" },
 	{ "PULL", ANY, true, "không nhận được dữ liệu từ đầu mối" },
+	{ "FETCH", ANY, true, "không lấy lại được phần dữ liệu hỏng từ đầu mối" },
+	{ "SUPPLY", ANY, true, "đầu mối không nhận lại phần dữ liệu đã hỏng của mình" },
 	{ "TWIN", ANY, false,
 	    "máy khác đang chạy bằng khóa của máy này (thư mục đã bị chép); hãy dừng một trong hai "
 	    "máy và gọi tỉnh, máy thứ hai cần thư mời riêng" },

@@ -74,6 +74,31 @@ lt_scrubbing_status(struct lt_scrubber *s, Ltpb__StatusReply *reply)
 	free(st);
 }
 
+uint64_t
+lt_scrubbing_findings(struct lt_scrubber *s)
+{
+	struct lt_scrub_status st;
+	bool asked;
+
+	if (s == NULL)
+		return 0;
+	lt_scrubber_status(s, &st, &asked);
+	return st.nfinding + st.more;
+}
+
+bool
+lt_scrubbing_not_found(struct lt_scrubber *s, struct lt_status *out)
+{
+	if (lt_scrubbing_findings(s) == 0)
+		return false;
+	lt_status_set_both(out, LT_STATUS_NOT_FOUND, "NOT_FOUND_DAMAGED",
+	    "not found; but the store here is damaged and not repaired yet, so it may be there all "
+	    "the same: see 'ltctl scrub --last'",
+	    "không tìm thấy; nhưng kho dữ liệu ở đây đang hỏng và chưa sửa xong, nên có thể vẫn "
+	    "có; hãy xem 'ltctl scrub --last'");
+	return true;
+}
+
 int
 lt_scrubbing_may_rebuild(struct lt_scrubber *s, struct lt_err *err)
 {

@@ -47,6 +47,8 @@ static const struct {
 	{ "/lienthong.v1.Sync/Push", PUSH, NULL },
 	{ "/lienthong.v1.Sync/Pull", PULL, NULL },
 	{ "/lienthong.v1.Sync/Announce", NOTHING, NULL },
+	{ "/lienthong.v1.Sync/Fetch", NOTHING, NULL },
+	{ "/lienthong.v1.Sync/Supply", NOTHING, NULL },
 	{ "/lienthong.v1.Sync/Rotate", NOTHING, NULL },
 	{ "/lienthong.v1.Sync/EndRotation", NOTHING, NULL },
 	{ "/lienthong.v1.Records/Put", WRITE, NULL },

@@ -16,6 +16,8 @@ TABLE = """
 /lienthong.v1.Sync/Push                    . . x . . . . . . push
 /lienthong.v1.Sync/Pull                    . . x . . x . . . pull
 /lienthong.v1.Sync/Announce                . . x . . . . . . -
+/lienthong.v1.Sync/Fetch                   . . x . . . . . . -
+/lienthong.v1.Sync/Supply                  . . x . . . . . . -
 /lienthong.v1.Sync/Rotate                  . . x . . . . . . -
 /lienthong.v1.Sync/EndRotation             . . x . . . . . . -
 /lienthong.v1.Records/Put                  . . . . x . . x x write

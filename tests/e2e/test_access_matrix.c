@@ -123,6 +123,39 @@ req_announce(struct world *w, enum who who)
 	return &r->base;
 }
 
+/* Of something that is nowhere: no error for who may ask. */
+static const ProtobufCMessage *
+req_fetch(struct world *w, enum who who)
+{
+	static uint8_t feed[LT_FEED_LEN] = { 1 };
+	NEW(Ltpb__FetchRequest, ltpb__fetch_request__init);
+	Ltpb__ChangeSetName *name = lt_arena_alloc(&w->arena, sizeof(*name));
+
+	(void)who;
+	r->wanted = lt_arena_alloc(&w->arena, sizeof(*r->wanted));
+	ltpb__change_set_name__init(name);
+	name->unit = (char *)"_";
+	name->feed.data = feed;
+	name->feed.len = sizeof(feed);
+	name->seq = 1;
+	r->wanted[r->n_wanted++] = name;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
+req_supply(struct world *w, enum who who)
+{
+	static uint8_t garbage[] = { 0xff };
+	NEW(Ltpb__SupplyRequest, ltpb__supply_request__init);
+
+	(void)who;
+	r->change_set = lt_arena_alloc(&w->arena, sizeof(*r->change_set));
+	r->change_set[0].data = garbage;
+	r->change_set[0].len = sizeof(garbage);
+	r->n_change_set = 1;
+	return &r->base;
+}
+
 static Ltpb__FieldSet **
 directive_fields(struct world *w, size_t *n)
 {
@@ -605,6 +638,8 @@ static const struct {
 	{ "/lienthong.v1.Sync/Push", req_push, { U, U, O, O, D, D, D, D, D } },
 	{ "/lienthong.v1.Sync/Pull", req_pull, { U, U, O, O, D, D, D, O, D } },
 	{ "/lienthong.v1.Sync/Announce", req_announce, { U, U, O, O, D, D, D, D, D } },
+	{ "/lienthong.v1.Sync/Fetch", req_fetch, { U, U, O, O, D, D, D, D, D } },
+	{ "/lienthong.v1.Sync/Supply", req_supply, { U, U, O, O, D, D, D, D, D } },
 	/* Rightly asked by a node, but for the signatures. */
 	{ "/lienthong.v1.Sync/Rotate", req_rotate, { U, U, I, I, D, D, D, D, D } },
 	{ "/lienthong.v1.Sync/EndRotation", req_end_rotation, { U, U, O, O, D, D, D, D, D } },

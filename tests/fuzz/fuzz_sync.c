@@ -27,6 +27,11 @@ enum {
 	NODE_PUSH,
 	NODE_PULL,
 	NODE_JOIN,
+	/* Behind the others: seeds name kinds by number. */
+	HUB_FETCH,
+	HUB_SUPPLY,
+	NODE_FETCH,
+	NODE_SUPPLY,
 	KINDS
 };
 
@@ -45,6 +50,10 @@ static const struct {
 	[NODE_PUSH] = { NULL, &ltpb__push_reply__descriptor, LT_SYNC_DO_PUSH },
 	[NODE_PULL] = { NULL, &ltpb__pull_item__descriptor, LT_SYNC_DO_PULL },
 	[NODE_JOIN] = { NULL, &ltpb__join_reply__descriptor, LT_SYNC_DO_JOIN },
+	[HUB_FETCH] = { "/lienthong.v1.Sync/Fetch", &ltpb__fetch_request__descriptor, 0 },
+	[HUB_SUPPLY] = { "/lienthong.v1.Sync/Supply", &ltpb__supply_request__descriptor, 0 },
+	[NODE_FETCH] = { NULL, &ltpb__fetch_reply__descriptor, LT_SYNC_DO_FETCH },
+	[NODE_SUPPLY] = { NULL, &ltpb__supply_reply__descriptor, LT_SYNC_DO_SUPPLY },
 };
 
 int

@@ -228,6 +228,8 @@ answer(struct memfed *m, struct lt_asking *a, const char *method, const Protobuf
 	Ltpb__JoinReply join = LTPB__JOIN_REPLY__INIT;
 	Ltpb__HelloReply hello = LTPB__HELLO_REPLY__INIT;
 	Ltpb__AnnounceReply announce = LTPB__ANNOUNCE_REPLY__INIT;
+	Ltpb__FetchReply fetch = LTPB__FETCH_REPLY__INIT;
+	Ltpb__SupplyReply supply = LTPB__SUPPLY_REPLY__INIT;
 	const ProtobufCMessage *out = NULL;
 	struct lt_status st = { .code = LT_STATUS_UNIMPLEMENTED };
 
@@ -244,6 +246,12 @@ answer(struct memfed *m, struct lt_asking *a, const char *method, const Protobuf
 	else if (strcmp(method, "/lienthong.v1.Sync/Announce") == 0 &&
 		 lt_answer_announce(a, (const Ltpb__AnnounceRequest *)req, &announce, &st))
 		out = &announce.base;
+	else if (strcmp(method, "/lienthong.v1.Sync/Fetch") == 0 &&
+		 lt_answer_fetch(a, (const Ltpb__FetchRequest *)req, &fetch, &st))
+		out = &fetch.base;
+	else if (strcmp(method, "/lienthong.v1.Sync/Supply") == 0 &&
+		 lt_answer_supply(a, (const Ltpb__SupplyRequest *)req, &supply, &st))
+		out = &supply.base;
 	if (out != NULL && reply != NULL)
 		reply(ctx, out);
 	return out != NULL ? LT_STATUS_OK : (int)st.code;

@@ -42,7 +42,7 @@ void memfed_invite(struct memfed *m, struct fed_peer *p, uint64_t seed, const ch
 struct lt_peer memfed_line(const struct lt_identity *id);
 int memfed_may(struct memfed *m, const struct lt_peer *peer, const char *method);
 typedef void memfed_reply_fn(void *ctx, const ProtobufCMessage *reply);
-/* Join, Hello, Announce, Push, or a Pull to its end (an item each); reply is called while the message lives. Settles. */
+/* Join, Hello, Announce, Push, Fetch, Supply, or a Pull to its end (an item each); reply is called while the message lives. Settles. */
 int memfed_ask(struct memfed *m, const struct lt_peer *peer, const char *method,
     const ProtobufCMessage *req, memfed_reply_fn *reply, void *ctx);
 

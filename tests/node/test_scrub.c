@@ -693,7 +693,7 @@ node_mends_itself(void **state)
 	lt_kv_cursor_close(c);
 	lt_kv_abort(txn);
 	assert_true(do_damage(s.a.kv, &row, FLIP, 99));
-	assert_int_equal(lt_node_scrubber_start(w.node, 0, 100, &w.s), LT_OK);
+	assert_int_equal(lt_node_scrubber_start(w.node, NULL, 0, 100, &w.s), LT_OK);
 	lt_scrubber_ask(w.s, true);
 	fed_wait(round_is_done, &w, 20000, "a round");
 	assert_true(w.st.nfinding > 0);
@@ -707,7 +707,7 @@ node_mends_itself(void **state)
 	assert_int_equal(w.st.nfinding, 0);
 	lt_scrubber_stop(w.s);
 	/* How far it was is known to the next. */
-	assert_int_equal(lt_node_scrubber_start(w.node, 0, 100, &w.s), LT_OK);
+	assert_int_equal(lt_node_scrubber_start(w.node, NULL, 0, 100, &w.s), LT_OK);
 	assert_true(round_is_done(&w));
 	lt_scrubber_stop(w.s);
 	lt_buf_fini(&want);

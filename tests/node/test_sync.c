@@ -65,7 +65,7 @@ static void
 say_action(struct run *r, const struct lt_sync_action *a)
 {
 	static const char *const name[] = { "dial", "join", "hello", "give-back", "pull", "push",
-		"announce", "close", "timer" };
+		"announce", "fetch", "supply", "close", "timer" };
 
 	say(r, " %s", name[a->kind]);
 	if (a->kind == LT_SYNC_DO_PUSH)
@@ -79,7 +79,8 @@ static void
 step(struct run *r, int64_t now, struct lt_sync_event ev)
 {
 	static const char *const name[] = { "start", "stop", "timer", "dialed", "lost", "joined",
-		"greeted", "given-back", "pushed", "announced", "pull-ended", "committed" };
+		"greeted", "given-back", "pushed", "announced", "pull-ended", "committed",
+		"fetched", "supplied" };
 	size_t i;
 
 	ev.now_ms = now;
@@ -1071,6 +1072,53 @@ test_signed_elsewhere(void **state)
 	assert_non_null(strstr(r.out, "push b1 from 5"));
 }
 
+/* ---- what is damaged, here or there ---- */
+
+/* Each way one call at a time; at once again while it leads somewhere, after a minute where it does not, however often the hub asks. */
+static void
+test_repairs(void **state)
+{
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, NULL, 0);
+	clear(&r);
+	STEP(&r, 100, ANNOUNCED, .ok = true, .lacks = true);
+	STEP(&r, 200, FETCHED, .ok = true, .tried = true, .seq = 3, .more = true);
+	STEP(&r, 300, FETCHED, .ok = true, .tried = true, .seq = 1);
+	STEP(&r, 10000, TIMER);
+	STEP(&r, 10100, ANNOUNCED, .ok = true, .lost = true, .lacks = true);
+	/* Everything was asked for before: another look may be over by the next announcement. */
+	STEP(&r, 10101, FETCHED, .ok = true);
+	STEP(&r, 10200, SUPPLIED, .ok = true, .tried = true, .seq = 0, .more = true);
+	STEP(&r, 20000, TIMER);
+	STEP(&r, 20100, ANNOUNCED, .ok = true, .lost = true, .lacks = true);
+	STEP(&r, 20200, FETCHED, .tried = true, .retry_after_ms = 500);
+	assert_string_equal(r.out, "100 announced: fetch timer 10000 (online)\n"
+				   "200 fetched: fetch timer 10000 (online)\n"
+				   "300 fetched: timer 10000 (online)\n"
+				   "10000 timer: announce (online)\n"
+				   "10100 announced: supply fetch timer 20000 (online)\n"
+				   "10101 fetched: timer 20000 (online)\n"
+				   "10200 supplied: timer 20000 (online)\n"
+				   "20000 timer: announce timer 70200 (online)\n"
+				   "20100 announced: fetch timer 30000 (online)\n"
+				   "20200 fetched no: timer 30000 (online)\n");
+	assert_int_equal(r.s.fetch.not_before_ms, 20200 + 500 + 60000);
+	assert_int_equal(r.s.supply.not_before_ms, 10200 + 60000);
+	clear(&r);
+	r.s.announce_at_ms = 1000000;
+	STEP(&r, 70199, TIMER);
+	STEP(&r, 70200, TIMER);
+	assert_string_equal(r.out, "70199 timer: timer 70200 (online)\n"
+				   "70200 timer: supply timer 1000000 (online)\n");
+	/* Nothing of it outlives the line. */
+	STEP(&r, 70300, LOST);
+	assert_false(r.s.supply.under_way || r.s.supply.due || r.s.fetch.due);
+	assert_int_equal(r.s.fetch.not_before_ms, 0);
+}
+
 /* ---- any event at any time ---- */
 
 static uint64_t
@@ -1184,6 +1232,17 @@ check_rules(const struct lt_sync *before, const struct lt_sync *s, const struct 
 			assert_int_equal(s->phase, LT_SYNC_GREETING);
 			assert_int_equal(ev->kind, LT_SYNC_EV_GREETED);
 			break;
+		case LT_SYNC_DO_FETCH:
+			assert_int_equal(s->phase, LT_SYNC_ONLINE);
+			assert_true(s->fetch.under_way && ev->now_ms >= s->fetch.not_before_ms);
+			assert_true(!before->fetch.under_way || ev->kind == LT_SYNC_EV_FETCHED);
+			break;
+		case LT_SYNC_DO_SUPPLY:
+			assert_int_equal(s->phase, LT_SYNC_ONLINE);
+			assert_true(s->supply.under_way && ev->now_ms >= s->supply.not_before_ms);
+			assert_true(!before->supply.under_way || ev->kind == LT_SYNC_EV_SUPPLIED);
+			assert_true(a->max_bytes >= LT_SYNC_BATCH_MIN);
+			break;
 		case LT_SYNC_DO_CLOSE:
 			assert_true(s->phase == LT_SYNC_WAITING || s->phase == LT_SYNC_STOPPED);
 			break;
@@ -1206,6 +1265,16 @@ check_rules(const struct lt_sync *before, const struct lt_sync *s, const struct 
 			    (lane != LT_LANE_BULK || bulk))
 				assert_int_equal(flying[lane], 1);
 		}
+	/* Of repairs too: one that waits has a timer, or is waited for with the announcement. */
+	if (s->phase == LT_SYNC_ONLINE) {
+		assert_true(
+		    !s->fetch.due || s->fetch.under_way || s->fetch.not_before_ms > ev->now_ms);
+		assert_true(
+		    !s->supply.due || s->supply.under_way || s->supply.not_before_ms > ev->now_ms);
+	} else {
+		assert_false(s->fetch.due || s->fetch.under_way);
+		assert_false(s->supply.due || s->supply.under_way);
+	}
 	if (s->phase != LT_SYNC_ONLINE && s->phase != LT_SYNC_GREETING)
 		assert_int_equal(flying[1] + flying[2] + flying[3], 0);
 }
@@ -1235,7 +1304,7 @@ test_any_event(void **state)
 			lt_sync_init(&s, &c);
 		}
 		now += (int64_t)(rnd(&x) % (rnd(&x) % 16 == 0 ? 400000 : 600));
-		ev.kind = (enum lt_sync_event_kind)(rnd(&x) % (LT_SYNC_EV_COMMITTED + 1));
+		ev.kind = (enum lt_sync_event_kind)(rnd(&x) % (LT_SYNC_EV_SUPPLIED + 1));
 		/* START while it runs is a mistake of the caller; STOP and losses are rare. */
 		if (ev.kind == LT_SYNC_EV_START && s.phase != LT_SYNC_STOPPED)
 			ev.kind = LT_SYNC_EV_TIMER;
@@ -1254,6 +1323,10 @@ test_any_event(void **state)
 			ev.nfeed = any_feeds(&x, feeds);
 			ev.feeds = feeds;
 		}
+		ev.tried = rnd(&x) % 2 != 0;
+		ev.more = rnd(&x) % 2 != 0;
+		ev.lacks = rnd(&x) % 2 != 0;
+		ev.lost = rnd(&x) % 2 != 0;
 		ev.wants_back = ev.kind == LT_SYNC_EV_GREETED && rnd(&x) % 4 == 0;
 		before = twin = s;
 		lt_sync_step(&s, &ev, &todo);
@@ -1300,6 +1373,7 @@ main(void)
 		cmocka_unit_test(test_slow_announcement),
 		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_lacks_more),
+		cmocka_unit_test(test_repairs),
 		cmocka_unit_test(test_any_event),
 	};
 

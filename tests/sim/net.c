@@ -371,6 +371,8 @@ carry_out(struct sim *s, struct sim_machine *m, const struct lt_sync_todo *todo)
 		case LT_SYNC_DO_PULL:
 		case LT_SYNC_DO_PUSH:
 		case LT_SYNC_DO_ANNOUNCE:
+		case LT_SYNC_DO_FETCH:
+		case LT_SYNC_DO_SUPPLY:
 			do_call(s, m, a);
 			break;
 		}
