@@ -11,12 +11,14 @@ struct lt_own_feeds {
 	size_t n;
 	struct lt_sync_feed feed[LT_SYNC_FEEDS_MAX];
 	struct lt_head head[LT_SYNC_FEEDS_MAX];
+	bool unread
+	    [LT_SYNC_FEEDS_MAX]; /* what the hub holds could not be compared: not usable, and no branch either */
 };
 
 /* The epoch of each lane that was written last, always, at the end of the list; before it the others that are not receipted to
  * their head, as many as there is room for: the rest come when these are held whole. asked: held is what the
  * hub says that it holds (nothing, perhaps); what it lacks is listed, receipted or not, as it may have been restored from a backup.
- * feed[].held and usable are left zero. */
+ * feed[].held, usable and unread are left zero. */
 int lt_own_feeds_read(struct lt_kv_txn *txn, const struct lt_id *author, const struct lt_unit *unit,
     bool asked, size_t nheld, Ltpb__FeedHead *const *held, struct lt_own_feeds *out);
 

@@ -76,7 +76,8 @@ struct lt_session {
 	struct held *held;
 	/* Own feeds of which it said more than is here, or something else: their tail is being fetched. */
 	size_t nastray;
-	struct held astray[LT_SYNC_FEEDS_MAX];
+	struct held *
+	    astray; /* HELD_MAX, made when first used: the hub has 700 feeds of an author at most */
 	/* What is damaged at the hub, as it asked for it on this line; LOST_MAX, made when first used. */
 	size_t nlost;
 	struct lt_giving_name *lost;
@@ -192,6 +193,24 @@ own_feeds(struct lt_session *s, struct lt_kv_txn *txn, bool asked, size_t n,
 }
 
 /* What the hub holds against what we have: a feed is pushed only where the hub's head is one of ours. */
+/* Is what the hub holds of a feed what stands here? *unread: that cannot be read. */
+static void
+weigh_feed(struct lt_kv_txn *txn, const struct lt_unit *unit, const Ltpb__FeedHead *held,
+    struct lt_sync_feed *f, bool *unread)
+{
+	struct lt_hash h;
+	int rc;
+
+	f->held = held->seq;
+	f->usable = f->held == 0;
+	if (f->held == 0 || f->held > f->head || held->hash.len != LT_HASH_LEN)
+		return;
+	rc = lt_feed_log_hash(txn, unit, &f->feed, f->held, &h);
+	f->usable = rc == LT_OK && memcmp(h.b, held->hash.data, LT_HASH_LEN) == 0;
+	/* Damaged for good it ends the epoch, as another change-set would: what comes after it can be pushed in a new one. */
+	*unread = rc != LT_OK && rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT;
+}
+
 static void
 weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, size_t n,
     Ltpb__FeedHead *const *held)
@@ -202,19 +221,14 @@ weigh_held(struct lt_session *s, struct lt_kv_txn *txn, struct lt_own_feeds *o, 
 	for (i = 0; i < o->n; i++) {
 		struct lt_sync_feed *f = &o->feed[i];
 		uint64_t receipted;
-		struct lt_hash h;
 
 		f->usable = true;
+		o->unread[i] = false;
 		for (k = 0; k < n; k++) {
 			if (held[k]->feed.len != LT_FEED_LEN ||
 			    memcmp(held[k]->feed.data, f->feed.b, LT_FEED_LEN) != 0)
 				continue;
-			f->held = held[k]->seq;
-			f->usable =
-			    f->held == 0 ||
-			    (f->held <= f->head && held[k]->hash.len == LT_HASH_LEN &&
-				lt_feed_log_hash(txn, &id->unit, &f->feed, f->held, &h) == LT_OK &&
-				memcmp(h.b, held[k]->hash.data, LT_HASH_LEN) == 0);
+			weigh_feed(txn, &id->unit, held[k], f, &o->unread[i]);
 		}
 		f->whole = f->usable && f->held == f->head;
 		while (LT_SIM_BUG(RESUME_AT_SENDER) && f->held < f->head &&
@@ -328,14 +342,17 @@ note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 static bool
 note_astray(struct lt_session *s, const struct lt_feed_id *feed, uint64_t held)
 {
-	struct held *h = s->astray, *end;
+	struct held *h, *end;
 	bool is_new;
 
 	pthread_mutex_lock(&s->mx);
-	end = s->astray + s->nastray;
+	if (s->astray == NULL)
+		s->astray = malloc(HELD_MAX * sizeof(*s->astray));
+	h = s->astray;
+	end = h + s->nastray;
 	while (h < end && lt_feed_id_cmp(&h->feed, feed) != 0)
 		h++;
-	is_new = h < end ? h->seq < held : h < s->astray + LT_SYNC_FEEDS_MAX;
+	is_new = s->astray != NULL && (h < end ? h->seq < held : s->nastray < HELD_MAX);
 	if (is_new) {
 		s->nastray += h == end;
 		h->feed = *feed;
@@ -383,7 +400,8 @@ leave_epochs(struct lt_session *s, const struct lt_own_feeds *o, bool *more)
 	for (i = 0; i < o->n; i++) {
 		const struct lt_sync_feed *f = &o->feed[i];
 
-		if (f->usable)
+		/* A store that cannot be read now ends no epoch. */
+		if (f->usable || o->unread[i])
 			continue;
 		is_new = note_astray(s, &f->feed, f->held);
 		ok &= lt_node_new_epoch(s->node, &f->feed) == LT_OK;
@@ -1463,6 +1481,7 @@ lt_session_free(struct lt_session *s)
 	pthread_cond_destroy(&s->cond);
 	pthread_mutex_destroy(&s->mx);
 	free(s->held);
+	free(s->astray);
 	free(s->lost);
 	free(s);
 }
