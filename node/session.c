@@ -710,7 +710,7 @@ note_lost(struct lt_session *s, size_t n, Ltpb__ChangeSetName *const *lost)
 
 	pthread_mutex_lock(&s->mx);
 	if (n != 0 && s->lost == NULL)
-		s->lost = malloc(LOST_MAX * sizeof(*s->lost));
+		s->lost = calloc(LOST_MAX, sizeof(*s->lost));
 	for (i = 0; i < n && s->lost != NULL && s->nlost < LOST_MAX; i++)
 		if (lt_giving_name_read(lost[i], &name) == LT_OK && !is_noted(s, &name))
 			s->lost[s->nlost++] = name;

@@ -115,7 +115,9 @@ lt_repairer_wants(struct lt_repairer *r, const struct lt_id *peer,
 
 	pthread_mutex_lock(&r->mx);
 	for (i = 0; i < r->nslot && n < cap; i++)
-		if ((may_have == NULL || may_have(ctx, &r->slot[i].w)) && ask(&r->slot[i], peer))
+		/* Who was asked is not looked at again: may_have takes a yes for a question. */
+		if (asked_of(&r->slot[i], peer) == NULL &&
+		    (may_have == NULL || may_have(ctx, &r->slot[i].w)) && ask(&r->slot[i], peer))
 			out[n++] = r->slot[i].w;
 	pthread_mutex_unlock(&r->mx);
 	return n;
