@@ -9,8 +9,7 @@
 	X(NO_SUM, "a value's checksum is not compared") \
 	X(NO_CHECK, "a file is mapped without a look at it") \
 	X(NO_OMISSION, "a scrub does not ask whether anything is missing") \
-	X(REPAIR_UNPLACED, "a change-set is put back that did not stand there") \
-	X(REPAIR_UNERASES, "an erased value is put back")
+	X(REPAIR_HALF, "a change-set is put back without its openings")
 
 #ifdef LT_DAMAGE_BUGS
 #define LT_DAMAGE_BUG_ENUM(name, text) LT_DAMAGE_BUG_##name,

@@ -500,13 +500,3 @@ lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
-
-int
-lt_kv_sums_say(
-    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum)
-{
-	uint64_t n, s;
-	int rc = lt_kv_sums_said(txn, table, key, &n, &s);
-
-	return rc == LT_OK ? lt_kv_sums_change(txn, table, key, count - n, sum - s) : rc;
-}

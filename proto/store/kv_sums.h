@@ -51,8 +51,5 @@ int lt_kv_sums_said(
 /* What it holds. *damaged: an entry does not verify. LT_E_CORRUPT: it cannot be walked. */
 int lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count,
     uint64_t *sum, bool *damaged);
-/* From now on it should hold this. */
-int lt_kv_sums_say(
-    struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum);
 
 #endif

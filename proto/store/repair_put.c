@@ -52,6 +52,16 @@ sums_before(struct lt_kv_txn *txn, unsigned table, uint64_t position, struct sum
 	return rc;
 }
 
+/* From now on the segment should hold this. */
+static int
+sums_say(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum)
+{
+	uint64_t n, was;
+	int rc = lt_kv_sums_said(txn, table, key, &n, &was);
+
+	return rc == LT_OK ? lt_kv_sums_change(txn, table, key, count - n, sum - was) : rc;
+}
+
 /* dropped: sound or not, rows that went for good. */
 static int
 sums_after(struct lt_kv_txn *txn, const struct sums *g, uint64_t dropped)
@@ -67,12 +77,12 @@ sums_after(struct lt_kv_txn *txn, const struct sums *g, uint64_t dropped)
 		return rc;
 	/* Of what was dropped only the number is known: when that is all there was, the rest is what it should be. */
 	if (dropped != 0)
-		return n == count && !damaged ? lt_kv_sums_say(txn, g->table, sums_key(g), n, sum)
+		return n == count && !damaged ? sums_say(txn, g->table, sums_key(g), n, sum)
 					      : LT_OK;
 	/* More than should: it had been taken out of the sums, and was counted now. */
 	if (n > count)
 		return LT_OK;
-	return lt_kv_sums_say(txn, g->table, sums_key(g), count, g->sum);
+	return sums_say(txn, g->table, sums_key(g), count, g->sum);
 }
 
 /* ---- does it fit? ---- */
@@ -232,8 +242,6 @@ fits(struct lt_kv_txn *txn, const struct lt_repair_put *put, uint64_t position,
 		rc = fit_head(&f);
 	if (rc == LT_OK && f.links == 0 && !f.wrong)
 		rc = fit_chain(&f);
-	if (LT_DAMAGE_BUG(REPAIR_UNPLACED))
-		return rc;
 	if (rc == LT_OK && f.wrong)
 		return LT_E_BADHASH;
 	return rc == LT_OK && f.links == 0 ? LT_E_GAP : rc;
@@ -253,7 +261,7 @@ becomes(struct lt_kv_txn *txn, const struct lt_repair_put *put, const struct lt_
 
 	if (!put->aside)
 		rc = lt_erase_names(txn, cs, given->change, given->name, &named);
-	if (named && !LT_DAMAGE_BUG(REPAIR_UNERASES))
+	if (named)
 		*out = LT_OPENING_ERASED;
 	else if (!given->withheld)
 		*out = LT_OPENING_HERE;
@@ -307,7 +315,7 @@ put_openings(struct lt_kv_txn *txn, struct lt_repair_put *put)
 	if (rc == LT_OK)
 		rc = sums_after(txn, &g, 0);
 	/* And the seed, from which salts of what is erased could be told. */
-	if (rc == LT_OK && !put->aside && put->rows != 0 && !LT_DAMAGE_BUG(REPAIR_UNERASES))
+	if (rc == LT_OK && !put->aside && put->rows != 0)
 		rc = lt_erase_again(txn, put->cs, put->at);
 	return rc;
 }
@@ -366,7 +374,7 @@ put_at(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
 	else if (rc == LT_OK && !place.sound)
 		rc = put_entry(txn, put, position);
 	lt_arena_clear(&arena);
-	if (rc == LT_OK && put->cs->has_openings)
+	if (rc == LT_OK && put->cs->has_openings && !LT_DAMAGE_BUG(REPAIR_HALF))
 		rc = put_openings(txn, put);
 	/* What is here now: it may be that nothing more was missing. */
 	if (rc == LT_OK)
@@ -563,7 +571,7 @@ put_head(struct lt_kv_txn *txn, const struct lt_repair_head *h, const struct sum
 		if (rc == LT_OK)
 			rc = lt_kv_sums_seen(txn, LT_T_FEED, sums_key(g), &n, &sum, &damaged);
 		if (rc == LT_OK && n == g->count && sum == g->sum && !damaged)
-			return lt_kv_sums_say(txn, LT_T_FEED, sums_key(g), n, sum);
+			return sums_say(txn, LT_T_FEED, sums_key(g), n, sum);
 		if (judged == 0)
 			break;
 	}

@@ -134,15 +134,44 @@ enum outcome {
 	BAD_CRASH,
 	BAD_HANG,
 	BAD_LOOP, /* the next start fares no better */
+	BAD_REPAIR, /* what a peer has is not as it was after the repair, or the repair ends in a crash */
 	OUTCOMES
 };
+
+/* What became of it, with a peer that has everything: the sound copy of the same store. */
+enum repair {
+	REPAIR_NEEDLESS, /* nothing was found, or not scrubbed */
+	REPAIR_ANEW, /* set aside and begun anew, or what is derived alone: built anew from the log */
+	REPAIR_WHOLE, /* everything is as it was, and the next scrub finds nothing more of the log damaged */
+	REPAIR_LEFT, /* so are feeds and openings; rows that no change-set tells stay reported */
+	REPAIR_BACKUP, /* refused, or its pages do not hold together: nothing was written, a backup is restored */
+	REPAIRS
+};
+extern const char *const repair_name[REPAIRS];
 extern const char *const outcome_name[OUTCOMES];
 #define OUTCOME_DEFECT BAD_WRONG
 
 struct seen {
 	enum outcome outcome;
+	enum repair repair;
 	char why[256];
 };
+
+/* ---- repair.c ---- */
+
+struct repair_world {
+	const struct stores *s;
+	enum store which;
+	struct lt_registry *registry;
+	struct lt_kv *kv; /* damaged */
+};
+/* What a peer of this store would send, of every position. The pristine store. */
+void repair_learn(enum store which, struct lt_kv_txn *txn);
+void repair_forget(void);
+/* Repair it: true, or false: its pages are broken. *put: change-sets put back. Asserts that it comes to an end. */
+bool repair_run(const struct repair_world *w, uint64_t *put);
+/* Are feeds and openings as they were (but for the time at which an entry came, and seeds)? *first: of what table not. */
+bool repair_whole(const struct sample *x, struct lt_kv *kv, const char **first);
 
 /* Note the truth of the pristine stores, queries among it. Once. */
 void serve_learn(struct stores *s);

@@ -20,7 +20,8 @@ int lt_damage_bug;
 
 struct tally {
 	uint64_t all, live, by_kind[KINDS][OUTCOMES], by_place[PLACES][OUTCOMES],
-	    by_store[STORES][OUTCOMES], by_left[LEFTS][OUTCOMES], by_outcome[OUTCOMES];
+	    by_store[STORES][OUTCOMES], by_left[LEFTS][OUTCOMES], by_outcome[OUTCOMES],
+	    repair[STORES][REPAIRS];
 };
 
 #define JOBS_MAX 64
@@ -56,6 +57,23 @@ row(const char *name, const uint64_t n[OUTCOMES])
 	(void)printf("\n");
 }
 
+/* What became of them, with a peer that has everything. */
+static void
+print_repairs(const struct stores *s, const struct tally *t)
+{
+	unsigned i, k;
+
+	(void)printf("\n%-15s", "with a peer");
+	for (i = 0; i < REPAIRS; i++)
+		(void)printf(" %12s", repair_name[i]);
+	for (i = 0; i < STORES; i++) {
+		(void)printf("\n%-15s", s->s[i].name);
+		for (k = 0; k < REPAIRS; k++)
+			(void)printf(" %12llu", (unsigned long long)t->repair[i][k]);
+	}
+	(void)printf("\n\n");
+}
+
 static void
 print(const struct stores *s, const struct tally *t)
 {
@@ -78,6 +96,7 @@ print(const struct stores *s, const struct tally *t)
 		row(left_name[i], t->by_left[i]);
 	(void)printf("\n");
 	row("all", t->by_outcome);
+	print_repairs(s, t);
 	(void)printf("%llu of %llu in pages that are in use\n", (unsigned long long)t->live,
 	    (unsigned long long)t->all);
 }
@@ -118,11 +137,12 @@ one(struct stores *s, const struct order *o, uint64_t n, uint8_t *room, struct t
 	t->by_store[d.store][seen.outcome]++;
 	t->by_left[d.left][seen.outcome]++;
 	t->by_outcome[seen.outcome]++;
+	t->repair[d.store][seen.repair]++;
 	if (seen.outcome >= OUTCOME_DEFECT || o->verbose)
-		(void)printf("%llu: %s, %s, page %llu (%s), %s, left %s: %s: %s\n",
+		(void)printf("%llu: %s, %s, page %llu (%s), %s, left %s: %s, %s: %s\n",
 		    (unsigned long long)n, x->name, kind_name[d.kind], (unsigned long long)d.page,
 		    place_name[d.place], d.text, left_name[d.left], outcome_name[seen.outcome],
-		    seen.why);
+		    repair_name[seen.repair], seen.why);
 	(void)fflush(stdout);
 }
 

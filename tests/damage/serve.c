@@ -28,7 +28,9 @@
 
 const char *const outcome_name[OUTCOMES] = { "nothing", "found", "refused", "set aside",
 	"unreadable", "omitted", "stale", "crashed once", "WRONG", "HIDDEN", "CRASH", "HANG",
-	"LOOP" };
+	"LOOP", "REPAIR" };
+const char *const repair_name[REPAIRS] = { "needless", "built anew", "whole again", "rows left",
+	"backup" };
 
 /* What is compared with, learnt from the pristine stores. */
 #define ASKS_MAX 160
@@ -53,8 +55,12 @@ struct shared {
 	bool done, opened, aside;
 	int rc; /* of opening */
 	unsigned wrong, older, missing, unreadable, differ, errors;
-	uint64_t found;
+	uint64_t found, truth; /* truth: of them, what is not derived */
+	bool feeds; /* of them, something in entries, numbers or openings */
 	int scrub_rc;
+	bool repairing;
+	enum repair repair;
+	bool repair_failed;
 	char first[160];
 	const char *volatile phase; /* static text */
 };
@@ -401,6 +407,21 @@ world(void *ctx, struct lt_scrub_world *out)
 }
 
 static void
+count_truth(const struct lt_scrub_status *st)
+{
+	size_t i;
+
+	shared->truth = 0;
+	shared->feeds = false;
+	for (i = 0; i < st->nfinding; i++) {
+		unsigned t = st->finding[i].table;
+
+		shared->truth += !st->finding[i].derived;
+		shared->feeds |= t == LT_T_ENTRY || t == LT_T_SEQ || t == LT_T_OPENING;
+	}
+}
+
+static void
 scrub(const struct stores *s, bool hub, struct lt_kv *log, struct lt_kv *derived)
 {
 	struct lt_scrub_world w = { known.catalogue[hub ? 0 : 1], known.registry[hub ? 0 : 1],
@@ -422,6 +443,7 @@ scrub(const struct stores *s, bool hub, struct lt_kv *log, struct lt_kv *derived
 		shared->scrub_rc = lt_scrub_round(scrubbing, false);
 		lt_scrub_status(scrubbing, st);
 		shared->found = st->nfinding + st->more;
+		count_truth(st);
 		lt_scrub_close(scrubbing);
 	}
 	free(st);
@@ -463,6 +485,67 @@ touched(void)
 		   shared->differ | shared->errors) != 0;
 }
 
+/* ---- repair ---- */
+
+/* What was counted before stays as it was judged by. */
+static void
+repair_failed(const char *why)
+{
+	shared->repair_failed = true;
+	(void)snprintf(shared->first, sizeof(shared->first), "repair: %s", why);
+}
+
+static void
+repair(const struct stores *s, enum store which, struct lt_kv *kv, struct lt_kv *derived)
+{
+	struct repair_world w = { s, which, known.registry[which == STORE_NODE ? 1 : 0], kv };
+	struct shared was = *shared;
+	const char *table;
+	uint64_t put = 0;
+
+	shared->phase = "repairing";
+	shared->repairing = true;
+	if (!repair_run(&w, &put)) {
+		shared->repair = REPAIR_BACKUP;
+		shared->repairing = false;
+		return;
+	}
+	if (!repair_whole(&s->s[which], kv, &table)) {
+		repair_failed(table == NULL ? "it cannot be read" : table);
+		return;
+	}
+	shared->wrong = shared->older = shared->missing = shared->unreadable = shared->differ =
+	    shared->errors = 0;
+	ask_all(s, which != STORE_NODE, kv, derived);
+	if (shared->differ != 0 && was.missing == 0 && was.older == 0)
+		repair_failed("a query answers otherwise");
+	scrub(s, which != STORE_NODE, kv, derived);
+	if (shared->feeds)
+		repair_failed("the next scrub finds something in what was repaired");
+	shared->repair = shared->truth == 0 ? REPAIR_WHOLE : REPAIR_LEFT;
+	shared->repairing = false;
+	shared->wrong = was.wrong;
+	shared->older = was.older;
+	shared->missing = was.missing;
+	shared->unreadable = was.unreadable;
+	shared->differ = was.differ;
+	shared->errors = was.errors;
+	shared->found = was.found;
+	if (!shared->repair_failed)
+		memcpy(shared->first, was.first, sizeof(was.first));
+}
+
+static void
+repair_all(const struct stores *s, enum store which, struct lt_kv *kv, struct lt_kv *derived)
+{
+	if (shared->found == 0)
+		return;
+	if (shared->truth == 0 || which == STORE_DERIVED)
+		shared->repair = REPAIR_ANEW;
+	else
+		repair(s, which, kv, derived);
+}
+
 static void
 child(const struct stores *s, enum store which, bool scrub_all)
 {
@@ -489,6 +572,7 @@ child(const struct stores *s, enum store which, bool scrub_all)
 		ask_all(s, false, kv, kv);
 		if (scrub_all || touched())
 			scrub(s, false, kv, kv);
+		repair_all(s, which, kv, kv);
 	} else if (stores_open(s, which == STORE_LOG ? STORE_DERIVED : STORE_LOG, &other, &err) !=
 		   LT_OK) {
 		first("%s", err.text);
@@ -498,6 +582,7 @@ child(const struct stores *s, enum store which, bool scrub_all)
 		if (scrub_all || touched())
 			scrub(s, true, which == STORE_LOG ? kv : other,
 			    which == STORE_LOG ? other : kv);
+		repair_all(s, which, kv, other);
 	}
 	lt_kv_close(other);
 	lt_kv_close(kv);
@@ -534,6 +619,8 @@ judge(const struct shared *h)
 		return SEEN_REFUSED;
 	if (h->wrong != 0)
 		return BAD_WRONG;
+	if (h->repair_failed)
+		return BAD_REPAIR;
 	if (h->aside)
 		return SEEN_ASIDE;
 	/* An answer may lack what is missing, or be of what is older; else it is one that was never right. */
@@ -554,7 +641,7 @@ judge_exit(const struct shared *h, int status)
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
 		return BAD_HANG;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !h->done)
-		return BAD_CRASH;
+		return h->repairing ? BAD_REPAIR : BAD_CRASH;
 	return judge(h);
 }
 
@@ -576,8 +663,14 @@ serve(const struct stores *s, const struct damage *d, struct seen *out)
 	enum outcome again;
 
 	out->outcome = judge_exit(shared, status);
+	out->repair = shared->repair;
+	if (out->outcome == SEEN_REFUSED)
+		out->repair = REPAIR_BACKUP;
+	else if (out->outcome == SEEN_ASIDE)
+		out->repair = REPAIR_ANEW;
 	(void)snprintf(out->why, sizeof(out->why), "%s", shared->first);
-	if (out->outcome == BAD_CRASH || out->outcome == BAD_HANG)
+	if (out->outcome == BAD_CRASH || out->outcome == BAD_HANG ||
+	    (out->outcome == BAD_REPAIR && !shared->repair_failed))
 		(void)snprintf(out->why, sizeof(out->why), "status %d while %s: %s", status,
 		    shared->phase == NULL ? "-" : shared->phase, shared->first);
 	if (out->outcome == BAD_CRASH && d->left == LEFT_LARGE && is_death(status)) {
@@ -585,6 +678,7 @@ serve(const struct stores *s, const struct damage *d, struct seen *out)
 		again = judge_exit(shared, run(s, d->store, true, false));
 		out->outcome =
 		    again == SEEN_REFUSED || again == SEEN_ASIDE ? SEEN_CRASHED : BAD_LOOP;
+		out->repair = again == SEEN_ASIDE ? REPAIR_ANEW : REPAIR_BACKUP;
 	} else if (out->outcome == SEEN_REFUSED || out->outcome == SEEN_ASIDE) {
 		again = judge_exit(shared, run(s, d->store, false, false));
 		/* What was begun anew is not set aside again: there is no second one. */
@@ -716,6 +810,8 @@ serve_learn(struct stores *s)
 		for (t = 0; t < LT_T_COUNT; t++)
 			learn_table(&s->s[i], txn[i], t);
 	}
+	repair_learn(STORE_LOG, txn[STORE_LOG]);
+	repair_learn(STORE_NODE, txn[STORE_NODE]);
 	learn_world(s, 0, txn[STORE_DERIVED]);
 	learn_world(s, 1, txn[STORE_NODE]);
 	learn_asks(s, &s->s[STORE_DERIVED], true, txn[STORE_LOG], txn[STORE_DERIVED]);
@@ -737,4 +833,5 @@ serve_forget(void)
 		lt_registry_unref(known.registry[i]);
 	}
 	lt_arena_fini(&known.arena);
+	repair_forget();
 }

@@ -7,10 +7,12 @@
 #include "proto/store/kv_sums.h"
 #include "proto/store/kv_test.h"
 #include "proto/store/repair.h"
+#include "proto/store/scrubber.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STAMP(n) LT_STAMP(LT_BUILD_FLOOR_MS + 1000, n)
@@ -1054,6 +1056,86 @@ pages(void **state)
 	assert_whole(f);
 }
 
+/* ---- the scrubber ---- */
+
+static int
+scrub_world(void *ctx, struct lt_scrub_world *out)
+{
+	struct fix *f = ctx;
+
+	*out = (struct lt_scrub_world){ .catalogue = lt_catalogue_ref(f->builtin),
+		.registry = lt_registry_ref(f->reg) };
+	return LT_OK;
+}
+
+/* Until it is so; a machine that does something else may take long. */
+static void
+until(struct fix *f, struct lt_scrubber *s, bool (*is_so)(struct fix *f, struct lt_scrubber *s))
+{
+	const struct timespec pause = { 0, 10000000 };
+	unsigned tries;
+
+	for (tries = 0; !is_so(f, s); tries++) {
+		assert_true(tries < 12000);
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static bool
+is_wanted(struct fix *f, struct lt_scrubber *s)
+{
+	(void)s;
+	return status(f).wanted == 1 && !status(f).looking;
+}
+
+static struct lt_scrub_status scrubbed;
+
+/* Nothing of what the log says of feeds and openings is found any more. */
+static bool
+is_clean(struct fix *f, struct lt_scrubber *s)
+{
+	bool asked, bad = false;
+	size_t i;
+
+	(void)f;
+	lt_scrubber_status(s, &scrubbed, &asked);
+	for (i = 0; i < scrubbed.nfinding; i++)
+		bad |= scrubbed.finding[i].table == LT_T_ENTRY ||
+		       scrubbed.finding[i].table == LT_T_OPENING;
+	return !asked && !bad && scrubbed.round_began_ms == 0;
+}
+
+/* A round that finds damage begins a look; what a peer then gives begins a round, after which nothing is found any more. */
+static void
+scrubber(void **state)
+{
+	struct fix *f = *state;
+	struct lt_scrub_options so = { .log = f->env.kv,
+		.derived = f->env.kv,
+		.federation = &f->fed,
+		.author = &f->node.id,
+		.clock = lt_clock_system(),
+		.world = scrub_world,
+		.ctx = f };
+	struct lt_scrubber_options o = { .scrub = &so, .percent = 100 };
+	struct lt_scrubber *s;
+
+	lt_writer_stop(f->writer);
+	ok(lt_writer_start(f->env.kv, NULL, &f->writer));
+	f->o.writer = o.writer = f->writer;
+	reopen(f, false);
+	o.repair = f->repairer;
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	ok(lt_scrubber_start(&o, &s));
+	lt_scrubber_ask(s, true);
+	until(f, s, is_wanted);
+	assert_false(is_clean(f, s));
+	assert_int_equal(serve(f), 1);
+	until(f, s, is_clean);
+	assert_true(scrubbed.rounds >= 2);
+	lt_scrubber_stop(s);
+}
+
 #define both(fn) \
 	cmocka_unit_test_setup_teardown(fn, setup_mem, teardown), \
 	    cmocka_unit_test_setup_teardown(fn, setup_disk, teardown)
@@ -1079,6 +1161,7 @@ main(void)
 		both(another_entry),
 		both(branches),
 		both(faults),
+		both(scrubber),
 		cmocka_unit_test_setup_teardown(pages, setup_disk, teardown),
 	};
 
