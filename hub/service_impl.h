@@ -67,6 +67,12 @@ void lt_admin_who_holds(Ltpb__Admin_Service *service, const Ltpb__WhoHoldsReques
 void lt_admin_list_erasures(Ltpb__Admin_Service *service, const Ltpb__ListErasuresRequest *req,
     Ltpb__ListErasuresReply_Closure closure, void *data);
 
+/* svc_audit_list.c: part of Audit */
+void lt_audit_list(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
+    Ltpb__AuditListReply_Closure closure, void *data);
+/* svc_audit.c: is there an audit, and is it for this asker? Else the call has ended. */
+bool lt_audit_may(struct lt_asking *a);
+
 /* svc_*.c: the handlers; copied into the lt_service */
 extern const Ltpb__Enrol_Service lt_enrol_service;
 extern const Ltpb__Sync_Service lt_sync_service;

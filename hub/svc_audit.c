@@ -1,17 +1,15 @@
-/* hub/svc_audit.c - Audit: the log to operators, and to each node the part that is its commune's. */
+/* hub/svc_audit.c - Audit: the log verified, proofs from it to operators, and to each node the part that is its commune's. */
 #include "hub/service_impl.h"
 #include "proto/service/call.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 100
-#define PAGE_MAX 1000
 #define SHOWN_MAX 64
 #define FOUND_MAX 4096 /* entries under one head */
 
-static bool
-may(struct lt_asking *a)
+bool
+lt_audit_may(struct lt_asking *a)
 {
 	if (a->s->audit == NULL)
 		lt_call_refuse(a->call, LT_STATUS_UNIMPLEMENTED, "NO_AUDIT",
@@ -23,301 +21,6 @@ may(struct lt_asking *a)
 	else
 		return true;
 	return false;
-}
-
-/* ---- list ---- */
-
-struct listing {
-	struct lt_asking *a;
-	const Ltpb__AuditListRequest *req;
-	Ltpb__AuditListReply *reply;
-	size_t cap;
-	uint64_t log, head_seq; /* the log under way; entries below are under a head */
-	uint64_t after_log, after_seq; /* where the page begins */
-	bool passed;
-	uint64_t segment;
-	unsigned ticks;
-	int rc;
-};
-
-static int
-part_out(struct lt_arena *arena, const struct lt_audit_part *p, Ltpb__AuditPart **out)
-{
-	Ltpb__AuditPart *o = lt_arena_alloc(arena, sizeof(*o));
-	size_t i;
-
-	if (o == NULL)
-		return LT_E_NOMEM;
-	ltpb__audit_part__init(o);
-	o->unit = lt_arena_dup(arena, p->unit, strlen(p->unit));
-	o->no = p->no;
-	o->rows = p->rows;
-	o->masked = p->masked;
-	o->withheld = p->withheld;
-	o->collection = lt_arena_alloc(arena, (p->ncollection + 1u) * sizeof(*o->collection));
-	if (o->unit == NULL || o->collection == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < p->ncollection; i++) {
-		o->collection[i] = lt_arena_dup(arena, p->collection[i], strlen(p->collection[i]));
-		if (o->collection[i] == NULL)
-			return LT_E_NOMEM;
-		o->n_collection++;
-	}
-	*out = o;
-	return LT_OK;
-}
-
-static bool
-has_collection(const struct lt_audit_part *p, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < p->ncollection; i++)
-		if (strcmp(p->collection[i], name) == 0)
-			return true;
-	return name[0] == '\0';
-}
-
-static bool
-ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return m <= n && strcmp(s + n - m, end) == 0;
-}
-
-static bool
-wanted(const Ltpb__AuditListRequest *q, const struct lt_audit_entry *e)
-{
-	return e->until_ms >= q->since_ms && (q->until_ms == 0 || e->time_ms < q->until_ms) &&
-	       (q->kind == 0 || (unsigned)q->kind == (unsigned)e->kind) &&
-	       (q->principal.len == 0 ||
-		   (e->who.kind == LT_AUDIT_PRINCIPAL && q->principal.len == LT_ID_LEN &&
-		       memcmp(q->principal.data, e->who.id.b, LT_ID_LEN) == 0)) &&
-	       ends_with(e->method, q->method);
-}
-
-static int
-who_out(const struct lt_asking *a, const struct lt_audit_entry *e, Ltpb__AuditEntry *o)
-{
-	const struct lt_principal *p = NULL;
-
-	o->asker = (Ltpb__AuditAsker)e->who.kind;
-	o->uid = e->who.uid;
-	if (e->who.kind != LT_AUDIT_PRINCIPAL)
-		return LT_OK;
-	p = lt_registry_find(a->reg, &e->who.id);
-	o->principal.data = lt_arena_dup((struct lt_arena *)&a->arena, e->who.id.b, LT_ID_LEN);
-	o->principal.len = LT_ID_LEN;
-	if (p != NULL) {
-		o->label = (char *)p->label;
-		o->org = (char *)p->org;
-	}
-	return o->principal.data == NULL ? LT_E_NOMEM : LT_OK;
-}
-
-static int
-entry_out(struct listing *l, const struct lt_audit_entry *e, Ltpb__AuditEntry **out)
-{
-	struct lt_arena *arena = &l->a->arena;
-	Ltpb__AuditEntry *o = lt_arena_alloc(arena, sizeof(*o));
-
-	if (o == NULL)
-		return LT_E_NOMEM;
-	ltpb__audit_entry__init(o);
-	o->log = l->log;
-	o->seq = e->seq;
-	o->kind = (Ltpb__AuditKind)e->kind;
-	o->time_ms = e->time_ms;
-	o->until_ms = e->until_ms;
-	o->count = e->count;
-	o->method = lt_arena_dup(arena, e->method, strlen(e->method));
-	o->status = e->status;
-	o->query.data = lt_arena_dup(arena, e->query.b, LT_HASH_LEN);
-	o->query.len = sodium_is_zero(e->query.b, LT_HASH_LEN) ? 0 : LT_HASH_LEN;
-	if (o->method == NULL || o->query.data == NULL)
-		return LT_E_NOMEM;
-	*out = o;
-	return who_out(l->a, e, o);
-}
-
-/* Its parts, as far as they are asked for. none: true where no part fits. */
-static int
-parts_out(struct listing *l, const struct lt_audit_full *f, Ltpb__AuditEntry *o, bool *none)
-{
-	const Ltpb__AuditListRequest *q = l->req;
-	struct lt_reader r;
-	unsigned i;
-	int rc = LT_OK;
-
-	*none = q->unit[0] != '\0' || q->collection[0] != '\0';
-	o->part = lt_arena_alloc(&l->a->arena, (f->entry.nparts + 1u) * sizeof(*o->part));
-	if (o->part == NULL)
-		return LT_E_NOMEM;
-	lt_reader_init(&r, f->parts);
-	for (i = 0; rc == LT_OK && i < f->entry.nparts; i++) {
-		struct lt_audit_part p;
-
-		rc = lt_audit_part_read(lt_read_framed(&r), &p);
-		if (rc != LT_OK || (q->unit[0] != '\0' && strcmp(p.unit, q->unit) != 0) ||
-		    !has_collection(&p, q->collection))
-			continue;
-		*none = false;
-		rc = part_out(&l->a->arena, &p, &o->part[o->n_part]);
-		o->n_part += rc == LT_OK;
-	}
-	return rc;
-}
-
-static int
-page_full(struct listing *l, const struct lt_audit_entry *e)
-{
-	uint8_t *token;
-
-	if (l->reply->n_entry < l->cap)
-		return LT_OK;
-	token = lt_arena_alloc(&l->a->arena, 24);
-	if (token == NULL)
-		return LT_E_NOMEM;
-	lt_store_u64(token, l->segment);
-	lt_store_u64(token + 8, l->log);
-	lt_store_u64(token + 16, e->seq);
-	l->reply->next_page_token.data = token;
-	l->reply->next_page_token.len = 24;
-	return LT_E_CANCELLED;
-}
-
-static int
-list_entry(struct listing *l, struct lt_slice payload)
-{
-	struct lt_audit_full f;
-	Ltpb__AuditEntry *o;
-	bool none;
-	int rc = lt_audit_full_read(payload, &f);
-
-	if (rc == LT_OK && (++l->ticks & 1023) == 0)
-		rc = lt_call_tick(l->a->call);
-	if (rc != LT_OK)
-		return rc;
-	if (!l->passed)
-		l->passed = l->log == l->after_log && f.entry.seq >= l->after_seq;
-	if (!l->passed || !wanted(l->req, &f.entry))
-		return LT_OK;
-	rc = page_full(l, &f.entry);
-	if (rc == LT_OK)
-		rc = entry_out(l, &f.entry, &o);
-	if (rc == LT_OK)
-		rc = parts_out(l, &f, o, &none);
-	if (rc == LT_OK && !none)
-		l->reply->entry[l->reply->n_entry++] = o;
-	return rc;
-}
-
-static int
-list_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
-{
-	struct listing *l = ctx;
-	struct lt_slice body, sig;
-	struct lt_audit_start s;
-	size_t i;
-
-	if (type == LT_AUDIT_ENTRY)
-		return list_entry(l, payload);
-	if (type == LT_AUDIT_HEAD) {
-		for (i = l->reply->n_entry; i > 0 && !l->reply->entry[i - 1]->signed_head; i--)
-			l->reply->entry[i - 1]->signed_head = true;
-		return LT_OK;
-	}
-	if (lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
-	    lt_audit_start_read(body, &s) != LT_OK)
-		return LT_E_CORRUPT;
-	l->log = s.log;
-	return LT_OK;
-}
-
-/* The first file that can have something of that time: the one before the first that begins later. */
-static uint64_t
-file_of(const struct lt_audit_dir *d, int64_t since_ms)
-{
-	uint64_t lo = d->first, hi = d->last;
-	struct lt_buf b = { 0 };
-
-	while (lo < hi) {
-		uint64_t mid = lo + (hi - lo + 1) / 2;
-		struct lt_audit_start s;
-
-		if (lt_audit_dir_start(d, mid, &b, &s, NULL) == LT_OK && s.time_ms <= since_ms)
-			lo = mid;
-		else
-			hi = mid - 1;
-	}
-	lt_buf_fini(&b);
-	return lo;
-}
-
-static int
-list_files(struct listing *l, const struct lt_audit_dir *d, struct lt_err *err)
-{
-	const ProtobufCBinaryData *t = &l->req->page_token;
-	struct lt_buf b = { 0 };
-	size_t good;
-	int rc = LT_OK;
-
-	l->passed = t->len == 0;
-	l->segment = t->len == 0 ? file_of(d, l->req->since_ms) : lt_load_u64(t->data);
-	if (t->len != 0) {
-		l->after_log = lt_load_u64(t->data + 8);
-		l->after_seq = lt_load_u64(t->data + 16);
-	}
-	if (l->segment < d->first || l->segment > d->last)
-		return lt_err_set(err, LT_E_INVALID,
-		    "this page token is of a part of the audit that is gone: begin again");
-	for (; rc == LT_OK && l->segment <= d->last; l->segment++) {
-		lt_buf_clear(&b);
-		rc = lt_audit_dir_read(d, l->segment, &b, err);
-		if (rc == LT_OK)
-			rc = lt_audit_frames(lt_buf_slice(&b), list_frame, l, &good);
-		if (rc == LT_OK)
-			rc = lt_call_tick(l->a->call);
-		if (rc == LT_E_CANCELLED && l->reply->next_page_token.len != 0)
-			break;
-	}
-	lt_buf_fini(&b);
-	return rc == LT_E_CANCELLED && l->reply->next_page_token.len != 0 ? LT_OK : rc;
-}
-
-static void
-list_entries(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
-    Ltpb__AuditListReply_Closure closure, void *data)
-{
-	Ltpb__AuditListReply r = LTPB__AUDIT_LIST_REPLY__INIT;
-	struct lt_asking a;
-	struct listing l = { .a = &a, .req = req, .reply = &r };
-	struct lt_audit_status st;
-	struct lt_audit_dir d;
-	struct lt_err err = { "" };
-	int rc = LT_OK;
-
-	lt_asking_begin(&a, LT_SERVICE_OF(service, audit_rpc), data);
-	if (!may(&a))
-		goto out;
-	l.cap = req->page_size == 0 ? PAGE : req->page_size < PAGE_MAX ? req->page_size : PAGE_MAX;
-	r.entry = lt_arena_alloc(&a.arena, l.cap * sizeof(*r.entry));
-	if (r.entry == NULL)
-		rc = LT_E_NOMEM;
-	else if (req->page_token.len != 0 && req->page_token.len != 24)
-		rc = lt_err_set(&err, LT_E_INVALID, "this page token is none");
-	lt_audit_status(a.s->audit, &st);
-	if (rc == LT_OK && lt_audit_files(a.s->audit, &d))
-		rc = list_files(&l, &d, &err);
-	r.stopped = st.stopped;
-	r.lost = st.lost;
-	if (rc == LT_OK)
-		closure(&r, data);
-	else
-		lt_asking_fail(&a, rc, "AUDIT", err.text);
-out:
-	lt_asking_end(&a);
 }
 
 /* ---- verify ---- */
@@ -352,7 +55,7 @@ verify(Ltpb__Audit_Service *service, const Ltpb__AuditVerifyRequest *req,
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, audit_rpc), data);
-	if (!may(&a))
+	if (!lt_audit_may(&a))
 		goto out;
 	if (req->hash.len != 0 && !have) {
 		lt_asking_fail(&a, LT_E_INVALID, "AUDIT", "a head's hash has 32 bytes");
@@ -377,6 +80,7 @@ verify(Ltpb__Audit_Service *service, const Ltpb__AuditVerifyRequest *req,
 	fill(&r, &rep);
 	r.good = rc == LT_OK;
 	r.problem = err.text;
+	r.expired = rc == LT_E_NOTFOUND && rep.expired;
 	r.stopped = st.stopped;
 	r.lost = st.lost;
 	closure(&r, data);
@@ -407,6 +111,8 @@ struct seeking {
 	size_t nshown;
 	uint64_t first; /* number of the first one found */
 	bool more;
+	bool done; /* what comes is of no use */
+	bool expired; /* what is sought was let go */
 	Ltpb__AuditProveReply *prove;
 	uint8_t certificate[4096];
 	size_t certificate_len;
@@ -594,9 +300,22 @@ seek_head(struct seeking *s, struct lt_slice payload)
 	}
 	s->nfound = 0;
 	s->nopen = 0;
-	if (rc == LT_OK && (s->more || (s->unit == NULL && s->prove->entry.len != 0)))
-		return LT_E_CANCELLED;
-	return rc;
+	s->done = s->more || (s->unit == NULL && s->prove->entry.len != 0);
+	return rc == LT_OK && s->done ? LT_E_CANCELLED : rc;
+}
+
+/* Nothing of what is sought can stand in this file, nor behind it: another log, or later entries; or heads by another key than those that
+ * are shown already, which need another certificate and so another answer. */
+static bool
+is_behind(struct seeking *s, const struct lt_audit_start *st)
+{
+	if (s->unit == NULL)
+		return s->here == s->log && (st->log != s->log || st->next_seq > s->from);
+	if (s->nshown == 0 ||
+	    lt_slice_eq(st->certificate, lt_slice(s->certificate, s->certificate_len)))
+		return false;
+	s->more = true;
+	return true;
 }
 
 static int
@@ -613,6 +332,9 @@ seek_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
 	if (lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
 	    lt_audit_start_read(body, &st) != LT_OK || st.certificate.len > sizeof(s->certificate))
 		return LT_E_CORRUPT;
+	s->done = is_behind(s, &st);
+	if (s->done)
+		return LT_E_CANCELLED;
 	s->here = st.log;
 	s->nopen = 0;
 	s->nfound = 0;
@@ -644,40 +366,111 @@ begins_before(const struct seeking *s, const struct lt_audit_start *st)
 	return true;
 }
 
-static int
-seek(struct seeking *s, const struct lt_audit_dir *d, struct lt_call *call, struct lt_err *err)
+/* Where the log is that is written: by its numbers. */
+static uint64_t
+file_by_number(const struct seeking *s, const struct lt_audit_dir *d, struct lt_buf *b)
 {
 	uint64_t lo = d->first, hi = d->last;
-	struct lt_buf b = { 0 };
-	size_t good;
-	int rc = LT_OK;
 
 	while (lo < hi) {
 		uint64_t mid = lo + (hi - lo + 1) / 2;
 		struct lt_audit_start st;
 
-		if (lt_audit_dir_start(d, mid, &b, &st, NULL) == LT_OK && begins_before(s, &st))
+		if (lt_audit_dir_start(d, mid, b, &st, NULL) == LT_OK && begins_before(s, &st))
 			lo = mid;
 		else
 			hi = mid - 1;
 	}
-	for (; rc == LT_OK && lo <= d->last; lo++) {
-		lt_buf_clear(&b);
-		rc = lt_audit_dir_read(d, lo, &b, err);
+	return lo;
+}
+
+/* One entry of any log: logs have no order but that of their files. 0: no file has it; expired: the one that had it was let go. */
+static uint64_t
+file_by_log(struct seeking *s, const struct lt_audit_dir *d, struct lt_buf *b)
+{
+	uint64_t n, found = 0;
+
+	for (n = d->first; n <= d->last; n++) {
+		struct lt_audit_start st;
+
+		if (lt_audit_dir_start(d, n, b, &st, NULL) != LT_OK)
+			continue;
+		if (st.log == s->log && st.next_seq <= s->from)
+			found = n;
+		else if (st.log == s->log && n == d->first)
+			s->expired = n > 1 && s->from != 0;
+		if (found != 0 && (st.log != s->log || st.next_seq > s->from))
+			break;
+	}
+	return found;
+}
+
+/* One file. LT_E_CANCELLED: there is all that is wanted. */
+static int
+seek_file(struct seeking *s, const struct lt_audit_dir *d, uint64_t *n, struct lt_audit *audit,
+    struct lt_buf *b, struct lt_err *err)
+{
+	struct lt_audit_dir now;
+	size_t good = 0;
+	int rc;
+
+	lt_buf_clear(b);
+	rc = lt_audit_dir_read(d, *n, b, err);
+	/* Let go since it was listed: on with the first that is kept. */
+	if (rc == LT_E_NOTFOUND && lt_audit_files(audit, &now) && *n < now.first) {
+		s->expired = true;
+		*n = now.first - 1;
+		return s->unit != NULL ? LT_OK : LT_E_NOTFOUND;
+	}
+	if (rc == LT_OK)
+		rc = lt_audit_frames(lt_buf_slice(b), seek_frame, s, &good);
+	s->nfound = s->nopen = 0; /* their bytes are gone */
+	if (rc != LT_E_CORRUPT && rc != LT_E_GAP && rc != LT_E_INVALID)
+		return rc;
+	/* A node is shown what can be shown: what is missing in between its numbers tell. */
+	if (s->unit != NULL) {
+		s->more = s->done = s->nshown != 0;
+		return s->done ? LT_E_CANCELLED : LT_OK;
+	}
+	return lt_err_set(err, LT_E_CORRUPT, "file %llu of the audit is damaged at byte %zu",
+	    (unsigned long long)*n, good);
+}
+
+static int
+seek(struct seeking *s, const struct lt_audit_dir *d, struct lt_asking *a, struct lt_err *err)
+{
+	struct lt_buf b = { 0 };
+	uint64_t n;
+	int rc = LT_OK;
+
+	if (d->last == 0)
+		return LT_OK;
+	n = s->unit != NULL ? file_by_number(s, d, &b) : file_by_log(s, d, &b);
+	for (; rc == LT_OK && n != 0 && n <= d->last; n++) {
+		rc = seek_file(s, d, &n, a->s->audit, &b, err);
 		if (rc == LT_OK)
-			rc = lt_audit_frames(lt_buf_slice(&b), seek_frame, s, &good);
-		s->nfound = s->nopen = 0; /* their bytes are gone */
-		if (rc == LT_OK)
-			rc = lt_call_tick(call);
+			rc = lt_call_tick(a->call);
 		if (rc == LT_OK && s->nshown == SHOWN_MAX) {
 			s->more = true;
 			break;
 		}
 	}
 	lt_buf_fini(&b);
-	return rc == LT_E_CANCELLED && (s->more || (s->prove != NULL && s->prove->entry.len != 0))
-		   ? LT_OK
-		   : rc;
+	return rc == LT_E_CANCELLED && s->done ? LT_OK : rc;
+}
+
+/* Why there is no such entry. */
+static void
+no_entry(struct lt_asking *a, const struct seeking *s)
+{
+	if (s->expired)
+		lt_call_refuse(a->call, LT_STATUS_NOT_FOUND, "AUDIT_EXPIRED",
+		    "entry %llu is older than what is kept of the audit: its file was let go",
+		    "mục %llu đã quá hạn lưu: tệp chứa mục này đã được bỏ đi",
+		    (unsigned long long)s->from);
+	else
+		lt_asking_fail(a, LT_E_NOTFOUND, "AUDIT_ENTRY",
+		    "no such entry under a signed head: it never was, or is not a second old yet");
 }
 
 static void
@@ -692,7 +485,7 @@ prove(Ltpb__Audit_Service *service, const Ltpb__AuditProveRequest *req,
 	int rc;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, audit_rpc), data);
-	if (!may(&a))
+	if (!lt_audit_may(&a))
 		goto out;
 	s = calloc(1, sizeof(*s));
 	rc = s == NULL ? LT_E_NOMEM : LT_OK;
@@ -704,15 +497,14 @@ prove(Ltpb__Audit_Service *service, const Ltpb__AuditProveRequest *req,
 			s->log = req->log;
 		s->from = req->seq;
 		(void)lt_audit_files_synced(a.s->audit, &d);
-		rc = seek(s, &d, a.call, &err);
+		rc = seek(s, &d, &a, &err);
 	}
-	if (rc == LT_OK && r.entry.len == 0)
-		rc = lt_err_set(&err, LT_E_NOTFOUND,
-		    "no such entry under a signed head: it is gone, or not a second old yet");
-	if (rc == LT_OK) {
+	if (rc == LT_OK && r.entry.len != 0) {
 		r.certificate.data = s->certificate;
 		r.certificate.len = s->certificate_len;
 		closure(&r, data);
+	} else if (rc == LT_OK || rc == LT_E_NOTFOUND) {
+		no_entry(&a, s);
 	} else {
 		lt_asking_fail(&a, rc, "AUDIT_ENTRY", err.text);
 	}
@@ -738,7 +530,7 @@ seek_unit(struct lt_asking *a, const Ltpb__AuditUnitRequest *req, struct seeking
 	if (have < s->from)
 		return LT_OK;
 	(void)lt_audit_files_synced(a->s->audit, &d);
-	rc = seek(s, &d, a->call, err);
+	rc = seek(s, &d, a, err);
 	if (rc != LT_OK || s->nshown == 0)
 		return rc;
 	r->first = s->first;
@@ -786,7 +578,7 @@ out:
 }
 
 const Ltpb__Audit_Service lt_audit_service = { .base = LTPB__AUDIT__BASE_INIT,
-	.list_entries = list_entries,
+	.list_entries = lt_audit_list,
 	.verify_log = verify,
 	.prove_entry = prove,
 	.unit_parts = unit_parts };

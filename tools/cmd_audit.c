@@ -119,6 +119,8 @@ entry_json(const Ltpb__AuditEntry *e)
 			(json_int_t)e->part[i]->withheld, "collections",
 			ctl_json_texts(e->part[i]->n_collection, e->part[i]->collection)));
 	json_object_set_new(o, "parts", parts);
+	if (e->parts_left != 0)
+		json_object_set_new(o, "parts_left", json_integer(e->parts_left));
 	return o;
 }
 
@@ -189,6 +191,10 @@ print_entry(struct ctl *c, const Ltpb__AuditEntry *e)
 	printf("\n");
 	for (i = 0; i < e->n_part; i++)
 		print_part(e->part[i]);
+	if (e->parts_left != 0)
+		printf(T("    and %u units more: see each with --unit\n",
+			   "    và %u đơn vị nữa: xem từng đơn vị bằng --unit\n"),
+		    e->parts_left);
 }
 
 /* ---- list ---- */
@@ -232,11 +238,36 @@ print_head(struct ctl *c, const Ltpb__AuditListReply *r)
 		    (unsigned long long)r->log, (unsigned long long)r->head, hash);
 }
 
+/* What is not shown, and why. true: because it is damaged. */
+static bool
+print_damage(const struct ctl *c, const Ltpb__AuditListReply *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_damaged; i++) {
+		unsigned long long file = r->damaged[i]->file, at = r->damaged[i]->at;
+
+		if (c->json)
+			ctl_print_json(json_pack("{s:s,s:I,s:I}", "kind", "damaged", "file",
+			    (json_int_t)file, "at", (json_int_t)at));
+		ctl_complain(T("file %llu of the audit is damaged: what stood behind byte %llu in "
+			       "it is not shown; see 'ltctl audit verify'",
+				 "tệp %llu của nhật ký truy cập bị hỏng: phần sau byte %llu trong "
+				 "tệp này không hiện ra; hãy xem 'ltctl audit verify'"),
+		    file, at);
+	}
+	if (r->expired)
+		ctl_complain(
+		    "%s", T("older entries were let go meanwhile, and are not shown",
+			      "các mục cũ hơn vừa hết hạn lưu và được bỏ đi, nên không hiện ra"));
+	return r->n_damaged != 0;
+}
+
 static enum ctl_exit
 list_pages(struct ctl *c, Ltpb__AuditListRequest *req, size_t *n)
 {
 	enum ctl_exit code;
-	bool stopped;
+	bool stopped, damaged = false;
 
 	do {
 		const Ltpb__AuditListReply *r;
@@ -253,6 +284,7 @@ list_pages(struct ctl *c, Ltpb__AuditListRequest *req, size_t *n)
 			else
 				print_entry(c, r->entry[i]);
 		*n += r->n_entry;
+		damaged |= print_damage(c, r);
 		if (r->next_page_token.len == 0)
 			print_head(c, r);
 		stopped = r->stopped;
@@ -270,7 +302,7 @@ list_pages(struct ctl *c, Ltpb__AuditListRequest *req, size_t *n)
 		if (req->page_token.data == NULL)
 			return ctl_error(LT_E_NOMEM, NULL);
 	} while (req->page_token.len != 0);
-	return stopped ? CTL_NO : CTL_DONE;
+	return stopped || damaged ? CTL_NO : CTL_DONE;
 }
 
 static enum ctl_exit
@@ -346,10 +378,15 @@ print_verified(struct ctl *c, const Ltpb__AuditVerifyReply *r)
 		json_object_set_new(o, "head", json_integer((json_int_t)r->head));
 		json_object_set_new(o, "unsigned", json_integer(r->unsigned_entries));
 		json_object_set_new(o, "witnessed", json_boolean(r->witnessed));
+		json_object_set_new(o, "expired", json_boolean(r->expired));
 		ctl_print_json(o);
-		return r->good ? CTL_DONE : CTL_NO;
+		return r->good ? CTL_DONE : r->expired ? CTL_UNKNOWN : CTL_NO;
 	}
-	if (!r->good)
+	if (r->expired)
+		printf(T("NOT TO BE TOLD: %s; what is kept is good\n",
+			   "KHÔNG KIỂM TRA ĐƯỢC: %s; phần còn giữ thì tốt\n"),
+		    r->problem);
+	else if (!r->good)
 		printf(T("NOT GOOD: %s\n", "KHÔNG TỐT: %s\n"), r->problem);
 	printf(T("%llu entries, %llu signed heads, %llu files%s\n",
 		   "%llu mục, %llu đầu chuỗi đã ký, %llu tệp%s\n"),
@@ -368,7 +405,7 @@ print_verified(struct ctl *c, const Ltpb__AuditVerifyReply *r)
 		printf(
 		    T("%u entries at the end are not signed yet\n", "%u mục cuối chưa được ký\n"),
 		    r->unsigned_entries);
-	return r->good ? CTL_DONE : CTL_NO;
+	return r->good ? CTL_DONE : r->expired ? CTL_UNKNOWN : CTL_NO;
 }
 
 static enum ctl_exit
@@ -408,9 +445,10 @@ verify_offline(struct ctl *c, const char *root)
 	if (rc != LT_OK)
 		return ctl_error(rc, &err);
 	rc = lt_audit_dir_verify(&d, key, have ? &seen : NULL, NULL, NULL, &rep, &err);
-	if (rc == LT_E_NOMEM || rc == LT_E_NOTFOUND)
+	if (rc == LT_E_NOMEM || (rc == LT_E_NOTFOUND && !rep.expired))
 		return ctl_error(rc, &err);
 	r.good = rc == LT_OK;
+	r.expired = rep.expired;
 	r.problem = err.text;
 	r.files = rep.files;
 	r.entries = rep.entries;

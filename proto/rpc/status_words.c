@@ -74,8 +74,11 @@ static const struct words by_reason[] = {
 	    "đầu mối này không giữ nhật ký truy cập; hãy hỏi người vận hành đầu mối" },
 	{ "AUDIT_UNIT", ANY, false,
 	    "máy xã chỉ được xem nhật ký truy cập của xã mình; hãy hỏi mã xã của máy này" },
+	{ "AUDIT_EXPIRED", ANY, false,
+	    "mục này đã quá hạn lưu trong nhật ký truy cập; hãy xem 'ltctl audit list' để biết còn "
+	    "giữ từ khi nào" },
 	{ "AUDIT_ENTRY", LT_STATUS_NOT_FOUND, false,
-	    "không có mục này dưới một đầu chuỗi đã ký: đã quá hạn lưu, hoặc mới ghi chưa tới một "
+	    "không có mục này dưới một đầu chuỗi đã ký: không hề có, hoặc mới ghi chưa tới một "
 	    "giây; hãy thử lại sau" },
 	{ "AUDIT_ENTRY", ANY, true, "không lấy được bằng chứng của mục nhật ký truy cập" },
 	{ "AUDIT", LT_STATUS_PERMISSION_DENIED, false,

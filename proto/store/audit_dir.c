@@ -13,6 +13,7 @@
 #define LOST_CHECK 8
 /* Of which a start takes less, whatever its table of units. */
 #define START_MAX ((size_t)1 << 20)
+#define FRAME_MORE ((size_t)13) /* bytes of a frame that are not its payload */
 
 int
 lt_audit_dir_path(const char *dir, uint64_t segment, char *out, struct lt_err *err)
@@ -104,23 +105,28 @@ lt_audit_dir_start(const struct lt_audit_dir *d, uint64_t segment, struct lt_buf
 	char path[LT_AUDIT_PATH_MAX];
 	enum lt_audit_frame type;
 	struct lt_slice payload, body, sig;
-	size_t used, n;
-	uint8_t *room;
+	uint8_t len[4] = { 0 }, *room;
+	size_t used, n = 0, want;
 	FILE *f;
 	int rc = lt_audit_dir_path(d->dir, segment, path, err);
 
 	if (rc != LT_OK)
 		return rc;
-	lt_buf_clear(b);
-	room = lt_buf_reserve(b, START_MAX);
-	if (room == NULL)
-		return LT_E_NOMEM;
 	f = fopen(path, "rb");
 	if (f == NULL)
 		return lt_err_set(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO,
 		    "cannot open \"%s\": %s", path, strerror(errno));
-	n = fread(room, 1, START_MAX, f);
+	/* A search looks at many. */
+	lt_buf_clear(b);
+	want = fread(len, 1, sizeof(len), f) == sizeof(len) ? lt_load_u32(len) + FRAME_MORE : 0;
+	room = want <= START_MAX ? lt_buf_reserve(b, START_MAX) : NULL;
+	if (room != NULL && want != 0) {
+		memcpy(room, len, sizeof(len));
+		n = sizeof(len) + fread(room + sizeof(len), 1, want - sizeof(len), f);
+	}
 	(void)fclose(f);
+	if (room == NULL && want <= START_MAX)
+		return LT_E_NOMEM;
 	lt_buf_added(b, n);
 	if (lt_audit_frame_read(lt_buf_slice(b), &type, &payload, &used) != LT_OK ||
 	    type != LT_AUDIT_START || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
@@ -242,6 +248,8 @@ struct verify {
 	struct lt_audit_report *out;
 	struct lt_err *err;
 	const struct lt_audit_seen *seen;
+	bool seen_log; /* there is a file of its log; its first one begins behind this head */
+	uint64_t seen_from;
 };
 
 static void
@@ -282,6 +290,11 @@ on_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
 
 	if (rc != LT_OK)
 		return rc;
+	if (type == LT_AUDIT_START && v->seen != NULL && !v->seen_log &&
+	    v->chain.at.log == v->seen->log) {
+		v->seen_log = true;
+		v->seen_from = v->chain.next_head;
+	}
 	if (type == LT_AUDIT_START && (r->logs == 0 || v->chain.at.log != log)) {
 		r->logs++;
 		r->first_seq = v->chain.next_seq;
@@ -300,7 +313,7 @@ verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct l
 	lt_buf_clear(b);
 	rc = lt_audit_dir_read(d, n, b, v->err);
 	if (rc == LT_E_NOTFOUND)
-		rc = lt_err_set(v->err, LT_E_GAP, "file %llu is missing", (unsigned long long)n);
+		return rc;
 	if (rc == LT_OK)
 		rc = lt_audit_frames(lt_buf_slice(b), on_frame, v, &good);
 	/* What was being written when the machine stopped. */
@@ -317,6 +330,46 @@ verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct l
 	}
 	v->out->files++;
 	return rc;
+}
+
+/* A file that was listed is not there. If those before it went too it was let go, and so were they: begin again behind them. */
+static int
+begin_again(struct verify *v, const struct lt_audit_dir *d, uint64_t *n)
+{
+	struct lt_audit_dir now;
+
+	if (lt_audit_dir_list(d->dir, &now, NULL) == LT_OK && now.first > *n) {
+		lt_audit_chain_fini(&v->chain);
+		memset(v->out, 0, sizeof(*v->out));
+		v->seen_log = false;
+		v->err->text[0] = '\0';
+		*n = now.first - 1;
+		return LT_OK;
+	}
+	v->out->bad_file = *n;
+	return lt_err_set(v->err, LT_E_GAP, "file %llu is missing", (unsigned long long)*n);
+}
+
+/* The head that was seen is not in what is otherwise good. */
+static int
+not_witnessed(struct verify *v)
+{
+	unsigned long long no = v->seen->no;
+
+	v->out->expired = v->seen_log && v->seen->no < v->seen_from;
+	if (v->out->expired)
+		return lt_err_set(v->err, LT_E_NOTFOUND,
+		    "head %llu is older than what is kept of the log, which begins behind head "
+		    "%llu",
+		    no, (unsigned long long)v->seen_from - 1);
+	if (!v->seen_log)
+		return lt_err_set(v->err, LT_E_GAP,
+		    "head %llu that had been signed is of a log of which no file is here", no);
+	return lt_err_set(v->err, LT_E_GAP,
+	    "the log ends at head %llu, and head %llu that had been signed is not in it: a part "
+	    "was "
+	    "taken away",
+	    (unsigned long long)v->out->last_head, no);
 }
 
 int
@@ -341,6 +394,8 @@ lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
 		rc = lt_err_set(v.err, LT_E_NOTFOUND, "there is no audit here");
 	for (n = d->first; rc == LT_OK && n != 0 && n <= d->last; n++) {
 		rc = verify_file(&v, d, n, &b);
+		if (rc == LT_E_NOTFOUND)
+			rc = begin_again(&v, d, &n);
 		if (rc == LT_OK && tick != NULL)
 			rc = tick(tick_ctx);
 	}
@@ -349,10 +404,7 @@ lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
 	out->last_seq = v.chain.begun ? v.chain.next_seq - 1 : 0;
 	out->unsigned_entries = v.chain.nopen;
 	if (rc == LT_OK && seen != NULL && !out->witnessed)
-		rc = lt_err_set(v.err, LT_E_GAP,
-		    "the log ends at head %llu, and head %llu that had been signed is not in it: "
-		    "a part was taken away",
-		    (unsigned long long)out->last_head, (unsigned long long)seen->no);
+		rc = not_witnessed(&v);
 	lt_audit_chain_fini(&v.chain);
 	lt_buf_fini(&b);
 	return rc;

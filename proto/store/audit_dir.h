@@ -64,12 +64,15 @@ struct lt_audit_report {
 	uint32_t unsigned_entries; /* at the end, where no head stands yet */
 	size_t torn; /* bytes behind the last whole frame */
 	bool witnessed; /* the head that was seen stands in it */
+	bool
+	    expired; /* the head that was seen is older than the first file there is: LT_E_NOTFOUND */
 	uint64_t bad_file; /* where it is wrong, 0: nowhere */
 	size_t bad_at;
 };
 /* All of it, from the first file on. seen (NULL allowed): a head that must stand in it; the files are listed after it was read. tick (NULL allowed) is asked now and then, anything
  * but LT_OK ends it. LT_OK; else err says what is wrong: as lt_audit_chain_add(), LT_E_CORRUPT (damaged bytes in the middle),
- * LT_E_GAP (a file is missing, or the end of what was signed), LT_E_NOTFOUND (no audit here). */
+ * LT_E_GAP (a file is missing, or the end of what was signed), LT_E_NOTFOUND (no audit here, or expired). Where the oldest files are let go
+ * meanwhile it begins again behind them, and the report is of those. */
 int lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
     const struct lt_audit_seen *seen, int (*tick)(void *ctx), void *tick_ctx,
     struct lt_audit_report *out, struct lt_err *err);

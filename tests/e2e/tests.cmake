@@ -23,6 +23,7 @@ lt_e2e_test(hidden)
 lt_e2e_test(hub)
 lt_e2e_test(intake)
 lt_e2e_test(audit)
+lt_e2e_test(audit_answers)
 lt_e2e_test(check_only)
 lt_e2e_test(bad_input LIBS lt_test_rpc)
 

@@ -353,6 +353,61 @@ test_files(void **state)
 	assert_true(audit_second(w, ""));
 }
 
+struct going {
+	struct audit_world *w;
+	unsigned after, from, to; /* files that go once so many were verified */
+	unsigned ticks;
+};
+
+static int
+let_go(void *ctx)
+{
+	struct going *g = ctx;
+	char path[512];
+	unsigned i;
+
+	if (++g->ticks != g->after)
+		return LT_OK;
+	for (i = g->from; i <= g->to; i++) {
+		audit_path(g->w, i, path, sizeof(path));
+		assert_int_equal(unlink(path), 0);
+	}
+	return LT_OK;
+}
+
+/* The oldest files are let go while the log is verified: what is kept is good, and the report is of that. One in the middle that goes is
+ * missing. */
+static void
+test_let_go_while_verified(void **state)
+{
+	struct audit_world *w = *state;
+	struct going gone = { w, 2, 1, 4, 0 }, hole = { w, 2, 7, 7, 0 };
+	struct lt_audit_report r, now;
+	struct lt_audit_dir d;
+	struct lt_err err;
+	unsigned i;
+
+	for (i = 0; i < 10; i++) {
+		audit_begin(w, UINT64_C(1) << 30, 1);
+		audit_note(w, LT_AUDIT_READ, 1, "17254", 1);
+		audit_stop(w);
+	}
+	assert_int_equal(lt_audit_dir_list(w->f.dir, &d, &err), LT_OK);
+	assert_true(d.last > 8);
+	assert_int_equal(
+	    lt_audit_dir_verify(&d, w->f.hub_id->root_key, NULL, let_go, &gone, &r, &err), LT_OK);
+	assert_int_equal(audit_first(w, &now, &err), LT_OK);
+	assert_int_equal(r.entries, now.entries);
+	assert_int_equal(r.files, now.files);
+	assert_int_equal(r.first_seq, now.first_seq);
+	assert_int_equal(lt_audit_dir_list(w->f.dir, &d, &err), LT_OK);
+	assert_int_equal(d.first, 5);
+	assert_int_equal(
+	    lt_audit_dir_verify(&d, w->f.hub_id->root_key, NULL, let_go, &hole, &r, &err),
+	    LT_E_GAP);
+	assert_int_equal(r.bad_file, 7);
+}
+
 /* A call about so many units, from this one on. */
 static void
 note_many(struct audit_world *w, unsigned from, unsigned n)
@@ -526,6 +581,8 @@ main(void)
 		    test_altered_by_frames, audit_setup, audit_teardown),
 		cmocka_unit_test_setup_teardown(test_end_taken_away, audit_setup, audit_teardown),
 		cmocka_unit_test_setup_teardown(test_files, audit_setup, audit_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_let_go_while_verified, audit_setup, audit_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_units_without_end, audit_setup, audit_teardown),
 		cmocka_unit_test_setup_teardown(
