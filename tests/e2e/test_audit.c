@@ -4,6 +4,7 @@
 #include "node/audit.h"
 #include "proto/base/file.h"
 #include "proto/base/wire.h"
+#include "proto/rpc/methods.h"
 #include "proto/store/tables.h"
 
 #include "lienthong/v1/audit.pb-c.h"
@@ -532,6 +533,180 @@ test_no_text_of_a_request(void **state)
 	lt_buf_fini(&log);
 }
 
+/* ---- what stands in the log of a call ---- */
+
+struct noted {
+	const char *method; /* its end */
+	size_t n;
+	struct lt_audit_entry entry; /* the last one of it */
+	struct lt_audit_part part[4];
+};
+
+static int
+note_entry(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
+{
+	struct noted *x = ctx;
+	struct lt_audit_full f;
+	struct lt_reader r;
+	size_t len, end = strlen(x->method);
+	unsigned i;
+
+	if (type != LT_AUDIT_ENTRY)
+		return LT_OK;
+	assert_int_equal(lt_audit_full_read(payload, &f), LT_OK);
+	len = strlen(f.entry.method);
+	if (len < end || strcmp(f.entry.method + len - end, x->method) != 0)
+		return LT_OK;
+	x->n++;
+	x->entry = f.entry;
+	assert_true(f.entry.nparts <= 4);
+	lt_reader_init(&r, f.parts);
+	for (i = 0; i < f.entry.nparts; i++)
+		assert_int_equal(lt_audit_part_read(lt_read_framed(&r), &x->part[i]), LT_OK);
+	return LT_OK;
+}
+
+static struct noted
+noted(struct world *w, const char *method)
+{
+	struct noted x = { .method = method };
+	struct lt_buf b = { 0 };
+	struct lt_audit_dir d;
+	size_t good;
+
+	assert_true(lt_audit_files(w->f.service.audit, &d));
+	assert_int_equal(d.first, d.last);
+	assert_int_equal(lt_audit_dir_read(&d, d.last, &b, NULL), LT_OK);
+	assert_int_equal(lt_audit_frames(lt_buf_slice(&b), note_entry, &x, &good), LT_OK);
+	lt_buf_fini(&b);
+	return x;
+}
+
+static const struct lt_method *
+method_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < lt_nmethods; i++)
+		if (strcmp(lt_methods[i].name, name) == 0)
+			return &lt_methods[i];
+	fail_msg("no method %s", name);
+	return NULL;
+}
+
+/* A call ends as its asker is active, suspended and revoked: it was his all the same. Whom nobody ever knew has no name. */
+static void
+test_named_by_his_line_key(void **state)
+{
+	static const char *const states[] = { "active", "suspended", "revoked" };
+	struct world *w = *state;
+	Ltpb__GetRequest req = LTPB__GET_REQUEST__INIT;
+	struct lt_status st = { .code = LT_STATUS_NOT_FOUND };
+	struct lt_peer peer = { .kind = LT_PEER_LINE };
+	struct fed_peer dept = { 0 };
+	char hex[2 * LT_ID_LEN + 1];
+	struct noted x;
+	size_t i;
+
+	fed_enrol(&w->f, &dept, LTPB__ROLE__ROLE_DEPARTMENT, "so_tu_phap", true);
+	fed_principal_hex(&dept, hex);
+	memcpy(peer.line_key, dept.id.line_pk, 32);
+	req.unit = (char *)"40";
+	req.collection = (char *)"dossier";
+	req.key = (char *)"1";
+	for (i = 0; i < 3; i++) {
+		if (i > 0)
+			fed_act_enum(&w->f, "_registry", hex, "state", states[i]);
+		lt_service_ended(&w->f.service, &peer, method_of("/lienthong.v1.Query/Get"),
+		    &req.base, NULL, &st);
+		x = noted(w, "Query/Get");
+		assert_int_equal(x.n, i + 1);
+		assert_int_equal(x.entry.who.kind, LT_AUDIT_PRINCIPAL);
+		assert_memory_equal(x.entry.who.id.b, dept.id.principal.b, LT_ID_LEN);
+	}
+	peer.line_key[0] ^= 1;
+	lt_service_ended(
+	    &w->f.service, &peer, method_of("/lienthong.v1.Query/Get"), &req.base, NULL, &st);
+	x = noted(w, "Query/Get");
+	assert_int_equal(x.n, 4);
+	assert_int_equal(x.entry.who.kind, LT_AUDIT_NOBODY);
+	fed_hang_up(&dept);
+}
+
+static void
+pull(struct fed_peer *p)
+{
+	Ltpb__PullRequest req = LTPB__PULL_REQUEST__INIT;
+	struct lt_status st;
+
+	if (fed_call(p, &ltpb__sync__descriptor, "Pull", &req.base, NULL, NULL, &st) !=
+	    LT_STATUS_OK)
+		fail_msg("%s", st.message);
+}
+
+/* What a mirror takes is all that it was granted: noted as that, where it begins. What a node takes of its own is not. */
+static void
+test_pull_of_a_mirror(void **state)
+{
+	struct world *w = *state;
+	struct fed_peer mirror = { 0 };
+	struct noted x;
+
+	pull(&w->peer);
+	assert_int_equal(noted(w, "Sync/Pull").n, 0);
+	fed_enrol(&w->f, &mirror, LTPB__ROLE__ROLE_MIRROR, "", true);
+	pull(&mirror);
+	x = noted(w, "Sync/Pull");
+	assert_int_equal(x.n, 1);
+	assert_int_equal(x.entry.kind, LT_AUDIT_READ);
+	assert_memory_equal(x.entry.who.id.b, mirror.id.principal.b, LT_ID_LEN);
+	assert_int_equal(x.entry.nparts, 1);
+	assert_string_equal(x.part[0].unit, "*");
+	fed_hang_up(&mirror);
+}
+
+/* Asked over two communes by somebody who sees one of them: the figures are of that one, and so is what is noted; that he asked for
+ * the other stands there with no rows. */
+static void
+test_rows_out_of_sight(void **state)
+{
+	struct world *w = *state;
+	char *read[] = { (char *)"read" }, *units[] = { (char *)UNIT },
+	     *collections[] = { (char *)"dossier" }, *asked[] = { (char *)UNIT, (char *)OTHER };
+	Ltpb__AggregateRequest req = LTPB__AGGREGATE_REQUEST__INIT;
+	Ltpb__Grant g = LTPB__GRANT__INIT;
+	struct fed_peer dept = { 0 };
+	Ltpb__PrincipalState joined;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	struct noted x;
+	size_t i, rows;
+
+	g.verbs = read;
+	g.units = units;
+	g.collections = collections;
+	g.n_verbs = g.n_units = g.n_collections = 1;
+	fed_invite_grant(&w->f, &dept, LTPB__ROLE__ROLE_DEPARTMENT, "so_tu_phap", true, &g);
+	assert_int_equal(fed_dial(&w->f, &dept), LT_OK);
+	assert_int_equal(fed_join(&dept, &joined), LT_STATUS_OK);
+	req.collection = (char *)"dossier";
+	req.unit = asked;
+	req.n_unit = 2;
+	if (fed_ask(&dept, &ltpb__query__descriptor, "Aggregate", &req.base, &m, &st) !=
+	    LT_STATUS_OK)
+		fail_msg("%s: %s", st.reason, st.message);
+	rows = ((const Ltpb__AggregateReply *)m)->n_group;
+	protobuf_c_message_free_unpacked(m, NULL);
+	assert_true(rows > 0);
+	x = noted(w, "Query/Aggregate");
+	assert_int_equal(x.n, 1);
+	assert_int_equal(x.entry.nparts, 2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(x.part[i].rows, strcmp(x.part[i].unit, UNIT) == 0 ? rows : 0);
+	assert_true(strcmp(x.part[0].unit, x.part[1].unit) != 0);
+	fed_hang_up(&dept);
+}
+
 int
 main(void)
 {
@@ -543,6 +718,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_another_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_text_of_a_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_named_by_his_line_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pull_of_a_mirror, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rows_out_of_sight, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
