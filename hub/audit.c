@@ -162,6 +162,9 @@ sync_file(struct lt_audit *a)
 	bool sealed = a->chain.nopen == 0;
 	int e;
 
+	/* What a failed sync has left out is on the disk when its end was written again: lt_audit_place() of the next file. */
+	if (a->leave)
+		return false;
 	if (!a->unsynced)
 		return true;
 	a->unsynced = false;
@@ -172,6 +175,7 @@ sync_file(struct lt_audit *a)
 		a->synced = sealed ? size : a->synced;
 	else
 		lt_audit_not_synced(a, e);
+	a->leave = e != 0;
 	return e == 0;
 }
 
@@ -367,7 +371,7 @@ files(struct lt_audit *a, bool synced, struct lt_audit_dir *out)
 	out->bytes = a->bytes;
 	out->last = a->segment;
 	out->last_len = SIZE_MAX;
-	if (a->fd >= 0 && synced) {
+	if (synced) {
 		out->last = a->shown;
 		out->last_len = (size_t)a->synced;
 	} else if (a->fd >= 0 && a->placed) {

@@ -108,6 +108,18 @@ lt_audit_aside(struct lt_audit *a, uint64_t segment)
 		lt_warn("the read audit does not go on in \"%s\": kept as \"%s\"", next, to);
 }
 
+/* What was written to is the file before, from now on. */
+static void
+keep_before(struct lt_audit *a)
+{
+	assert(a->before_fd < 0);
+	a->before_fd = a->fd;
+	a->before_size = a->size;
+	a->before_synced = a->shown == a->segment ? a->synced : 0;
+	a->before_again = a->leave;
+	a->fd = -1;
+}
+
 /* Written to, but without its name. On error nothing has changed but, where anew, the chain. */
 static int
 make_next(struct lt_audit *a, bool anew, struct lt_err *err)
@@ -139,10 +151,11 @@ make_next(struct lt_audit *a, bool anew, struct lt_err *err)
 		(void)unlink(next);
 		return rc;
 	}
-	a->before_fd = a->fd;
+	if (a->fd >= 0)
+		keep_before(a);
 	a->fd = fd;
 	a->segment = segment;
-	a->placed = a->named = a->ragged = a->leave = false;
+	a->placed = a->named = a->ragged = a->leave = a->again = false;
 	a->size = a->start = a->frame.len;
 	a->bytes += a->frame.len;
 	a->unsynced = true;
@@ -156,7 +169,7 @@ lt_audit_next(struct lt_audit *a, struct lt_err *err)
 	return make_next(a, false, err);
 }
 
-/* It never was; what came before it is closed. */
+/* It never was; what came before it is still to be synced. */
 static void
 unmake(struct lt_audit *a)
 {
@@ -167,14 +180,13 @@ unmake(struct lt_audit *a)
 			(void)unlink(next);
 		a->segment--;
 		a->bytes -= a->size;
-	}
-	if (a->fd >= 0)
 		(void)close(a->fd);
-	if (a->before_fd >= 0)
-		(void)close(a->before_fd);
-	a->fd = a->before_fd = -1;
+		a->fd = -1;
+	} else if (a->fd >= 0) {
+		keep_before(a);
+	}
 	a->size = a->start = 0;
-	a->unsynced = a->leave = false;
+	a->unsynced = a->leave = a->again = false;
 	a->placed = a->named = true;
 	if (a->anew)
 		lt_audit_chain_fini(&a->chain);
@@ -217,7 +229,6 @@ void
 lt_audit_not_synced(struct lt_audit *a, int error)
 {
 	lt_error("the read audit could not be synced: %s", strerror(error));
-	a->leave = true;
 	lt_audit_lose(a, "sync-failed", 1);
 }
 
@@ -249,44 +260,124 @@ give_name(const struct lt_audit *a, bool forget, bool *placed, struct lt_err *er
 	return *placed && lt_dir_sync(a->dir, err) == LT_OK;
 }
 
+static bool
+are_frames(struct lt_slice b)
+{
+	enum lt_audit_frame type;
+	struct lt_slice payload;
+	size_t used;
+
+	for (; b.len != 0; b = lt_slice(b.data + used, b.len - used))
+		if (lt_audit_frame_read(b, &type, &payload, &used) != LT_OK)
+			return false;
+	return true;
+}
+
+/* The system tells of a failed write once, and takes for written from then on what was not: another sync that succeeds says nothing of it.
+ * So these bytes are written over themselves, if they can still be read whole. An errno. */
+static int
+sync_again(const char *path, uint64_t from, uint64_t to)
+{
+	struct lt_buf b = { 0 };
+	ssize_t n = 0;
+	int fd = -1, e = EIO;
+
+	if (lt_file_read(path, LT_AUDIT_FILE_MAX, &b, NULL) == LT_OK && from <= to && to <= b.len &&
+	    are_frames(lt_slice(b.data + from, to - from))) {
+		/* Not the one that is written to: it appends, whatever the place is. */
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		e = fd < 0 ? errno : 0;
+	}
+	while (e == 0 && from < to) {
+		n = pwrite(fd, b.data + from, to - from, (off_t)from);
+		if (n > 0)
+			from += (uint64_t)n;
+		else if (n == 0 || errno != EINTR)
+			e = n == 0 ? EIO : errno;
+	}
+	if (e == 0 && fdatasync(fd) != 0)
+		e = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	lt_buf_fini(&b);
+	return e;
+}
+
+/* These two without mx. An errno. */
+static int
+sync_before(const struct lt_audit *a)
+{
+	char path[LT_AUDIT_PATH_MAX];
+
+	if (a->before_fd < 0)
+		return 0;
+	if (!a->before_again)
+		return fdatasync(a->before_fd) != 0 ? errno : 0;
+	return lt_audit_dir_path(a->o.dir, a->segment - 1, path, NULL) != LT_OK
+		   ? EINVAL
+		   : sync_again(path, a->before_synced, a->before_size);
+}
+
+static int
+sync_own(const struct lt_audit *a, uint64_t size)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	int rc;
+
+	if (!a->again)
+		return fdatasync(a->fd) != 0 ? errno : 0;
+	rc = a->placed ? lt_audit_dir_path(a->o.dir, a->segment, path, NULL)
+		       : lt_audit_dir_next(a->o.dir, a->segment, path, NULL);
+	return rc != LT_OK ? EINVAL : sync_again(path, 0, size);
+}
+
+/* Said once, however often it is tried again. */
+static void
+note_failed(struct lt_audit *a, int error, bool *again)
+{
+	if (error != 0 && !*again)
+		lt_audit_not_synced(a, error);
+	*again = error != 0;
+}
+
 bool
 lt_audit_place(struct lt_audit *a)
 {
-	bool sealed = a->chain.nopen == 0, placed = a->placed, forget = a->forget, named;
+	bool sealed = a->chain.nopen == 0, placed = a->placed, forget = a->forget, named = false;
 	uint64_t size = a->size;
 	struct lt_err err = { "" };
-	int before = 0, own;
+	int before, own;
 
 	if (a->named)
 		return true;
 	a->unsynced = false;
 	pthread_mutex_unlock(&a->mx);
 	/* In this order: no power cut leaves a hole before what stands behind it. */
-	if (a->before_fd >= 0 && fdatasync(a->before_fd) != 0)
-		before = errno;
-	own = fdatasync(a->fd) != 0 ? errno : 0;
-	named = give_name(a, forget, &placed, &err);
+	before = sync_before(a);
+	own = sync_own(a, size);
+	if (before == 0 && own == 0)
+		named = give_name(a, forget, &placed, &err);
+	else
+		(void)lt_err_set(&err, LT_E_IO, "it, or the last one, cannot be synced: %s",
+		    strerror(before != 0 ? before : own));
 	pthread_mutex_lock(&a->mx);
-	if (a->before_fd >= 0)
+	note_failed(a, before, &a->before_again);
+	note_failed(a, own, &a->again);
+	if (before == 0 && a->before_fd >= 0) {
 		(void)close(a->before_fd);
-	a->before_fd = -1;
+		a->before_fd = -1;
+	}
 	a->placed = placed;
 	a->named = named;
-	if (before != 0)
-		lt_audit_not_synced(a, before);
-	/* That one was left already. */
-	a->leave = false;
-	if (own != 0)
-		lt_audit_not_synced(a, own);
 	if (named) {
 		a->forget = false;
 		a->shown = a->segment;
-		a->synced = own != 0 ? 0 : sealed ? size : a->start;
+		a->synced = sealed ? size : a->start;
 	} else {
 		a->unsynced = true;
 		lt_audit_complain(a, err.text);
 	}
-	return named && own == 0;
+	return named;
 }
 
 void

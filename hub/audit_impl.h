@@ -34,6 +34,8 @@ struct lt_audit {
 	bool stopping;
 	int fd; /* what is written to; -1: a file has to begin first */
 	int before_fd; /* the file before it, as long as its end is not synced; -1 */
+	uint64_t before_size, before_synced; /* of it, and as far as the disk is known to have it */
+	bool before_again, again; /* a sync of it, or of fd without its name, failed */
 	uint64_t first, segment; /* numbers of the files; of fd the last */
 	bool placed; /* fd has its name; until then NAME.next */
 	bool named; /* and the disk knows it, and the file before is synced */
@@ -41,7 +43,7 @@ struct lt_audit {
 	const char *anew_why; /* the gap it begins with; NULL: none */
 	bool beginning; /* that gap is being written, beyond the cap if need be */
 	int begin_rc; /* why there is no fd */
-	bool leave; /* what the disk has of fd is not known: on in another file */
+	bool leave; /* a sync of fd failed: on in another file */
 	bool forget; /* the witness is of a log before this one */
 	uint64_t size, bytes; /* of fd; of all */
 	uint64_t shown,
@@ -84,9 +86,10 @@ int lt_audit_next(struct lt_audit *a, struct lt_err *err);
  * not at all. On error a->fd is -1 and a->begin_rc says why. */
 int lt_audit_begin(struct lt_audit *a, struct lt_err *err);
 /* What next and begin have left to the disk: the old file is synced, then the new one, then it has its name. Lets mx go meanwhile. false: not
- * all of it, to be called again; what is noted until then stands in the new file all the same. */
+ * all of it, to be called again; what is noted until then stands in the new file all the same. Where a sync failed, what it was to bring to
+ * the disk is written again first: there is no name, and nothing more is shown, until the disk has taken it. */
 bool lt_audit_place(struct lt_audit *a);
-/* The disk did not take what was written to a file: on in another one. */
+/* That the disk did not take what was written to a file: said, and a gap. */
 void lt_audit_not_synced(struct lt_audit *a, int error);
 /* That a file could not be begun; once a minute. */
 void lt_audit_complain(struct lt_audit *a, const char *words);

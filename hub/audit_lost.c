@@ -72,6 +72,7 @@ lt_audit_recall(struct lt_audit *a)
 		goto out;
 	lt_warn("%llu entries are missing from the read audit since before this start (%s)",
 	    (unsigned long long)l.count, l.why);
+	l.count += a->lost.count; /* since this start */
 	a->lost = l;
 	a->told_ms = lt_mono_ms(a->o.clock);
 out:

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BODY_VERSION 1 /* of an entry, a head and a start: the first byte */
+
 struct taking {
 	struct lt_audit *a;
 	struct lt_err err;
@@ -29,7 +31,34 @@ take_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
 	return rc == LT_OK || rc == LT_E_NOMEM ? rc : LT_E_INVALID;
 }
 
-/* The chain up to the end of a file that is whole; how much of it is. */
+/* Does a frame begin here? What cannot be one is told by its first bytes: length, type, and those of framed(body or entry). */
+static bool
+is_frame(struct lt_slice b)
+{
+	enum lt_audit_frame type;
+	struct lt_slice payload;
+	size_t used;
+
+	return b.len > 9 &&
+	       (b.data[4] == LT_AUDIT_START || b.data[4] == LT_AUDIT_ENTRY ||
+		   b.data[4] == LT_AUDIT_HEAD) &&
+	       lt_load_u32(b.data + 5) < lt_load_u32(b.data) && b.data[9] == BODY_VERSION &&
+	       lt_audit_frame_read(b, &type, &payload, &used) == LT_OK;
+}
+
+/* What a power cut leaves of the last write has nothing behind it. Where whole frames follow, something in the middle is damaged. */
+static bool
+is_torn_end(struct lt_slice end)
+{
+	size_t i;
+
+	for (i = 1; i < end.len; i++)
+		if (is_frame(lt_slice(end.data + i, end.len - i)))
+			return false;
+	return true;
+}
+
+/* The chain up to the end of a file that is whole; how much of it is. LT_E_GAP, LT_E_CORRUPT: its end is torn; LT_E_INVALID: damaged. */
 static int
 take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t *torn,
     char why[sizeof(((struct lt_err *)0)->text)], struct lt_err *err)
@@ -43,6 +72,10 @@ take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t
 	if (rc == LT_OK) {
 		rc = lt_audit_frames(lt_buf_slice(&b), take_frame, &t, good);
 		*torn = b.len - *good;
+		if ((rc == LT_E_GAP || rc == LT_E_CORRUPT) &&
+		    !is_torn_end(lt_slice(b.data + *good, *torn)))
+			rc = lt_err_set(&t.err, LT_E_INVALID,
+			    "the bytes at %zu are damaged, and whole frames follow", *good);
 		(void)snprintf(why, sizeof(t.err.text), "%s", t.err.text);
 	}
 	lt_buf_fini(&b);
@@ -216,10 +249,13 @@ go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 		return begin(a, err);
 	}
 	/* Nobody is shown a head that is in memory alone. */
-	if (rc == LT_OK && fdatasync(a->fd) == 0)
+	a->unsynced = rc != LT_OK;
+	if (rc == LT_OK && fdatasync(a->fd) == 0) {
 		a->synced = a->size;
-	else
-		a->unsynced = true;
+	} else if (rc == LT_OK) {
+		lt_audit_not_synced(a, errno);
+		a->leave = true;
+	}
 	return rc == LT_E_NOSPACE || rc == LT_E_IO ? LT_OK : rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +30,10 @@ static struct {
 	atomic_bool half; /* the next write that is refused leaves the half of it */
 	atomic_bool no_cut, no_folder_sync, no_name; /* such a call fails */
 	atomic_int syncs_fail; /* so many of files, from the next on */
+	const char *fails_of, *fails_while; /* only of that file; only while that one is there */
+	atomic_uint failed; /* syncs that did */
+	atomic_bool no_next; /* no file can be begun */
+	atomic_uint refused; /* that it was */
 	atomic_bool slow; /* a sync of another thread waits until something was noted meanwhile */
 	atomic_uint noted, waited, held;
 	pthread_t main;
@@ -65,18 +70,32 @@ is_ours(const char *path)
 	return disk.dir[0] != '\0' && strncmp(path, disk.dir, strlen(disk.dir)) == 0;
 }
 
-static bool
-is_our_fd(int fd)
+static void
+path_of(int fd, char path[512])
 {
-	char link[64], path[512];
+	char link[64];
 	ssize_t n;
 
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n < 0)
-		return false;
-	path[n] = '\0';
+	n = readlink(link, path, 511);
+	path[n < 0 ? 0 : n] = '\0';
+}
+
+static bool
+is_our_fd(int fd)
+{
+	char path[512];
+
+	path_of(fd, path);
 	return is_ours(path);
+}
+
+static bool
+ends_with(const char *path, const char *end)
+{
+	size_t n = strlen(path), m = strlen(end);
+
+	return n >= m && strcmp(path + n - m, end) == 0;
 }
 
 static int
@@ -109,6 +128,10 @@ our_open(const char *path, int flags, ...)
 		va_end(ap);
 		if (disk.full && is_ours(path) && access(path, F_OK) != 0)
 			return fails(ENOSPC);
+		if (disk.no_next && is_ours(path) && ends_with(path, ".next")) {
+			atomic_fetch_add(&disk.refused, 1);
+			return fails(ENOSPC);
+		}
 	}
 	return real_open(path, flags, mode);
 }
@@ -128,7 +151,10 @@ ssize_t
 our_pwrite(int fd, const void *data, size_t n, off_t at)
 {
 	struct stat st;
+	char path[512];
 
+	path_of(fd, path);
+	trace("write", path);
 	if (disk.full && is_our_fd(fd) && fstat(fd, &st) == 0 && st.st_size < at + (off_t)n)
 		return fails(ENOSPC);
 	return real_pwrite(fd, data, n, at);
@@ -171,10 +197,21 @@ wait_for_a_note(void)
 static bool
 a_sync_fails(int fd)
 {
+	char path[512], there[600];
+
 	wait_for_a_note();
-	if (disk.syncs_fail == 0 || !is_our_fd(fd))
+	path_of(fd, path);
+	if (disk.syncs_fail == 0 || !is_ours(path))
+		return false;
+	if (disk.fails_of != NULL && !ends_with(path, disk.fails_of))
+		return false;
+	(void)snprintf(there, sizeof(there), "%s/" LT_AUDIT_DIR "/%s", disk.dir,
+	    disk.fails_while != NULL ? disk.fails_while : "");
+	if (disk.fails_while != NULL && access(there, F_OK) != 0)
 		return false;
 	atomic_fetch_sub(&disk.syncs_fail, 1);
+	atomic_fetch_add(&disk.failed, 1);
+	trace("failed", path);
 	return true;
 }
 
@@ -182,10 +219,9 @@ int
 our_fsync(int fd)
 {
 	struct stat st;
-	char link[64], path[512] = "";
+	char path[512];
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	(void)!readlink(link, path, sizeof(path) - 1);
+	path_of(fd, path);
 	trace("fsync", path);
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		wait_for_a_note();
@@ -197,7 +233,13 @@ our_fsync(int fd)
 int
 our_fdatasync(int fd)
 {
-	return a_sync_fails(fd) ? fails(EIO) : real_fdatasync(fd);
+	char path[512];
+
+	if (a_sync_fails(fd))
+		return fails(EIO);
+	path_of(fd, path);
+	trace("fdatasync", path);
+	return real_fdatasync(fd);
 }
 
 int
@@ -226,6 +268,7 @@ static int
 teardown(void **state)
 {
 	disk.full = disk.no_cut = disk.no_folder_sync = disk.no_name = disk.slow = false;
+	disk.no_next = false;
 	disk.syncs_fail = 0;
 	return audit_teardown(state);
 }
@@ -331,8 +374,8 @@ test_another_log_on_a_full_disk(void **state)
 	lt_buf_fini(&again);
 	assert_int_equal(unlink(path), 0);
 	good_with(w, 2, 1, 2, 4);
-	assert_non_null(strstr(w->said, "\"end-missing\""));
-	assert_true(strstr(w->said, "\"end-missing\"") < strstr(w->said, "\"disk-full\""));
+	assert_non_null(strstr(w->said, "\"damaged\""));
+	assert_true(strstr(w->said, "\"damaged\"") < strstr(w->said, "\"disk-full\""));
 }
 
 /* Half of the first entry of another log has room: the log begins whole or not at all. */
@@ -724,6 +767,206 @@ test_sync_fails(void **state)
 	assert_string_equal(w->said, "\"sync-failed\"\n");
 }
 
+/* Notes until n came to so much, or nobody believes in it any more. */
+static void
+note_until(struct audit_world *w, const atomic_uint *n, unsigned least)
+{
+	unsigned i;
+
+	for (i = 0; i < NEVER_MS && *n < least; i++) {
+		notes(w, 1);
+		(void)usleep(1000);
+	}
+	assert_true(*n >= least);
+}
+
+static const char *
+behind(const char *trace, const char *what)
+{
+	const char *at = trace == NULL ? NULL : strstr(trace, what);
+
+	if (at == NULL)
+		fail_msg("no \"%s\" where it should be in:\n%s", what, disk.trace);
+	return at + strlen(what);
+}
+
+/* The system tells of a failed sync once: what it was about is written again, and that synced, before the next file has its name, which
+ * is given when that works and not before. file: whose sync fails, while `meanwhile` is there. */
+static void
+fails_between(struct audit_world *w, const char *file, const char *meanwhile)
+{
+	char failed[64], written[64], synced[64];
+	struct lt_audit_report r;
+	struct lt_audit_dir d;
+	struct lt_err err;
+	const char *at;
+
+	(void)snprintf(failed, sizeof(failed), "failed %s\n", file);
+	(void)snprintf(written, sizeof(written), "write %s\n", file);
+	(void)snprintf(synced, sizeof(synced), "fdatasync %s\n", file);
+	audit_begin(w, ROOM, 3000);
+	disk.fails_of = file;
+	disk.fails_while = meanwhile;
+	disk.tracing = true;
+	disk.syncs_fail = INT_MAX;
+	note_until(w, &disk.failed, 2);
+	assert_true(lt_audit_files_synced(w->a, &d));
+	assert_int_equal(d.last, 1);
+	assert_null(strstr(disk.trace, "rename "));
+	disk.syncs_fail = 0;
+	do {
+		notes(w, 1);
+		(void)usleep(1000);
+		assert_true(lt_audit_files_synced(w->a, &d));
+	} while (d.last < 2);
+	disk.tracing = false;
+	at = behind(disk.trace, failed);
+	at = behind(at, written);
+	at = behind(at, failed);
+	at = behind(at, written);
+	at = behind(at, synced);
+	(void)behind(at, "rename 0000000002\n");
+	audit_stop(w);
+	assert_int_equal(audit_first(w, &r, &err), LT_OK);
+	assert_int_equal(r.logs, 1);
+	assert_int_equal(r.gaps, 1);
+	assert_int_equal(r.missing, 1);
+	assert_true(audit_second(w, "| grep -o '\"sync-failed\"'"));
+}
+
+static void
+test_sync_of_the_last_file_fails(void **state)
+{
+	fails_between(*state, "0000000001", "0000000002.next");
+}
+
+static void
+test_sync_of_the_next_file_fails(void **state)
+{
+	fails_between(*state, "0000000002.next", NULL);
+}
+
+/* The sync of a file failed, and no other can be begun: a second sync says nothing of what the first was about. So nobody is shown more than
+ * before, there is no witness of it, and what is missing is not forgotten. */
+static void
+test_sync_fails_and_there_is_no_other_file(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_dir before, after;
+	struct lt_buf witness, again;
+	char path[600], record[600];
+	struct lt_audit_lost l;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 1);
+	audit_stop(w);
+	beside(w, LT_AUDIT_WITNESS, path);
+	beside(w, LT_AUDIT_LOST, record);
+	witness = whole(path);
+	audit_begin(w, ROOM, 0);
+	assert_true(lt_audit_files_synced(w->a, &before));
+	disk.no_next = true;
+	disk.syncs_fail = 1;
+	note_until(w, &disk.refused, 3);
+	assert_int_equal(disk.failed, 1);
+	assert_true(lt_audit_files_synced(w->a, &after));
+	assert_int_equal(after.last, 1);
+	assert_int_equal(after.last_len, before.last_len);
+	audit_stop(w);
+	again = whole(path);
+	assert_true(lt_slice_eq(lt_buf_slice(&witness), lt_buf_slice(&again)));
+	lt_buf_fini(&again);
+	again = whole(record);
+	assert_int_equal(lt_audit_lost_parse(lt_buf_slice(&again), &l), LT_OK);
+	assert_int_equal(l.count, 1);
+	assert_string_equal(l.why, "sync-failed");
+	lt_buf_fini(&again);
+	lt_buf_fini(&witness);
+}
+
+/* There is a log, and no file to write to: what was not synced of it is not shown. */
+static void
+test_nothing_is_shown_without_a_file(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_dir d;
+	char path[512];
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(truncate(path, 20), 0);
+	disk.full = true;
+	audit_begin(w, ROOM, 0);
+	assert_true(lt_audit_files_synced(w->a, &d));
+	assert_int_equal(d.last, 1);
+	assert_int_equal(d.last_len, 0);
+}
+
+/* One bit of what was synced and shown is not as it was, and whole frames stand behind it: that is no torn end. The file stays as it is, and
+ * no number is signed again in its log, whatever of audit.head is left. Only the last frame may be the one that a power cut tore. */
+static void
+test_a_bit_in_the_middle(void **state)
+{
+	struct audit_world *w = *state;
+	char path[512], second[512], head[600];
+	struct lt_buf file, witness = { 0 }, again;
+	struct lt_slice payload;
+	enum lt_audit_frame type;
+	size_t at, used, i, k, n = 0;
+	struct stat st;
+
+	for (i = 0; i < 4; i++) {
+		audit_begin(w, ROOM, 0);
+		notes(w, 2);
+		audit_stop(w);
+		beside(w, LT_AUDIT_WITNESS, head);
+		if (i == 0)
+			witness = whole(head);
+	}
+	audit_path(w, 1, path, sizeof(path));
+	audit_path(w, 2, second, sizeof(second));
+	file = whole(path);
+	for (at = 0; at < file.len; at += used) {
+		assert_int_equal(lt_audit_frame_read(lt_slice(file.data + at, file.len - at), &type,
+				     &payload, &used),
+		    LT_OK);
+		const size_t where[] = { 0, 2, 3, 4, 5, used / 2, used - 1 };
+
+		for (k = 0; k < sizeof(where) / sizeof(where[0]); k++) {
+			file.data[at + where[k]] ^= (uint8_t)(1 << (n + k) % 8);
+			audit_put_file(path, lt_buf_slice(&file));
+			if (k % 2 == 0)
+				audit_put_file(head, lt_buf_slice(&witness));
+			else
+				assert_int_equal(unlink(head), 0);
+			audit_begin(w, ROOM, 0);
+			audit_stop(w);
+			again = whole(path);
+			if (at + used < file.len) {
+				assert_true(lt_slice_eq(lt_buf_slice(&file), lt_buf_slice(&again)));
+				assert_int_equal(unlink(path), 0);
+				if (k == 0) {
+					good_with(w, 1, 1, 1, 0);
+					assert_non_null(strstr(w->said, "\"damaged\""));
+				}
+				assert_int_equal(unlink(second), 0);
+			} else {
+				assert_true(again.len >= at);
+				assert_memory_equal(again.data, file.data, at);
+				assert_int_not_equal(stat(second, &st), 0);
+			}
+			lt_buf_fini(&again);
+			file.data[at + where[k]] ^= (uint8_t)(1 << (n + k) % 8);
+		}
+		n++;
+	}
+	assert_int_equal(n, 1 + 4 * 3);
+	lt_buf_fini(&file);
+	lt_buf_fini(&witness);
+}
+
 /* The witness of the log before goes, and that is on the disk, before the new log has its name: whenever the power is cut, no start
  * calls its end missing. */
 static void
@@ -772,6 +1015,11 @@ main(void)
 		T(test_half_an_entry_stays),
 		T(test_torn_end_that_cannot_be_cut),
 		T(test_sync_fails),
+		T(test_sync_of_the_last_file_fails),
+		T(test_sync_of_the_next_file_fails),
+		T(test_sync_fails_and_there_is_no_other_file),
+		T(test_nothing_is_shown_without_a_file),
+		T(test_a_bit_in_the_middle),
 		T(test_witness_of_the_log_before),
 	};
 
