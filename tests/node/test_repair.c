@@ -1,5 +1,6 @@
 /* What is damaged at a node comes back from its hub, and at the hub from its nodes: who is asked for what and when, that the bytes are as
  * before, and that nothing is taken from who answers with something else. */
+#include "hub/erase.h"
 #include "hub/repair.h"
 #include "node/repair.h"
 #include "proto/base/wire.h"
@@ -123,9 +124,9 @@ damage_entry(struct lt_kv *kv, const struct place *p)
 	assert_int_equal(lt_kv_test_flip(kv, LT_T_ENTRY, lt_slice(key, 8), 900, NULL), LT_OK);
 }
 
-/* The first of its openings. */
+/* The first of its openings that begins so: 0 a value, 2 one that was erased. */
 static void
-damage_opening(struct lt_kv *kv, const struct place *p)
+damage_row(struct lt_kv *kv, const struct place *p, uint8_t kind)
 {
 	uint8_t from[8], key[512];
 	struct lt_kv_cursor *c;
@@ -137,12 +138,20 @@ damage_opening(struct lt_kv *kv, const struct place *p)
 	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
 	assert_int_equal(lt_kv_cursor_open(txn, LT_T_OPENING, &c), LT_OK);
 	assert_int_equal(lt_kv_seek(c, lt_slice(from, 8), &k, &v), LT_OK);
+	while (v.data[0] != kind)
+		assert_int_equal(lt_kv_next(c, &k, &v), LT_OK);
 	assert_true(k.len <= sizeof(key) && memcmp(k.data, from, 8) == 0);
 	len = k.len;
 	memcpy(key, k.data, len);
 	lt_kv_cursor_close(c);
 	lt_kv_abort(txn);
 	assert_int_equal(lt_kv_test_flip(kv, LT_T_OPENING, lt_slice(key, len), 150, NULL), LT_OK);
+}
+
+static void
+damage_opening(struct lt_kv *kv, const struct place *p)
+{
+	damage_row(kv, p, 0);
 }
 
 /* Log and openings, byte for byte; but when a change-set came here, which no other machine knows. */
@@ -519,6 +528,40 @@ test_hub_is_lied_to(void **state)
 	lt_buf_fini(&before);
 }
 
+/* A node that has not heard of the act yet gives the values with the rest: they do not come back. */
+static void
+test_erased(void **state)
+{
+	static char key[] = "H41.65-261120-0002";
+	struct world *w = *state;
+	struct lt_kv *kv = w->story.m.log;
+	struct lt_repairer *r = lt_hub_repair_repairer(w->hub);
+	struct place entry = place_of(kv, &w->story.a.n.id->principal, "17254", 2);
+	struct lt_erasing e = { .collection = "dossier",
+		.key = key,
+		.reason = "withdrawn",
+		.basis = "Nghị định 13/2023" };
+	struct lt_erasing_report report;
+	struct lt_err err = { "" };
+	struct lt_buf before;
+	const char *why;
+
+	assert_int_equal(lt_unit_set(&e.unit, lt_slice_str("17254")), LT_OK);
+	if (lt_hub_erase(w->story.m.f.hub, &e, &w->arena, &report, &why, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	assert_true(report.values > 1);
+	memfed_settle(&w->story.m);
+	dump(kv, &before);
+	damage_entry(kv, &entry);
+	damage_row(kv, &entry, 2);
+	damage_opening(kv, &entry);
+	look(r, 1);
+	assert_int_equal(supply(w, &w->story.a.line, tell_lie(w, LIES, w->story.a.kv, &entry)), 1);
+	look(r, 0);
+	same(&before, kv);
+	lt_buf_fini(&before);
+}
+
 int
 main(void)
 {
@@ -528,6 +571,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_who_is_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hub, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hub_is_lied_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_erased, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
