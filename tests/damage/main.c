@@ -235,6 +235,29 @@ has_defect(const struct tally *t)
 	return false;
 }
 
+static void
+dir_of(const struct stores *s, uint64_t job, char dir[sizeof(s->dir)])
+{
+	if (snprintf(dir, sizeof(s->dir), "%s.%llu", s->dir, (unsigned long long)job) >=
+	    (int)sizeof(s->dir))
+		abort();
+}
+
+/* A folder for each job but the first, which works in s->dir: made before any job begins, as files come and go in it then. */
+static void
+make_dirs(const struct stores *s, uint64_t jobs)
+{
+	char cmd[256], dir[sizeof(s->dir)];
+	uint64_t job;
+
+	for (job = 1; job < jobs; job++) {
+		dir_of(s, job, dir);
+		(void)snprintf(cmd, sizeof(cmd), "cp -r %s %s", s->dir, dir);
+		if (system(cmd) != 0)
+			abort();
+	}
+}
+
 /* Every jobs-th damage, in a folder of its own. */
 static void
 work(struct stores *s, const struct order *o, uint64_t job, uint8_t *room, struct tally *t)
@@ -247,16 +270,8 @@ work(struct stores *s, const struct order *o, uint64_t job, uint8_t *room, struc
 		return;
 	}
 	if (job != 0) {
-		if (snprintf(dir, sizeof(dir), "%s.%llu", s->dir, (unsigned long long)job) >=
-		    (int)sizeof(dir))
-			abort();
-		(void)snprintf(cmd, sizeof(cmd), "cp -r %s %s", s->dir, dir);
-		if (system(cmd) != 0)
-			abort();
+		dir_of(s, job, dir);
 		memcpy(s->dir, dir, sizeof(dir));
-		/* What was copied is what job 0 works on already. */
-		for (i = 0; i < STORES; i++)
-			stores_put(s, (enum store)i, s->s[i].file, s->s[i].size, s->s[i].guard);
 	}
 	for (i = job; i < o->count && !(o->until_defect && has_defect(t)); i += o->jobs) {
 		one(s, o, i, room, t);
@@ -283,6 +298,8 @@ work_all(struct stores *s, const struct order *o, uint8_t *room, struct tally *s
 	if (t == MAP_FAILED)
 		return false;
 	(void)fflush(stdout);
+	if (!o->has_only)
+		make_dirs(s, o->jobs);
 	for (i = 1; i < o->jobs; i++) {
 		pid[i] = fork();
 		if (pid[i] == 0) {
