@@ -269,13 +269,30 @@ lt_audit_full_read(struct lt_slice payload, struct lt_audit_full *out)
 	return lt_hash_eq(&root, &out->entry.parts_root) ? read_end(&r) : LT_E_INVALID;
 }
 
+/* What a head and a start both begin with: whose they are. */
+static void
+put_whose(struct lt_buf *b, const struct lt_fed *fed, const struct lt_id *hub, uint32_t key_no)
+{
+	lt_buf_u8(b, VERSION);
+	lt_buf_put(b, fed->b, LT_FED_LEN);
+	lt_buf_put(b, hub->b, LT_ID_LEN);
+	lt_buf_u32(b, key_no);
+}
+
+static void
+read_whose(struct lt_reader *r, struct lt_fed *fed, struct lt_id *hub, uint32_t *key_no)
+{
+	if (lt_read_u8(r) != VERSION)
+		r->err = LT_E_INVALID;
+	read_into(r, fed->b, LT_FED_LEN);
+	read_into(r, hub->b, LT_ID_LEN);
+	*key_no = lt_read_u32(r);
+}
+
 void
 lt_audit_head_put(struct lt_buf *b, const struct lt_audit_head *h)
 {
-	lt_buf_u8(b, VERSION);
-	lt_buf_put(b, h->federation.b, LT_FED_LEN);
-	lt_buf_put(b, h->hub.b, LT_ID_LEN);
-	lt_buf_u32(b, h->key_no);
+	put_whose(b, &h->federation, &h->hub, h->key_no);
 	lt_buf_u64(b, h->log);
 	lt_buf_u64(b, h->no);
 	lt_buf_u64(b, h->first);
@@ -289,14 +306,10 @@ int
 lt_audit_head_read(struct lt_slice body, struct lt_audit_head *out)
 {
 	struct lt_reader r;
-	uint8_t version;
 
 	memset(out, 0, sizeof(*out));
 	lt_reader_init(&r, body);
-	version = lt_read_u8(&r);
-	read_into(&r, out->federation.b, LT_FED_LEN);
-	read_into(&r, out->hub.b, LT_ID_LEN);
-	out->key_no = lt_read_u32(&r);
+	read_whose(&r, &out->federation, &out->hub, &out->key_no);
 	out->log = lt_read_u64(&r);
 	out->no = lt_read_u64(&r);
 	out->first = lt_read_u64(&r);
@@ -304,8 +317,7 @@ lt_audit_head_read(struct lt_slice body, struct lt_audit_head *out)
 	read_into(&r, out->root.b, LT_HASH_LEN);
 	read_into(&r, out->prev.b, LT_HASH_LEN);
 	out->time_ms = (int64_t)lt_read_u64(&r);
-	if (version != VERSION || out->no == 0 || out->first == 0 || out->count == 0 ||
-	    out->count > LT_AUDIT_ENTRIES_MAX)
+	if (out->no == 0 || out->first == 0 || out->count == 0 || out->count > LT_AUDIT_ENTRIES_MAX)
 		return LT_E_INVALID;
 	return read_end(&r);
 }
@@ -313,10 +325,7 @@ lt_audit_head_read(struct lt_slice body, struct lt_audit_head *out)
 void
 lt_audit_start_put(struct lt_buf *b, const struct lt_audit_start *s)
 {
-	lt_buf_u8(b, VERSION);
-	lt_buf_put(b, s->federation.b, LT_FED_LEN);
-	lt_buf_put(b, s->hub.b, LT_ID_LEN);
-	lt_buf_u32(b, s->key_no);
+	put_whose(b, &s->federation, &s->hub, s->key_no);
 	lt_buf_framed(b, s->certificate);
 	lt_buf_u64(b, s->log);
 	lt_buf_u64(b, s->segment);
@@ -332,14 +341,10 @@ int
 lt_audit_start_read(struct lt_slice body, struct lt_audit_start *out)
 {
 	struct lt_reader r;
-	uint8_t version;
 
 	memset(out, 0, sizeof(*out));
 	lt_reader_init(&r, body);
-	version = lt_read_u8(&r);
-	read_into(&r, out->federation.b, LT_FED_LEN);
-	read_into(&r, out->hub.b, LT_ID_LEN);
-	out->key_no = lt_read_u32(&r);
+	read_whose(&r, &out->federation, &out->hub, &out->key_no);
 	out->certificate = lt_read_framed(&r);
 	out->log = lt_read_u64(&r);
 	out->segment = lt_read_u64(&r);
@@ -348,8 +353,8 @@ lt_audit_start_read(struct lt_slice body, struct lt_audit_start *out)
 	read_into(&r, out->prev.b, LT_HASH_LEN);
 	out->time_ms = (int64_t)lt_read_u64(&r);
 	out->nunits = lt_read_u32(&r);
-	if (r.err != LT_OK || version != VERSION || out->segment == 0 || out->next_seq == 0 ||
-	    out->next_head == 0 || out->nunits > LT_AUDIT_UNITS_MAX)
+	if (r.err != LT_OK || out->segment == 0 || out->next_seq == 0 || out->next_head == 0 ||
+	    out->nunits > LT_AUDIT_UNITS_MAX)
 		return LT_E_INVALID;
 	out->units = lt_slice(r.p, lt_reader_left(&r));
 	return LT_OK;
