@@ -12,12 +12,14 @@
 #include "proto/rpc/frame.h"
 #include "proto/rpc/methods.h"
 #include "proto/rpc/zstd.h"
+#include "proto/store/audit_dir.h"
 #include "tests/fuzz/lib/changeset.h"
 #include "tests/fuzz/lib/fuzz.h"
 #include "tests/fuzz/lib/sample.h"
 #include "tests/fuzz/lib/seed.h"
 #include "tests/fuzz/lib/world.h"
 
+#include "lienthong/v1/audit.pb-c.h"
 #include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/rpc.pb-c.h"
 
@@ -251,6 +253,231 @@ trust(void)
 	wire_seed("invitation", &ltpb__invitation__descriptor, lt_buf_slice(&b));
 	lt_buf_fini(&b);
 	lt_arena_fini(&arena);
+}
+
+/* See the head of fuzz_audit.c: its kinds, in that order. */
+enum {
+	AUDIT_FILES,
+	AUDIT_ENTRIES,
+	AUDIT_PARTS,
+	AUDIT_HEADS,
+	AUDIT_STARTS,
+	AUDIT_WITNESS,
+	AUDIT_LOSSES,
+	AUDIT_SHOWN
+};
+
+static void
+audit_seed(const char *name, uint8_t kind, struct lt_slice bytes)
+{
+	seed2("audit", name, lt_slice(&kind, 1), bytes);
+}
+
+struct audit {
+	struct lt_sign_key key; /* of root and hub */
+	struct lt_audit_chain chain;
+	struct lt_buf cert, log, frame; /* frame: payload of the last one */
+};
+
+static void
+audit_frame(struct audit *a, enum lt_audit_frame type)
+{
+	struct lt_err err = { "" };
+
+	if (lt_audit_chain_add(&a->chain, type, lt_buf_slice(&a->frame), a->key.pk, &err) != LT_OK)
+		fuzz_broken(err.text, __FILE__, __LINE__);
+	lt_audit_frame_put(&a->log, type, lt_buf_slice(&a->frame));
+}
+
+static void
+audit_start(struct audit *a)
+{
+	struct lt_audit_start s = { .key_no = 1,
+		.certificate = lt_buf_slice(&a->cert),
+		.log = 5,
+		.segment = a->chain.at.segment + 1,
+		.next_seq = a->chain.begun ? a->chain.next_seq : 1,
+		.next_head = a->chain.begun ? a->chain.next_head : 1,
+		.prev = a->chain.prev,
+		.time_ms = 1000,
+		.nunits = (uint32_t)a->chain.nunit };
+	struct lt_buf units = { 0 }, body = { 0 };
+	size_t i;
+
+	memset(s.federation.b, 0x40, LT_FED_LEN);
+	memset(s.hub.b, 0x33, LT_ID_LEN);
+	for (i = 0; i < a->chain.nunit; i++) {
+		lt_buf_framed8(&units, lt_slice_str(a->chain.unit[i].unit));
+		lt_buf_u64(&units, a->chain.unit[i].no);
+		lt_buf_put(&units, a->chain.unit[i].leaf.b, LT_HASH_LEN);
+	}
+	s.units = lt_buf_slice(&units);
+	lt_audit_start_put(&body, &s);
+	audit_seed(a->chain.begun ? "start_next" : "start", AUDIT_STARTS, lt_buf_slice(&body));
+	lt_buf_clear(&a->frame);
+	lt_audit_signed_put(&a->frame, &a->key, LT_TAG_AUDIT_START, lt_buf_slice(&body));
+	audit_frame(a, LT_AUDIT_START);
+	lt_buf_fini(&units);
+	lt_buf_fini(&body);
+}
+
+/* Of two units, with a proof of the first one's part under a head of this entry alone. */
+static void
+audit_entry(struct audit *a, struct lt_hash path[1], struct lt_buf bytes[2])
+{
+	static const char *const units[] = { "17254", "*" };
+	static const uint8_t salt[LT_AUDIT_SALT] = { 1, 2, 3 };
+	struct lt_audit_entry e = { .kind = LT_AUDIT_READ,
+		.seq = a->chain.next_seq,
+		.time_ms = 1001,
+		.until_ms = 1002,
+		.count = 1,
+		.who = { .kind = LT_AUDIT_LOCAL, .uid = 7 },
+		.method = "/lienthong.v1.Query/List",
+		.nparts = 2 };
+	struct lt_buf parts = { 0 };
+	uint8_t part_salt[LT_AUDIT_SALT];
+	struct lt_hash leaf[2];
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		const struct lt_audit_unit *u = lt_audit_chain_unit(&a->chain, units[i]);
+		struct lt_audit_part p = {
+			.no = u == NULL ? 1 : u->no + 1, .rows = 3, .ncollection = 1
+		};
+		struct lt_buf one = { 0 };
+
+		(void)snprintf(p.unit, sizeof(p.unit), "%s", units[i]);
+		(void)snprintf(p.collection[0], sizeof(p.collection[0]), "dossier");
+		if (u != NULL)
+			p.prev = u->leaf;
+		lt_audit_part_put(&one, &p);
+		lt_audit_part_salt(salt, i, part_salt);
+		lt_audit_leaf(part_salt, lt_buf_slice(&one), &leaf[i]);
+		lt_buf_framed(&parts, lt_buf_slice(&one));
+		audit_seed(i == 0 ? "part" : "part_all", AUDIT_PARTS, lt_buf_slice(&one));
+		if (i == 0)
+			bytes[1] = one;
+		else
+			lt_buf_fini(&one);
+	}
+	lt_merkle_root(leaf, 2, &e.parts_root);
+	path[0] = leaf[1];
+	lt_buf_clear(&bytes[0]);
+	lt_audit_entry_put(&bytes[0], &e);
+	lt_buf_clear(&a->frame);
+	lt_buf_framed(&a->frame, lt_buf_slice(&bytes[0]));
+	lt_buf_put(&a->frame, salt, sizeof(salt));
+	lt_buf_put_slice(&a->frame, lt_buf_slice(&parts));
+	audit_seed("entry", AUDIT_ENTRIES, lt_buf_slice(&a->frame));
+	audit_frame(a, LT_AUDIT_ENTRY);
+	lt_buf_fini(&parts);
+}
+
+static struct lt_buf
+audit_head(struct audit *a)
+{
+	struct lt_audit_head h = { .federation = a->chain.at.federation,
+		.hub = a->chain.at.hub,
+		.key_no = 1,
+		.log = 5,
+		.no = a->chain.next_head,
+		.first = a->chain.next_seq - a->chain.nopen,
+		.count = a->chain.nopen,
+		.prev = a->chain.prev,
+		.time_ms = 1003 };
+	struct lt_buf body = { 0 };
+
+	lt_merkle_root(a->chain.open, a->chain.nopen, &h.root);
+	lt_audit_head_put(&body, &h);
+	audit_seed("head", AUDIT_HEADS, lt_buf_slice(&body));
+	lt_buf_clear(&a->frame);
+	lt_audit_signed_put(&a->frame, &a->key, LT_TAG_AUDIT_HEAD, lt_buf_slice(&body));
+	audit_frame(a, LT_AUDIT_HEAD);
+	return body;
+}
+
+static void
+audit_proof(
+    const struct audit *a, struct lt_buf bytes[2], struct lt_hash path[1], struct lt_slice head)
+{
+	static const uint8_t salt[LT_AUDIT_SALT] = { 1, 2, 3 };
+	Ltpb__AuditShown m = LTPB__AUDIT_SHOWN__INIT;
+	ProtobufCBinaryData step = { LT_HASH_LEN, path[0].b };
+	uint8_t part_salt[LT_AUDIT_SALT], sig[LT_SIG_LEN];
+	struct lt_buf out = { 0 };
+
+	lt_audit_part_salt(salt, 0, part_salt);
+	lt_sign(&a->key, LT_TAG_AUDIT_HEAD, head, sig);
+	m.entry = (ProtobufCBinaryData){ bytes[0].len, bytes[0].data };
+	m.part = (ProtobufCBinaryData){ bytes[1].len, bytes[1].data };
+	m.part_salt = (ProtobufCBinaryData){ sizeof(part_salt), part_salt };
+	m.n_part_path = 1;
+	m.part_path = &step;
+	m.head = (ProtobufCBinaryData){ head.len, (uint8_t *)(uintptr_t)head.data };
+	m.signature = (ProtobufCBinaryData){ sizeof(sig), sig };
+	FUZZ_MUST(lt_wire_pack(&m.base, 65536, &out) == LT_OK);
+	audit_seed("shown", AUDIT_SHOWN, lt_buf_slice(&out));
+	lt_buf_fini(&out);
+}
+
+static void
+audit_certificate(struct audit *a)
+{
+	Ltpb__CertificateBody body = LTPB__CERTIFICATE_BODY__INIT;
+	uint8_t fed[LT_FED_LEN], hub[LT_ID_LEN], line[32];
+
+	memset(fed, 0x40, sizeof(fed));
+	memset(hub, 0x33, sizeof(hub));
+	memset(line, 0x44, sizeof(line));
+	fuzz_sign_key(&a->key);
+	body.federation = (ProtobufCBinaryData){ sizeof(fed), fed };
+	body.principal = (ProtobufCBinaryData){ sizeof(hub), hub };
+	body.role = LTPB__ROLE__ROLE_HUB;
+	body.key_no = 1;
+	body.sign_key = (ProtobufCBinaryData){ 32, a->key.pk };
+	body.line_key = (ProtobufCBinaryData){ sizeof(line), line };
+	body.generation = 1;
+	body.purpose = (char *)"hub";
+	lt_buf_init(&a->cert, 4096);
+	FUZZ_MUST(lt_certificate_make(&body, &a->key, &a->cert) == LT_OK);
+}
+
+/* Two files of a log, and what lies beside it. */
+static void
+audits(void)
+{
+	struct lt_audit_lost l = { 5, 3, 9, 1000, 2000, "disk-full" };
+	struct audit a = { .log = { 0 } };
+	struct lt_buf bytes[2] = { { 0 } }, head, frame = { 0 };
+	uint8_t record[LT_AUDIT_LOST_BYTES];
+	struct lt_hash path[1];
+
+	audit_certificate(&a);
+	audit_start(&a);
+	audit_entry(&a, path, bytes);
+	head = audit_head(&a);
+	audit_proof(&a, bytes, path, lt_buf_slice(&head));
+	lt_audit_frame_put(&frame, LT_AUDIT_HEAD, lt_buf_slice(&a.frame));
+	audit_seed("witness", AUDIT_WITNESS, lt_buf_slice(&frame));
+	lt_buf_fini(&bytes[1]);
+	audit_start(&a);
+	audit_entry(&a, path, bytes);
+	lt_buf_fini(&bytes[1]);
+	audit_entry(&a, path, bytes);
+	lt_buf_fini(&head);
+	head = audit_head(&a);
+	audit_seed("files", AUDIT_FILES, lt_buf_slice(&a.log));
+	lt_audit_lost_put(&l, record);
+	audit_seed("lost", AUDIT_LOSSES, lt_slice(record, sizeof(record)));
+	lt_buf_fini(&bytes[0]);
+	lt_buf_fini(&bytes[1]);
+	lt_buf_fini(&head);
+	lt_buf_fini(&frame);
+	lt_buf_fini(&a.cert);
+	lt_buf_fini(&a.log);
+	lt_buf_fini(&a.frame);
+	lt_audit_chain_fini(&a.chain);
 }
 
 /* Good proofs, each behind its root key. */
@@ -782,6 +1009,7 @@ main(int argc, char **argv)
 	changesets();
 	openings();
 	trust();
+	audits();
 	signed_seeds();
 	proofs();
 	identities();

@@ -1,7 +1,7 @@
 # Fuzz targets (tests/fuzz): with LT_FUZZ linked to libFuzzer and gathered in the target lt_fuzz; in every other build linked to
 # a main that replays the kept inputs, as ctest "fuzz.<name>".
 set(LT_FUZZ_TARGETS wire frame line changeset opening catalogue csv jsonl invitation config trust
-  identity zstd backup)
+  identity zstd backup audit)
 set(fuzz ${CMAKE_CURRENT_SOURCE_DIR}/fuzz)
 add_library(lt_test_fuzz STATIC ${fuzz}/lib/fuzz.c ${fuzz}/lib/protobuf.c ${fuzz}/lib/changeset.c
   ${fuzz}/lib/sample.c ${fuzz}/lib/import.c ${fuzz}/lib/ways.c)
