@@ -1431,10 +1431,12 @@ lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err)
 		return LT_OK;
 	lt_kv_check_text(&c, why, sizeof(why));
 	return lt_err_set(err,
-	    c.look == LT_KV_LOOK_FAILED    ? code_of(c.error)
-	    : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
+	    /* Not read: of the file that says nothing. */
+	    c.look == LT_KV_LOOK_FAILED    ? c.error == ECHILD ? LT_E_UNAVAILABLE : code_of(c.error)
+	       : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
 					   : LT_E_CORRUPT,
-	    "the pages of the store do not hold together: %s", why);
+	    "the pages of the store %s: %s",
+	    c.look == LT_KV_LOOK_FAILED ? "cannot be read" : "do not hold together", why);
 }
 
 int

@@ -21,6 +21,7 @@ lt_repairer_open(const struct lt_repairer_options *o, struct lt_repairer **out)
 		return LT_E_NOMEM;
 	}
 	r->o = *o;
+	r->pages_unknown = true;
 	(void)pthread_mutex_init(&r->mx, NULL);
 	return LT_OK;
 }
@@ -43,6 +44,7 @@ lt_repairer_look(struct lt_repairer *r, bool pages)
 	pthread_mutex_lock(&r->mx);
 	r->begin = r->status.looking = true;
 	r->begin_pages = r->begin_pages || pages;
+	r->pages_unknown = r->pages_unknown || pages;
 	pthread_mutex_unlock(&r->mx);
 }
 
@@ -114,7 +116,7 @@ lt_repairer_wants(struct lt_repairer *r, const struct lt_id *peer,
 	size_t i, n = 0;
 
 	pthread_mutex_lock(&r->mx);
-	for (i = 0; i < r->nslot && n < cap; i++)
+	for (i = 0; i < r->nslot && n < cap && !r->pages_unknown; i++)
 		/* Who was asked is not looked at again: may_have takes a yes for a question. */
 		if (asked_of(&r->slot[i], peer) == NULL &&
 		    (may_have == NULL || may_have(ctx, &r->slot[i].w)) && ask(&r->slot[i], peer))
@@ -278,6 +280,27 @@ note_candidate(struct answer *a)
 	pthread_mutex_unlock(&r->mx);
 }
 
+/* Nothing more is wanted in the segment of what was put back: then its sums can be told. */
+static void
+settle_sums(struct lt_repairer *r, const struct lt_repair_put *put)
+{
+	struct lt_repair_settle s = { .o = &r->o, .position = put->at };
+	bool last;
+	size_t i;
+	int rc;
+
+	pthread_mutex_lock(&r->mx);
+	r->unsettled = r->unsettled || put->unsettled;
+	last = r->unsettled;
+	for (i = 0; i < r->nslot && last; i++)
+		last = r->slot[i].w.position / LT_REPAIR_SEGMENT != put->at / LT_REPAIR_SEGMENT;
+	pthread_mutex_unlock(&r->mx);
+	rc = last ? lt_writer_run(r->o.writer, lt_repair_run_settle, &s) : LT_OK;
+	/* They stay reported until the next look. */
+	if (rc != LT_OK)
+		lt_warn("repair: sums of the log are not settled now: %s", lt_strerror(rc));
+}
+
 static int
 put_back(struct answer *a, struct lt_err *err)
 {
@@ -303,6 +326,8 @@ put_back(struct answer *a, struct lt_err *err)
 		    "still missing",
 		    (unsigned long long)put.at, put.entry ? "the change-set and " : "", put.rows,
 		    put.left);
+	if (rc == LT_OK)
+		settle_sums(a->r, &put);
 	return rc;
 }
 
@@ -370,13 +395,14 @@ lt_repairer_take(
 	int rc;
 
 	pthread_mutex_lock(&r->mx);
-	broken = r->status.pages_broken;
+	broken = r->status.pages_broken || r->pages_unknown;
 	pthread_mutex_unlock(&r->mx);
 	if (a == NULL || broken) {
 		free(a);
 		return a == NULL ? lt_err_set(err, LT_E_NOMEM, "out of memory")
 				 : lt_err_set(err, LT_E_UNAVAILABLE,
-				       "nothing is written into a store whose pages are broken");
+				       "nothing is written into a store whose pages are broken, or "
+				       "not looked at yet");
 	}
 	a->r = r;
 	a->peer = peer;

@@ -37,7 +37,8 @@ struct lt_repair_want {
 
 struct lt_repair_status {
 	bool looking; /* the log is being looked over */
-	bool pages_broken; /* the store's pages do not hold together: restore a backup */
+	bool
+	    pages_broken; /* the store's pages do not hold together, or cannot be read: a backup helps */
 	size_t wanted; /* change-sets that a peer has to give */
 	bool more; /* there are more than those */
 	uint64_t lost; /* positions of which nothing here tells which change-set stood there */
@@ -75,13 +76,14 @@ void lt_repairer_close(struct lt_repairer *r); /* NULL allowed */
  * file are looked at first also when that was done before (a scrub found something new). */
 void lt_repairer_look(struct lt_repairer *r, bool pages);
 /* Its next step, in a short read transaction (the first one looks at the pages: as long as reading the file takes). *done: none is under way
- * any more. LT_E_UNAVAILABLE, LT_E_NOMEM, LT_E_BUSY, LT_E_CLOSED: again later. */
+ * any more. Other codes: again later; after some steps that failed one after the other the look is given up, with LT_OK and *done. */
 int lt_repairer_look_step(struct lt_repairer *r, bool *done);
 
 /* ---- peers ---- */
 
 /* What to ask this peer for: at most cap of what was not asked of it since the last look and may_have (NULL: all) says it may have.
- * They count as asked from then on. The number of them. Must not be called from may_have, and may_have must not take long. */
+ * They count as asked from then on. The number of them; 0 while the pages are doubted.
+ * Must not be called from may_have, and may_have must not take long. */
 size_t lt_repairer_wants(struct lt_repairer *r, const struct lt_id *peer,
     bool (*may_have)(void *ctx, const struct lt_repair_want *w), void *ctx,
     struct lt_repair_want *out, size_t cap);
@@ -92,7 +94,8 @@ void lt_repairer_unasked(struct lt_repairer *r, const struct lt_id *peer);
  * LT_OK: put back, as far as it was missing and given; what is still missing of it stays wanted, of other peers.
  * LT_E_NOTFOUND: nobody wants it (any more). LT_E_INVALID, LT_E_TOOBIG, LT_E_BADSIG, LT_E_BADHASH, LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN,
  * LT_E_REFUSED (true, but without what is missing here): does not fit; counted in `refused`, nothing written. LT_E_GAP: it may be the one, but
- * nothing besides its signature says so before others are put back or given; it is asked for again when they were. LT_E_UNAVAILABLE: no registry now, the writer's queue is full, or the pages are broken.
+ * nothing besides its signature says so before others are put back or given; it is asked for again when they were. LT_E_UNAVAILABLE: no registry now, the writer's
+ * queue is full, or the pages are broken, or doubted and not looked at yet.
  * Other codes: of the store; nothing was written. */
 int lt_repairer_take(
     struct lt_repairer *r, const struct lt_id *peer, struct lt_slice changeset, struct lt_err *err);

@@ -74,10 +74,22 @@ struct lt_repair_put {
 	bool entry; /* put back */
 	size_t rows; /* openings put back */
 	size_t left; /* openings that are still missing */
+	bool
+	    unsettled; /* whether their sums hold cannot be told before all of their segment are back */
 };
 /* LT_E_NOTFOUND: nothing of it is missing any more. LT_E_GAP: others must come first, the entry before it, or those that tell
  * that it stood here. LT_E_REFUSED, LT_E_BADHASH: it does not fit. */
 lt_job_fn lt_repair_run_put;
+
+#define LT_REPAIR_SEGMENT 256 /* positions of which the openings have one sum */
+
+/* When nothing in the segment of a position is missing or damaged any more, as far as can be told: the sums say what is there. */
+struct lt_repair_settle {
+	const struct lt_repairer_options *o;
+	uint64_t position;
+	bool settled; /* out */
+};
+lt_job_fn lt_repair_run_settle;
 
 /* What lies here puts right. */
 struct lt_repair_mend {
@@ -110,7 +122,7 @@ enum lt_repair_phase {
 
 struct lt_repair_look {
 	enum lt_repair_phase phase;
-	bool pages; /* look at them, though they were whole */
+	unsigned failed; /* steps, one after the other */
 	uint64_t position, last;
 	bool numbers; /* the table seq has rows to positions beyond the last */
 	/* Positions that cannot be read, and how many of these no number leads to yet. */
@@ -156,6 +168,8 @@ struct lt_repairer {
 	bool pages_whole; /* of the look's thread: they were looked at */
 	pthread_mutex_t mx; /* guards what follows */
 	bool begin, begin_pages; /* a look is asked for */
+	bool pages_unknown; /* they are to be looked at first: nothing is written meanwhile */
+	bool unsettled; /* there were sums of which it could not be told yet whether they hold */
 	struct lt_repair_status status;
 	size_t nslot;
 	struct lt_repair_slot slot[LT_REPAIR_WANTS_MAX]; /* by position */

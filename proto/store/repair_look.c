@@ -10,6 +10,8 @@
 #define STEP_BYTES ((size_t)1 << 20)
 #define STEP_ROWS 4096
 #define MENDS 16 /* in one transaction */
+#define FAILS_MAX \
+	8 /* steps one after the other: then the look ends, and the next round of the scrub begins another */
 
 struct step {
 	struct lt_repairer *r;
@@ -395,17 +397,25 @@ look_heads(struct lt_repairer *r, struct lt_repair_look *l)
 
 /* ---- pages ---- */
 
+/* Pages that cannot be read, or not in any bearable time, are no more to be trusted than broken ones. */
+static bool
+is_broken(int rc)
+{
+	return rc == LT_E_CORRUPT || rc == LT_E_IO || rc == LT_E_TIMEOUT;
+}
+
 static int
 look_pages(struct lt_repairer *r, struct lt_repair_look *l)
 {
 	struct lt_err err = { "" };
-	int rc = r->pages_whole && !l->pages ? LT_OK : lt_kv_look_pages(r->o.log, &err);
+	int rc = r->pages_whole ? LT_OK : lt_kv_look_pages(r->o.log, &err);
 
-	if (rc != LT_OK && rc != LT_E_CORRUPT)
+	if (rc != LT_OK && !is_broken(rc))
 		return rc;
 	r->pages_whole = rc == LT_OK;
 	pthread_mutex_lock(&r->mx);
 	r->status.pages_broken = rc != LT_OK;
+	r->pages_unknown = r->begin_pages;
 	pthread_mutex_unlock(&r->mx);
 	if (rc == LT_OK) {
 		l->phase = LT_REPAIR_POSITIONS;
@@ -422,16 +432,14 @@ static void
 begin(struct lt_repairer *r)
 {
 	struct lt_repair_look *l = r->look;
-	bool pages;
 
 	pthread_mutex_lock(&r->mx);
 	if (r->begin) {
-		pages = r->begin_pages;
+		r->pages_whole = r->pages_whole && !r->begin_pages;
 		r->begin = r->begin_pages = false;
 		r->status.looking = true;
 		memset(l, 0, sizeof(*l));
 		l->phase = LT_REPAIR_PAGES;
-		l->pages = pages;
 	}
 	pthread_mutex_unlock(&r->mx);
 }
@@ -474,8 +482,11 @@ lt_repairer_look_step(struct lt_repairer *r, bool *done)
 		rc = look_heads(r, l);
 		break;
 	}
+	l->failed = rc == LT_OK ? 0 : l->failed + 1;
+	if (rc != LT_OK && l->failed == FAILS_MAX)
+		lt_error("repair: the look over the log is given up for now: %s", lt_strerror(rc));
 	/* The tables cannot be walked: that is for the scrub to say, and for a backup to mend. */
-	if (rc == LT_E_CORRUPT) {
+	if (rc == LT_E_CORRUPT || l->failed == FAILS_MAX) {
 		lt_repairer_looked(r, l);
 		rc = LT_OK;
 	}

@@ -19,7 +19,10 @@ struct sums {
 	uint8_t key[8];
 	size_t key_len;
 	bool astray; /* it did not hold what it should */
+	bool damaged; /* as of the last sums_see(): a row does not verify */
 	uint64_t count, sum; /* what it should */
+	uint64_t had; /* rows that it held before */
+	uint64_t n, seen; /* likewise: rows, and their sum */
 };
 
 static struct lt_slice
@@ -29,10 +32,14 @@ sums_key(const struct sums *g)
 }
 
 static int
+sums_see(struct lt_kv_txn *txn, struct sums *g)
+{
+	return lt_kv_sums_seen(txn, g->table, sums_key(g), &g->n, &g->seen, &g->damaged);
+}
+
+static int
 sums_before(struct lt_kv_txn *txn, unsigned table, uint64_t position, struct sums *g)
 {
-	uint64_t n, sum;
-	bool damaged;
 	int rc;
 
 	memset(g, 0, sizeof(*g));
@@ -47,8 +54,9 @@ sums_before(struct lt_kv_txn *txn, unsigned table, uint64_t position, struct sum
 	/* The row itself is damaged: nothing is known, and it stays so. */
 	if (rc != LT_OK)
 		return rc == LT_E_CORRUPT ? LT_OK : rc;
-	rc = lt_kv_sums_seen(txn, table, sums_key(g), &n, &sum, &damaged);
-	g->astray = damaged || n != g->count || sum != g->sum;
+	rc = sums_see(txn, g);
+	g->had = g->n;
+	g->astray = g->damaged || g->n != g->count || g->seen != g->sum;
 	return rc;
 }
 
@@ -62,27 +70,48 @@ sums_say(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t co
 	return rc == LT_OK ? lt_kv_sums_change(txn, table, key, count - n, sum - was) : rc;
 }
 
-/* dropped: sound or not, rows that went for good. */
+/* From now on it should hold what is here. */
 static int
-sums_after(struct lt_kv_txn *txn, const struct sums *g, uint64_t dropped)
+sums_say_seen(struct lt_kv_txn *txn, const struct sums *g)
 {
-	uint64_t n, sum, count = g->count - dropped;
-	bool damaged;
+	return sums_say(txn, g->table, sums_key(g), g->n, g->seen);
+}
+
+/* Rows were put. As many as there should be, and every one verifies: the sum is that of what is here, for a row may have come
+ * back in another state than it had (a leaf for a value), and one that was dropped took a damaged checksum with it.
+ * fresh: nothing of the change-set was here, and it may be that it came without: then only the sum tells whether they are rows that were
+ * lost, or new ones. *unsettled: nothing tells it now; when nothing is missing any more, lt_repair_run_settle() does. */
+static int
+sums_put(struct lt_kv_txn *txn, struct sums *g, bool fresh, bool *unsettled)
+{
+	bool as_many, came;
 	int rc;
 
 	if (!g->astray)
 		return LT_OK;
-	rc = lt_kv_sums_seen(txn, g->table, sums_key(g), &n, &sum, &damaged);
+	rc = sums_see(txn, g);
 	if (rc != LT_OK)
 		return rc;
-	/* Of what was dropped only the number is known: when that is all there was, the rest is what it should be. */
-	if (dropped != 0)
-		return n == count && !damaged ? sums_say(txn, g->table, sums_key(g), n, sum)
-					      : LT_OK;
-	/* More than should: it had been taken out of the sums, and was counted now. */
-	if (n > count)
+	as_many = g->n == g->count && (!fresh || g->seen == g->sum);
+	came = fresh && g->had == g->count;
+	if (!g->damaged && (as_many || came))
+		return sums_say_seen(txn, g);
+	*unsettled = true;
+	/* What was lost had been counted. */
+	return g->had < g->count ? sums_say(txn, g->table, sums_key(g), g->count, g->sum) : LT_OK;
+}
+
+/* Rows were dropped for good, sound or not. Of those only the number is known: when that is all there was, the rest is what it should be. */
+static int
+sums_dropped(struct lt_kv_txn *txn, struct sums *g, uint64_t dropped)
+{
+	int rc;
+
+	if (!g->astray)
 		return LT_OK;
-	return sums_say(txn, g->table, sums_key(g), count, g->sum);
+	rc = sums_see(txn, g);
+	return rc == LT_OK && !g->damaged && g->n == g->count - dropped ? sums_say_seen(txn, g)
+									: rc;
 }
 
 /* ---- does it fit? ---- */
@@ -108,12 +137,14 @@ link_says(struct fit *f, int rc, bool same)
 		   : rc;
 }
 
+/* This one only speaks against it: whatever its author signs on the one before fits there as well, a second branch too. */
 static int
 fit_before(struct fit *f)
 {
 	const struct lt_changeset *cs = f->put->cs;
 	struct lt_feed_id feed = lt_repair_feed(&cs->feed, f->put->aside);
 	struct lt_hash before;
+	unsigned links = f->links;
 	int rc;
 
 	if (cs->seq == 1)
@@ -121,7 +152,9 @@ fit_before(struct fit *f)
 	rc = lt_feed_log_hash(f->txn, &cs->unit, &feed, cs->seq - 1, &before);
 	if (rc == LT_E_NOTFOUND && f->put->aside)
 		rc = lt_feed_log_hash(f->txn, &cs->unit, &cs->feed, cs->seq - 1, &before);
-	return link_says(f, rc, rc == LT_OK && lt_hash_eq(&before, &cs->prev));
+	rc = link_says(f, rc, rc == LT_OK && lt_hash_eq(&before, &cs->prev));
+	f->links = links;
+	return rc;
 }
 
 static int
@@ -263,10 +296,10 @@ becomes(struct lt_kv_txn *txn, const struct lt_repair_put *put, const struct lt_
 		rc = lt_erase_names(txn, cs, given->change, given->name, &named);
 	if (named)
 		*out = LT_OPENING_ERASED;
+	else if (o->may_open != NULL && !o->may_open(o->ctx, &cs->unit, collection, given->name))
+		*out = LT_OPENING_WITHHELD; /* also where a peer gave the value */
 	else if (!given->withheld)
 		*out = LT_OPENING_HERE;
-	else if (o->may_open != NULL && !o->may_open(o->ctx, &cs->unit, collection, given->name))
-		*out = LT_OPENING_WITHHELD;
 	else
 		*out = LT_OPENING_NONE;
 	return rc;
@@ -303,21 +336,128 @@ put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_op
 	return lt_opening_put_back(txn, given, put->at, state);
 }
 
+/* How many openings of it are here, damaged ones among them; LT_OK. */
+static int
+count_here(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position, size_t *here)
+{
+	enum lt_opening_state state;
+	size_t i, f;
+	int rc;
+
+	*here = 0;
+	for (i = 0; i < cs->nchange; i++)
+		for (f = 0; f < cs->change[i].npersonal; f++) {
+			rc = lt_opening_state(
+			    txn, position, (uint32_t)i, cs->change[i].personal[f], &state);
+			if (rc != LT_OK && rc != LT_E_CORRUPT)
+				return rc;
+			*here += rc == LT_E_CORRUPT || state != LT_OPENING_NONE;
+		}
+	return LT_OK;
+}
+
+/* A node has change-sets of others that came without any. */
+static bool
+may_lack(const struct lt_repairer_options *o, const struct lt_changeset *cs)
+{
+	struct lt_id author = lt_feed_author(&cs->feed);
+
+	return o->may_open != NULL && !lt_id_eq(&author, o->self);
+}
+
 static int
 put_openings(struct lt_kv_txn *txn, struct lt_repair_put *put)
 {
 	struct sums g;
-	size_t i;
+	size_t i, here = 0;
 	int rc = sums_before(txn, LT_T_OPENING, put->at, &g);
 
+	if (rc == LT_OK)
+		rc = count_here(txn, put->cs, put->at, &here);
 	for (i = 0; rc == LT_OK && i < put->cs->nopening; i++)
 		rc = put_opening(txn, put, &put->cs->opening[i]);
-	if (rc == LT_OK)
-		rc = sums_after(txn, &g, 0);
+	if (rc == LT_OK && put->rows != 0)
+		rc = sums_put(txn, &g, here == 0 && may_lack(put->o, put->cs), &put->unsettled);
 	/* And the seed, from which salts of what is erased could be told. */
 	if (rc == LT_OK && !put->aside && put->rows != 0)
 		rc = lt_erase_again(txn, put->cs, put->at);
 	return rc;
+}
+
+/* ---- settling ---- */
+
+/* What a segment of the openings holds when it is complete. */
+struct complete {
+	const struct lt_repairer_options *o;
+	bool yes;
+	bool without; /* a change-set is without any: whether they were lost nothing here tells */
+	uint64_t rows;
+};
+
+static int
+add_seed(struct lt_kv_txn *txn, uint64_t position, uint64_t *rows)
+{
+	struct lt_log_key k = { .len = 0 };
+	struct lt_slice v;
+	int rc;
+
+	lt_log_key_u64(&k, position);
+	memset(k.b + k.len, 0xff, 4);
+	k.len += 4;
+	rc = lt_kv_get(txn, LT_T_OPENING, lt_log_key_slice(&k), &v);
+	*rows += rc == LT_OK;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+add_position(struct lt_kv_txn *txn, struct complete *c, uint64_t position)
+{
+	struct lt_repair_place p;
+	struct lt_arena arena;
+	size_t here = 0, i, leaves = 0;
+	int rc;
+
+	lt_arena_init(&arena, LT_REPAIR_ARENA);
+	rc = lt_repair_look_at(txn, c->o, position, &arena, &p);
+	c->yes = rc == LT_OK && p.sound && !p.openings && !p.seed_damaged && !p.erased_here;
+	if (c->yes) {
+		for (i = 0; i < p.cs.nchange; i++)
+			leaves += p.cs.change[i].npersonal;
+		rc = count_here(txn, &p.cs, position, &here);
+		if (rc == LT_OK)
+			rc = add_seed(txn, position, &c->rows);
+		c->rows += here;
+		c->without |= leaves != 0 && here == 0;
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_repair_run_settle(struct lt_kv_txn *txn, void *ctx)
+{
+	struct lt_repair_settle *s = ctx;
+	struct complete c = { .o = s->o, .yes = true };
+	uint64_t position = s->position & ~(uint64_t)(LT_REPAIR_SEGMENT - 1), last, end;
+	struct sums g;
+	int rc = sums_before(txn, LT_T_OPENING, s->position, &g);
+
+	s->settled = false;
+	if (rc == LT_OK)
+		rc = lt_feed_log_last(txn, &last);
+	if (rc != LT_OK || !g.astray || g.damaged)
+		return rc;
+	end = position + LT_REPAIR_SEGMENT;
+	if (position == 0)
+		position = 1;
+	for (; rc == LT_OK && c.yes && position < end && position <= last; position++)
+		rc = add_position(txn, &c, position);
+	/* Every row stands for a leaf that was signed, and none besides. Fewer than there should be, or as many but others, where some
+	 * may have been lost unseen: that stays reported. */
+	if (rc != LT_OK || !c.yes || c.rows != g.n || (c.without && g.n <= g.count))
+		return rc;
+	s->settled = true;
+	return sums_say_seen(txn, &g);
 }
 
 /* ---- the entry ---- */
@@ -400,6 +540,7 @@ lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
 
 	put->entry = false;
 	put->rows = put->left = 0;
+	put->unsettled = false;
 	if (put->position != 0)
 		return put_at(txn, put, put->position);
 	for (i = 0; i < put->nlost; i++) {
@@ -426,7 +567,7 @@ mend_openings(struct lt_kv_txn *txn, const struct lt_repair_place *p, uint64_t *
 		++*rows;
 		rc = lt_opening_erase_seed(txn, p->position);
 		if (rc == LT_OK)
-			rc = sums_after(txn, &g, 1);
+			rc = sums_dropped(txn, &g, 1);
 	}
 	if (rc == LT_OK && p->erased_here) {
 		++*rows;
@@ -556,11 +697,10 @@ effective_of(
 
 /* The row that makes the sum of the table what it was is the one that stood there: nothing else tells how far the feed was judged. */
 static int
-put_head(struct lt_kv_txn *txn, const struct lt_repair_head *h, const struct sums *g,
-    struct lt_head *head)
+put_head(
+    struct lt_kv_txn *txn, const struct lt_repair_head *h, struct sums *g, struct lt_head *head)
 {
-	uint64_t n, sum, judged = head->seq, tries;
-	bool damaged;
+	uint64_t judged = head->seq, tries;
 	int rc = LT_OK;
 
 	for (tries = 0; rc == LT_OK && tries < HEAD_JUDGED_BACK; tries++, judged--) {
@@ -569,9 +709,9 @@ put_head(struct lt_kv_txn *txn, const struct lt_repair_head *h, const struct sum
 		if (rc == LT_OK)
 			rc = lt_feed_log_head_put(txn, &h->unit, &h->feed, head);
 		if (rc == LT_OK)
-			rc = lt_kv_sums_seen(txn, LT_T_FEED, sums_key(g), &n, &sum, &damaged);
-		if (rc == LT_OK && n == g->count && sum == g->sum && !damaged)
-			return sums_say(txn, LT_T_FEED, sums_key(g), n, sum);
+			rc = sums_see(txn, g);
+		if (rc == LT_OK && g->n == g->count && g->seen == g->sum && !g->damaged)
+			return sums_say_seen(txn, g);
 		if (judged == 0)
 			break;
 	}

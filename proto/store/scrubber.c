@@ -211,11 +211,13 @@ rest_after(const struct lt_scrubber *s, int64_t took_us, bool quick, int rc)
 	unsigned percent = s->o.percent != 0 ? s->o.percent : PERCENT_DEFAULT;
 	int64_t rest = took_us * (100 - percent) / percent / 1000;
 
-	if (rc != LT_OK)
-		return AGAIN_MS;
 	if (rest < PAUSE_MIN_MS)
 		rest = PAUSE_MIN_MS;
-	return quick ? 0 : rest < PAUSE_MAX_MS ? rest : PAUSE_MAX_MS;
+	if (rest > PAUSE_MAX_MS)
+		rest = PAUSE_MAX_MS;
+	if (rc != LT_OK)
+		return rest > AGAIN_MS ? rest : AGAIN_MS;
+	return quick ? 0 : rest;
 }
 
 /* One step, and how long to rest after it. */

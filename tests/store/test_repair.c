@@ -9,6 +9,7 @@
 #include "proto/store/repair.h"
 #include "proto/store/scrubber.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -600,10 +601,56 @@ liars(void **state)
 	assert_int_equal(take(f, seal(f, &other, SETS - 1, "gt4")), LT_E_BADSIG);
 	assert_int_equal(status(f).refused, 4);
 	assert_int_equal(status(f).wanted, 1);
-	/* Nothing but the head said so. Without it the chain before it fits both: nothing else tells them apart but what comes behind. */
+	/* Nothing but the head said so. Without it the chain before it fits both, and neither is taken. */
 	lt_buf_fini(&b);
+	flip(f, LT_T_FEED, feed_key(&f->feed), 100);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	assert_int_equal(take(f, fork), LT_E_GAP);
+	assert_int_equal(take(f, f->sealed[last]), LT_E_GAP);
+	flip(f, LT_T_FEED, feed_key(&f->feed), 100); /* back */
+	assert_int_equal(take(f, fork), LT_E_BADHASH);
 	ok(take(f, f->sealed[last]));
 	assert_whole(f);
+}
+
+/* The author signed a second branch on the change-set before two that are damaged. What comes before fits both branches; only what comes
+ * behind tells which of them stood here. */
+static void
+second_branch(void **state)
+{
+	struct fix *f = *state;
+	struct feed other = f->feed;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	struct lt_slice fork[2];
+	struct lt_changeset cs;
+	unsigned how;
+
+	ok(lt_changeset_parse(f->sealed[ENROLLED + 1], &f->arena, &cs, NULL));
+	other.seq = 1;
+	other.hash = cs.hash;
+	other.stamp = cs.stamp;
+	fork[0] = seal(f, &other, 1, "khac");
+	fork[1] = seal(f, &other, 2, "nua");
+	for (how = 0; how < 2; how++) {
+		flip(f, LT_T_ENTRY, entry_key(ENROLLED + 2), 300);
+		flip(f, LT_T_ENTRY, entry_key(ENROLLED + 3), 300);
+		look(f);
+		assert_int_equal(wants(f, w), 2);
+		assert_int_equal(take(f, fork[0]), LT_E_GAP);
+		/* Both of them, each naming the one before: */
+		if (how == 1) {
+			assert_int_equal(take(f, fork[1]), LT_E_GAP);
+			assert_int_equal(take(f, fork[0]), LT_E_GAP);
+			look(f);
+		}
+		assert_int_equal(status(f).wanted, 2);
+		assert_int_equal(status(f).repaired, 2 * how);
+		f->peer.b[1]++;
+		assert_int_equal(serve(f), 2);
+		assert_int_equal(status(f).wanted, 0);
+		assert_whole(f);
+	}
 }
 
 /* Nothing but the signature would say that it stood there: the only one of its feed, with nothing behind it and no head. */
@@ -706,6 +753,21 @@ nodes(void **state)
 		ok(lt_opening_state(txn, 4, 0, "p", &s));
 		lt_kv_abort(txn);
 		assert_int_equal(s, LT_OPENING_WITHHELD);
+		assert_summed(f, LT_T_OPENING, slice(&k));
+		/* What it may not see is not kept, though a peer gave it; and what it may see again is. */
+		flip(f, LT_T_OPENING, k, 20);
+		look(f);
+		ok(take(f, f->sealed[4]));
+		ok(lt_kv_begin_read(f->env.kv, &txn));
+		ok(lt_opening_state(txn, 4, 0, "p", &s));
+		lt_kv_abort(txn);
+		assert_int_equal(s, LT_OPENING_WITHHELD);
+		assert_summed(f, LT_T_OPENING, slice(&k));
+		flip(f, LT_T_OPENING, k, 20);
+		f->open_all = true;
+		look(f);
+		ok(take(f, f->sealed[4]));
+		assert_summed(f, LT_T_OPENING, slice(&k));
 		/* All gone: */
 		for (i = 0; i < cs.nopening; i++)
 			lose(f, LT_T_OPENING,
@@ -723,9 +785,95 @@ nodes(void **state)
 		}
 		assert_int_equal(serve(f), 1);
 		assert_int_equal(status(f).wanted, 0);
+		assert_summed(f, LT_T_OPENING, slice(&k));
 	}
 	lt_buf_fini(&bare);
 	lt_buf_fini(&leaves);
+}
+
+static void
+lose_openings(struct fix *f, uint64_t position, bool counted)
+{
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	size_t i;
+
+	ok(lt_changeset_parse(f->sealed[position], &f->arena, &cs, NULL));
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	for (i = 0; i <= cs.nopening; i++) {
+		struct key k = i == cs.nopening ? opening_key(position, UINT32_MAX, "")
+						: opening_key(position, cs.opening[i].change,
+						      cs.opening[i].name);
+
+		int rc = counted ? lt_kv_del(txn, LT_T_OPENING, slice(&k))
+				 : lt_kv_test_del_raw(txn, LT_T_OPENING, slice(&k));
+
+		/* A seed is not put back. */
+		assert_true(rc == LT_OK || (rc == LT_E_NOTFOUND && i == cs.nopening));
+	}
+	ok(lt_kv_commit(txn));
+}
+
+static bool
+is_summed(struct fix *f, unsigned table, struct lt_slice key)
+{
+	uint64_t n, sum, said, said_sum;
+	struct lt_kv_txn *txn;
+	bool damaged;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_sums_seen(txn, table, key, &n, &sum, &damaged));
+	ok(lt_kv_sums_said(txn, table, key, &said, &said_sum));
+	lt_kv_abort(txn);
+	return !damaged && n == said && sum == said_sum;
+}
+
+/* At a node a change-set that came without openings gets them with its entry, while others of the same segment have lost some: in
+ * every order the sums say at the end what is there. What was lost whole is not taken for what never came. */
+static void
+came_without(void **state)
+{
+	static const struct lt_id other = { { 77 } };
+	struct fix *f = *state;
+	struct key k = opening_key(4, 0, "p");
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	unsigned how;
+
+	f->open_all = true;
+	f->o.may_open = may_open;
+	for (how = 0; how < 4; how++) {
+		lt_repairer_close(f->repairer);
+		f->o.self = &other;
+		ok(lt_repairer_open(&f->o, &f->repairer));
+		/* 5 came without, or, at the end, has lost them. */
+		lose_openings(f, 5, how != 3);
+		flip(f, LT_T_ENTRY, entry_key(5), 99);
+		if (how != 3) {
+			lose(f, LT_T_OPENING, k);
+			lose(f, LT_T_OPENING, opening_key(4, 0, "q"));
+			lose(f, LT_T_OPENING, opening_key(4, 1, "p"));
+			lose(f, LT_T_OPENING, opening_key(4, 1, "q"));
+			if (how == 2)
+				flip(f, LT_T_OPENING, opening_key(6, 0, "q"), 20);
+		}
+		look(f);
+		assert_int_equal(wants(f, w), how == 3 ? 1 : how == 2 ? 3 : 2);
+		ok(take(f, f->sealed[how == 1 ? 4 : 5]));
+		if (how != 3)
+			ok(take(f, f->sealed[how == 1 ? 5 : 4]));
+		if (how == 2)
+			ok(take(f, f->sealed[6]));
+		assert_int_equal(status(f).wanted, 0);
+		assert_summed(f, LT_T_OPENING, slice(&k));
+	}
+	/* 4 lost them whole, 6 came without as many, and gets them. */
+	lose_openings(f, 6, true);
+	lose_openings(f, 4, false);
+	flip(f, LT_T_ENTRY, entry_key(6), 99);
+	look(f);
+	ok(take(f, f->sealed[6]));
+	assert_int_equal(status(f).wanted, 0);
+	assert_false(is_summed(f, LT_T_OPENING, slice(&k)));
 }
 
 static void
@@ -777,6 +925,7 @@ erased(void **state)
 	assert_int_equal(status(f).wanted, 0);
 	assert_int_equal(status(f).mended, 1);
 	assert_whole(f);
+	assert_summed(f, LT_T_OPENING, slice(&p));
 	lt_buf_fini(&value);
 }
 
@@ -818,6 +967,33 @@ seeds_and_values(void **state)
 	assert_summed(f, LT_T_OPENING, slice(&k));
 	look(f);
 	assert_int_equal(status(f).wanted, 0);
+}
+
+/* The seed goes with a checksum that is another than was counted, while an opening beside it is damaged, or missing. */
+static void
+seed_checksum(void **state)
+{
+	struct fix *f = *state;
+	struct key k = opening_key(4, UINT32_MAX, ""), o = opening_key(5, 0, "q");
+	size_t nbits;
+	unsigned how;
+
+	for (how = 0; how < 3; how++) {
+		k = opening_key(4 + how, UINT32_MAX, "");
+		assert_int_equal(
+		    lt_kv_test_flip(f->env.kv, LT_T_OPENING, slice(&k), SIZE_MAX, &nbits),
+		    LT_E_INVALID);
+		flip(f, LT_T_OPENING, k, nbits - 9);
+		if (how == 2)
+			lose(f, LT_T_OPENING, o);
+		else
+			flip(f, LT_T_OPENING, o, how == 0 ? 7 : 20);
+		look(f);
+		assert_int_equal(status(f).mended, 1 + how);
+		assert_int_equal(serve(f), 1);
+		assert_int_equal(status(f).wanted, 0);
+		assert_summed(f, LT_T_OPENING, slice(&k));
+	}
 }
 
 /* A head: that of another, alone, and exactly; never one's own, nor one of two. */
@@ -1136,6 +1312,60 @@ scrubber(void **state)
 	lt_scrubber_stop(s);
 }
 
+/* Steps of a look that fail one after the other end it: the scrub's rounds go on. Nothing is written while the pages
+ * were not looked at. */
+static void
+failing(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	char path[128], aside[128];
+	bool done = false;
+	unsigned steps, ended = 0;
+
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	look(f);
+	assert_int_equal(status(f).wanted, 1);
+	(void)snprintf(path, sizeof(path), "%s/data.mdb", f->env.dir);
+	(void)snprintf(aside, sizeof(aside), "%s/aside", f->env.dir);
+	/* The pages cannot be looked at. */
+	assert_int_equal(rename(path, aside), 0);
+	lt_repairer_look(f->repairer, true);
+	for (steps = 0; !done && steps < 100; steps++)
+		(void)lt_repairer_look_step(f->repairer, &done);
+	assert_true(done);
+	assert_true(steps > 1);
+	assert_false(status(f).looking);
+	assert_false(status(f).pages_broken);
+	assert_int_equal(rename(aside, path), 0);
+	assert_int_equal(wants(f, w), 0);
+	assert_int_equal(take(f, f->sealed[4]), LT_E_UNAVAILABLE);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	/* As soon as they are doubted: */
+	lt_repairer_look(f->repairer, true);
+	f->peer.b[1]++;
+	assert_int_equal(wants(f, w), 0);
+	assert_int_equal(take(f, f->sealed[4]), LT_E_UNAVAILABLE);
+	look(f);
+	assert_int_equal(wants(f, w), 1);
+	/* The log cannot be read. */
+	lt_repairer_look(f->repairer, false);
+	ok(lt_repairer_look_step(f->repairer, &done));
+	done = false;
+	for (steps = 0; !done && steps < 100; steps++) {
+		lt_kv_test_read_fails = EIO;
+		ended = (unsigned)lt_repairer_look_step(f->repairer, &done);
+	}
+	lt_kv_test_read_fails = 0;
+	assert_int_equal(ended, LT_OK);
+	assert_true(done);
+	assert_true(steps > 2);
+	look(f);
+	assert_int_equal(serve(f), 1);
+	assert_whole(f);
+}
+
 #define both(fn) \
 	cmocka_unit_test_setup_teardown(fn, setup_mem, teardown), \
 	    cmocka_unit_test_setup_teardown(fn, setup_disk, teardown)
@@ -1150,18 +1380,22 @@ main(void)
 		both(two_peers),
 		both(asked_once),
 		both(liars),
+		both(second_branch),
 		both(no_link),
 		both(without_openings),
 		both(nodes),
+		both(came_without),
 		both(erased),
 		both(seeds),
 		both(seeds_and_values),
+		both(seed_checksum),
 		both(heads),
 		both(counts),
 		both(another_entry),
 		both(branches),
 		both(faults),
 		both(scrubber),
+		cmocka_unit_test_setup_teardown(failing, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(pages, setup_disk, teardown),
 	};
 
