@@ -800,11 +800,11 @@ carry_aside(struct authoring *w, struct lt_write *wr, struct target *t)
 		memcpy(set, wr->set, wr->nset * sizeof(*set));
 	if (wr->nclear != 0)
 		memcpy(clear, wr->clear, wr->nclear * sizeof(*clear));
+	wr->clear = clear; /* before the first one is added: what is wanted is looked for in it */
 	for (i = 0; i < base->nfield; i++)
 		if (shown_field(seen, base->field[i].name) == NULL &&
 		    !is_wanted(wr, base->field[i].name))
 			clear[wr->nclear++] = (char *)base->field[i].name;
-	wr->clear = clear;
 	for (i = 0; i < seen->nfield; i++) {
 		const struct lt_shown_field *f = &seen->field[i];
 

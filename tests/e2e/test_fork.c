@@ -543,6 +543,73 @@ test_same_words(void **state)
 	end(&f, &n, &copy);
 }
 
+/* Two texts of dossier 1 set, or cleared. */
+static void
+phone_and_address(struct fed_node *n, bool set)
+{
+	Ltpb__Value v[2] = { LTPB__VALUE__INIT, LTPB__VALUE__INIT };
+	Ltpb__FieldSet fs[2] = { LTPB__FIELD_SET__INIT, LTPB__FIELD_SET__INIT };
+	Ltpb__FieldSet *sets[2] = { &fs[0], &fs[1] };
+	char phone[] = "applicant_phone", address[] = "applicant_address";
+	char number[] = "0900000000", street[] = "Bản Một";
+	char *clear[2] = { phone, address };
+	struct lt_write w = {
+		.collection = "dossier", .key = "H41.65-261120-0001", .writer = LT_WRITER_COMMUNE
+	};
+	struct lt_err err = { "" };
+	struct lt_arena arena;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		fs[i].name = clear[i];
+		fs[i].value = &v[i];
+		v[i].v_case = LTPB__VALUE__V_TEXT;
+		v[i].text = i == 0 ? number : street;
+	}
+	w.set = sets;
+	w.nset = set ? 2 : 0;
+	w.clear = clear;
+	w.nclear = set ? 0 : 2;
+	lt_arena_init(&arena, 8 << 20);
+	assert_int_equal(lt_node_write(n->node, &w, 1, NULL, NULL, &arena, &err), LT_OK);
+	assert_int_equal(w.rc, LT_OK);
+	lt_arena_fini(&arena);
+}
+
+/* The branch aside has cleared several fields: an edit of something else carries that along, too. */
+static void
+test_cleared_aside(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+	char text[256];
+
+	(void)state;
+	fed_setup(&f);
+	fed_node_setup(&f, &n, UNIT);
+	fed_node_start(&f, &n);
+	fed_wait(has_catalogue, &n, WAIT_MS, "the catalogue comes down");
+	assert_int_equal(fed_put_dossier(&n, 1, NULL, NULL), LT_OK);
+	phone_and_address(&n, true);
+	wait_node(&f, &n, 1, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "receipted");
+	fed_node_stop(&n);
+	fed_node_copy(&n, &copy);
+	original_goes_on(&f, &n);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &copy);
+	phone_and_address(&copy, false);
+	fed_hub_start(&f);
+	wait_node(
+	    &f, &copy, 6, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "the other branch");
+	assert_int_equal(aside_of(&copy), 1);
+	assert_int_equal(fed_put_dossier(&copy, 1, "dang_xu_ly", NULL), LT_OK);
+	wait_hub(&f, 1, "dang_xu_ly", "the edit");
+	assert_false(fed_hub_field(&f, UNIT, 1, "applicant_phone", text, sizeof(text)));
+	assert_false(fed_hub_field(&f, UNIT, 1, "applicant_address", text, sizeof(text)));
+	assert_true(fed_hub_field(&f, UNIT, 1, "applicant_name", text, sizeof(text)));
+	end(&f, &n, &copy);
+}
+
 /* ---- two at once ---- */
 
 struct race {
@@ -716,6 +783,7 @@ main(void)
 		cmocka_unit_test(test_divergent),
 		cmocka_unit_test(test_longer_branch),
 		cmocka_unit_test(test_same_words),
+		cmocka_unit_test(test_cleared_aside),
 		cmocka_unit_test(test_both_live),
 		cmocka_unit_test(test_signed_elsewhere),
 		cmocka_unit_test(test_twin_refused),
