@@ -2,6 +2,7 @@
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
+#include "proto/model/value.h"
 #include "proto/store/erase.h"
 #include "proto/store/log_view.h"
 
@@ -46,6 +47,7 @@ struct looking {
 	size_t nwhat;
 	size_t bytes; /* of the acts that would name it, about */
 	bool in_basis; /* a value that goes stands there */
+	bool at_once; /* what the tables show now is enough */
 };
 
 static int
@@ -97,19 +99,59 @@ account(struct looking *l, const char *name)
 	return r->field[i].name == NULL ? NULL : &r->field[i];
 }
 
+static bool
+tells(const char *basis, const char *word)
+{
+	return strlen(word) >= TELLING_MIN && strstr(basis, word) != NULL;
+}
+
+/* As people write dates here; the other form is that of the catalogue. */
+static bool
+tells_date(const char *basis, int32_t days)
+{
+	char text[2][32];
+	int y, m, d;
+
+	lt_days_to_date(days, &y, &m, &d);
+	(void)snprintf(text[0], sizeof(text[0]), "%02d/%02d/%04d", d, m, y);
+	(void)snprintf(text[1], sizeof(text[1]), "%d/%d/%d", d, m, y);
+	return tells(basis, text[0]) || tells(basis, text[1]);
+}
+
+/* As text, an item of a set, a number or a date. */
+bool
+lt_erase_tells(const char *basis, const Ltpb__Value *v)
+{
+	struct lt_buf text;
+	size_t i;
+	bool yes;
+
+	for (i = 0; v->v_case == LTPB__VALUE__V_SET && i < v->set->n_item; i++)
+		if (tells(basis, v->set->item[i]))
+			return true;
+	/* Yes and no, and words of the catalogue, are nobody's. */
+	if (v->v_case == LTPB__VALUE__V_SET || v->v_case == LTPB__VALUE__V_BOOLEAN ||
+	    v->v_case == LTPB__VALUE__V_ENUMERATION)
+		return false;
+	if (v->v_case == LTPB__VALUE__V_DATE && tells_date(basis, v->date))
+		return true;
+	lt_buf_init(&text, LT_MESSAGE_MAX);
+	lt_value_text(v, &text);
+	lt_buf_u8(&text, 0);
+	yes = text.err == LT_OK && tells(basis, (const char *)text.data);
+	lt_buf_fini(&text);
+	return yes;
+}
+
 /* Nothing personal goes into what explains the act (FORMAT.md 8.5): it stays for ever. */
 static void
 look_in_basis(struct looking *l, struct lt_slice field_set, struct lt_arena *scratch)
 {
 	struct lt_field_set f;
-	const Ltpb__Value *v;
 
 	if (l->e->basis == NULL || lt_field_set_decode(field_set, scratch, &f, NULL) != LT_OK)
 		return;
-	v = f.pb->value;
-	if (v != NULL && v->v_case == LTPB__VALUE__V_TEXT && strlen(v->text) >= TELLING_MIN &&
-	    strstr(l->e->basis, v->text) != NULL)
-		l->in_basis = true;
+	l->in_basis |= f.pb->value != NULL && lt_erase_tells(l->e->basis, f.pb->value);
 }
 
 static int
@@ -228,7 +270,7 @@ look(struct looking *l, const char **why, struct lt_err *err)
 
 	memset(l->r, 0, sizeof(*l->r));
 	/* Everything that is in the log: also what came a moment ago. */
-	if (rc == LT_OK &&
+	if (rc == LT_OK && !l->at_once &&
 	    lt_hub_wait_projected(l->h, lt_hub_log_position(l->h), VISIBLE_MS) != LT_OK) {
 		*why = "ERASE";
 		rc = lt_err_set(err, LT_E_UNAVAILABLE,
@@ -262,6 +304,18 @@ lt_hub_erase_look(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena 
 {
 	struct lt_erasing asked = *e;
 	struct looking l = { .h = h, .e = &asked, .arena = arena, .r = out };
+
+	asked.basis = NULL;
+	*why = "ERASE";
+	return look(&l, why, err);
+}
+
+int
+lt_hub_erase_glance(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,
+    struct lt_erasing_report *out, const char **why, struct lt_err *err)
+{
+	struct lt_erasing asked = *e;
+	struct looking l = { .h = h, .e = &asked, .arena = arena, .r = out, .at_once = true };
 
 	asked.basis = NULL;
 	*why = "ERASE";

@@ -40,9 +40,15 @@ struct lt_erasing_report {
 /* The words that a reason may be, by place; NULL behind the last. */
 const char *lt_erase_reason(size_t i);
 
+/* Does a value stand in this text, letter for letter (FORMAT.md 8.5)? */
+bool lt_erase_tells(const char *basis, const Ltpb__Value *v);
+
 /* What lt_hub_erase() would do, and nothing done. reason and basis are not looked at. *why: a reason for ErrorInfo on failure.
  * LT_E_NOTFOUND: no such record; LT_E_INVALID: a field that is not personal, or not of the collection. */
 int lt_hub_erase_look(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,
+    struct lt_erasing_report *out, const char **why, struct lt_err *err);
+/* The same as far as the tables show it now: nothing is waited for. */
+int lt_hub_erase_glance(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,
     struct lt_erasing_report *out, const char **why, struct lt_err *err);
 /* Erase. Done when this returns LT_OK: gone from the log and from what this hub answers; where nothing was left, nothing is written.
  * LT_E_TIMEOUT: gone from the log for good, not yet from the tables. LT_E_INVALID besides: no such reason, or a basis that is

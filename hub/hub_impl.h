@@ -57,6 +57,7 @@ struct lt_hub {
 	struct lt_recovery *recovery;
 	atomic_bool forked; /* there is evidence of branches */
 	atomic_bool ruled; /* there are rulings */
+	atomic_bool unsaid; /* there are, or were, acts that are to be said again */
 	atomic_uint taking; /* pushes that are not answered yet */
 	pthread_mutex_t
 	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
@@ -156,6 +157,14 @@ int lt_forks_told(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit 
     const struct lt_change *c, uint64_t position);
 /* At the start: what is owed goes to v. */
 int lt_forks_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn);
+
+/* resay.c: acts of erasure of a feed of before a restore, known from a list alone, in a transaction of the log */
+
+/* Say again those of this feed that did not come back. Store errors, LT_E_REFUSED: the transaction must be given up. */
+int lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed);
+/* At the start: what is owed goes to v. */
+int lt_resay_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn);
 
 /* verdict.c: verdicts as acts, after what they judge is durable */
 int lt_verdicts_open(struct lt_hub *h, struct lt_verdicts **out);

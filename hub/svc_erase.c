@@ -1,17 +1,19 @@
-/* hub/svc_erase.c - personal data at the hub: whose number stands where, and erasing (part of Admin). */
+/* hub/svc_erase.c - erasing personal data at the hub, and the list of what was erased (part of Admin). */
 #include "hub/erase.h"
 #include "hub/service_impl.h"
-#include "hub/who_holds.h"
-#include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/service/call.h"
 #include "proto/store/erase.h"
+#include "proto/store/erase_list.h"
 #include "proto/store/projection.h"
 
 #include <string.h>
 
 #define LISTED 100 /* acts on a page */
+#define WITH_MAX 4 /* change-sets with one act: where it was said again, more than one */
+#define ACT_ARENA ((size_t)8 * 1024 * 1024) /* its record and change-sets */
+#define REPLY_BYTES ((size_t)768 * 1024) /* then a page ends: a message is 1 MiB */
 
 /* ---- erasing ---- */
 
@@ -108,277 +110,56 @@ lt_admin_erase(Ltpb__Admin_Service *service, const Ltpb__EraseRequest *req,
 	lt_asking_end(&a);
 }
 
-/* ---- who holds ---- */
-
-static bool
-may_tell(void *ctx, const struct lt_collection *c, const char *unit, const char *field)
-{
-	const struct lt_asking *a = ctx;
-
-	return lt_access_erase(&a->who, lt_hub_province(a->s->hub), c, unit, field);
-}
-
-static int
-on_tick(void *ctx)
-{
-	const struct lt_asking *a = ctx;
-
-	return a->call == NULL ? LT_OK : lt_call_tick(a->call);
-}
-
-static bool
-may_read(const struct lt_asking *a, const struct lt_principal *p, const struct lt_collection *c,
-    const struct lt_holding *h)
-{
-	const struct lt_asker who = { .kind = LT_ASKER_PRINCIPAL, .principal = p };
-	const struct lt_field *f;
-	size_t i;
-
-	for (i = 0; i < h->nfield; i++) {
-		f = lt_collection_field(c, h->field[i]);
-		if (f != NULL &&
-		    lt_access_field(&who, a->cat, lt_hub_province(a->s->hub), c, h->unit.s, f))
-			return true;
-	}
-	return false;
-}
-
-static int
-tell_departments(struct lt_asking *a, const struct lt_collection *c, const struct lt_holding *h,
-    Ltpb__Holding *m)
-{
-	size_t i, k, n = lt_registry_count(a->reg);
-
-	m->department = lt_arena_alloc(&a->arena, (n + 1) * sizeof(*m->department));
-	if (m->department == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < n; i++) {
-		const struct lt_principal *p = lt_registry_at(a->reg, i);
-
-		if (p->role != LTPB__ROLE__ROLE_DEPARTMENT || p->org == NULL ||
-		    !may_read(a, p, c, h))
-			continue;
-		for (k = 0; k < m->n_department; k++)
-			if (strcmp(m->department[k], p->org) == 0)
-				break;
-		if (k == m->n_department)
-			m->department[m->n_department++] = (char *)p->org;
-	}
-	return LT_OK;
-}
-
-/* Has it the unit's feeds? *openings: and the value with them. A revoked machine may still have what it had. */
-static bool
-holds(const struct lt_asking *a, const struct lt_principal *p, const struct lt_holding *h,
-    bool *openings)
-{
-	const struct lt_unit *province = lt_hub_province(a->s->hub);
-	const struct lt_asker who = { .kind = LT_ASKER_PRINCIPAL, .principal = p };
-	size_t i;
-
-	*openings = p->role == LTPB__ROLE__ROLE_HUB;
-	if (p->role == LTPB__ROLE__ROLE_NODE)
-		*openings = lt_unit_eq(&p->unit, &h->unit);
-	if (p->role != LTPB__ROLE__ROLE_MIRROR)
-		return *openings;
-	for (i = 0; i < h->nfield; i++)
-		*openings |= lt_access_open(&who, province, &h->unit, h->collection, h->field[i]);
-	return lt_access_pull(&who, province, &h->unit);
-}
-
-static int
-tell_machines(struct lt_asking *a, const struct lt_holding *h, Ltpb__Holding *m)
-{
-	size_t i, n = lt_registry_count(a->reg);
-	Ltpb__HoldingMachine *o;
-	bool openings;
-
-	m->machine = lt_arena_alloc(&a->arena, (n + 1) * sizeof(*m->machine));
-	if (m->machine == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; i < n; i++) {
-		const struct lt_principal *p = lt_registry_at(a->reg, i);
-
-		if (!holds(a, p, h, &openings))
-			continue;
-		o = lt_arena_alloc(&a->arena, sizeof(*o));
-		if (o == NULL)
-			return LT_E_NOMEM;
-		ltpb__holding_machine__init(o);
-		o->principal.data = (uint8_t *)p->id.b;
-		o->principal.len = LT_ID_LEN;
-		o->role = p->role;
-		o->label = (char *)(p->label == NULL ? "" : p->label);
-		o->openings = openings;
-		m->machine[m->n_machine++] = o;
-	}
-	return LT_OK;
-}
-
-/* Which of the fields show the value now; and what of the record was erased, as far as the asker may erase it. */
-static int
-tell_state(struct lt_asking *a, struct lt_kv_txn *derived, const char *value,
-    const struct lt_collection *c, const struct lt_holding *h, Ltpb__Holding *m)
-{
-	struct lt_erasing e = { .unit = h->unit, .collection = h->collection, .key = h->key };
-	struct lt_erasing_report r;
-	struct lt_err err = { "" };
-	const char *why;
-	Ltpb__Record *rec;
-	size_t i, k;
-	int rc = lt_record_get(derived, h->collection, h->unit.s, h->key, &a->arena, &rec);
-
-	m->shown = lt_arena_alloc(&a->arena, (h->nfield + 1) * sizeof(*m->shown));
-	m->erased = lt_arena_alloc(&a->arena, LT_FIELDS_MAX * sizeof(*m->erased));
-	if (m->shown == NULL || m->erased == NULL)
-		return LT_E_NOMEM;
-	for (i = 0; rc == LT_OK && i < h->nfield; i++)
-		for (k = 0; k < rec->n_field; k++)
-			if (strcmp(rec->field[k]->name, h->field[i]) == 0 &&
-			    lt_holds_value(rec->field[k]->value, value))
-				m->shown[m->n_shown++] = (char *)h->field[i];
-	if (rc != LT_OK && rc != LT_E_NOTFOUND)
-		return rc;
-	rc = lt_hub_erase_look(a->s->hub, &e, &a->arena, &r, &why, &err);
-	for (i = 0; rc == LT_OK && i < r.nfield; i++)
-		if (r.field[i].erased != 0 && may_tell(a, c, h->unit.s, r.field[i].name))
-			m->erased[m->n_erased++] = (char *)r.field[i].name;
-	return rc == LT_E_NOTFOUND || rc == LT_E_UNAVAILABLE ? LT_OK : rc;
-}
-
-static int
-tell_holding(struct lt_asking *a, struct lt_kv_txn *derived, const char *value,
-    const struct lt_holding *h, Ltpb__Holding **out)
-{
-	Ltpb__Holding *m = lt_arena_alloc(&a->arena, sizeof(*m));
-	const struct lt_collection *c = lt_catalogue_find(a->cat, h->collection);
-	int rc;
-
-	if (m == NULL || c == NULL)
-		return LT_E_NOMEM;
-	ltpb__holding__init(m);
-	m->unit = (char *)h->unit.s;
-	m->unit_name = (char *)lt_record_unit_name(derived, h->unit.s, &a->arena);
-	m->collection = (char *)h->collection;
-	m->key = (char *)h->key;
-	m->field = (char **)(uintptr_t)h->field;
-	m->n_field = h->nfield;
-	rc = tell_state(a, derived, value, c, h, m);
-	if (rc == LT_OK)
-		rc = tell_departments(a, c, h, m);
-	if (rc == LT_OK)
-		rc = tell_machines(a, h, m);
-	*out = m;
-	return rc;
-}
-
-static int
-check_who(const Ltpb__WhoHoldsRequest *req, struct lt_err *err)
-{
-	size_t len = strlen(req->value);
-
-	if (len < LT_WHO_VALUE_MIN || len > LT_WHO_VALUE_MAX ||
-	    !lt_text_is_nfc(lt_slice_str(req->value)))
-		return lt_err_set(err, LT_E_INVALID, "a number to look for has %d to %d bytes",
-		    LT_WHO_VALUE_MIN, LT_WHO_VALUE_MAX);
-	if (req->page_token.len != 0 && req->page_token.len != 8)
-		return lt_err_set(err, LT_E_INVALID, "this is no page token of ours");
-	return LT_OK;
-}
-
-static int
-run_who_holds(struct lt_asking *a, const Ltpb__WhoHoldsRequest *req, Ltpb__WhoHoldsReply *r)
-{
-	struct lt_who_holds w = { .value = req->value,
-		.cat = a->cat,
-		.may = may_tell,
-		.tick = on_tick,
-		.ctx = a,
-		.arena = &a->arena,
-		.from = req->page_token.len == 8 ? lt_load_u64(req->page_token.data) : 0 };
-	struct lt_kv_txn *derived;
-	size_t i;
-	int rc = lt_hub_who_holds(a->s->hub, &w);
-
-	if (rc == LT_OK)
-		rc = lt_kv_begin_read(lt_hub_derived(a->s->hub), &derived);
-	if (rc != LT_OK)
-		return rc;
-	r->looked_at = w.looked_at;
-	r->unreadable = w.unreadable;
-	r->holding = lt_arena_alloc(&a->arena, (w.n + 1) * sizeof(*r->holding));
-	if (r->holding == NULL)
-		rc = LT_E_NOMEM;
-	for (i = 0; rc == LT_OK && i < w.n; i++) {
-		rc = on_tick(a);
-		if (rc == LT_OK)
-			rc = tell_holding(
-			    a, derived, req->value, &w.holding[i], &r->holding[r->n_holding++]);
-	}
-	if (rc == LT_OK && w.next != 0) {
-		r->next_page_token.data = lt_arena_alloc(&a->arena, 8);
-		r->next_page_token.len = 8;
-		if (r->next_page_token.data == NULL)
-			rc = LT_E_NOMEM;
-		else
-			lt_store_u64(r->next_page_token.data, w.next);
-	}
-	lt_kv_abort(derived);
-	return rc;
-}
-
-void
-lt_admin_who_holds(Ltpb__Admin_Service *service, const Ltpb__WhoHoldsRequest *req,
-    Ltpb__WhoHoldsReply_Closure closure, void *data)
-{
-	Ltpb__WhoHoldsReply r = LTPB__WHO_HOLDS_REPLY__INIT;
-	struct lt_err err = { "" };
-	struct lt_asking a;
-	int rc;
-
-	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
-	rc = check_who(req, &err);
-	if (rc == LT_OK)
-		rc = run_who_holds(&a, req, &r);
-	if (rc == LT_OK)
-		closure(&r, data);
-	else
-		lt_asking_fail(&a, rc, "WHO_HOLDS", err.text);
-	lt_asking_end(&a);
-}
-
-/* ---- the list ---- */
+/* ---- the list ----
+ *
+ * First the acts of the log, in the order of unit and number, then those that are to be said again (erase_list.h). A page ends before
+ * REPLY_BYTES, whatever stands on it; a change-set comes with the first of its acts, and so on one page alone. */
 
 struct listing {
 	struct lt_asking *a;
 	Ltpb__ListErasuresReply *r;
 	struct lt_kv_txn *log, *derived;
 	bool changesets;
-	uint64_t last; /* position of the change-set that was added last */
-	struct lt_slice rk; /* of the last one on the page */
+	size_t bytes; /* of the page so far */
+	struct lt_arena scratch; /* of the act at hand */
+	struct lt_slice key; /* of its record */
+	struct lt_slice last; /* rk of the last one on the page, in the asking's arena */
+	ProtobufCBinaryData with[WITH_MAX]; /* change-sets that come with it, in the scratch */
+	size_t nwith;
 	bool full;
 	int rc;
 };
 
-static const Ltpb__Value *
-value_of(const Ltpb__Record *rec, const char *name)
-{
-	size_t i;
+/* What an act says; borrowed. */
+struct act_words {
+	const char *unit, *number;
+	int64_t time_ms;
+	const Ltpb__Value *dots, *reason, *basis, *by;
+};
 
-	for (i = 0; i < rec->n_field; i++)
-		if (strcmp(rec->field[i]->name, name) == 0)
-			return rec->field[i]->value;
-	return NULL;
+static void
+take_word(struct act_words *w, const char *name, const Ltpb__Value *v)
+{
+	if (v == NULL)
+		return;
+	if (strcmp(name, "dots") == 0 && v->v_case == LTPB__VALUE__V_BYTES)
+		w->dots = v;
+	else if (strcmp(name, "reason") == 0 && v->v_case == LTPB__VALUE__V_ENUMERATION)
+		w->reason = v;
+	else if (strcmp(name, "basis") == 0 && v->v_case == LTPB__VALUE__V_TEXT)
+		w->basis = v;
+	else if (strcmp(name, "by") == 0 && v->v_case == LTPB__VALUE__V_BYTES)
+		w->by = v;
 }
 
 static int
-count_dots(struct lt_asking *a, const Ltpb__Value *v, Ltpb__ErasureAct *act)
+count_dots(const struct act_words *w, struct lt_arena *scratch, Ltpb__ErasureAct *act)
 {
 	struct lt_erased *e;
 	size_t n, i;
-	int rc = v == NULL || v->v_case != LTPB__VALUE__V_BYTES
-		     ? LT_E_NOTFOUND
-		     : lt_erased_read(lt_slice(v->bytes.data, v->bytes.len), &a->arena, &e, &n);
+	int rc = w->dots == NULL ? LT_E_INVALID
+				 : lt_erased_read(lt_slice(w->dots->bytes.data, w->dots->bytes.len),
+				       scratch, &e, &n);
 
 	if (rc != LT_OK)
 		return rc == LT_E_NOMEM ? rc : LT_OK;
@@ -388,54 +169,131 @@ count_dots(struct lt_asking *a, const Ltpb__Value *v, Ltpb__ErasureAct *act)
 	return LT_OK;
 }
 
-static int
-tell_act(struct listing *l, const Ltpb__Record *rec)
+static char *
+copied(struct lt_arena *arena, const char *text)
 {
-	Ltpb__ErasureAct *act = lt_arena_alloc(&l->a->arena, sizeof(*act));
-	const Ltpb__Value *v;
+	return lt_arena_dup(arena, text, strlen(text));
+}
+
+static int
+act_make(struct listing *l, const struct act_words *w, Ltpb__ErasureAct **out)
+{
+	struct lt_arena *arena = &l->a->arena;
+	Ltpb__ErasureAct *act = lt_arena_alloc(arena, sizeof(*act));
 
 	if (act == NULL)
 		return LT_E_NOMEM;
 	ltpb__erasure_act__init(act);
-	act->unit = rec->unit;
-	act->number = rec->key;
-	v = value_of(rec, "reason");
-	if (v != NULL && v->v_case == LTPB__VALUE__V_ENUMERATION)
-		act->reason = v->enumeration;
-	v = value_of(rec, "basis");
-	if (v != NULL && v->v_case == LTPB__VALUE__V_TEXT)
-		act->basis = v->text;
-	v = value_of(rec, "by");
-	if (v != NULL && v->v_case == LTPB__VALUE__V_BYTES)
-		act->by = v->bytes;
-	act->time_ms = rec->changed_ms;
-	l->r->act[l->r->n_act++] = act;
-	return count_dots(l->a, value_of(rec, "dots"), act);
+	act->unit = copied(arena, w->unit);
+	act->number = copied(arena, w->number);
+	act->reason = copied(arena, w->reason != NULL ? w->reason->enumeration : "");
+	act->basis = copied(arena, w->basis != NULL ? w->basis->text : "");
+	if (act->unit == NULL || act->number == NULL || act->reason == NULL || act->basis == NULL)
+		return LT_E_NOMEM;
+	if (w->by != NULL && w->by->bytes.len == LT_ID_LEN) {
+		act->by.data = lt_arena_dup(arena, w->by->bytes.data, LT_ID_LEN);
+		act->by.len = LT_ID_LEN;
+		if (act->by.data == NULL)
+			return LT_E_NOMEM;
+	}
+	act->time_ms = w->time_ms;
+	*out = act;
+	return count_dots(w, &l->scratch, act);
 }
 
-/* The change-set in which an act stands. */
+/* Acts and their change-sets onto the page, if they fit; whatever they are, one has its place. */
+static int
+put_on_page(struct listing *l, Ltpb__ErasureAct **act, size_t nact)
+{
+	size_t i, bytes = 0;
+
+	for (i = 0; i < nact; i++)
+		bytes += ltpb__erasure_act__get_packed_size(act[i]) + 8;
+	for (i = 0; i < l->nwith; i++)
+		bytes += l->with[i].len + 8;
+	if (l->r->n_act != 0 && (l->bytes + bytes > REPLY_BYTES || l->r->n_act + nact > LISTED)) {
+		l->full = true;
+		return LT_OK;
+	}
+	l->bytes += bytes;
+	for (i = 0; i < nact; i++)
+		l->r->act[l->r->n_act++] = act[i];
+	for (i = 0; i < l->nwith; i++) {
+		ProtobufCBinaryData *out = &l->r->changeset[l->r->n_changeset++];
+
+		out->len = l->with[i].len;
+		out->data = lt_arena_dup(&l->a->arena, l->with[i].data, l->with[i].len);
+		if (out->data == NULL)
+			return LT_E_NOMEM;
+	}
+	return LT_OK;
+}
+
+/* ---- acts of the log ---- */
+
+/* Is this act the first of those in the change-set, as the list has them? */
+static bool
+is_first_of(const struct lt_changeset *cs, struct lt_slice key)
+{
+	size_t i;
+
+	for (i = 0; i < cs->nchange; i++)
+		if (strcmp(cs->change[i].collection, LT_ERASE_COLLECTION) == 0 &&
+		    !cs->change[i].is_delete &&
+		    lt_slice_cmp(lt_slice_str(cs->change[i].key), key) < 0)
+			return false;
+	return true;
+}
+
+/* A change-set in which the act stands. */
 static int
 on_place(void *ctx, const struct lt_dot *dot, uint64_t position)
 {
 	struct listing *l = ctx;
-	ProtobufCBinaryData *out = &l->r->changeset[l->r->n_changeset];
 	const struct lt_id author = lt_feed_author(&dot->feed);
+	ProtobufCBinaryData *out = &l->with[l->nwith];
+	struct lt_changeset cs;
 	struct lt_entry e;
+	size_t i, bytes = 0;
 	int rc;
 
 	/* What somebody else wrote under the number of an act was refused, and is noted beside it. */
-	if (!lt_registry_is_hub(l->a->reg, &author))
-		return LT_OK;
-	if (position == l->last || l->r->n_changeset == LISTED)
+	if (!lt_registry_is_hub(l->a->reg, &author) || l->nwith == WITH_MAX)
 		return LT_OK;
 	rc = lt_feed_log_read(l->log, position, &e);
 	if (rc != LT_OK)
 		return rc;
-	out->data = lt_arena_dup(&l->a->arena, e.changeset.data, e.changeset.len);
+	for (i = 0; i < l->nwith; i++)
+		bytes += l->with[i].len;
+	if (l->nwith != 0 && bytes + e.changeset.len > REPLY_BYTES)
+		return LT_OK; /* the act said again: one that says it is enough */
+	out->data = lt_arena_dup(&l->scratch, e.changeset.data, e.changeset.len);
 	out->len = e.changeset.len;
-	l->last = position;
-	l->r->n_changeset++;
-	return out->data == NULL ? LT_E_NOMEM : LT_OK;
+	if (out->data == NULL)
+		return LT_E_NOMEM;
+	rc = lt_changeset_parse(lt_slice(out->data, out->len), &l->scratch, &cs, NULL);
+	l->nwith += rc == LT_OK && is_first_of(&cs, l->key);
+	return rc;
+}
+
+static int
+add_act(struct listing *l, const Ltpb__Record *rec)
+{
+	struct act_words w = { .unit = rec->unit, .number = rec->key, .time_ms = rec->changed_ms };
+	Ltpb__ErasureAct *act;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; i < rec->n_field; i++)
+		take_word(&w, rec->field[i]->name, rec->field[i]->value);
+	l->nwith = 0;
+	l->key = lt_slice_str(rec->key);
+	if (l->changesets)
+		rc = lt_history_each(
+		    l->derived, LT_ERASE_COLLECTION, rec->unit, rec->key, on_place, l);
+	if (rc == LT_OK)
+		rc = act_make(l, &w, &act);
+	return rc == LT_OK ? put_on_page(l, &act, 1) : rc;
 }
 
 static int
@@ -444,48 +302,134 @@ on_act(void *ctx, struct lt_slice rk, struct lt_slice record)
 	struct listing *l = ctx;
 	ProtobufCMessage *m;
 
-	l->full = l->r->n_act == LISTED;
-	if (l->full)
-		return LT_E_CANCELLED;
+	lt_arena_fini(&l->scratch);
+	lt_arena_init(&l->scratch, ACT_ARENA);
 	m = protobuf_c_message_unpack(
-	    &ltpb__record__descriptor, &l->a->arena.pb, record.len, record.data); /* as stored */
+	    &ltpb__record__descriptor, &l->scratch.pb, record.len, record.data); /* as stored */
 	l->rc = m == NULL ? LT_E_CORRUPT : LT_OK;
-	if (l->rc == LT_OK &&
-	    lt_access_unit(&l->a->who, LT_VERB_ERASE, ((Ltpb__Record *)m)->unit)) {
-		l->rc = tell_act(l, (Ltpb__Record *)m);
-		if (l->rc == LT_OK && l->changesets)
-			l->rc = lt_history_each(l->derived, LT_ERASE_COLLECTION,
-			    ((Ltpb__Record *)m)->unit, ((Ltpb__Record *)m)->key, on_place, l);
+	if (l->rc == LT_OK && lt_access_unit(&l->a->who, LT_VERB_ERASE, ((Ltpb__Record *)m)->unit))
+		l->rc = add_act(l, (Ltpb__Record *)m);
+	if (l->rc != LT_OK || l->full)
+		return LT_E_CANCELLED;
+	l->last.data = lt_arena_dup(&l->a->arena, rk.data, rk.len);
+	l->last.len = rk.len;
+	l->rc = l->last.data == NULL ? LT_E_NOMEM : LT_OK;
+	return l->rc == LT_OK ? LT_OK : LT_E_CANCELLED;
+}
+
+/* ---- acts that are to be said again ---- */
+
+static int
+add_unsaid(struct listing *l, const struct lt_changeset *cs)
+{
+	Ltpb__ErasureAct *act[LT_CHANGES_MAX];
+	size_t i, k, n = 0;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
+		const struct lt_change *c = &cs->change[i];
+		struct act_words w = {
+			.unit = cs->unit.s, .number = c->key, .time_ms = LT_STAMP_MS(cs->stamp)
+		};
+
+		if (strcmp(c->collection, LT_ERASE_COLLECTION) != 0 || c->is_delete)
+			continue;
+		for (k = 0; k < c->nset; k++)
+			take_word(&w, c->set[k].pb->name, c->set[k].pb->value);
+		rc = act_make(l, &w, &act[n++]);
 	}
-	l->rk.data = lt_arena_dup(&l->a->arena, rk.data, rk.len);
-	l->rk.len = rk.len;
-	return l->rc == LT_OK && l->rk.data != NULL ? LT_OK : LT_E_CANCELLED;
+	l->nwith = 0;
+	if (rc == LT_OK && l->changesets) {
+		struct lt_buf b;
+
+		lt_buf_init(&b, LT_MESSAGE_MAX);
+		rc = lt_changeset_strip(cs, &b);
+		if (rc == LT_OK)
+			rc = b.err;
+		l->with[0].data = rc == LT_OK ? lt_arena_dup(&l->scratch, b.data, b.len) : NULL;
+		l->with[0].len = b.len;
+		l->nwith = 1;
+		if (rc == LT_OK && l->with[0].data == NULL)
+			rc = LT_E_NOMEM;
+		lt_buf_fini(&b);
+	}
+	return rc == LT_OK ? put_on_page(l, act, n) : rc;
+}
+
+/* Behind the row of this name; `name` becomes the last one that is on the page. */
+static int
+run_unsaid(struct listing *l, char name[LT_UNSAID_NAME])
+{
+	char next[LT_UNSAID_NAME];
+	struct lt_changeset cs;
+	bool here;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && !l->full) {
+		memcpy(next, name, sizeof(next));
+		lt_arena_fini(&l->scratch);
+		lt_arena_init(&l->scratch, ACT_ARENA);
+		rc = lt_unsaid_next(l->log, NULL, NULL, next, &l->scratch, &cs);
+		if (rc == LT_OK)
+			rc = lt_unsaid_is_here(l->log, &cs, &here);
+		if (rc == LT_OK && !here && lt_access_unit(&l->a->who, LT_VERB_ERASE, cs.unit.s))
+			rc = add_unsaid(l, &cs);
+		if (rc == LT_OK && !l->full)
+			memcpy(name, next, sizeof(next));
+	}
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* ---- pages ----
+ *
+ * The token is the rk of the last act on the page before, or `+` and the name of the last row. */
+
+static int
+page_of(struct listing *l, struct lt_slice token, char name[LT_UNSAID_NAME])
+{
+	bool log = token.len == 0 || token.data[0] != '+';
+	int rc = LT_OK;
+
+	if (!log && token.len > LT_UNSAID_NAME)
+		return LT_E_INVALID;
+	if (!log)
+		lt_slice_to_text(name, LT_UNSAID_NAME, lt_slice(token.data + 1, token.len - 1));
+	if (log) {
+		rc = lt_record_each(l->derived, LT_ERASE_COLLECTION, NULL, token, on_act, l);
+		if (rc == LT_OK || rc == LT_E_CANCELLED)
+			rc = l->rc;
+		if (rc != LT_OK || l->full)
+			return rc;
+	}
+	l->last = lt_slice(NULL, 0);
+	return run_unsaid(l, name);
 }
 
 static int
 run_list(struct listing *l, const Ltpb__ListErasuresRequest *req)
 {
-	struct lt_slice after = lt_slice(req->page_token.data, req->page_token.len);
+	struct lt_slice token = lt_slice(req->page_token.data, req->page_token.len), next;
+	char name[1 + LT_UNSAID_NAME] = "+";
 	struct lt_asking *a = l->a;
 	int rc;
 
 	l->changesets = req->changesets;
-	l->r->act = lt_arena_alloc(&a->arena, LISTED * sizeof(*l->r->act));
-	l->r->changeset = lt_arena_alloc(&a->arena, LISTED * sizeof(*l->r->changeset));
+	l->r->act = lt_arena_alloc(&a->arena, (LISTED + LT_CHANGES_MAX) * sizeof(*l->r->act));
+	l->r->changeset =
+	    lt_arena_alloc(&a->arena, (LISTED + 1) * WITH_MAX * sizeof(*l->r->changeset));
 	if (l->r->act == NULL || l->r->changeset == NULL)
 		return LT_E_NOMEM;
 	rc = lt_kv_begin_read(lt_hub_log(a->s->hub), &l->log);
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_hub_derived(a->s->hub), &l->derived);
 	if (rc == LT_OK)
-		rc = lt_record_each(l->derived, LT_ERASE_COLLECTION, NULL, after, on_act, l);
-	if (rc == LT_OK)
-		rc = l->rc;
-	if (rc == LT_OK && l->full) {
-		l->r->next_page_token.data = (uint8_t *)(uintptr_t)l->rk.data;
-		l->r->next_page_token.len = l->rk.len;
-	}
-	return rc;
+		rc = page_of(l, token, name + 1);
+	if (rc != LT_OK || !l->full)
+		return rc;
+	next = l->last.len != 0 ? l->last : lt_slice_str(name);
+	l->r->next_page_token.data = lt_arena_dup(&a->arena, next.data, next.len);
+	l->r->next_page_token.len = next.len;
+	return l->r->next_page_token.data == NULL ? LT_E_NOMEM : LT_OK;
 }
 
 void
@@ -498,6 +442,7 @@ lt_admin_list_erasures(Ltpb__Admin_Service *service, const Ltpb__ListErasuresReq
 	struct listing l = { .a = &a, .r = &r };
 	int rc;
 
+	lt_arena_init(&l.scratch, ACT_ARENA);
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = req->page_token.len > LT_KV_KEY_MAX ? LT_E_INVALID : run_list(&l, req);
 	id = lt_hub_identity(a.s->hub);
@@ -511,5 +456,6 @@ lt_admin_list_erasures(Ltpb__Admin_Service *service, const Ltpb__ListErasuresReq
 		lt_asking_fail(&a, rc, "ERASE", "");
 	lt_kv_abort(l.derived);
 	lt_kv_abort(l.log);
+	lt_arena_fini(&l.scratch);
 	lt_asking_end(&a);
 }

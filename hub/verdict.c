@@ -624,9 +624,9 @@ out:
 	return rc;
 }
 
-/* Everything owed for one feed. */
+/* The verdicts owed for one feed. */
 static int
-write_owed(struct drafting *d, const struct dirty *f)
+write_verdicts(struct drafting *d, const struct dirty *f)
 {
 	struct lt_head head;
 	Ltpb__Verdict *v;
@@ -660,7 +660,21 @@ write_owed(struct drafting *d, const struct dirty *f)
 		if (rc == LT_OK && v != NULL)
 			rc = write_verdict(d, f, v);
 	} while (rc == LT_OK && v != NULL);
-	return rc == LT_OK ? lt_forks_rule(d->h, d->txn, &f->unit, &f->feed) : rc;
+	return rc;
+}
+
+/* Everything owed for one feed. The hub's own has no verdicts, one of before a restore perhaps acts that are to be said again. */
+static int
+write_owed(struct drafting *d, const struct dirty *f)
+{
+	const struct lt_id author = lt_feed_author(&f->feed);
+	int rc = LT_OK;
+
+	if (!lt_id_eq(&author, &d->h->author.id))
+		rc = write_verdicts(d, f);
+	if (rc == LT_OK)
+		rc = lt_forks_rule(d->h, d->txn, &f->unit, &f->feed);
+	return rc == LT_OK ? lt_resay(d->h, d->txn, &f->unit, &f->feed) : rc;
 }
 
 struct verdict_job {
@@ -922,6 +936,8 @@ scan_log(struct lt_verdicts *v)
 		rc = scan_settled(v, s.txn);
 	if (rc == LT_OK)
 		rc = lt_forks_scan(v->h, v, s.txn);
+	if (rc == LT_OK)
+		rc = lt_resay_scan(v->h, v, s.txn);
 	lt_kv_abort(s.txn);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* who-holds, erase, erase list: a person's number, where it stands, and that it goes (FORMAT.md 8.5). */
 #include "proto/base/file.h"
+#include "proto/store/erase_list.h"
 #include "tools/ctl.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 
 #define NUMBER_MAX 256
 #define RECORDS_MAX 4096
+#define TOKEN_MAX 1024 /* of a page */
 
 /* ---- the number ---- */
 
@@ -76,22 +78,27 @@ seen_before(struct seen *s, const Ltpb__Holding *h)
 	return false;
 }
 
-/* Every record, page by page; *n of them. */
+/* How far the look got. */
+struct look {
+	size_t n; /* records */
+	uint64_t unreadable;
+	bool behind;
+};
+
+/* Every record, page by page. */
 static enum ctl_exit
-each_holding(
-    struct ctl *c, char *number, holding_fn *fn, void *ctx, uint64_t *unreadable, size_t *n)
+each_holding(struct ctl *c, char *number, holding_fn *fn, void *ctx, struct look *look)
 {
 	Ltpb__WhoHoldsRequest req = LTPB__WHO_HOLDS_REQUEST__INIT;
 	struct seen *seen = calloc(1, sizeof(*seen));
 	enum ctl_exit code = seen == NULL ? CTL_UNKNOWN : CTL_DONE;
 	const Ltpb__WhoHoldsReply *r;
 	ProtobufCMessage *m;
-	uint8_t token[8];
+	uint8_t token[TOKEN_MAX];
 	bool more = true;
 	size_t i;
 
-	*n = 0;
-	*unreadable = 0;
+	memset(look, 0, sizeof(*look));
 	req.value = number;
 	while (code == CTL_DONE && more) {
 		m = NULL;
@@ -99,21 +106,28 @@ each_holding(
 		if (code != CTL_DONE)
 			break;
 		r = (const Ltpb__WhoHoldsReply *)m;
-		*unreadable += r->unreadable;
+		look->unreadable += r->unreadable;
 		for (i = 0; code == CTL_DONE && i < r->n_holding; i++) {
 			if (seen_before(seen, r->holding[i]))
 				continue;
-			++*n;
+			look->n++;
 			code = fn(c, ctx, r->holding[i]);
 		}
-		more = r->next_page_token.len == sizeof(token);
-		if (more) {
-			memcpy(token, r->next_page_token.data, sizeof(token));
+		look->behind |= r->behind;
+		more = r->next_page_token.len != 0;
+		if (more && r->next_page_token.len <= sizeof(token)) {
+			memcpy(token, r->next_page_token.data, r->next_page_token.len);
 			req.page_token.data = token;
-			req.page_token.len = sizeof(token);
+			req.page_token.len = r->next_page_token.len;
+		} else if (more && code == CTL_DONE) {
+			code = ctl_fail(CTL_UNKNOWN, "%s",
+			    T("the hub's answer cannot be read", "không đọc được câu trả lời"));
 		}
 		ctl_reply_free(m);
 	}
+	if (code != CTL_DONE && more && look->n != 0)
+		ctl_complain("%s",
+		    T("not everything was looked at: ask again", "chưa tìm hết: hãy chạy lại"));
 	for (i = 0; seen != NULL && i < seen->n; i++)
 		free(seen->name[i]);
 	free(seen);
@@ -184,18 +198,28 @@ print_holding(struct ctl *c, void *ctx, const Ltpb__Holding *h)
 	return CTL_DONE;
 }
 
-static enum ctl_exit
-say_end(uint64_t unreadable, size_t n)
+static void
+say_rest(const struct look *look)
 {
-	if (n == 0)
-		printf("%s\n", T("this hub holds nothing with this number",
-				   "đầu mối không giữ dữ liệu nào có số này"));
-	if (unreadable != 0)
-		(void)fprintf(stderr,
-		    T("%llu values are damaged and could not be looked at; see 'ltctl scrub'\n",
-			"%llu giá trị bị hỏng nên không tìm được; xem 'ltctl scrub'\n"),
-		    (unsigned long long)unreadable);
-	return unreadable != 0 ? CTL_UNKNOWN : n == 0 ? CTL_NO : CTL_DONE;
+	if (look->unreadable != 0)
+		ctl_complain(
+		    T("%llu values are damaged and could not be looked at; see 'ltctl scrub'",
+			"%llu giá trị bị hỏng nên không tìm được; xem 'ltctl scrub'"),
+		    (unsigned long long)look->unreadable);
+	if (look->behind)
+		ctl_complain("%s",
+		    T("the hub's tables do not show yet all that came in: ask again later for what "
+		      "is not personal",
+			"các bảng của đầu mối chưa hiển thị hết dữ liệu mới: hãy hỏi lại sau để "
+			"tìm trong trường không phải cá nhân"));
+}
+
+static enum ctl_exit
+look_code(const struct look *look)
+{
+	return look->unreadable != 0 || look->behind ? CTL_UNKNOWN
+	       : look->n == 0                        ? CTL_NO
+						     : CTL_DONE;
 }
 
 enum ctl_exit
@@ -205,9 +229,8 @@ cmd_who_holds(struct ctl *c, int argc, char **argv)
 	const struct ctl_option options[] = { { "file", CTL_TEXT, &path } };
 	json_t *list = NULL;
 	char number[NUMBER_MAX + 2];
-	uint64_t unreadable = 0;
 	struct ctl_list args;
-	size_t n = 0;
+	struct look look;
 	enum ctl_exit code = ctl_options(c, argc, argv, options, 1, &args, 0, 1);
 
 	if (code == CTL_DONE)
@@ -218,16 +241,19 @@ cmd_who_holds(struct ctl *c, int argc, char **argv)
 		return code;
 	if (c->json)
 		list = json_array();
-	code = each_holding(c, number, print_holding, list, &unreadable, &n);
+	code = each_holding(c, number, print_holding, list, &look);
 	if (code != CTL_DONE) {
 		json_decref(list);
 		return code;
 	}
-	if (!c->json)
-		return say_end(unreadable, n);
-	ctl_print_json(
-	    json_pack("{s:o,s:I}", "holdings", list, "unreadable", (json_int_t)unreadable));
-	return unreadable != 0 ? CTL_UNKNOWN : n == 0 ? CTL_NO : CTL_DONE;
+	say_rest(&look);
+	if (c->json)
+		ctl_print_json(json_pack("{s:o,s:I,s:b}", "holdings", list, "unreadable",
+		    (json_int_t)look.unreadable, "behind", (int)look.behind));
+	else if (look.n == 0)
+		printf("%s\n", T("this hub holds nothing with this number",
+				   "đầu mối không giữ dữ liệu nào có số này"));
+	return look_code(&look);
 }
 
 /* ---- erasing ---- */
@@ -334,20 +360,17 @@ erase_number(struct ctl *c, struct erasing *e, const char *path)
 {
 	const struct ctl_list none = { 0 };
 	char number[NUMBER_MAX + 2];
-	uint64_t unreadable = 0;
-	size_t n = 0;
+	struct look look;
 	enum ctl_exit code = take_number(&none, path, number);
 
 	if (code == CTL_DONE)
 		code = ctl_connect(c);
 	if (code == CTL_DONE)
-		code = each_holding(c, number, erase_holding, e, &unreadable, &n);
-	if (code == CTL_DONE && unreadable != 0)
-		code = ctl_fail(CTL_UNKNOWN,
-		    T("%llu values are damaged and could not be looked at; see 'ltctl scrub'",
-			"%llu giá trị bị hỏng nên không tìm được; xem 'ltctl scrub'"),
-		    (unsigned long long)unreadable);
-	return code;
+		code = each_holding(c, number, erase_holding, e, &look);
+	if (code != CTL_DONE)
+		return code;
+	say_rest(&look);
+	return look.unreadable != 0 || look.behind ? CTL_UNKNOWN : CTL_DONE;
 }
 
 static enum ctl_exit
@@ -527,8 +550,15 @@ save(const struct listing *l, const char *path)
 	struct lt_err err = { "" };
 	struct lt_buf b = { 0 };
 	size_t len = ltpb__erasures__get_packed_size(&l->file);
-	uint8_t *p = lt_buf_reserve(&b, len + 1);
-	int rc = b.err;
+	uint8_t *p;
+	int rc;
+
+	if (len > LT_ERASURES_BYTES_MAX)
+		return ctl_fail(CTL_NO, "%s",
+		    T("the list is larger than 'ltctl restore' takes (64 MiB)",
+			"danh sách lớn hơn mức 'ltctl restore' nhận (64 MiB)"));
+	p = lt_buf_reserve(&b, len + 1);
+	rc = b.err;
 
 	if (p != NULL) {
 		lt_buf_added(&b, ltpb__erasures__pack(&l->file, p));

@@ -5,14 +5,129 @@
 #include "proto/store/author.h"
 #include "proto/store/catalogue_store.h"
 #include "proto/store/erase.h"
+#include "proto/store/feed_log.h"
 #include "proto/store/rebuild.h"
 
 #include "lienthong/v1/backup.pb-c.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define LIST_ARENA ((size_t)256 * 1024 * 1024)
 #define SET_ARENA ((size_t)64 * 1024 * 1024)
+
+static const char unsaid[] = "unsaid/";
+
+/* ---- what is to be said again ---- */
+
+static void
+unsaid_name(char out[LT_UNSAID_NAME], const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq)
+{
+	char hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, feed->b, LT_FEED_LEN);
+	(void)snprintf(
+	    out, LT_UNSAID_NAME, "%s%s/%s/%016llx", unsaid, unit->s, hex, (unsigned long long)seq);
+}
+
+int
+lt_unsaid_is_here(struct lt_kv_txn *log, const struct lt_changeset *cs, bool *here)
+{
+	struct lt_hash have;
+	int rc = lt_feed_log_hash(log, &cs->unit, &cs->feed, cs->seq, &have);
+
+	*here = rc == LT_OK && lt_hash_eq(&have, &cs->hash);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+static int
+unsaid_keep(struct lt_kv_txn *log, const struct lt_changeset *cs)
+{
+	char name[LT_UNSAID_NAME];
+	struct lt_buf bytes;
+	bool here;
+	int rc = lt_unsaid_is_here(log, cs, &here);
+
+	if (rc != LT_OK || here)
+		return rc;
+	unsaid_name(name, &cs->unit, &cs->feed, cs->seq);
+	lt_buf_init(&bytes, LT_MESSAGE_MAX);
+	rc = lt_changeset_strip(cs, &bytes);
+	if (rc == LT_OK)
+		rc = bytes.err;
+	if (rc == LT_OK)
+		rc = lt_local_put(log, name, lt_buf_slice(&bytes));
+	lt_buf_fini(&bytes);
+	return rc;
+}
+
+static int
+unsaid_prefix(char out[LT_UNSAID_NAME], const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	if (unit == NULL || feed == NULL)
+		return snprintf(out, LT_UNSAID_NAME, "%s", unsaid);
+	unsaid_name(out, unit, feed, 0);
+	return (int)strlen(out) - 16;
+}
+
+/* The row behind `name`, in the prefix: rows of it that are damaged are passed over. */
+static int
+unsaid_row(struct lt_kv_cursor *c, struct lt_slice prefix, const char *name, struct lt_slice *k,
+    struct lt_slice *v)
+{
+	/* Behind a name is where it begins again with one byte more. */
+	struct lt_slice from = lt_slice(name, strlen(name) + 1);
+	int rc;
+
+	if (name[0] == '\0')
+		return lt_kv_seek_in(c, prefix, k, v);
+	rc = lt_kv_seek(c, from, k, v);
+	if (rc == LT_E_CORRUPT)
+		return lt_kv_next_in(c, prefix, k, v);
+	if (rc == LT_OK && (k->len < prefix.len || memcmp(k->data, prefix.data, prefix.len) != 0))
+		return LT_E_NOTFOUND;
+	return rc;
+}
+
+int
+lt_unsaid_next(struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    char name[LT_UNSAID_NAME], struct lt_arena *arena, struct lt_changeset *cs)
+{
+	char prefix[LT_UNSAID_NAME];
+	struct lt_slice in = lt_slice(prefix, (size_t)unsaid_prefix(prefix, unit, feed)), k, v;
+	struct lt_kv_cursor *c;
+	bool good = false;
+	uint8_t *copy;
+	int rc = lt_kv_cursor_open(log, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = unsaid_row(c, in, name, &k, &v);
+	while (rc == LT_OK && !good) {
+		copy = k.len < LT_UNSAID_NAME ? lt_arena_dup(arena, v.data, v.len) : NULL;
+		rc = k.len < LT_UNSAID_NAME && copy == NULL ? LT_E_NOMEM : LT_OK;
+		good = copy != NULL &&
+		       lt_changeset_parse(lt_slice(copy, v.len), arena, cs, NULL) == LT_OK;
+		if (good)
+			lt_slice_to_text(name, LT_UNSAID_NAME, k);
+		else if (rc == LT_OK) {
+			lt_error("an act of erasure that is to be said again cannot be read: it is "
+				 "passed over");
+			rc = lt_kv_next_in(c, in, &k, &v);
+		}
+	}
+	lt_kv_cursor_close(c);
+	return rc;
+}
+
+int
+lt_unsaid_drop(struct lt_kv_txn *log, const char *name)
+{
+	return lt_kv_del(log, LT_T_LOCAL, lt_slice_str(name));
+}
+
+/* ---- the list ---- */
 
 struct applying {
 	struct lt_kv_txn *txn;
@@ -22,6 +137,7 @@ struct applying {
 	struct lt_catalogue *cat; /* of a node; NULL: nothing is shown here */
 	struct lt_unit province;
 	bool building;
+	bool keeps; /* a hub: what its log does not have it says again */
 	uint64_t acts, values, foreign;
 	struct lt_err *err;
 };
@@ -94,6 +210,8 @@ apply_one(struct applying *a, struct lt_slice bytes)
 		    a->err, LT_E_BADSIG, "the signature of an erasure in the list is not good");
 	if (rc == LT_OK)
 		rc = lt_erase_acts(a->txn, &cs, &removed);
+	if (rc == LT_OK && a->keeps)
+		rc = unsaid_keep(a->txn, &cs);
 	if (rc == LT_OK && a->cat != NULL)
 		rc = reshow(a, &cs, &arena);
 	a->acts += rc == LT_OK ? 1 : 0;
@@ -146,7 +264,7 @@ lt_erasures_apply(struct lt_kv_txn *txn, bool node, struct lt_slice list,
     const uint8_t root_key[32], const struct lt_fed *federation, uint64_t *acts, uint64_t *values,
     struct lt_err *err)
 {
-	struct applying a = { .txn = txn, .federation = *federation, .err = err };
+	struct applying a = { .txn = txn, .federation = *federation, .keeps = !node, .err = err };
 	const Ltpb__Erasures *m = NULL;
 	ProtobufCMessage *msg;
 	struct lt_arena arena;

@@ -1,6 +1,7 @@
 /* Personal values erased, between a hub and nodes over the real line: gone everywhere, from everything that answers; signatures and
  * chains as before; not brought back by a new node, a restart or a change-set that is sent anew. */
 #include "hub/erase.h"
+#include "hub/recovery.h"
 #include "proto/store/erase.h"
 #include "proto/store/backup.h"
 #include "proto/store/erase_list.h"
@@ -332,6 +333,53 @@ refused(void **state)
 	end(&w);
 }
 
+/* What a basis may not have in it, whatever the value's type; what is shorter than four bytes says nothing. */
+static void
+words_of_a_basis(void **state)
+{
+	static char an[] = "Bùi Thị An", ba[] = "Ba", code[] = "khac";
+	char *items[] = { ba, an };
+	Ltpb__TextSet set = LTPB__TEXT_SET__INIT;
+	Ltpb__Decimal dec = LTPB__DECIMAL__INIT;
+	Ltpb__Value v = LTPB__VALUE__INIT;
+
+	(void)state;
+	v.v_case = LTPB__VALUE__V_TEXT;
+	v.text = an;
+	assert_true(lt_erase_tells("đơn của Bùi Thị An, số 3", &v));
+	assert_false(lt_erase_tells("đơn của Bùi Thị Ban", &v));
+	v.text = ba;
+	assert_false(lt_erase_tells("Ba Vì", &v));
+	v.v_case = LTPB__VALUE__V_SET;
+	v.set = &set;
+	set.item = items;
+	set.n_item = 2;
+	assert_true(lt_erase_tells("con: Bùi Thị An", &v));
+	assert_false(lt_erase_tells("Ba Vì", &v));
+	v.v_case = LTPB__VALUE__V_INTEGER;
+	v.integer = 4711;
+	assert_true(lt_erase_tells("số 4711", &v));
+	v.integer = 471;
+	assert_false(lt_erase_tells("số 471", &v));
+	v.v_case = LTPB__VALUE__V_DECIMAL;
+	v.decimal = &dec;
+	dec.unscaled = 1234;
+	dec.scale = 2;
+	assert_true(lt_erase_tells("12.34", &v));
+	v.v_case = LTPB__VALUE__V_DATE;
+	v.date = 20574; /* 2026-05-01 */
+	assert_true(lt_erase_tells("sinh 2026-05-01", &v));
+	assert_true(lt_erase_tells("sinh 01/05/2026", &v));
+	assert_true(lt_erase_tells("sinh 1/5/2026", &v));
+	assert_false(lt_erase_tells("đơn ngày 02/05/2026", &v));
+	v.v_case = LTPB__VALUE__V_BOOLEAN;
+	v.boolean = true;
+	assert_false(lt_erase_tells("true", &v));
+	v.v_case = LTPB__VALUE__V_ENUMERATION;
+	v.enumeration = code;
+	assert_false(lt_erase_tells("lý do khac", &v));
+}
+
 /* ---- over the line ---- */
 
 static void
@@ -482,6 +530,185 @@ found_and_erased(void **state)
 	fed_hang_up(&elsewhere);
 	fed_hang_up(&plain);
 	fed_hang_up(&reader);
+	end(&w);
+}
+
+/* ---- more than a page ---- */
+
+#define MANY 2100 /* more than the indexes were once asked for */
+
+static bool
+many_at_hub(void *ctx)
+{
+	struct world *w = ctx;
+	char text[256];
+
+	return fed_hub_field(&w->f, UNIT, MANY, "status", text, sizeof(text));
+}
+
+/* Which of the dossiers a page names; how many that no page before did. */
+static size_t
+tick_off(const Ltpb__WhoHoldsReply *r, bool seen[MANY + 1])
+{
+	size_t i, fresh = 0;
+
+	for (i = 0; i < r->n_holding; i++) {
+		unsigned long n = strtoul(r->holding[i]->key + strlen("H41.65-261120-"), NULL, 10);
+
+		assert_in_range(n, 1, MANY);
+		fresh += !seen[n];
+		seen[n] = true;
+	}
+	return fresh;
+}
+
+/* However many records have the number, all are told, and none of them in more than a page takes; a token is of its number alone. */
+static void
+many_hold(void **state)
+{
+	Ltpb__WhoHoldsRequest q = LTPB__WHO_HOLDS_REQUEST__INIT;
+	static bool seen[MANY + 1];
+	uint8_t token[600];
+	struct fed_peer officer;
+	struct lt_status st;
+	struct world w;
+	size_t i, n = 0, pages = 0;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, "all");
+	for (i = 3; i <= MANY; i++)
+		assert_int_equal(fed_put_dossier(&w.n, (unsigned)i, NULL, NULL), LT_OK);
+	fed_wait(many_at_hub, &w, 6 * WAIT_MS, "all dossiers are at the hub");
+	q.value = (char *)NUMBER;
+	do {
+		ProtobufCMessage *m = NULL;
+		const Ltpb__WhoHoldsReply *r;
+
+		assert_int_equal(
+		    fed_ask(&officer, &ltpb__admin__descriptor, "WhoHolds", &q.base, &m, &st),
+		    LT_STATUS_OK);
+		r = (const Ltpb__WhoHoldsReply *)m;
+		assert_in_range(r->n_holding, 0, 100);
+		assert_false(r->behind);
+		n += tick_off(r, seen);
+		assert_in_range(r->next_page_token.len, 0, 512);
+		memcpy(token, r->next_page_token.data, r->next_page_token.len);
+		q.page_token.data = token;
+		q.page_token.len = r->next_page_token.len;
+		protobuf_c_message_free_unpacked(m, NULL);
+		if (pages++ == 0) {
+			q.value = (char *)"0991";
+			assert_int_equal(fed_ask(&officer, &ltpb__admin__descriptor, "WhoHolds",
+					     &q.base, &m, &st),
+			    LT_STATUS_INVALID_ARGUMENT);
+			q.value = (char *)NUMBER;
+		}
+	} while (q.page_token.len != 0);
+	assert_int_equal(n, MANY);
+	assert_true(pages >= 2 * MANY / 100);
+	fed_hang_up(&officer);
+	end(&w);
+}
+
+#define ACTS 40
+#define ACT_CHANGES 800 /* an act of some 50,000 bytes */
+#define ACTS_AT_ONCE 8
+
+/* Acts over changes that nobody has, several to a change-set. */
+static void
+large_acts(struct world *w)
+{
+	static const char *fields[] = { "applicant_name" };
+	static struct lt_erased e[ACT_CHANGES];
+	struct lt_unit unit = erasing().unit;
+	char key[ACTS_AT_ONCE][24];
+	size_t i, k;
+
+	for (i = 0; i < ACT_CHANGES; i++) {
+		e[i] = (struct lt_erased){ .seq = i + 1, .nfield = 1, .field = fields };
+		memset(e[i].feed.b, 7, LT_FEED_LEN);
+	}
+	for (i = 0; i < ACTS; i += ACTS_AT_ONCE) {
+		struct lt_write wr[ACTS_AT_ONCE];
+		Ltpb__FieldSet fs[ACTS_AT_ONCE], *set[ACTS_AT_ONCE];
+		Ltpb__Value v[ACTS_AT_ONCE];
+		struct lt_buf dots = { 0 };
+		struct lt_err err = { "" };
+
+		assert_int_equal(lt_erased_pack(e, ACT_CHANGES, &dots), LT_OK);
+		for (k = 0; k < ACTS_AT_ONCE; k++) {
+			(void)snprintf(key[k], sizeof(key[k]), "%zu", 1000 + (i + k) * 37 % ACTS);
+			ltpb__field_set__init(&fs[k]);
+			ltpb__value__init(&v[k]);
+			v[k].v_case = LTPB__VALUE__V_BYTES;
+			v[k].bytes.data = dots.data;
+			v[k].bytes.len = dots.len;
+			fs[k].name = (char *)"dots";
+			fs[k].value = &v[k];
+			set[k] = &fs[k];
+			wr[k] = (struct lt_write){ .collection = "_erase",
+				.key = key[k],
+				.set = &set[k],
+				.nset = 1,
+				.builtin = true,
+				.writer = LT_WRITER_PROVINCE };
+		}
+		assert_int_equal(
+		    lt_hub_write(w->f.hub, &unit, wr, ACTS_AT_ONCE, &w->arena, &err), LT_OK);
+		lt_buf_fini(&dots);
+	}
+}
+
+/* A page is no larger than a message; every act stands on one, and every change-set with acts on one, once. */
+static void
+listed_in_pages(void **state)
+{
+	Ltpb__ListErasuresRequest q = LTPB__LIST_ERASURES_REQUEST__INIT;
+	struct lt_hash seen[ACTS];
+	struct fed_peer officer;
+	struct lt_status st;
+	struct world w;
+	uint8_t token[600];
+	size_t acts = 0, sets = 0, pages = 0, i, k;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, "all");
+	large_acts(&w);
+	q.changesets = true;
+	do {
+		ProtobufCMessage *m = NULL;
+		const Ltpb__ListErasuresReply *r;
+
+		assert_int_equal(
+		    fed_ask(&officer, &ltpb__admin__descriptor, "ListErasures", &q.base, &m, &st),
+		    LT_STATUS_OK);
+		r = (const Ltpb__ListErasuresReply *)m;
+		assert_in_range(protobuf_c_message_get_packed_size(m), 1, 780 * 1024);
+		acts += r->n_act;
+		for (i = 0; i < r->n_changeset; i++) {
+			struct lt_changeset cs;
+
+			assert_int_equal(
+			    lt_changeset_parse(lt_slice(r->changeset[i].data, r->changeset[i].len),
+				&w.arena, &cs, NULL),
+			    LT_OK);
+			for (k = 0; k < sets; k++)
+				assert_false(lt_hash_eq(&seen[k], &cs.hash));
+			assert_in_range(sets, 0, ACTS - 1);
+			seen[sets++] = cs.hash;
+		}
+		memcpy(token, r->next_page_token.data, r->next_page_token.len);
+		q.page_token.data = token;
+		q.page_token.len = r->next_page_token.len;
+		protobuf_c_message_free_unpacked(m, NULL);
+		pages++;
+	} while (q.page_token.len != 0);
+	assert_int_equal(acts, ACTS);
+	assert_in_range(sets, ACTS / ACTS_AT_ONCE, ACTS - 1);
+	assert_true(pages > 2);
+	fed_hang_up(&officer);
 	end(&w);
 }
 
@@ -770,6 +997,101 @@ restored_hub(void **state)
 	remove_folders(base);
 }
 
+static size_t
+acts_listed(struct fed_peer *p, size_t *changesets)
+{
+	Ltpb__ListErasuresRequest q = LTPB__LIST_ERASURES_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+	size_t n;
+
+	q.changesets = true;
+	assert_int_equal(
+	    fed_ask(p, &ltpb__admin__descriptor, "ListErasures", &q.base, &m, &st), LT_STATUS_OK);
+	n = ((Ltpb__ListErasuresReply *)m)->n_act;
+	*changesets = ((Ltpb__ListErasuresReply *)m)->n_changeset;
+	if (n == 1) {
+		assert_string_equal(((Ltpb__ListErasuresReply *)m)->act[0]->basis, BASIS);
+		assert_int_equal(((Ltpb__ListErasuresReply *)m)->act[0]->values, 2);
+	}
+	protobuf_c_message_free_unpacked(m, NULL);
+	return n;
+}
+
+static bool
+hub_is_well(void *ctx)
+{
+	const struct world *w = ctx;
+
+	return !lt_hub_recovering(w->f.hub);
+}
+
+/* Of an act that only the lost hub held the list is what is left: the hub has it in its lists at once, and says it again once it signs, so
+ * that the node which never heard of it lets go of the value too. */
+static void
+said_again(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct lt_backup_error be;
+	struct lt_buf list = { 0 };
+	char base[64], path[96], cmd[700];
+	struct fed_peer officer;
+	struct world w;
+	const char *why;
+	size_t sets;
+
+	(void)state;
+	folders(base, sizeof(base));
+	(void)snprintf(path, sizeof(path), "%s/hub", base);
+	begin(&w);
+	operator_with(&w, &officer, "all");
+	fed_hang_up(&officer);
+	fed_node_stop(&w.n);
+	fed_hub_stop(&w.f);
+	back_up(w.f.dir, w.f.hub_id, path);
+	fed_hub_start(&w.f);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	export_list(&w, &list);
+
+	fed_hub_stop(&w.f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w.f.dir);
+	assert_int_equal(system(cmd), 0);
+	if (put_back(path, w.f.dir, w.f.hub_id, &list, &be) != LT_OK)
+		fail_msg("%s", be.err.text);
+	fed_hub_start(&w.f);
+	assert_true(lt_hub_recovering(w.f.hub));
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	assert_int_equal(fed_dial(&w.f, &officer), LT_OK);
+	assert_int_equal(acts_listed(&officer, &sets), 1);
+	assert_int_equal(sets, 1);
+	fed_hang_up(&officer);
+	fed_node_start(&w.f, &w.n);
+	fed_wait(hub_is_well, &w, WAIT_MS, "the hub has heard its node");
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_LOCAL, "unsaid/"), 0);
+	assert_int_equal(fed_dial(&w.f, &officer), LT_OK);
+	assert_int_equal(acts_listed(&officer, &sets), 1);
+	assert_int_equal(sets, 1);
+	fed_hang_up(&officer);
+	hub_has_let_go(&w);
+
+	/* Once: another start says nothing more. */
+	fed_hub_stop(&w.f);
+	fed_hub_start(&w.f);
+	assert_int_equal(fed_dial(&w.f, &officer), LT_OK);
+	assert_int_equal(acts_listed(&officer, &sets), 1);
+	assert_int_equal(sets, 1);
+	fed_hang_up(&officer);
+	lt_buf_fini(&list);
+	end(&w);
+	remove_folders(base);
+}
+
 /* Killed when the log has the act and the tables do not show it yet: they are of before it, and go on from there. */
 static void
 killed_between(void **state)
@@ -806,11 +1128,15 @@ main(void)
 		cmocka_unit_test(gone_everywhere),
 		cmocka_unit_test(named_fields),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(words_of_a_basis),
 		cmocka_unit_test(found_and_erased),
+		cmocka_unit_test(many_hold),
 		cmocka_unit_test(listed),
+		cmocka_unit_test(listed_in_pages),
 		cmocka_unit_test(killed_between),
 		cmocka_unit_test(old_backups),
 		cmocka_unit_test(restored_hub),
+		cmocka_unit_test(said_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,9 @@
 #include "world.h"
 
 #include "proto/base/clock.h"
+#include "proto/store/author.h"
 #include "proto/store/erase.h"
+#include "proto/store/erase_list.h"
 #include "proto/store/kv_test.h"
 #include "proto/store/projection_impl.h"
 
@@ -633,6 +635,81 @@ shown_at_a_node(void **state)
 	shown_without(*state, true);
 }
 
+/* ---- acts that are to be said again ---- */
+
+static void
+unsaid_row(struct fix *f, struct lt_kv_txn *txn, uint64_t seq, char name[LT_UNSAID_NAME])
+{
+	char hex[2 * LT_FEED_LEN + 1];
+	struct lt_buf b = { 0 };
+
+	lt_hex(hex, f->cs.feed.b, LT_FEED_LEN);
+	(void)snprintf(name, LT_UNSAID_NAME, "unsaid/%s/%s/%016llx", f->cs.unit.s, hex,
+	    (unsigned long long)seq);
+	ok(lt_changeset_strip(&f->cs, &b));
+	ok(lt_local_put(txn, name, lt_buf_slice(&b)));
+	lt_buf_fini(&b);
+}
+
+/* In their order, of one feed or of all; a row that is damaged, or says nothing, stands in nobody's way. */
+static void
+unsaid_in_order(void **state)
+{
+	struct fix *f = *state;
+	char name[5][LT_UNSAID_NAME], at[LT_UNSAID_NAME] = "";
+	struct lt_feed_id other = f->cs.feed;
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	size_t i;
+
+	other.b[LT_FEED_LEN - 1] ^= 1;
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	assert_int_equal(lt_unsaid_next(txn, NULL, NULL, at, &f->arena, &cs), LT_E_NOTFOUND);
+	ok(lt_local_put(txn, "unsaic", lt_slice_str("before")));
+	ok(lt_local_put(txn, "unsaid0", lt_slice_str("behind")));
+	for (i = 0; i < 5; i++)
+		unsaid_row(f, txn, i + 1, name[i]);
+	damage(txn, LT_T_LOCAL, lt_slice_str(name[1]));
+	ok(lt_local_put(txn, name[3], lt_slice_str("no change-set")));
+	for (i = 0; i < 5; i += 2) {
+		ok(lt_unsaid_next(txn, NULL, NULL, at, &f->arena, &cs));
+		assert_string_equal(at, name[i]);
+		assert_true(lt_hash_eq(&cs.hash, &f->cs.hash));
+	}
+	assert_int_equal(lt_unsaid_next(txn, NULL, NULL, at, &f->arena, &cs), LT_E_NOTFOUND);
+	at[0] = '\0';
+	assert_int_equal(
+	    lt_unsaid_next(txn, &f->cs.unit, &other, at, &f->arena, &cs), LT_E_NOTFOUND);
+	ok(lt_unsaid_next(txn, &f->cs.unit, &f->cs.feed, at, &f->arena, &cs));
+	assert_string_equal(at, name[0]);
+	ok(lt_unsaid_drop(txn, at));
+	ok(lt_unsaid_next(txn, &f->cs.unit, &f->cs.feed, at, &f->arena, &cs));
+	assert_string_equal(at, name[2]);
+	lt_kv_abort(txn);
+}
+
+/* Whether the log has it is a matter of the hash, not of the number. */
+static void
+unsaid_and_here(void **state)
+{
+	struct fix *f = *state;
+	struct lt_changeset cs, twin = f->cs;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	bool here;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_unsaid_is_here(txn, &f->cs, &here));
+	assert_false(here);
+	world_append(txn, f->sealed, &f->arena, &cs, &position);
+	ok(lt_unsaid_is_here(txn, &f->cs, &here));
+	assert_true(here);
+	twin.hash.b[0] ^= 1;
+	ok(lt_unsaid_is_here(txn, &twin, &here));
+	assert_false(here);
+	lt_kv_abort(txn);
+}
+
 int
 main(void)
 {
@@ -650,6 +727,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(bytes_of_an_act, setup_mem, teardown),
 		cmocka_unit_test_setup_teardown(shown_at_a_hub, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(shown_at_a_node, setup_mem, teardown),
+		cmocka_unit_test_setup_teardown(unsaid_in_order, setup_mem, teardown),
+		cmocka_unit_test_setup_teardown(unsaid_in_order, setup_disk, teardown),
+		cmocka_unit_test_setup_teardown(unsaid_and_here, setup_mem, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,137 @@
+/* hub/resay.c - acts of erasure that a restored hub has from a list alone are said again (FORMAT.md 12.8): nodes and mirrors get them from
+ * its feed then, and lists have them.
+ *
+ * Owed like verdicts, and written by the same job, in the transaction that drops the row. Under its number: where the act of before comes
+ * back later, both say the same, and no field of theirs is in conflict. */
+#include "hub/hub_impl.h"
+#include "proto/base/log.h"
+#include "proto/store/author.h"
+#include "proto/store/erase.h"
+#include "proto/store/erase_list.h"
+
+#include <string.h>
+
+struct saying {
+	struct lt_kv_txn *txn;
+	const struct lt_changeset *cs;
+	struct lt_write *w;
+	size_t n;
+};
+
+static int
+obey(void *ctx, const struct lt_made *made)
+{
+	const struct saying *s = ctx;
+	uint64_t removed;
+
+	return lt_erase_acts(s->txn, &made->cs, &removed);
+}
+
+static int
+make_writes(struct saying *s, struct lt_arena *arena)
+{
+	size_t i, k;
+
+	s->w = lt_arena_alloc(arena, (s->cs->nchange + 1) * sizeof(*s->w));
+	if (s->w == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < s->cs->nchange; i++) {
+		const struct lt_change *c = &s->cs->change[i];
+		struct lt_write *w = &s->w[s->n];
+		Ltpb__FieldSet **set;
+
+		if (strcmp(c->collection, LT_ERASE_COLLECTION) != 0 || c->is_delete)
+			continue;
+		set = lt_arena_alloc(arena, (c->nset + 1) * sizeof(Ltpb__FieldSet *));
+		if (set == NULL)
+			return LT_E_NOMEM;
+		for (k = 0; k < c->nset; k++)
+			set[k] = (Ltpb__FieldSet *)(uintptr_t)c->set[k].pb;
+		*w = (struct lt_write){ .collection = LT_ERASE_COLLECTION,
+			.key = c->key,
+			.set = set,
+			.nset = c->nset,
+			.builtin = true,
+			.writer = LT_WRITER_PROVINCE };
+		s->n++;
+	}
+	return LT_OK;
+}
+
+static int
+say(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena *arena)
+{
+	struct saying s = { .txn = txn, .cs = cs };
+	struct lt_catalogue *cat;
+	struct lt_kv_txn *derived;
+	struct lt_err err = { "" };
+	size_t i;
+	int rc = make_writes(&s, arena);
+
+	if (rc != LT_OK || s.n == 0)
+		return rc;
+	rc = lt_kv_begin_read(h->derived, &derived);
+	if (rc != LT_OK)
+		return rc;
+	cat = lt_hub_catalogue(h);
+	rc = lt_author_write(
+	    txn, derived, &h->author, cat, &cs->unit, s.w, s.n, arena, obey, &s, &err);
+	for (i = 0; rc == LT_OK && i < s.n; i++)
+		if (s.w[i].rc != LT_OK) {
+			lt_error("an act of erasure of unit %s cannot be said again: %s",
+			    cs->unit.s, s.w[i].violation.message);
+			rc = s.w[i].rc;
+		}
+	lt_catalogue_unref(cat);
+	lt_kv_abort(derived);
+	if (rc == LT_OK)
+		lt_info("%zu acts of erasure of unit %s, known from a list alone, are said again",
+		    s.n, cs->unit.s);
+	return rc;
+}
+
+int
+lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed)
+{
+	char name[LT_UNSAID_NAME] = "";
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	bool here;
+	int rc = LT_OK;
+
+	if (!atomic_load(&h->unsaid))
+		return LT_OK;
+	while (rc == LT_OK) {
+		lt_arena_init(&arena, LT_HUB_ARENA);
+		rc = lt_unsaid_next(txn, unit, feed, name, &arena, &cs);
+		if (rc == LT_OK)
+			rc = lt_unsaid_is_here(txn, &cs, &here);
+		if (rc == LT_OK && !here)
+			rc = say(h, txn, &cs, &arena);
+		if (rc == LT_OK)
+			rc = lt_unsaid_drop(txn, name);
+		lt_arena_fini(&arena);
+	}
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_resay_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn)
+{
+	char name[LT_UNSAID_NAME] = "";
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	int rc = LT_OK;
+
+	while (rc == LT_OK) {
+		lt_arena_init(&arena, LT_HUB_ARENA);
+		rc = lt_unsaid_next(txn, NULL, NULL, name, &arena, &cs);
+		if (rc == LT_OK) {
+			atomic_store(&h->unsaid, true);
+			lt_verdicts_note(v, &cs.unit, &cs.feed);
+		}
+		lt_arena_fini(&arena);
+	}
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
