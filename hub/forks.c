@@ -534,16 +534,15 @@ lt_forks_told(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *uni
 static int
 scan_rows(struct lt_kv_txn *txn, const char *from, struct lt_verdicts *v, atomic_bool *any)
 {
-	struct lt_slice k = { NULL, 0 }, val;
-	size_t len = strlen(from);
+	const struct lt_slice in = lt_slice_str(from);
 	struct lt_kv_cursor *c;
+	struct lt_slice k, val;
 	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_kv_seek(c, lt_slice(from, len), &k, &val);
-	while (
-	    (rc == LT_OK || rc == LT_E_CORRUPT) && k.len >= len && memcmp(k.data, from, len) == 0) {
+	rc = lt_kv_seek_at(c, in, in, &k, &val);
+	while (rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) {
 		struct lt_feed_id feed;
 		struct lt_unit unit;
 
@@ -552,8 +551,7 @@ scan_rows(struct lt_kv_txn *txn, const char *from, struct lt_verdicts *v, atomic
 			break; /* one is enough */
 		if (row_feed(k, &unit, &feed) == LT_OK)
 			lt_verdicts_note(v, &unit, &feed);
-		k = lt_slice(NULL, 0);
-		rc = lt_kv_next(c, &k, &val);
+		rc = lt_kv_next_at(c, in, &k, &val);
 	}
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;

@@ -197,8 +197,9 @@ find_told(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena 
 	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_kv_seek(c, lt_slice_str(name), &k, &val);
-	if (rc == LT_OK && (k.len != plen + 17 || memcmp(k.data, name, plen + 1) != 0))
+	/* One that is damaged stops its own feed: what was said is not known then, and was signed. */
+	rc = lt_kv_seek_at(c, lt_slice(name, plen + 1), lt_slice_str(name), &k, &val);
+	if (rc == LT_OK && k.len != plen + 17)
 		rc = LT_E_NOTFOUND;
 	if (rc == LT_OK) {
 		memcpy(name, k.data, k.len);
@@ -302,20 +303,18 @@ lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt
 static int
 scan_told(struct lt_verdicts *v)
 {
-	static const char prefix[] = "told/";
+	const struct lt_slice in = lt_slice_str("told/");
 	struct lt_kv_cursor *c;
 	struct lt_kv_txn *txn;
-	struct lt_slice k = { NULL, 0 }, val;
+	struct lt_slice k, val;
 	int rc = lt_kv_begin_read(v->h->log, &txn);
 
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 	if (rc == LT_OK) {
-		rc = lt_kv_seek(c, lt_slice_str(prefix), &k, &val);
-		/* Also a damaged one; and damage behind them is nobody's matter here. */
-		if ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len > sizeof(prefix) - 1 &&
-		    memcmp(k.data, prefix, sizeof(prefix) - 1) == 0)
+		rc = lt_kv_seek_at(c, in, in, &k, &val);
+		if (rc == LT_OK || rc == LT_E_CORRUPT) /* also a damaged one */
 			atomic_store(&v->told, true);
 		lt_kv_cursor_close(c);
 	}
@@ -492,90 +491,113 @@ read_tail(const char *tail, uint64_t *seq, uint32_t *index)
 	return LT_OK;
 }
 
+/* A dot that was settled: its row in table local. */
+struct settled {
+	char name[200];
+	uint64_t seq, reason;
+	uint32_t index;
+};
+
+/* The first row that is left of this feed. LT_E_NOTFOUND: none. Damage behind the last one is not this feed's. */
+static int
+next_settled(struct drafting *d, const struct dirty *f, struct settled *out)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, val, in;
+	int rc = lt_kv_cursor_open(d->txn, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	local_name(out->name, "settled", &f->unit, &f->feed);
+	in = lt_slice_str(out->name);
+	rc = lt_kv_seek_at(c, in, in, &k, &val);
+	lt_kv_cursor_close(c);
+	if (rc != LT_OK)
+		return rc;
+	if (val.len != 8 || k.len >= sizeof(out->name))
+		return LT_E_CORRUPT;
+	out->reason = lt_load_u64(val.data);
+	lt_slice_to_text(out->name, sizeof(out->name), k);
+	return read_tail(out->name + in.len, &out->seq, &out->index);
+}
+
+static int
+add_settled_dot(struct drafting *d, Ltpb__Verdict *v, const struct settled *s)
+{
+	Ltpb__HeldDot *dot = lt_arena_alloc(d->arena, sizeof(*dot));
+
+	v->settled = list_room(d, v->settled);
+	if (v->settled == NULL || dot == NULL)
+		return LT_E_NOMEM;
+	ltpb__held_dot__init(dot);
+	dot->seq = s->seq;
+	dot->index = s->index;
+	v->settled[v->n_settled++] = dot;
+	return LT_OK;
+}
+
+static int
+add_refused_dot(struct drafting *d, Ltpb__Verdict *v, const struct settled *s)
+{
+	Ltpb__RefusedDot *dot = lt_arena_alloc(d->arena, sizeof(*dot));
+
+	v->refused = list_room(d, v->refused);
+	if (v->refused == NULL || dot == NULL)
+		return LT_E_NOMEM;
+	ltpb__refused_dot__init(dot);
+	dot->seq = s->seq;
+	dot->index = s->index;
+	dot->reason = (Ltpb__ReasonCode)s->reason;
+	v->refused[v->n_refused++] = dot;
+	return LT_OK;
+}
+
+static int
+verdict_ends(struct drafting *d, const struct dirty *f, Ltpb__Verdict *v)
+{
+	struct lt_hash h;
+	int rc = lt_feed_log_hash(d->txn, &f->unit, &f->feed, v->to, &h);
+
+	v->to_hash.data = lt_arena_dup(d->arena, h.b, LT_HASH_LEN);
+	v->to_hash.len = LT_HASH_LEN;
+	return v->to_hash.data == NULL ? LT_E_NOMEM : rc;
+}
+
 /* Dots settled since; their rows in table local are spent. Every one is named, also one that no verdict ever called
- * held: the projector passed it over and waits for this word. */
+ * held: the projector passed it over and waits for this word. *out NULL: there are none. */
 static int
 draft_settled(struct drafting *d, const struct dirty *f, Ltpb__Verdict **out)
 {
-	char prefix[160], name[200];
-	struct lt_slice k, val;
-	struct lt_hash h;
 	Ltpb__Verdict *v = NULL;
-	size_t plen, n;
+	struct settled s;
+	size_t n;
 	int rc = LT_OK;
 
 	*out = NULL;
-	local_name(prefix, "settled", &f->unit, &f->feed);
-	plen = strlen(prefix);
 	for (n = 0; n < VERDICT_LIST_MAX && rc == LT_OK; n++) {
-		struct lt_kv_cursor *c;
-		uint64_t seq;
-		uint32_t index;
-		uint64_t reason;
-
-		rc = lt_kv_cursor_open(d->txn, LT_T_LOCAL, &c);
-		if (rc != LT_OK)
-			return rc;
-		k = lt_slice(NULL, 0);
-		rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
-		lt_kv_cursor_close(c);
-		/* Damage behind the last one is not this feed's. */
-		if (rc == LT_E_NOTFOUND ||
-		    ((rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) &&
-			(k.len != plen + 26 || memcmp(k.data, prefix, plen) != 0))) {
-			rc = LT_OK;
-			break;
-		}
-		if (rc != LT_OK || val.len != 8)
-			return rc != LT_OK ? rc : LT_E_CORRUPT;
-		reason = lt_load_u64(val.data);
-		memcpy(name, k.data, k.len);
-		name[k.len] = '\0';
-		if (read_tail(name + plen, &seq, &index) != LT_OK)
-			return LT_E_CORRUPT;
+		rc = next_settled(d, f, &s);
 		/* Rows come in the order of seq. Who reads a settling verdict judges all of its range again. */
-		if (v != NULL && seq - v->from >= VERDICT_RANGE_MAX)
+		if (rc != LT_OK || (v != NULL && s.seq - v->from >= VERDICT_RANGE_MAX))
 			break;
-		rc = lt_kv_del(d->txn, LT_T_LOCAL, lt_slice_str(name));
-		if (rc == LT_OK && v == NULL)
+		rc = lt_kv_del(d->txn, LT_T_LOCAL, lt_slice_str(s.name));
+		if (rc == LT_OK && v == NULL) {
 			rc = verdict_new(d, &f->feed, &v);
+			if (rc != LT_OK)
+				break;
+			v->settling = true;
+			v->from = s.seq;
+		}
 		if (rc != LT_OK)
 			break;
-		v->settling = true;
-		if (v->from == 0)
-			v->from = seq;
-		v->to = seq;
-		if (reason == 0) {
-			v->settled = list_room(d, v->settled);
-			if (v->settled == NULL)
-				return LT_E_NOMEM;
-			v->settled[v->n_settled] = lt_arena_alloc(d->arena, sizeof(Ltpb__HeldDot));
-			if (v->settled[v->n_settled] == NULL)
-				return LT_E_NOMEM;
-			ltpb__held_dot__init(v->settled[v->n_settled]);
-			v->settled[v->n_settled]->seq = seq;
-			v->settled[v->n_settled++]->index = index;
-		} else {
-			v->refused = list_room(d, v->refused);
-			if (v->refused == NULL)
-				return LT_E_NOMEM;
-			v->refused[v->n_refused] =
-			    lt_arena_alloc(d->arena, sizeof(Ltpb__RefusedDot));
-			if (v->refused[v->n_refused] == NULL)
-				return LT_E_NOMEM;
-			ltpb__refused_dot__init(v->refused[v->n_refused]);
-			v->refused[v->n_refused]->seq = seq;
-			v->refused[v->n_refused]->reason = (Ltpb__ReasonCode)reason;
-			v->refused[v->n_refused++]->index = index;
-		}
+		v->to = s.seq;
+		rc = s.reason == 0 ? add_settled_dot(d, v, &s) : add_refused_dot(d, v, &s);
 	}
+	if (rc == LT_E_NOTFOUND)
+		rc = LT_OK;
 	if (rc != LT_OK || v == NULL)
 		return rc;
-	rc = lt_feed_log_hash(d->txn, &f->unit, &f->feed, v->to, &h);
-	v->to_hash.data = lt_arena_dup(d->arena, h.b, LT_HASH_LEN);
-	v->to_hash.len = LT_HASH_LEN;
 	*out = v;
-	return v->to_hash.data == NULL ? LT_E_NOMEM : rc;
+	return verdict_ends(d, f, v);
 }
 
 static int
@@ -852,7 +874,7 @@ owes_settled(
     struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, bool *owes)
 {
 	struct lt_kv_cursor *c;
-	struct lt_slice k, v;
+	struct lt_slice k, v, in;
 	char prefix[160];
 	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 
@@ -860,9 +882,9 @@ owes_settled(
 	if (rc != LT_OK)
 		return rc;
 	local_name(prefix, "settled", unit, feed);
-	rc = lt_kv_seek(c, lt_slice_str(prefix), &k, &v);
-	if (rc == LT_OK)
-		*owes = k.len > strlen(prefix) && memcmp(k.data, prefix, strlen(prefix)) == 0;
+	in = lt_slice_str(prefix);
+	rc = lt_kv_seek_at(c, in, in, &k, &v);
+	*owes = rc == LT_OK;
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
@@ -894,18 +916,17 @@ scan_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 static int
 scan_settled(struct lt_verdicts *v, struct lt_kv_txn *txn)
 {
-	static const char prefix[] = "settled/";
-	const size_t plen = sizeof(prefix) - 1, tail = 1 + 2 * LT_FEED_LEN + 26;
+	const struct lt_slice in = lt_slice_str("settled/");
+	const size_t plen = in.len, tail = 1 + 2 * LT_FEED_LEN + 26;
 	struct lt_kv_cursor *c;
-	struct lt_slice k = { NULL, 0 }, val;
+	struct lt_slice k, val;
 	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_kv_seek(c, lt_slice(prefix, plen), &k, &val);
+	rc = lt_kv_seek_at(c, in, in, &k, &val);
 	/* A damaged row has its name: its feed's job finds it. */
-	while ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len > plen + tail &&
-	       memcmp(k.data, prefix, plen) == 0) {
+	while ((rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) && k.len > plen + tail) {
 		size_t ulen = k.len - plen - tail;
 		char hex[2 * LT_FEED_LEN + 1] = "";
 		struct lt_feed_id feed;
@@ -915,8 +936,7 @@ scan_settled(struct lt_verdicts *v, struct lt_kv_txn *txn)
 		if (lt_unit_set(&unit, lt_slice(k.data + plen, ulen)) == LT_OK &&
 		    lt_unhex(feed.b, LT_FEED_LEN, hex) == LT_OK)
 			lt_verdicts_note(v, &unit, &feed);
-		k = lt_slice(NULL, 0);
-		rc = lt_kv_next(c, &k, &val);
+		rc = lt_kv_next_at(c, in, &k, &val);
 	}
 	lt_kv_cursor_close(c);
 	return concerns_all(rc) ? rc : LT_OK;

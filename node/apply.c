@@ -316,20 +316,20 @@ next_waiting(struct applying *ap, const struct lt_unit *unit, const struct lt_fe
     const char *after, struct lt_arena *arena, char **name, struct lt_slice *bytes)
 {
 	struct lt_kv_cursor *c;
-	struct lt_slice k, v, from;
+	struct lt_slice k, v, from, in;
 	char prefix[160];
-	size_t plen;
 	int rc = lt_kv_cursor_open(ap->txn, LT_T_LOCAL, &c);
 
 	if (rc != LT_OK)
 		return rc;
 	waiting_name(prefix, sizeof(prefix), unit, feed);
-	plen = strlen(prefix);
+	in = lt_slice_str(prefix);
 	from = lt_slice_str(after != NULL ? after : prefix);
-	rc = lt_kv_seek(c, from, &k, &v);
+	/* Of this feed one that is damaged stops it; what is behind the last one does not. */
+	rc = lt_kv_seek_at(c, in, from, &k, &v);
 	if (rc == LT_OK && after != NULL && lt_slice_eq(k, from))
-		rc = lt_kv_next(c, &k, &v);
-	if (rc == LT_OK && (k.len != plen + WAITING_TAIL || memcmp(k.data, prefix, plen) != 0))
+		rc = lt_kv_next_at(c, in, &k, &v);
+	if (rc == LT_OK && k.len != in.len + WAITING_TAIL)
 		rc = LT_E_NOTFOUND;
 	if (rc == LT_OK) {
 		*name = lt_arena_dup(arena, k.data, k.len);

@@ -180,20 +180,15 @@ static int
 walk_notes(struct lt_kv_cursor *c, const struct lt_hash *hash, struct lt_slice from, size_t prefix,
     struct lt_slice *k)
 {
+	const struct lt_slice in = lt_slice(from.data, prefix);
 	struct lt_slice v;
-	const uint8_t *before = from.data;
-	int rc;
+	int rc = lt_kv_seek_at(c, in, from, k, &v);
 
-	*k = from;
-	rc = lt_kv_seek(c, from, k, &v);
-	while (rc == LT_OK || (rc == LT_E_CORRUPT && k->data != before)) {
-		if (k->len < prefix || memcmp(k->data, from.data, prefix) != 0)
-			return LT_E_NOTFOUND;
+	while (rc == LT_OK || (rc == LT_E_CORRUPT && k->len != 0)) {
 		if (!lt_slice_eq(*k, from) && k->len >= prefix + 10 && k->len < NOTE_MAX &&
 		    (rc == LT_E_CORRUPT || is_of(v, hash)))
 			return LT_OK;
-		before = k->data;
-		rc = lt_kv_next(c, k, &v);
+		rc = lt_kv_next_at(c, in, k, &v);
 	}
 	return rc; /* also of keys out of order: the table itself is damaged */
 }

@@ -76,18 +76,11 @@ static int
 unsaid_row(struct lt_kv_cursor *c, struct lt_slice prefix, const char *name, struct lt_slice *k,
     struct lt_slice *v)
 {
-	/* Behind a name is where it begins again with one byte more. */
-	struct lt_slice from = lt_slice(name, strlen(name) + 1);
-	int rc;
+	/* Behind a name is where it goes on with one byte more. */
+	struct lt_slice from = name[0] == '\0' ? prefix : lt_slice(name, strlen(name) + 1);
+	int rc = lt_kv_seek_at(c, prefix, from, k, v);
 
-	if (name[0] == '\0')
-		return lt_kv_seek_in(c, prefix, k, v);
-	rc = lt_kv_seek(c, from, k, v);
-	if (rc == LT_E_CORRUPT)
-		return lt_kv_next_in(c, prefix, k, v);
-	if (rc == LT_OK && (k->len < prefix.len || memcmp(k->data, prefix.data, prefix.len) != 0))
-		return LT_E_NOTFOUND;
-	return rc;
+	return rc == LT_E_CORRUPT && k->len != 0 ? lt_kv_next_in(c, prefix, k, v) : rc;
 }
 
 int

@@ -535,6 +535,38 @@ lt_kv_next_in(
 	return rc;
 }
 
+/* rc of the seek or step before; *k is empty if that found no place. */
+static int
+only_in(struct lt_slice prefix, int rc, const struct lt_slice *k)
+{
+	if ((rc == LT_OK || rc == LT_E_CORRUPT) && k->len != 0 &&
+	    (k->len < prefix.len || memcmp(k->data, prefix.data, prefix.len) != 0))
+		return LT_E_NOTFOUND;
+	return rc;
+}
+
+int
+lt_kv_seek_at(struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice from,
+    struct lt_slice *k, struct lt_slice *v)
+{
+	struct lt_slice at = lt_slice(NULL, 0);
+	int rc = only_in(prefix, lt_kv_seek(c, from, &at, v), &at);
+
+	*k = at;
+	return rc;
+}
+
+int
+lt_kv_next_at(
+    struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice *k, struct lt_slice *v)
+{
+	struct lt_slice at = lt_slice(NULL, 0);
+	int rc = only_in(prefix, lt_kv_next(c, &at, v), &at);
+
+	*k = at;
+	return rc;
+}
+
 int
 lt_kv_test_get_raw(
     struct lt_kv_txn *txn, unsigned table, struct lt_slice key, struct lt_slice *stored)

@@ -127,6 +127,14 @@ int lt_kv_seek_in(
 int lt_kv_next_in(
     struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice *k, struct lt_slice *v);
 
+/* The first entry at or behind `from`, which begins with the prefix, and the next such one, where damage counts: an entry of the prefix that
+ * does not verify is LT_E_CORRUPT, *k names it, and the walk can go on; *k is empty where there is no going on. What is behind the last
+ * one is nobody's matter here either. */
+int lt_kv_seek_at(struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice from,
+    struct lt_slice *k, struct lt_slice *v);
+int lt_kv_next_at(
+    struct lt_kv_cursor *c, struct lt_slice prefix, struct lt_slice *k, struct lt_slice *v);
+
 /* Tests only: called before every write-side store call (begin_write, put, append, del, clear,
  * commit) with its ordinal, from 1 since it was set; a return other than LT_OK makes that call fail so,
  * a commit included: nothing of it is kept. fn NULL: off. Set it while no transaction is open. */

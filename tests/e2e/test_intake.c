@@ -7,6 +7,7 @@
 #include "proto/store/author.h"
 #include "proto/store/backup.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/kv_test.h"
 #include "tests/lib/federation.h"
 
 #include <stdarg.h>
@@ -853,6 +854,27 @@ give_back(struct fed *f, const struct pen *p, const struct lt_slice *own, size_t
 	fed_wait(recovered, f, 20000, "the node is heard");
 }
 
+/* What a look for a told verdict meets where its own feed has none: the row of another feed, and what stands behind them all. */
+static void
+damage_behind(struct fed *f)
+{
+	struct lt_kv *log = lt_hub_log(f->hub);
+	struct lt_kv_txn *txn;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	char name[256];
+
+	assert_int_equal(lt_kv_begin_write(log, &txn), LT_OK);
+	assert_int_equal(lt_local_put(txn, "told0", lt_slice_str("x")), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_LOCAL, &c), LT_OK);
+	assert_int_equal(lt_kv_seek_in(c, lt_slice_str("told/"), &k, &v), LT_OK);
+	lt_slice_to_text(name, sizeof(name), k);
+	lt_kv_cursor_close(c);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	assert_int_equal(lt_kv_test_flip(log, LT_T_LOCAL, lt_slice_str(name), 9, NULL), LT_OK);
+	assert_int_equal(lt_kv_test_flip(log, LT_T_LOCAL, lt_slice_str("told0"), 1, NULL), LT_OK);
+}
+
 /* A node gives back a genuine verdict, and pushes under its numbers what the hub never saw: policy and clock count for that as for
  * anything new. What the verdict was of comes back with the judgement that it had. */
 static void
@@ -914,6 +936,9 @@ test_another_branch_after_restore(void **state)
 	assert_int_equal(r.nrefused, 2);
 	assert_true(effective_of(&f, &q) == effective);
 	assert_int_equal(local_rows(&f, "told/", NULL), 1); /* the other branch's stays unsaid */
+	damage_behind(&f);
+	b = seal(&q, &a, 60, 1, "tiep_nhan", NULL);
+	assert_int_equal(push(&f, &q, &b, 1).rc, LT_OK);
 	teardown(&f, &p, &a);
 	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", base);
 	assert_int_equal(system(cmd), 0);

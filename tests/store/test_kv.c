@@ -1011,6 +1011,49 @@ every_flipped_bit_is_noticed(void **state)
 	assert_int_equal(lt_kv_test_flip(f->kv, ALPHA, str("none"), 0, NULL), LT_E_NOTFOUND);
 }
 
+/* A walk in a prefix: damaged entries of it are passed over, or named, as asked for; what is behind it is nobody's matter. */
+static void
+walks_in_a_prefix(void **state)
+{
+	static const char *const keys[] = { "p", "p/1", "p/2", "p/3", "p/4", "p0" };
+	const struct lt_slice in = str("p/");
+	struct fix *f = *state;
+	struct lt_kv_txn *t;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	size_t i;
+
+	for (i = 0; i < 6; i++)
+		put1(f->kv, ALPHA, keys[i], keys[i]);
+	ok(lt_kv_test_flip(f->kv, ALPHA, str("p/1"), 3, NULL));
+	ok(lt_kv_test_flip(f->kv, ALPHA, str("p/3"), 3, NULL));
+	ok(lt_kv_test_flip(f->kv, ALPHA, str("p0"), 3, NULL));
+	ok(lt_kv_begin_read(f->kv, &t));
+	ok(lt_kv_cursor_open(t, ALPHA, &c));
+	ok(lt_kv_seek_in(c, in, &k, &v));
+	assert_slice(k, str("p/2"));
+	ok(lt_kv_next_in(c, in, &k, &v));
+	assert_slice(k, str("p/4"));
+	assert_int_equal(lt_kv_next_in(c, in, &k, &v), LT_E_NOTFOUND);
+
+	assert_int_equal(lt_kv_seek_at(c, in, in, &k, &v), LT_E_CORRUPT);
+	assert_slice(k, str("p/1"));
+	ok(lt_kv_next_at(c, in, &k, &v));
+	assert_slice(k, str("p/2"));
+	assert_slice(v, str("p/2"));
+	assert_int_equal(lt_kv_next_at(c, in, &k, &v), LT_E_CORRUPT);
+	assert_slice(k, str("p/3"));
+	ok(lt_kv_next_at(c, in, &k, &v));
+	assert_slice(k, str("p/4"));
+	assert_int_equal(lt_kv_next_at(c, in, &k, &v), LT_E_NOTFOUND);
+	ok(lt_kv_seek_at(c, in, str("p/31"), &k, &v));
+	assert_slice(k, str("p/4"));
+	assert_int_equal(lt_kv_seek_at(c, in, str("p/5"), &k, &v), LT_E_NOTFOUND);
+	assert_int_equal(lt_kv_seek_at(c, str("q"), str("q"), &k, &v), LT_E_NOTFOUND);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(t);
+}
+
 static void
 move_raw(struct lt_kv *kv, unsigned from, const char *fk, unsigned to, const char *tk, size_t cut)
 {
@@ -2232,6 +2275,7 @@ kept_reads_pin_nothing(void **state)
 	    cmocka_unit_test_setup_teardown(fault_sweep, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(random_model, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(every_flipped_bit_is_noticed, setup, teardown), \
+	    cmocka_unit_test_setup_teardown(walks_in_a_prefix, setup, teardown), \
 	    cmocka_unit_test_setup_teardown(a_moved_or_cut_value_is_noticed, setup, teardown)
 #define DISK(test) cmocka_unit_test_setup_teardown(test, setup_disk, teardown)
 
