@@ -10,6 +10,7 @@
 #include "proto/store/admit.h"
 #include "proto/store/author.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/hub_cert.h"
 #include "proto/store/ruling.h"
 
 #include <stdio.h>
@@ -437,6 +438,9 @@ rule_one(
 	rc = write_act(h, txn, &r, arena);
 	if (rc == LT_OK)
 		rc = lt_ruling_put(txn, &r, NULL);
+	/* The hub may have another key when somebody wants proof. */
+	if (rc == LT_OK && h->identity->certificate.len != 0)
+		rc = lt_hub_cert_keep(txn, h->identity->certificate);
 	if (rc != LT_OK)
 		return rc;
 	atomic_store(&h->ruled, true);

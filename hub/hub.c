@@ -5,6 +5,7 @@
 #include "proto/feed/trust.h"
 #include "proto/store/catalogue_store.h"
 #include "proto/store/erase.h"
+#include "proto/store/hub_cert.h"
 #include "proto/store/feed_log.h"
 
 #include <assert.h>
@@ -400,9 +401,20 @@ note_position(void *ctx, const struct lt_made *made)
 {
 	struct hub_write *w = ctx;
 
+	const struct lt_slice certificate = w->h->identity->certificate;
+	size_t i;
+	int rc;
+
 	w->position = made->position;
 	/* In the very transaction: what the act names is gone when it is durable, and not before. */
-	return lt_erase_acts(w->log, &made->cs, &w->erased);
+	rc = lt_erase_acts(w->log, &made->cs, &w->erased);
+	for (i = 0; i < made->cs.nchange; i++)
+		if (strcmp(made->cs.change[i].collection, LT_ERASE_COLLECTION) == 0)
+			break;
+	/* A list of acts proves itself for ever, also when the hub has another key. */
+	if (rc == LT_OK && i < made->cs.nchange && certificate.len != 0)
+		rc = lt_hub_cert_keep(w->log, certificate);
+	return rc;
 }
 
 static int

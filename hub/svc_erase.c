@@ -6,6 +6,7 @@
 #include "proto/service/call.h"
 #include "proto/store/erase.h"
 #include "proto/store/erase_list.h"
+#include "proto/store/hub_cert.h"
 #include "proto/store/projection.h"
 
 #include <string.h>
@@ -405,6 +406,39 @@ page_of(struct listing *l, struct lt_slice token, char name[LT_UNSAID_NAME])
 	return run_unsaid(l, name);
 }
 
+/* What verifies the change-sets on the page, of whatever age. */
+static int
+add_certificate(void *ctx, uint32_t key_no, struct lt_slice certificate)
+{
+	struct listing *l = ctx;
+	const struct lt_identity *id = lt_hub_identity(l->a->s->hub);
+	ProtobufCBinaryData *out = &l->r->certificate_before[l->r->n_certificate_before];
+
+	if (key_no == id->key_no || l->r->n_certificate_before == LT_HUB_CERTS_MAX)
+		return LT_OK;
+	out->data = lt_arena_dup(&l->a->arena, certificate.data, certificate.len);
+	out->len = certificate.len;
+	if (out->data == NULL)
+		return LT_E_NOMEM;
+	l->r->n_certificate_before++;
+	return LT_OK;
+}
+
+static int
+add_certificates(struct listing *l)
+{
+	const struct lt_identity *id = lt_hub_identity(l->a->s->hub);
+	Ltpb__ListErasuresReply *r = l->r;
+
+	r->certificate.data = (uint8_t *)(uintptr_t)id->certificate.data;
+	r->certificate.len = id->certificate.len;
+	r->certificate_before =
+	    lt_arena_alloc(&l->a->arena, LT_HUB_CERTS_MAX * sizeof(*r->certificate_before));
+	if (r->certificate_before == NULL)
+		return LT_E_NOMEM;
+	return lt_hub_cert_each(l->log, &id->principal, add_certificate, l);
+}
+
 static int
 run_list(struct listing *l, const Ltpb__ListErasuresRequest *req)
 {
@@ -422,6 +456,8 @@ run_list(struct listing *l, const Ltpb__ListErasuresRequest *req)
 	rc = lt_kv_begin_read(lt_hub_log(a->s->hub), &l->log);
 	if (rc == LT_OK)
 		rc = lt_kv_begin_read(lt_hub_derived(a->s->hub), &l->derived);
+	if (rc == LT_OK && l->changesets)
+		rc = add_certificates(l);
 	if (rc == LT_OK)
 		rc = page_of(l, token, name + 1);
 	if (rc != LT_OK || !l->full)
@@ -437,7 +473,6 @@ lt_admin_list_erasures(Ltpb__Admin_Service *service, const Ltpb__ListErasuresReq
     Ltpb__ListErasuresReply_Closure closure, void *data)
 {
 	Ltpb__ListErasuresReply r = LTPB__LIST_ERASURES_REPLY__INIT;
-	const struct lt_identity *id;
 	struct lt_asking a;
 	struct listing l = { .a = &a, .r = &r };
 	int rc;
@@ -445,11 +480,6 @@ lt_admin_list_erasures(Ltpb__Admin_Service *service, const Ltpb__ListErasuresReq
 	lt_arena_init(&l.scratch, ACT_ARENA);
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = req->page_token.len > LT_KV_KEY_MAX ? LT_E_INVALID : run_list(&l, req);
-	id = lt_hub_identity(a.s->hub);
-	if (req->changesets) {
-		r.certificate.data = (uint8_t *)(uintptr_t)id->certificate.data;
-		r.certificate.len = id->certificate.len;
-	}
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

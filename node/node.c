@@ -6,6 +6,7 @@
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
 #include "proto/store/admit.h"
+#include "proto/store/hub_cert.h"
 #include "proto/store/catalogue_store.h"
 
 #include <assert.h>
@@ -600,8 +601,15 @@ static int
 run_meet(struct lt_kv_txn *txn, void *ctx)
 {
 	struct meet_job *j = ctx;
-	int rc = lt_local_put(txn, "hub_certificate", j->certificate);
+	struct lt_slice before;
+	int rc = lt_local_get(txn, "hub_certificate", &before);
 
+	/* With the key of before acts were signed that are here. One that cannot be read proves nothing. */
+	if (rc == LT_OK && !lt_slice_eq(before, j->certificate))
+		rc = lt_hub_cert_keep(txn, before);
+	if (rc != LT_OK && rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT && rc != LT_E_INVALID)
+		return rc;
+	rc = lt_local_put(txn, "hub_certificate", j->certificate);
 	return rc != LT_OK ? rc : lt_local_put(txn, "province", lt_slice_str(j->province));
 }
 

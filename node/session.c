@@ -26,6 +26,7 @@
 #define CALL_MS 60000
 /* Of evidence of a branch: what the slowest line carries in ten seconds; when it is brought again, doubled each time, where no ruling comes. */
 #define BRANCH_MAX 32768
+#define BRANCH_LOOK 64 /* change-sets of a branch that are looked at for one of that size */
 #define BRANCHES_MAX 64
 #define BRANCH_AGAIN_MS INT64_C(60000)
 #define BRANCH_REST_MS INT64_C(86400000)
@@ -783,38 +784,62 @@ branch_due(struct lt_session *s, const struct lt_feed_id *feed, const struct lt_
 	return true;
 }
 
+/* A ruling on the branch whose change-set seq is in the log under `aside`. LT_E_NOTFOUND: there is none. */
+static int
+ruling_at(struct branch *b, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_feed_id *aside, uint64_t seq, struct lt_hash *h)
+{
+	struct lt_ruling ruling;
+	int rc = lt_feed_log_hash(b->txn, unit, aside, seq, h);
+
+	return rc == LT_OK           ? lt_ruling_get(b->txn, unit, feed, seq, h, &ruling)
+	       : rc == LT_E_NOTFOUND ? LT_E_CORRUPT
+				     : rc;
+}
+
+/* The first of it that an announcement takes, *at its number. */
+static int
+small_one(struct branch *b, const struct lt_unit *unit, const struct lt_feed_id *aside,
+    uint64_t first, uint64_t last, uint64_t *at, struct lt_entry *e)
+{
+	const size_t max = b->s->o.evidence_max != 0 ? b->s->o.evidence_max : BRANCH_MAX;
+	uint64_t seq, position;
+	int rc;
+
+	for (seq = first; seq <= last && seq - first < BRANCH_LOOK; seq++) {
+		rc = lt_feed_log_find(b->txn, unit, aside, seq, &position);
+		if (rc == LT_OK)
+			rc = lt_feed_log_read(b->txn, position, e);
+		if (rc != LT_OK)
+			return rc;
+		*at = seq;
+		if (e->changeset.len <= max)
+			return LT_OK;
+	}
+	return LT_E_NOTFOUND;
+}
+
 /* The first change-set of a branch aside that no ruling speaks of: the hub needs it as evidence. The second one, whose prev_hash
- * names it, says the same where it is too large. */
+ * names it, says the same where it is too large; and one further on shows at least that the branches differ before it. */
 static int
 note_branch(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head)
 {
 	struct lt_feed_id aside = lt_feed_aside(feed);
 	struct branch *b = ctx;
-	uint64_t first, last, seq, position;
-	struct lt_ruling ruling;
+	uint64_t first, last, at;
 	struct lt_entry e = { 0 };
-	struct lt_hash h;
+	struct lt_hash h, before;
 	int rc = lt_feed_log_aside(b->txn, unit, feed, &first, &last);
 
 	(void)head;
-	if (rc != LT_OK || first == 0)
+	if (rc != LT_OK || first == 0 ||
+	    ruling_at(b, unit, feed, &aside, first, &h) != LT_E_NOTFOUND ||
+	    small_one(b, unit, &aside, first, last, &at, &e) != LT_OK)
 		return LT_OK;
-	rc = lt_feed_log_hash(b->txn, unit, &aside, first, &h);
-	if (rc == LT_OK)
-		rc = lt_ruling_get(b->txn, unit, feed, first, &h, &ruling);
-	if (rc != LT_E_NOTFOUND)
+	if (at > first + 1 && ruling_at(b, unit, feed, &aside, at - 1, &before) != LT_E_NOTFOUND)
 		return LT_OK;
-	for (seq = first; seq <= last && seq - first < 2; seq++) {
-		rc = lt_feed_log_find(b->txn, unit, &aside, seq, &position);
-		if (rc == LT_OK)
-			rc = lt_feed_log_read(b->txn, position, &e);
-		if (rc != LT_OK)
-			return LT_OK;
-		if (e.changeset.len <= BRANCH_MAX)
-			break;
-	}
-	if (e.changeset.len > BRANCH_MAX || !branch_due(b->s, feed, &h))
+	if (!branch_due(b->s, feed, &h))
 		return LT_OK;
 	b->out->data = lt_arena_dup(b->arena, e.changeset.data, e.changeset.len);
 	b->out->len = b->out->data == NULL ? 0 : e.changeset.len;

@@ -28,6 +28,8 @@ struct lt_session_options {
 	 * thread that found out. NULL allowed. */
 	void (*pull_broke)(void *ctx);
 	void *ctx;
+	size_t
+	    evidence_max; /* tests only: bytes of evidence that an announcement takes; 0: as is good */
 };
 
 struct lt_session_call {

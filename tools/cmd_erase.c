@@ -497,6 +497,23 @@ keep(ProtobufCBinaryData *out, const ProtobufCBinaryData *in)
 }
 
 static enum ctl_exit
+keep_certificates(struct listing *l, const Ltpb__ListErasuresReply *r)
+{
+	size_t i;
+
+	l->file.certificate_before =
+	    calloc(r->n_certificate_before + 1, sizeof(*r->certificate_before));
+	if (l->file.certificate_before == NULL || !keep(&l->file.certificate, &r->certificate))
+		return ctl_error(LT_E_NOMEM, NULL);
+	for (i = 0; i < r->n_certificate_before; i++) {
+		if (!keep(&l->file.certificate_before[i], &r->certificate_before[i]))
+			return ctl_error(LT_E_NOMEM, NULL);
+		l->file.n_certificate_before++;
+	}
+	return CTL_DONE;
+}
+
+static enum ctl_exit
 keep_changesets(struct listing *l, const Ltpb__ListErasuresReply *r)
 {
 	size_t i, n = l->file.n_changeset;
@@ -511,9 +528,7 @@ keep_changesets(struct listing *l, const Ltpb__ListErasuresReply *r)
 			return ctl_error(LT_E_NOMEM, NULL);
 		l->file.n_changeset++;
 	}
-	if (l->file.certificate.len == 0 && !keep(&l->file.certificate, &r->certificate))
-		return ctl_error(LT_E_NOMEM, NULL);
-	return CTL_DONE;
+	return l->file.certificate.len != 0 ? CTL_DONE : keep_certificates(l, r);
 }
 
 static enum ctl_exit
@@ -576,6 +591,9 @@ listing_free(struct listing *l)
 	for (i = 0; i < l->file.n_changeset; i++)
 		free(l->file.changeset[i].data);
 	free(l->file.changeset);
+	for (i = 0; i < l->file.n_certificate_before; i++)
+		free(l->file.certificate_before[i].data);
+	free(l->file.certificate_before);
 	free(l->file.certificate.data);
 }
 

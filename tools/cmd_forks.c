@@ -119,7 +119,10 @@ save(struct ctl *c, const Ltpb__Fork *f, const char *path)
 	int rc;
 
 	lt_buf_init(&cert, 0);
-	code = ctl_hub_certificate(c, NULL, &cert);
+	/* That of the ruling's key, where it is kept: the hub's own may be of a later one. */
+	if (f->certificate.len != 0)
+		lt_buf_put(&cert, f->certificate.data, f->certificate.len);
+	code = f->certificate.len != 0 ? CTL_DONE : ctl_hub_certificate(c, NULL, &cert);
 	if (code == CTL_DONE) {
 		o = fork_file_make(f, c->id->root_key, c->id->salt, lt_buf_slice(&cert), &err);
 		if (o == NULL)

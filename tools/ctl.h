@@ -231,7 +231,7 @@ ctl_run_fn cmd_hub_init, cmd_node_init, cmd_client_init, cmd_client_join, cmd_en
 ctl_run_fn cmd_keys_rotate, cmd_enrol_invitations, cmd_enrol_cancel, cmd_node_show;
 ctl_run_fn cmd_quarantine, cmd_quarantine_show;
 ctl_run_fn cmd_audit_list, cmd_audit_verify, cmd_audit_prove;
-ctl_run_fn cmd_who_holds, cmd_erase, cmd_erase_list;
+ctl_run_fn cmd_who_holds, cmd_erase, cmd_erase_list, cmd_compact;
 ctl_run_fn cmd_forks, cmd_forks_export, cmd_forks_verify;
 
 #endif

@@ -1,6 +1,7 @@
 #include "proto/service/forks.h"
 #include "proto/base/clock.h"
 #include "proto/service/reading.h"
+#include "proto/store/hub_cert.h"
 
 #include <string.h>
 
@@ -85,6 +86,18 @@ look_at(void *ctx, const struct lt_changeset *cs)
 	return k->l->req->evidence ? branch_of(cs, k->l->arena, &k->f->dropped) : LT_OK;
 }
 
+/* Of the key that signed the ruling: the hub may have another one by now. */
+static int
+add_certificate(struct listing *l, const struct lt_id *hub, uint32_t key_no, Ltpb__Fork *f)
+{
+	struct lt_slice cert;
+	int rc = lt_hub_cert_get(l->log, hub, key_no, &cert);
+
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+	return fill(l->arena, &f->certificate, cert.data, cert.len) ? LT_OK : LT_E_NOMEM;
+}
+
 /* What counts, where it is here, and the act that says so. */
 static int
 from_log(struct listing *l, uint64_t position, bool whole, Ltpb__Fork *f)
@@ -109,6 +122,8 @@ from_log(struct listing *l, uint64_t position, bool whole, Ltpb__Fork *f)
 		    (l->req->evidence &&
 			!fill(l->arena, &f->ruling, e.changeset.data, e.changeset.len)))
 			rc = LT_E_NOMEM;
+		if (rc == LT_OK && l->req->evidence)
+			rc = add_certificate(l, &hub, cs.key_no, f);
 	}
 	lt_arena_fini(&arena);
 	return rc;

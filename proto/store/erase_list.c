@@ -6,6 +6,7 @@
 #include "proto/store/catalogue_store.h"
 #include "proto/store/erase.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/hub_cert.h"
 #include "proto/store/rebuild.h"
 
 #include "lienthong/v1/backup.pb-c.h"
@@ -125,7 +126,11 @@ lt_unsaid_drop(struct lt_kv_txn *log, const char *name)
 struct applying {
 	struct lt_kv_txn *txn;
 	struct lt_id hub;
-	uint8_t sign_key[32];
+	size_t nkey;
+	struct hub_key {
+		uint32_t no;
+		uint8_t pk[32];
+	} key[1 + LT_HUB_CERTS_MAX];
 	struct lt_fed federation;
 	struct lt_catalogue *cat; /* of a node; NULL: nothing is shown here */
 	struct lt_unit province;
@@ -176,6 +181,20 @@ reshow(struct applying *a, const struct lt_changeset *cs, struct lt_arena *arena
 	return rc;
 }
 
+/* By any key that the hub was certified for: what it signed with the one before is as good. */
+static int
+check_signature(const struct applying *a, const struct lt_changeset *cs)
+{
+	size_t i;
+
+	for (i = 0; i < a->nkey; i++)
+		if (a->key[i].no == cs->key_no &&
+		    lt_changeset_verify_signature(cs, a->key[i].pk) == LT_OK)
+			return LT_OK;
+	return lt_err_set(
+	    a->err, LT_E_BADSIG, "the signature of an erasure in the list is not good");
+}
+
 static int
 apply_one(struct applying *a, struct lt_slice bytes)
 {
@@ -198,9 +217,8 @@ apply_one(struct applying *a, struct lt_slice bytes)
 			return LT_OK;
 		}
 	}
-	if (rc == LT_OK && lt_changeset_verify_signature(&cs, a->sign_key) != LT_OK)
-		rc = lt_err_set(
-		    a->err, LT_E_BADSIG, "the signature of an erasure in the list is not good");
+	if (rc == LT_OK)
+		rc = check_signature(a, &cs);
 	if (rc == LT_OK)
 		rc = lt_erase_acts(a->txn, &cs, &removed);
 	if (rc == LT_OK && a->keeps)
@@ -214,25 +232,39 @@ apply_one(struct applying *a, struct lt_slice bytes)
 }
 
 static int
-check_list(
-    struct applying *a, const Ltpb__Erasures *m, const uint8_t root_key[32], struct lt_arena *arena)
+add_key(struct applying *a, const ProtobufCBinaryData *cert, const uint8_t root_key[32],
+    struct lt_arena *arena)
 {
 	Ltpb__CertificateBody *body;
-	int rc;
+	int rc = lt_certificate_verify(
+	    lt_slice(cert->data, cert->len), root_key, &a->federation, arena, &body, a->err);
 
-	if (m->version != 1)
-		return lt_err_set(
-		    a->err, LT_E_INVALID, "this is no list of erasures, or one of a newer program");
-	rc = lt_certificate_verify(lt_slice(m->certificate.data, m->certificate.len), root_key,
-	    &a->federation, arena, &body, a->err);
 	if (rc != LT_OK)
 		return rc;
 	if (body->role != LTPB__ROLE__ROLE_HUB || body->principal.len != LT_ID_LEN ||
-	    body->sign_key.len != sizeof(a->sign_key))
+	    body->sign_key.len != sizeof(a->key[0].pk) ||
+	    (a->nkey != 0 && memcmp(a->hub.b, body->principal.data, LT_ID_LEN) != 0))
 		return lt_err_set(a->err, LT_E_DENIED, "the list is not by a hub");
 	memcpy(a->hub.b, body->principal.data, LT_ID_LEN);
-	memcpy(a->sign_key, body->sign_key.data, sizeof(a->sign_key));
+	a->key[a->nkey].no = body->key_no;
+	memcpy(a->key[a->nkey++].pk, body->sign_key.data, sizeof(a->key[0].pk));
 	return LT_OK;
+}
+
+static int
+check_list(
+    struct applying *a, const Ltpb__Erasures *m, const uint8_t root_key[32], struct lt_arena *arena)
+{
+	size_t i;
+	int rc;
+
+	if (m->version != 1 || m->n_certificate_before > LT_HUB_CERTS_MAX)
+		return lt_err_set(
+		    a->err, LT_E_INVALID, "this is no list of erasures, or one of a newer program");
+	rc = add_key(a, &m->certificate, root_key, arena);
+	for (i = 0; rc == LT_OK && i < m->n_certificate_before; i++)
+		rc = add_key(a, &m->certificate_before[i], root_key, arena);
+	return rc;
 }
 
 /* A node without a catalogue shows acts alone. */

@@ -419,6 +419,52 @@ brought_once(struct fed_node *n)
 	free(call);
 }
 
+/* What an announcement brings when it takes only so many bytes; 0: nothing. */
+static uint64_t
+brought_of(struct fed_node *n, size_t max, size_t *len)
+{
+	const struct lt_session_options o = { .node = n->node, .evidence_max = max };
+	const struct lt_sync_action a = { .kind = LT_SYNC_DO_ANNOUNCE };
+	struct lt_session_request req;
+	struct lt_session_call *call = calloc(1, sizeof(*call));
+	const Ltpb__AnnounceRequest *r;
+	struct lt_changeset cs = { .seq = 0 };
+	struct lt_session *s;
+	struct lt_arena arena;
+
+	assert_non_null(call);
+	assert_int_equal(lt_session_new(&o, &s), LT_OK);
+	lt_arena_init(&arena, 4 << 20);
+	assert_int_equal(lt_session_ask(s, &a, &arena, call, &req), LT_OK);
+	r = (const Ltpb__AnnounceRequest *)req.message;
+	*len = r->branch.len;
+	if (r->branch.len != 0)
+		assert_int_equal(
+		    lt_changeset_parse(lt_slice(r->branch.data, r->branch.len), &arena, &cs, NULL),
+		    LT_OK);
+	lt_arena_fini(&arena);
+	lt_session_free(s);
+	free(call);
+	return cs.seq;
+}
+
+/* Of a branch whose first change-sets are too large one further on is brought, and none where all are. */
+static void
+brought_from_further_on(struct fed_node *n)
+{
+	uint64_t first, seq;
+	size_t len, small;
+
+	forget_ruling(n);
+	first = brought_of(n, 0, &len);
+	assert_true(first != 0);
+	assert_int_equal(brought_of(n, len, &len), first);
+	seq = brought_of(n, len - 1, &small); /* an edit, behind a record */
+	assert_int_equal(seq, first + 2);
+	assert_true(small < len);
+	assert_int_equal(brought_of(n, small - 1, &len), 0);
+}
+
 /* Both wrote under the same numbers. The hub holds the original's. */
 static void
 test_divergent(void **state)
@@ -506,6 +552,28 @@ test_longer_branch(void **state)
 	fed_wait(node_has, &e, WAIT_MS, "receipted");
 	fed_wait(hub_shows, &e, WAIT_MS, "at the hub");
 	same_feeds(&f, &copy);
+	end(&f, &n, &copy);
+}
+
+/* The first change-sets of a branch do not fit into an announcement. */
+static void
+test_large_branch(void **state)
+{
+	struct fed f;
+	struct fed_node n, copy;
+
+	(void)state;
+	begin(&f, &n, &copy);
+	original_goes_on(&f, &n);
+	fed_hub_stop(&f);
+	fed_node_start(&f, &copy);
+	assert_int_equal(fed_put_dossier(&copy, 70, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&copy, 71, NULL, NULL), LT_OK);
+	assert_int_equal(fed_put_dossier(&copy, 1, "dang_xu_ly", NULL), LT_OK);
+	fed_hub_start(&f);
+	wait_node(&f, &copy, 71, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
+	one_ruling(&f, &copy, NULL);
+	brought_from_further_on(&copy);
 	end(&f, &n, &copy);
 }
 
@@ -782,6 +850,7 @@ main(void)
 		cmocka_unit_test(test_restored),
 		cmocka_unit_test(test_divergent),
 		cmocka_unit_test(test_longer_branch),
+		cmocka_unit_test(test_large_branch),
 		cmocka_unit_test(test_same_words),
 		cmocka_unit_test(test_cleared_aside),
 		cmocka_unit_test(test_both_live),

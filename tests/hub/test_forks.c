@@ -1,6 +1,8 @@
 /* Damage in what a hub keeps of two branches of a feed, or right behind it, stops neither its start nor anybody's verdicts. */
 #include "tests/hub/hub_fixture.h"
 #include "hub/hub_impl.h"
+#include "proto/feed/trust.h"
+#include "proto/service/forks.h"
 #include "proto/store/author.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/kv_test.h"
@@ -234,6 +236,107 @@ test_passed_over(void **state)
 	hubfx_close(&x.h);
 }
 
+static int
+take_one(void *ctx, const struct lt_ruling *r)
+{
+	*(struct lt_ruling *)ctx = *r;
+	return LT_OK;
+}
+
+/* Evidence from further along a branch: the ruling names the last number under which it shows two hashes. */
+static void
+test_further_along(void **state)
+{
+	struct count c;
+	struct lt_draft d = { 0 };
+	struct lt_err err = { "" };
+	struct lt_ruling r;
+	struct lt_buf b;
+	struct lt_kv_txn *txn;
+	struct lt_changeset cs;
+	struct fix x;
+	unsigned i;
+
+	(void)state;
+	memset(&x, 0, sizeof(x));
+	c = (struct count){ .x = &x, .want = 1 };
+	hubfx_open(&x.h);
+	hubfx_node(&x.h, &x.node, HUB_UNIT);
+	fed_feed_init(&x.feed, &x.node, HUB_UNIT, LT_LANE_URGENT, 7);
+	assert_int_equal(push(&x, &x.feed), LT_OK);
+	x.other = x.feed;
+	for (i = 0; i < 3; i++)
+		assert_int_equal(push(&x, &x.feed), LT_OK);
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	fed_draft_dossier(&x.h.arena, &d, "H41.65-261120-0099");
+	for (i = 0; i < 3; i++) {
+		lt_buf_clear(&b);
+		fed_seal(&x.h.f, &x.other, &d, 1, &b);
+	}
+	assert_int_equal(lt_changeset_parse(lt_buf_slice(&b), &x.h.arena, &cs, NULL), LT_OK);
+	assert_int_equal(cs.seq, 4);
+	assert_int_equal(
+	    lt_hub_evidence(x.h.f.hub, &x.node.id.principal, lt_buf_slice(&b), &err), LT_OK);
+	fed_wait(ruled, &c, HUB_WAIT_MS, "a ruling");
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(x.h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_ruling_each(txn, NULL, take_one, &r), LT_OK);
+	lt_kv_abort(txn);
+	assert_int_equal(r.seq, 3);
+	assert_true(lt_hash_eq(&r.other, &cs.prev));
+	lt_buf_fini(&b);
+	hubfx_close(&x.h);
+}
+
+static int
+evidence(void *ctx, struct lt_kv_txn *log, const struct lt_unit *unit,
+    int (*fn)(void *ctx, const struct lt_changeset *cs), void *fn_ctx)
+{
+	(void)ctx;
+	return lt_forks_evidence(log, unit, fn, fn_ctx);
+}
+
+/* A ruling is proven by the key that signed it, whatever key the hub has by then. */
+static void
+test_key_of_before(void **state)
+{
+	static const struct lt_forks_from from = { evidence, NULL };
+	Ltpb__ListForksRequest q = LTPB__LIST_FORKS_REQUEST__INIT;
+	Ltpb__ListForksReply r = LTPB__LIST_FORKS_REPLY__INIT;
+	Ltpb__CertificateBody *body;
+	struct lt_err err = { "" };
+	struct lt_registry *reg;
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_slice cert;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	fed_hub_stop(&x.h.f);
+	fed_hub_rekey(&x.h.f);
+	fed_hub_start(&x.h.f);
+	works(&x);
+	reg = lt_hub_registry(x.h.f.hub);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(x.h.f.hub), &txn), LT_OK);
+	q.evidence = true;
+	assert_int_equal(lt_forks_list(txn, &q, reg, NULL, &from, &x.h.arena, &r, &err), LT_OK);
+	assert_int_equal(r.n_fork, 1);
+	assert_int_equal(r.fork[0]->hub_key_no, 1);
+	assert_int_equal(x.h.f.hub_id->key_no, 2);
+	cert = lt_slice(r.fork[0]->certificate.data, r.fork[0]->certificate.len);
+	assert_int_equal(lt_certificate_verify(cert, x.h.f.hub_id->root_key,
+			     &x.h.f.hub_id->federation, &x.h.arena, &body, &err),
+	    LT_OK);
+	assert_int_equal(body->key_no, 1);
+	assert_int_equal(lt_changeset_parse(lt_slice(r.fork[0]->ruling.data, r.fork[0]->ruling.len),
+			     &x.h.arena, &cs, NULL),
+	    LT_OK);
+	assert_int_equal(lt_changeset_verify_signature(&cs, body->sign_key.data), LT_OK);
+	lt_kv_abort(txn);
+	lt_registry_unref(reg);
+	hubfx_close(&x.h);
+}
+
 int
 main(void)
 {
@@ -245,6 +348,8 @@ main(void)
 		cmocka_unit_test(test_behind_settled),
 		cmocka_unit_test(test_behind_told),
 		cmocka_unit_test(test_passed_over),
+		cmocka_unit_test(test_further_along),
+		cmocka_unit_test(test_key_of_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,13 +72,39 @@ fed_wait(bool (*cond)(void *ctx), void *ctx, int timeout_ms, const char *what)
 
 /* ---- hub ---- */
 
+/* Certified and written, and read as a hub reads it. id is freed. */
+static void
+certify_hub(struct fed *f, struct lt_identity *id, bool replace)
+{
+	Ltpb__CertificateBody body = LTPB__CERTIFICATE_BODY__INIT;
+	struct lt_err err = { "" };
+	struct lt_buf cert;
+
+	body.federation.data = id->federation.b;
+	body.federation.len = LT_FED_LEN;
+	body.principal.data = id->principal.b;
+	body.principal.len = LT_ID_LEN;
+	body.role = LTPB__ROLE__ROLE_HUB;
+	body.key_no = id->key_no;
+	body.sign_key.data = id->sign.pk;
+	body.sign_key.len = 32;
+	body.line_key.data = id->line_pk;
+	body.line_key.len = 32;
+	body.generation = id->key_no;
+	body.purpose = (char *)"hub";
+	lt_buf_init(&cert, 4096);
+	check(lt_certificate_make(&body, &f->root, &cert), "certificate", "");
+	id->certificate = lt_buf_slice(&cert);
+	check(lt_identity_write(id, f->dir, replace, &err), "identity", err.text);
+	lt_buf_fini(&cert);
+	free(id);
+	check(lt_identity_load(f->dir, &f->hub_id, &err), "identity", err.text);
+}
+
 static void
 make_hub_identity(struct fed *f)
 {
 	struct lt_identity *id = calloc(1, sizeof(*id));
-	Ltpb__CertificateBody body = LTPB__CERTIFICATE_BODY__INIT;
-	struct lt_err err = { "" };
-	struct lt_buf cert;
 	uint8_t seed[32];
 
 	assert_non_null(id);
@@ -91,25 +117,22 @@ make_hub_identity(struct fed *f)
 	lt_identity_keys(id);
 	memcpy(id->hub_line_key, id->line_pk, 32);
 	check(lt_unit_set(&id->unit, lt_slice_str("40")), "unit", "");
-	body.federation.data = id->federation.b;
-	body.federation.len = LT_FED_LEN;
-	body.principal.data = id->principal.b;
-	body.principal.len = LT_ID_LEN;
-	body.role = LTPB__ROLE__ROLE_HUB;
-	body.key_no = id->key_no;
-	body.sign_key.data = id->sign.pk;
-	body.sign_key.len = 32;
-	body.line_key.data = id->line_pk;
-	body.line_key.len = 32;
-	body.generation = 1;
-	body.purpose = (char *)"hub";
-	lt_buf_init(&cert, 4096);
-	check(lt_certificate_make(&body, &f->root, &cert), "certificate", "");
-	id->certificate = lt_buf_slice(&cert);
-	check(lt_identity_write(id, f->dir, false, &err), "identity", err.text);
-	lt_buf_fini(&cert);
-	free(id);
-	check(lt_identity_load(f->dir, &f->hub_id, &err), "identity", err.text);
+	certify_hub(f, id, false);
+}
+
+void
+fed_hub_rekey(struct fed *f)
+{
+	struct lt_identity *id = calloc(1, sizeof(*id));
+
+	assert_non_null(id);
+	*id = *f->hub_id;
+	lt_identity_keys(id);
+	memcpy(id->line_sk, f->hub_id->line_sk, sizeof(id->line_sk));
+	memcpy(id->line_pk, f->hub_id->line_pk, sizeof(id->line_pk));
+	id->key_no = f->hub_id->key_no + 1;
+	lt_identity_free(f->hub_id);
+	certify_hub(f, id, true);
 }
 
 static Ltpb__FieldSet *

@@ -48,6 +48,8 @@ void fed_publish(struct fed *f);
 void fed_publish_second(struct fed *f);
 void fed_hub_start(struct fed *f);
 void fed_hub_stop(struct fed *f);
+/* The hub, stopped, signs with another key from its next start on, certified by the same root; the key of its line stays. */
+void fed_hub_rekey(struct fed *f);
 void fed_teardown(struct fed *f);
 /* After fed_found(): the folder and the keys. */
 void fed_remove(struct fed *f);

@@ -1,0 +1,417 @@
+#include "proto/store/compact.h"
+#include "proto/base/failpoint.h"
+#include "proto/base/text.h"
+#include "proto/store/tables.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define DATA_FILE "data.mdb"
+#define OLD_FILE "before.mdb" /* the file of before, until it is overwritten */
+#define WORK_DIR "compacting"
+#define ZEROS ((size_t)256 * 1024)
+#define INDEX_BYTES_MAX ((size_t)512 * 1024 * 1024) /* of a node's keys: five million entries */
+#define ROOM ((uint64_t)16 * 1024 * 1024) /* that is left on the disk in any case */
+
+/* A store's folder, held against everybody who opens it. */
+struct place {
+	char path[PATH_MAX];
+	int dir, lock; /* -1: not open */
+	struct lt_err *err;
+};
+
+static int
+failed(const struct place *p, int e, const char *what, const char *file)
+{
+	int rc = e == ENOSPC || e == EDQUOT  ? LT_E_NOSPACE
+		 : e == EACCES || e == EPERM ? LT_E_DENIED
+		 : e == ENOENT               ? LT_E_NOTFOUND
+					     : LT_E_IO;
+
+	return lt_err_set(p->err, rc, "%s \"%s/%s\": %s", what, p->path, file, strerror(e));
+}
+
+static int
+place_open(struct place *p, const char *dir, const char *name, struct lt_err *err)
+{
+	p->err = err;
+	p->dir = p->lock = -1;
+	if (snprintf(p->path, sizeof(p->path), "%s/%s", dir, name) >= (int)sizeof(p->path) - 32)
+		return lt_err_set(err, LT_E_INVALID, "the path is too long");
+	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return p->dir < 0 ? failed(p, errno, "cannot open folder", "") : LT_OK;
+}
+
+static void
+place_close(struct place *p)
+{
+	if (p->lock >= 0)
+		(void)close(p->lock);
+	if (p->dir >= 0)
+		(void)close(p->dir);
+}
+
+/* Nobody who opens it gets in from here on: who writes takes the lock of the folder (kv_lmdb.c), whoever reads that of LMDB's file. */
+static int
+place_hold(struct place *p)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	bool free_of_readers = true;
+
+	p->lock = openat(p->dir, "lock.mdb", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (p->lock >= 0)
+		free_of_readers = fcntl(p->lock, F_SETLK, &all) == 0;
+	else if (errno != ENOENT)
+		return failed(p, errno, "cannot open", "lock.mdb");
+	if (free_of_readers && flock(p->dir, LOCK_EX | LOCK_NB) == 0)
+		return LT_OK;
+	return lt_err_set(
+	    p->err, LT_E_BUSY, "another process has the store in \"%s\" open", p->path);
+}
+
+static void
+place_release(struct place *p)
+{
+	if (p->lock >= 0)
+		(void)close(p->lock);
+	p->lock = -1;
+	if (p->dir >= 0)
+		(void)flock(p->dir, LOCK_UN);
+}
+
+static int
+sync_dir(const struct place *p, int dir)
+{
+	return fsync(dir) == 0 || errno == EINVAL ? LT_OK
+						  : failed(p, errno, "cannot sync folder", "");
+}
+
+/* ---- overwriting ---- */
+
+static int
+write_zeros(int fd, uint64_t len)
+{
+	static const uint8_t zeros[ZEROS];
+	uint64_t at = 0;
+
+	while (at < len) {
+		size_t n = len - at < ZEROS ? (size_t)(len - at) : ZEROS;
+		ssize_t w = pwrite(fd, zeros, n, (off_t)at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w == 0 ? EIO : errno;
+		at += (uint64_t)w;
+	}
+	return fdatasync(fd) == 0 ? 0 : errno;
+}
+
+/* Overwritten where it lies, synced, removed. *bytes (NULL allowed) is raised by its size. Not there: LT_OK. What has another name as
+ * well is in use under that, and only loses this one: a stop between link and rename leaves the store itself under both. */
+static int
+wipe(const struct place *p, const char *name, uint64_t *bytes)
+{
+	struct stat st;
+	int fd = openat(p->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC), e = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? LT_OK : failed(p, errno, "cannot open", name);
+	if (fstat(fd, &st) != 0)
+		e = errno;
+	if (e == 0 && st.st_nlink == 1)
+		e = write_zeros(fd, (uint64_t)st.st_size);
+	(void)close(fd);
+	if (e == 0 && unlinkat(p->dir, name, 0) != 0)
+		e = errno;
+	if (e != 0)
+		return failed(p, e, "cannot overwrite", name);
+	if (bytes != NULL)
+		*bytes += (uint64_t)st.st_size;
+	return sync_dir(p, p->dir);
+}
+
+static int
+drop(const struct place *p, int dir, const char *name, int flags)
+{
+	return unlinkat(dir, name, flags) == 0 || errno == ENOENT
+		   ? LT_OK
+		   : failed(p, errno, "cannot remove", name);
+}
+
+/* What a compaction that broke off left: a copy that is not whole, or the file of before that is to go. */
+static int
+clear_left(const struct place *p)
+{
+	int rc = LT_OK, work = openat(p->dir, WORK_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (work >= 0) {
+		rc = drop(p, work, DATA_FILE, 0);
+		(void)close(work);
+		if (rc == LT_OK)
+			rc = drop(p, p->dir, WORK_DIR, AT_REMOVEDIR);
+	}
+	return rc == LT_OK ? wipe(p, OLD_FILE, NULL) : rc;
+}
+
+/* ---- the index ---- */
+
+struct keys {
+	struct lt_buf bytes; /* each: u16 length || key || value */
+	size_t n;
+};
+
+static int
+keys_read(struct lt_kv_txn *txn, struct keys *keys)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(txn, LT_T_INDEX, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	/* An entry has no value; of one that is damaged the key is all there was. */
+	while ((rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) && keys->bytes.err == LT_OK) {
+		lt_buf_u32(&keys->bytes, (uint32_t)k.len);
+		lt_buf_put_slice(&keys->bytes, k);
+		keys->n++;
+		k = lt_slice(NULL, 0);
+		rc = lt_kv_next(c, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? keys->bytes.err : rc;
+}
+
+static int
+keys_write(struct lt_kv_txn *txn, const struct keys *keys)
+{
+	struct lt_reader r;
+	size_t i;
+	int rc = lt_kv_clear(txn, LT_T_INDEX);
+
+	lt_reader_init(&r, lt_buf_slice(&keys->bytes));
+	for (i = 0; rc == LT_OK && i < keys->n; i++) {
+		uint32_t len = lt_read_u32(&r);
+
+		rc = lt_kv_append(txn, LT_T_INDEX, lt_read_bytes(&r, len), lt_slice(NULL, 0));
+	}
+	return rc;
+}
+
+/* A tree made anew of its entries has no bounds but theirs. */
+static int
+lay_index(struct lt_kv *kv)
+{
+	struct keys keys = { .n = 0 };
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_write(kv, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_buf_init(&keys.bytes, INDEX_BYTES_MAX);
+	rc = keys_read(txn, &keys);
+	if (rc == LT_OK)
+		rc = keys_write(txn, &keys);
+	if (rc == LT_OK)
+		rc = lt_kv_commit(txn);
+	else
+		lt_kv_abort(txn);
+	lt_buf_fini(&keys.bytes);
+	return rc;
+}
+
+/* ---- the copy ---- */
+
+static int
+check_room(const struct place *p, const struct stat *st)
+{
+	struct statvfs fs;
+	uint64_t free_bytes;
+
+	if (fstatvfs(p->dir, &fs) != 0)
+		return failed(p, errno, "cannot ask about", "");
+	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (free_bytes >= (uint64_t)st->st_size + ROOM)
+		return LT_OK;
+	return lt_err_set(p->err, LT_E_NOSPACE,
+	    "a compact copy of \"%s\" may need %llu MiB, and %llu MiB are free", p->path,
+	    (unsigned long long)(((uint64_t)st->st_size + ROOM) >> 20),
+	    (unsigned long long)(free_bytes >> 20));
+}
+
+static int
+copy_to(const struct place *p, struct lt_kv *kv, const struct stat *st)
+{
+	int work, fd, rc;
+
+	if (mkdirat(p->dir, WORK_DIR, 0700) != 0)
+		return failed(p, errno, "cannot make folder", WORK_DIR);
+	work = openat(p->dir, WORK_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = work < 0 ? -1 : openat(work, DATA_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		rc = failed(p, errno, "cannot make", WORK_DIR "/" DATA_FILE);
+	} else {
+		rc = lt_kv_copy(kv, fd);
+		if (rc == LT_OK && (fchmod(fd, st->st_mode & 0777) != 0 ||
+				       fchown(fd, st->st_uid, st->st_gid) != 0 || fsync(fd) != 0))
+			rc = failed(p, errno, "cannot write", WORK_DIR "/" DATA_FILE);
+		(void)close(fd);
+	}
+	if (rc == LT_OK)
+		rc = sync_dir(p, work);
+	if (work >= 0)
+		(void)close(work);
+	return rc;
+}
+
+/* All of the copy is read before it counts. */
+static int
+check_copy(
+    const struct place *p, enum lt_kv_kind kind, const struct lt_fed *federation, uint64_t *bad)
+{
+	char path[PATH_MAX + 16];
+	struct lt_kv_options o = { .path = path,
+		.kind = kind,
+		.federation = federation->b,
+		.tables = lt_table_names,
+		.read_only = true };
+
+	(void)snprintf(path, sizeof(path), "%s/%s", p->path, WORK_DIR);
+	return lt_kv_look(&o, bad, p->err);
+}
+
+/* The note about the file of before goes first: without one all of the file is read at the next start, of either. */
+static int
+put_in_place(const struct place *p, struct lt_compact_report *out)
+{
+	struct stat st;
+	int rc = drop(p, p->dir, "guard", 0);
+
+	if (rc == LT_OK)
+		rc = sync_dir(p, p->dir);
+	if (rc == LT_OK && linkat(p->dir, DATA_FILE, p->dir, OLD_FILE, 0) != 0)
+		rc = failed(p, errno, "cannot link", OLD_FILE);
+	if (rc != LT_OK)
+		return rc;
+	LT_FAILPOINT("compact.linked");
+	if (renameat(p->dir, WORK_DIR "/" DATA_FILE, p->dir, DATA_FILE) != 0)
+		return failed(p, errno, "cannot put in place", DATA_FILE);
+	rc = sync_dir(p, p->dir);
+	if (rc == LT_OK && fstatat(p->dir, DATA_FILE, &st, 0) == 0)
+		out->after = (uint64_t)st.st_size;
+	LT_FAILPOINT("compact.in_place");
+	return rc == LT_OK ? clear_left(p) : rc;
+}
+
+static int
+make_copy(struct place *p, const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out)
+{
+	struct lt_kv *kv;
+	struct stat st;
+	int rc;
+
+	if (fstatat(p->dir, DATA_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return failed(p, errno, "there is no store", DATA_FILE);
+	out->before = (uint64_t)st.st_size;
+	rc = check_room(p, &st);
+	if (rc == LT_OK)
+		rc = lt_tables_open(dir, name, kind, federation, 0, &kv, p->err);
+	if (rc != LT_OK)
+		return rc;
+	if (kind == LT_KV_NODE)
+		rc = lay_index(kv);
+	if (rc == LT_OK)
+		rc = copy_to(p, kv, &st);
+	lt_kv_close(kv);
+	if (rc != LT_OK && p->err != NULL && p->err->text[0] == '\0')
+		(void)lt_err_set(
+		    p->err, rc, "cannot copy the store in \"%s\": %s", p->path, lt_strerror(rc));
+	return rc;
+}
+
+int
+lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err)
+{
+	struct place p;
+	int rc = place_open(&p, dir, name, err);
+
+	memset(out, 0, sizeof(*out));
+	if (rc == LT_OK)
+		rc = place_hold(&p);
+	if (rc == LT_OK)
+		rc = clear_left(&p);
+	place_release(&p); /* who opens it to copy takes the locks himself */
+	if (rc == LT_OK)
+		rc = make_copy(&p, dir, name, kind, federation, out);
+	if (rc == LT_OK) {
+		LT_FAILPOINT("compact.copied");
+		rc = place_hold(&p);
+	}
+	if (rc == LT_OK)
+		rc = check_copy(&p, kind, federation, &out->bad);
+	if (rc == LT_OK)
+		rc = put_in_place(&p, out);
+	place_close(&p);
+	return rc;
+}
+
+/* ---- derived tables ---- */
+
+static int
+wipe_damaged(const struct place *p, uint64_t *bytes)
+{
+	int fd = dup(p->dir), rc = LT_OK;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (d == NULL) {
+		rc = failed(p, errno, "cannot read folder", "");
+		if (fd >= 0)
+			(void)close(fd);
+		return rc;
+	}
+	rewinddir(d);
+	while (rc == LT_OK && (e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, "damaged-", 8) == 0)
+			rc = wipe(p, e->d_name, bytes);
+	(void)closedir(d);
+	return rc;
+}
+
+int
+lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct lt_err *err)
+{
+	struct place p;
+	int rc = place_open(&p, dir, name, err);
+
+	*bytes = 0;
+	if (rc == LT_OK)
+		rc = place_hold(&p);
+	/* Without `made` a store that is gone is begun anew, and is no loss. */
+	if (rc == LT_OK)
+		rc = drop(&p, p.dir, "made", 0);
+	if (rc == LT_OK)
+		rc = drop(&p, p.dir, "guard", 0);
+	if (rc == LT_OK)
+		rc = sync_dir(&p, p.dir);
+	if (rc == LT_OK)
+		rc = clear_left(&p);
+	if (rc == LT_OK)
+		rc = wipe(&p, DATA_FILE, bytes);
+	if (rc == LT_OK)
+		rc = wipe_damaged(&p, bytes);
+	place_close(&p);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}

@@ -1,0 +1,27 @@
+/* proto/store/compact.h - a store written anew with nothing but what counts, and the bytes of before overwritten (FORMAT.md 9.14).
+ *
+ * LMDB keeps the bytes of a page that it does not use any more until it uses it again, and a key of `index` may stand as a bound between pages
+ * long after its entry: an erased value among them. Who keeps the data directory's lock calls this; nobody has the store open. A stop at any
+ * point leaves the old store or the new one, and the next call clears away what is left of the other. */
+#ifndef LT_STORE_COMPACT_H
+#define LT_STORE_COMPACT_H
+
+#include "proto/base/ids.h"
+#include "proto/store/kv.h"
+
+struct lt_compact_report {
+	uint64_t before, after; /* bytes of the file */
+	uint64_t bad; /* values that do not verify: they are as they were */
+};
+
+/* dir/name, a node's store or a hub's log: the index is laid anew, all is copied compactly into another file, which is read whole and takes
+ * the place of the first; that one is overwritten and removed. Heads, epochs and the incarnation stay.
+ * LT_E_NOTFOUND: no store there; LT_E_NOSPACE: the disk has no room for the copy, nothing is changed; LT_E_BUSY: somebody has it
+ * open; LT_E_CORRUPT, as lt_kv_open_lmdb(); LT_E_IO. */
+int lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err);
+/* dir/name, a hub's derived tables: overwritten and removed, with those that were set aside for damage. They are made from the log at the next
+ * start. LT_E_BUSY, LT_E_IO. None there: LT_OK. */
+int lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct lt_err *err);
+
+#endif

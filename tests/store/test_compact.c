@@ -1,0 +1,376 @@
+/* A store written anew: what counts is there, no byte of what does not, and a kill at any point leaves one or the other. */
+#include "proto/store/compact.h"
+#include "proto/base/file.h"
+#include "proto/store/kv_test.h"
+#include "proto/store/tables.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STAYS "day-la-gia-tri-con-lai"
+#define GONE "gia-tri-da-xoa-roi"
+#define ROWS 3000
+
+static const struct lt_fed fed = { { 7 } };
+
+static void
+ok(int rc)
+{
+	assert_int_equal(rc, LT_OK);
+}
+
+static struct lt_kv *
+open_store(const char *dir)
+{
+	struct lt_err err = { "" };
+	struct lt_kv *kv;
+
+	if (lt_tables_open(dir, "store", LT_KV_NODE, &fed, 0, &kv, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	return kv;
+}
+
+/* Long, so that pages are many and their bounds are whole keys. */
+static struct lt_slice
+key_of(unsigned i, char out[400])
+{
+	int n = snprintf(
+	    out, 400, "thing%cfield%c%06u-%s-%0300u", 0, 0, i, i % 2 == 0 ? GONE : STAYS, i);
+
+	return lt_slice(out, (size_t)n);
+}
+
+/* Every second row goes again. */
+static void
+fill(const char *dir)
+{
+	struct lt_kv *kv = open_store(dir);
+	struct lt_kv_txn *txn;
+	char key[400];
+	unsigned i;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	for (i = 0; i < ROWS; i++) {
+		struct lt_slice k = key_of(i, key);
+
+		ok(lt_kv_put(txn, LT_T_INDEX, k, lt_slice(NULL, 0)));
+		ok(lt_kv_put(txn, LT_T_LOCAL, k, k));
+	}
+	ok(lt_kv_commit(txn));
+	ok(lt_kv_begin_write(kv, &txn));
+	for (i = 0; i < ROWS; i += 2) {
+		struct lt_slice k = key_of(i, key);
+
+		ok(lt_kv_del(txn, LT_T_INDEX, k));
+		ok(lt_kv_put(txn, LT_T_LOCAL, k, lt_slice_str("short")));
+	}
+	ok(lt_kv_commit(txn));
+	lt_kv_close(kv);
+}
+
+static size_t
+count_in_file(const char *path, const char *text)
+{
+	struct lt_buf b;
+	struct lt_err err = { "" };
+	const uint8_t *p;
+	size_t n = 0, len = strlen(text);
+
+	lt_buf_init(&b, (size_t)64 << 20);
+	if (lt_file_read(path, (size_t)64 << 20, &b, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	for (p = b.data; (p = memmem(p, b.len - (size_t)(p - b.data), text, len)) != NULL; p++)
+		n++;
+	lt_buf_fini(&b);
+	return n;
+}
+
+static void
+is_whole(const char *dir)
+{
+	struct lt_kv *kv = open_store(dir);
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	char key[400];
+	uint64_t n;
+	unsigned i;
+
+	ok(lt_kv_begin_read(kv, &txn));
+	ok(lt_kv_count(txn, LT_T_INDEX, &n));
+	assert_int_equal(n, ROWS / 2);
+	ok(lt_kv_count(txn, LT_T_LOCAL, &n));
+	assert_int_equal(n, ROWS);
+	for (i = 0; i < ROWS; i++) {
+		struct lt_slice k = key_of(i, key);
+
+		assert_int_equal(
+		    lt_kv_get(txn, LT_T_INDEX, k, &v), i % 2 == 0 ? LT_E_NOTFOUND : LT_OK);
+		ok(lt_kv_get(txn, LT_T_LOCAL, k, &v));
+		assert_true(lt_slice_eq(v, i % 2 == 0 ? lt_slice_str("short") : k));
+	}
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+}
+
+struct place {
+	char dir[64], data[128];
+};
+
+static int
+setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	assert_non_null(p);
+	(void)snprintf(p->dir, sizeof(p->dir), "/tmp/lt-compact-XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	(void)snprintf(p->data, sizeof(p->data), "%s/store/data.mdb", p->dir);
+	fill(p->dir);
+	*state = p;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct place *p = *state;
+	char cmd[128];
+
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", p->dir);
+	assert_int_equal(system(cmd), 0);
+	free(p);
+	return 0;
+}
+
+static int
+compact(const struct place *p, struct lt_compact_report *r)
+{
+	struct lt_err err = { "" };
+	int rc = lt_store_compact(p->dir, "store", LT_KV_NODE, &fed, r, &err);
+
+	if (rc != LT_OK)
+		print_message("%s\n", err.text);
+	return rc;
+}
+
+static bool
+there(const struct place *p, const char *name)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/store/%s", p->dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* All that counts, and the file is as it was to everybody. */
+static void
+nothing_but_what_counts(void **state)
+{
+	struct place *p = *state;
+	struct lt_compact_report r;
+	struct lt_kv *kv = open_store(p->dir);
+	uint8_t was[16];
+	struct stat st;
+
+	memcpy(was, lt_kv_incarnation(kv), sizeof(was));
+	lt_kv_close(kv);
+	assert_true(count_in_file(p->data, "thing") > ROWS);
+	assert_int_equal(chmod(p->data, 0640), 0);
+	ok(compact(p, &r));
+	assert_int_equal(r.bad, 0);
+	assert_true(r.after < r.before);
+	assert_false(there(p, "before.mdb"));
+	assert_false(there(p, "compacting"));
+	assert_int_equal(stat(p->data, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	is_whole(p->dir);
+	kv = open_store(p->dir);
+	assert_memory_equal(lt_kv_incarnation(kv), was, sizeof(was));
+	lt_kv_close(kv);
+	ok(compact(p, &r));
+	is_whole(p->dir);
+}
+
+/* The bounds between pages of the index are keys that are there. */
+static void
+no_bound_is_left(void **state)
+{
+	struct place *p = *state;
+	struct lt_compact_report r;
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_kv_clear(txn, LT_T_LOCAL));
+	ok(lt_kv_commit(txn));
+	lt_kv_close(kv);
+	assert_true(count_in_file(p->data, GONE) != 0);
+	ok(compact(p, &r));
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+	assert_true(count_in_file(p->data, STAYS) >= ROWS / 2);
+}
+
+/* Who has it open, to write or to read, is not pulled the file away from under. */
+static void
+somebody_has_it_open(void **state)
+{
+	struct place *p = *state;
+	struct lt_compact_report r;
+	int to[2], from[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct lt_kv_options o = { .kind = LT_KV_NODE,
+			.federation = fed.b,
+			.tables = lt_table_names,
+			.read_only = true };
+		struct lt_err err = { "" };
+		struct lt_kv *kv;
+		char path[128];
+
+		(void)snprintf(path, sizeof(path), "%s/store", p->dir);
+		o.path = path;
+		byte = lt_kv_open_lmdb(&o, &kv, &err) == LT_OK ? 'y' : 'n';
+		if (write(from[1], &byte, 1) != 1 || read(to[0], &byte, 1) != 1)
+			_exit(2);
+		_exit(0);
+	}
+	assert_int_equal(read(from[0], &byte, 1), 1);
+	assert_int_equal(byte, 'y');
+	assert_int_equal(compact(p, &r), LT_E_BUSY);
+	assert_int_equal(write(to[1], "x", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(to[0]);
+	(void)close(to[1]);
+	(void)close(from[0]);
+	(void)close(from[1]);
+	is_whole(p->dir);
+	ok(compact(p, &r));
+}
+
+static void
+killed_at(const struct place *p, const char *point)
+{
+	char *argv[] = { (char *)"test_compact", (char *)"compact", (char *)p->dir, NULL };
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)setenv("LIENTHONG_FAILPOINT", point, 1);
+		(void)execv("/proc/self/exe", argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* Killed, it is whole, and the next one ends what was begun: no file of before is left anywhere. */
+static void
+killed(void **state)
+{
+	static const char *const points[] = { "compact.copied", "compact.linked",
+		"compact.in_place" };
+	struct place *p = *state;
+	struct lt_compact_report r;
+	size_t i;
+
+	for (i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		killed_at(p, points[i]);
+		is_whole(p->dir);
+		assert_true(there(p, "before.mdb") || there(p, "compacting"));
+		ok(compact(p, &r));
+		assert_false(there(p, "before.mdb"));
+		assert_false(there(p, "compacting"));
+		is_whole(p->dir);
+	}
+}
+
+/* What is damaged is copied as it is, and counted; where there is no store nothing is made. */
+static void
+damaged_and_missing(void **state)
+{
+	struct place *p = *state, none = { .dir = "/tmp/lt-compact-none" };
+	struct lt_compact_report r;
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	char key[400];
+
+	ok(lt_kv_test_flip(kv, LT_T_LOCAL, key_of(1, key), 3, NULL));
+	lt_kv_close(kv);
+	ok(compact(p, &r));
+	assert_int_equal(r.bad, 1);
+	kv = open_store(p->dir);
+	ok(lt_kv_begin_read(kv, &txn));
+	assert_int_equal(lt_kv_get(txn, LT_T_LOCAL, key_of(1, key), &v), LT_E_CORRUPT);
+	ok(lt_kv_get(txn, LT_T_LOCAL, key_of(3, key), &v));
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+	assert_int_equal(compact(&none, &r), LT_E_NOTFOUND);
+	assert_int_not_equal(access(none.dir, F_OK), 0);
+}
+
+/* Derived tables go whole, with what was set aside; without any there is nothing to do. */
+static void
+derived_tables(void **state)
+{
+	struct place *p = *state;
+	struct lt_err err = { "" };
+	char path[128];
+	uint64_t bytes;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/store/damaged-1.mdb", p->dir);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "old", 3), 3);
+	(void)close(fd);
+	ok(lt_store_drop_derived(p->dir, "store", &bytes, &err));
+	assert_true(bytes > 4096);
+	assert_false(there(p, "data.mdb"));
+	assert_false(there(p, "damaged-1.mdb"));
+	assert_false(there(p, "made"));
+	lt_kv_close(open_store(p->dir)); /* begun anew */
+	ok(lt_store_drop_derived(p->dir, "none", &bytes, &err));
+	assert_int_equal(bytes, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(nothing_but_what_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_bound_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(somebody_has_it_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_and_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(derived_tables, setup, teardown),
+	};
+
+	if (argc == 3 && strcmp(argv[1], "compact") == 0) {
+		struct lt_compact_report r;
+		struct lt_err err = { "" };
+
+		return lt_store_compact(argv[2], "store", LT_KV_NODE, &fed, &r, &err) == LT_OK ? 0
+											       : 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

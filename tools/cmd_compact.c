@@ -1,0 +1,63 @@
+/* compact: the store of a stopped machine without the bytes that it does not use any more (FORMAT.md 9.14). */
+#include "proto/base/file.h"
+#include "proto/store/compact.h"
+#include "tools/ctl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static enum ctl_exit
+say(struct ctl *c, const struct lt_compact_report *r, uint64_t derived)
+{
+	if (c->json)
+		ctl_print_json(json_pack("{s:I,s:I,s:I,s:I}", "before", (json_int_t)r->before,
+		    "after", (json_int_t)r->after, "derived", (json_int_t)derived, "damaged",
+		    (json_int_t)r->bad));
+	else
+		printf(T("The store has %llu KiB, before it had %llu KiB; the old file is "
+			 "overwritten.\n",
+			   "Kho còn %llu KiB, trước đó %llu KiB; tệp cũ đã bị ghi đè.\n"),
+		    (unsigned long long)r->after / 1024, (unsigned long long)r->before / 1024);
+	if (!c->json && derived != 0)
+		printf("%s\n", T("The derived tables are made from the log at the next start.",
+				   "Các bảng dẫn xuất sẽ được dựng lại từ nhật ký khi khởi động."));
+	if (r->bad != 0)
+		ctl_complain(T("%llu values are damaged, as before; see 'ltctl scrub'",
+				 "%llu giá trị bị hỏng như trước; xem 'ltctl scrub'"),
+		    (unsigned long long)r->bad);
+	return CTL_DONE;
+}
+
+enum ctl_exit
+cmd_compact(struct ctl *c, int argc, char **argv)
+{
+	struct lt_compact_report report;
+	struct lt_err err = { "" };
+	struct ctl_list args;
+	uint64_t derived = 0;
+	bool hub;
+	int lock, rc;
+	enum ctl_exit code = ctl_options(c, argc, argv, NULL, 0, &args, 0, 0);
+
+	if (code == CTL_DONE)
+		code = ctl_open(c);
+	if (code != CTL_DONE)
+		return code;
+	if (ctl_is_client(c))
+		return ctl_fail(CTL_USAGE, "%s",
+		    T("this is a client's directory: it has no store",
+			"thư mục của máy khách không có kho dữ liệu"));
+	hub = c->id->role == LTPB__ROLE__ROLE_HUB;
+	rc = lt_dir_lock(c->dir, &lock, &err);
+	if (rc != LT_OK)
+		return rc == LT_E_BUSY ? ctl_fail(CTL_UNKNOWN, "%s",
+					     T("stop the service first: its store is in use",
+						 "hãy dừng dịch vụ trước: kho đang được dùng"))
+				       : ctl_error(rc, &err);
+	rc = lt_store_compact(c->dir, hub ? "log" : "store", hub ? LT_KV_HUB_LOG : LT_KV_NODE,
+	    &c->id->federation, &report, &err);
+	if (rc == LT_OK && hub)
+		rc = lt_store_drop_derived(c->dir, "derived", &derived, &err);
+	(void)close(lock);
+	return rc == LT_OK ? say(c, &report, derived) : ctl_error(rc, &err);
+}
