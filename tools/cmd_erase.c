@@ -457,6 +457,7 @@ struct listing {
 	json_t *json; /* NULL: for people */
 	struct ctl_table table;
 	Ltpb__Erasures file; /* what is exported; all owned */
+	bool certified; /* its certificates are in there */
 	size_t n;
 };
 
@@ -496,19 +497,20 @@ keep(ProtobufCBinaryData *out, const ProtobufCBinaryData *in)
 	return true;
 }
 
+/* Of the first page. */
 static enum ctl_exit
 keep_certificates(struct listing *l, const Ltpb__ListErasuresReply *r)
 {
-	size_t i;
+	Ltpb__Erasures *f = &l->file;
 
-	l->file.certificate_before =
-	    calloc(r->n_certificate_before + 1, sizeof(*r->certificate_before));
-	if (l->file.certificate_before == NULL || !keep(&l->file.certificate, &r->certificate))
+	f->certificate_before = calloc(r->n_certificate_before + 1, sizeof(*f->certificate_before));
+	if (f->certificate_before == NULL || !keep(&f->certificate, &r->certificate))
 		return ctl_error(LT_E_NOMEM, NULL);
-	for (i = 0; i < r->n_certificate_before; i++) {
-		if (!keep(&l->file.certificate_before[i], &r->certificate_before[i]))
+	while (f->n_certificate_before < r->n_certificate_before) {
+		if (!keep(&f->certificate_before[f->n_certificate_before],
+			&r->certificate_before[f->n_certificate_before]))
 			return ctl_error(LT_E_NOMEM, NULL);
-		l->file.n_certificate_before++;
+		f->n_certificate_before++;
 	}
 	return CTL_DONE;
 }
@@ -528,7 +530,10 @@ keep_changesets(struct listing *l, const Ltpb__ListErasuresReply *r)
 			return ctl_error(LT_E_NOMEM, NULL);
 		l->file.n_changeset++;
 	}
-	return l->file.certificate.len != 0 ? CTL_DONE : keep_certificates(l, r);
+	if (l->certified)
+		return CTL_DONE;
+	l->certified = true;
+	return keep_certificates(l, r);
 }
 
 static enum ctl_exit

@@ -274,6 +274,164 @@ copy_to(const struct place *p, struct lt_kv *kv, const struct stat *st)
 	return rc;
 }
 
+/* ---- what is left within pages ----
+ *
+ * LMDB makes a page in memory that had another one before. Of a page of nodes its copy takes the used parts alone; of a value on pages of its own
+ * it takes them whole, with whatever stood behind the value's end. The file's layout is that of LMDB 0.9: kv_check.h looks at the same. */
+
+#define PAGE_HEAD \
+	16u /* u64 number, u16 pad, u16 flags, u16 lower, u16 upper, or u32 pages of an overflow */
+#define PAGE_LEAF 0x02
+#define PAGE_OVERFLOW 0x04
+#define PAGE_META 0x08
+#define NODE_HEAD 8u /* u16 and u16: size of the value, u16 flags, u16 length of the key */
+#define NODE_BIG 0x01
+#define PSIZE_MAX 65536u
+#define META_PSIZE 40u /* where in the file its page size stands, u32 */
+
+struct cleaning {
+	const struct place *p;
+	int fd;
+	uint64_t len;
+	uint32_t psize;
+	uint8_t *page;
+};
+
+static uint16_t
+u16_at(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static int
+odd(const struct cleaning *c)
+{
+	return lt_err_set(c->p->err, LT_E_CORRUPT,
+	    "the copy of the store in \"%s\" is no file of LMDB as this program knows it",
+	    c->p->path);
+}
+
+static int
+zero_range(const struct cleaning *c, uint64_t from, uint64_t to)
+{
+	static const uint8_t zeros[65536];
+
+	while (from < to) {
+		size_t n = to - from < sizeof(zeros) ? (size_t)(to - from) : sizeof(zeros);
+		ssize_t w = pwrite(c->fd, zeros, n, (off_t)from);
+
+		if (w <= 0)
+			return failed(
+			    c->p, w == 0 ? EIO : errno, "cannot write", WORK_DIR "/" DATA_FILE);
+		from += (uint64_t)w;
+	}
+	return LT_OK;
+}
+
+/* Behind the end of a value that has pages of its own. */
+static int
+clean_big(const struct cleaning *c, const uint8_t *node)
+{
+	uint64_t size = u16_at(node) | (uint64_t)u16_at(node + 2) << 16, pgno, end;
+	const uint8_t *data = node + NODE_HEAD + u16_at(node + 6);
+
+	memcpy(&pgno, data, sizeof(pgno));
+	if (pgno >= c->len / c->psize)
+		return odd(c);
+	end = (pgno + (PAGE_HEAD - 1 + size) / c->psize + 1) * c->psize;
+	if (end > c->len)
+		return odd(c);
+	return zero_range(c, pgno * c->psize + PAGE_HEAD + size, end);
+}
+
+static int
+clean_leaf(const struct cleaning *c, uint16_t lower)
+{
+	uint32_t i, n = (lower - PAGE_HEAD) / 2;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < n; i++) {
+		uint32_t at = u16_at(c->page + PAGE_HEAD + (size_t)2 * i);
+
+		if (at + NODE_HEAD > c->psize)
+			return odd(c);
+		if ((u16_at(c->page + at + 4) & NODE_BIG) == 0)
+			continue;
+		if (at + NODE_HEAD + u16_at(c->page + at + 6) + sizeof(uint64_t) > c->psize)
+			return odd(c);
+		rc = clean_big(c, c->page + at);
+	}
+	return rc;
+}
+
+/* *pages: how many it is the first of. */
+static int
+clean_page(const struct cleaning *c, uint64_t pgno, uint64_t *pages)
+{
+	uint16_t flags = u16_at(c->page + 10), lower = u16_at(c->page + 12),
+		 upper = u16_at(c->page + 14);
+	uint32_t n;
+	int rc;
+
+	*pages = 1;
+	if (flags & PAGE_META)
+		return LT_OK;
+	if (flags & PAGE_OVERFLOW) {
+		memcpy(&n, c->page + 12, sizeof(n));
+		*pages = n;
+		return n == 0 ? odd(c) : LT_OK;
+	}
+	if (lower < PAGE_HEAD || lower > upper || upper > c->psize)
+		return odd(c);
+	rc = zero_range(c, pgno * c->psize + lower, pgno * c->psize + upper);
+	return rc == LT_OK && (flags & PAGE_LEAF) != 0 ? clean_leaf(c, lower) : rc;
+}
+
+static int
+clean_all(struct cleaning *c)
+{
+	uint64_t pgno = 0, pages = 1;
+	int rc = LT_OK;
+
+	while (rc == LT_OK && (pgno + 1) * c->psize <= c->len) {
+		if (pread(c->fd, c->page, c->psize, (off_t)(pgno * c->psize)) != (ssize_t)c->psize)
+			return failed(c->p, EIO, "cannot read", WORK_DIR "/" DATA_FILE);
+		rc = clean_page(c, pgno, &pages);
+		pgno += pages;
+	}
+	if (rc == LT_OK && fsync(c->fd) != 0)
+		rc = failed(c->p, errno, "cannot sync", WORK_DIR "/" DATA_FILE);
+	return rc;
+}
+
+static int
+clean_copy(const struct place *p)
+{
+	struct cleaning c = { .p = p };
+	struct stat st;
+	int rc = LT_OK;
+
+	c.fd = openat(p->dir, WORK_DIR "/" DATA_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (c.fd < 0)
+		return failed(p, errno, "cannot open", WORK_DIR "/" DATA_FILE);
+	if (fstat(c.fd, &st) != 0 ||
+	    pread(c.fd, &c.psize, sizeof(c.psize), META_PSIZE) != (ssize_t)sizeof(c.psize))
+		rc = failed(p, EIO, "cannot read", WORK_DIR "/" DATA_FILE);
+	else if (c.psize < 512 || c.psize > PSIZE_MAX || (c.psize & (c.psize - 1)) != 0)
+		rc = odd(&c);
+	if (rc == LT_OK) {
+		c.len = (uint64_t)st.st_size;
+		c.page = malloc(PSIZE_MAX);
+		rc = c.page == NULL ? LT_E_NOMEM : clean_all(&c);
+		free(c.page);
+	}
+	(void)close(c.fd);
+	return rc;
+}
+
 /* All of the copy is read before it counts. */
 static int
 check_copy(
@@ -359,6 +517,8 @@ lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
 		LT_FAILPOINT("compact.copied");
 		rc = place_hold(&p);
 	}
+	if (rc == LT_OK)
+		rc = clean_copy(&p);
 	if (rc == LT_OK)
 		rc = check_copy(&p, kind, federation, &out->bad);
 	if (rc == LT_OK)

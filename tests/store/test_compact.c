@@ -221,6 +221,55 @@ no_bound_is_left(void **state)
 	assert_true(count_in_file(p->data, STAYS) >= ROWS / 2);
 }
 
+static void
+put_rows(struct lt_kv *kv, struct lt_slice value)
+{
+	struct lt_kv_txn *txn;
+	char key[16];
+	unsigned i;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	for (i = 0; i < 40; i++) {
+		(void)snprintf(key, sizeof(key), "row %u", i);
+		ok(lt_kv_put(txn, LT_T_LOCAL, lt_slice_str(key), value));
+	}
+	ok(lt_kv_commit(txn));
+}
+
+/* What LMDB made a large value's page of had something else in it before. */
+static void
+nothing_behind_a_value(void **state)
+{
+	struct place *p = *state;
+	struct lt_compact_report r;
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	char text[3600];
+	unsigned i;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_kv_clear(txn, LT_T_LOCAL));
+	ok(lt_kv_clear(txn, LT_T_INDEX));
+	ok(lt_kv_commit(txn));
+	for (i = 0; i + 20 < sizeof(text); i += 18)
+		memcpy(text + i, GONE, 18);
+	/* The pages of one transaction's values are those of the next one's. */
+	put_rows(kv, lt_slice(text, sizeof(text) - 40));
+	memset(text, 's', sizeof(text));
+	put_rows(kv, lt_slice(text, 2300));
+	lt_kv_close(kv);
+	ok(compact(p, &r));
+	assert_int_equal(r.bad, 0);
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+	kv = open_store(p->dir);
+	ok(lt_kv_begin_read(kv, &txn));
+	ok(lt_kv_get(txn, LT_T_LOCAL, lt_slice_str("row 7"), &v));
+	assert_true(lt_slice_eq(v, lt_slice(text, 2300)));
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+}
+
 /* Who has it open, to write or to read, is not pulled the file away from under. */
 static void
 somebody_has_it_open(void **state)
@@ -359,6 +408,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_but_what_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_bound_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_behind_a_value, setup, teardown),
 		cmocka_unit_test_setup_teardown(somebody_has_it_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_and_missing, setup, teardown),
