@@ -19,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define WAIT_MS 20000
 #define UNIT "17254"
@@ -1116,6 +1119,78 @@ said_again(void **state)
 	remove_folders(base);
 }
 
+/* ---- kill -9 in the middle of an erasure ---- */
+
+/* What the child does: the hub of this folder, without a line, erases. */
+static int
+erase_and_end(const char *dir)
+{
+	struct lt_hub_options o = {
+		.dir = dir, .clock = lt_clock_system(), .map_bytes = (uint64_t)1 << 30
+	};
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct lt_identity *id;
+	struct lt_arena arena;
+	struct lt_hub *hub;
+	const char *why;
+
+	lt_arena_init(&arena, (size_t)64 << 20);
+	if (lt_identity_load(dir, &id, &err) != LT_OK)
+		return 3;
+	o.identity = id;
+	if (lt_hub_open(&o, &hub, &err) != LT_OK)
+		return 4;
+	return lt_hub_erase(hub, &e, &arena, &r, &why, &err) == LT_OK ? 0 : 5;
+}
+
+static void
+killed_at(const struct world *w, const char *point)
+{
+	char *argv[] = { (char *)"test_erase", (char *)"erase", (char *)w->f.dir, NULL };
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)setenv("LIENTHONG_FAILPOINT", point, 1);
+		(void)execv("/proc/self/exe", argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* Before the commit nothing is gone and nothing is said; from the commit on all of it is, act and openings, and tables and node follow. */
+static void
+killed_in_the_middle(void **state)
+{
+	char text[256];
+	struct world w;
+	uint64_t position;
+
+	(void)state;
+	begin(&w);
+	position = lt_hub_log_position(w.f.hub);
+	fed_hub_stop(&w.f);
+	killed_at(&w, "writer.before_commit");
+	fed_hub_start(&w.f);
+	assert_true(lt_hub_log_position(w.f.hub) >= position);
+	assert_true(fed_hub_field(&w.f, UNIT, 1, "applicant_id_no", text, sizeof(text)));
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_OPENING, NUMBER), 2);
+	assert_int_equal(count_in(lt_hub_log(w.f.hub), LT_T_LOCAL, "erased/"), 0);
+
+	fed_hub_stop(&w.f);
+	killed_at(&w, "writer.after_commit");
+	fed_hub_start(&w.f);
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	hub_has_let_go(&w);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	end(&w);
+}
+
 /* ---- compaction ---- */
 
 /* How often a text stands in a file, whatever is meant by it there. */
@@ -1245,7 +1320,7 @@ killed_between(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gone_everywhere),
@@ -1257,11 +1332,14 @@ main(void)
 		cmocka_unit_test(listed),
 		cmocka_unit_test(listed_in_pages),
 		cmocka_unit_test(killed_between),
+		cmocka_unit_test(killed_in_the_middle),
 		cmocka_unit_test(old_backups),
 		cmocka_unit_test(restored_hub),
 		cmocka_unit_test(said_again),
 		cmocka_unit_test(no_byte_is_left),
 	};
 
+	if (argc == 3 && strcmp(argv[1], "erase") == 0)
+		return erase_and_end(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
