@@ -1,4 +1,4 @@
-/* compact: the store of a stopped machine without the bytes that it does not use any more (FORMAT.md 9.14). */
+/* compact: the store of a stopped machine without the bytes that it does not use any more (FORMAT.md 9.15). */
 #include "proto/base/file.h"
 #include "proto/store/compact.h"
 #include "tools/ctl.h"

@@ -1,4 +1,4 @@
-/* proto/store/compact.h - a store written anew with nothing but what counts, and the bytes of before overwritten (FORMAT.md 9.14).
+/* proto/store/compact.h - a store written anew with nothing but what counts, and the bytes of before overwritten (FORMAT.md 9.15).
  *
  * LMDB keeps the bytes of a page that it does not use any more until it uses it again, and a key of `index` may stand as a bound between pages
  * long after its entry: an erased value among them. Who keeps the data directory's lock calls this; nobody has the store open. A stop at any
