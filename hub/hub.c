@@ -84,6 +84,7 @@ lt_hub_reload(struct lt_hub *h, struct lt_err *err)
 	if (h->registry == NULL || h->rebuild_until == 0) {
 		old_reg = h->registry;
 		h->registry = reg;
+		h->registry_old = h->rebuild_until != 0;
 	} else {
 		old_reg = reg;
 	}
@@ -312,7 +313,7 @@ lt_hub_knows_principals(struct lt_hub *h)
 
 	pthread_mutex_lock(&h->mx);
 	/* Of a rebuild while serving, the registry of before is kept. */
-	knows = h->rebuild_until == 0 || lt_registry_count(h->registry) > 1;
+	knows = !h->registry_old || lt_registry_count(h->registry) > 1;
 	pthread_mutex_unlock(&h->mx);
 	return knows;
 }

@@ -84,6 +84,8 @@ struct lt_hub {
 	unsigned waiting; /* who waits for projected: the projector makes no pause meanwhile */
 	uint64_t rebuild_until; /* the tables are built anew up to here, 0: they are not */
 	uint64_t builds; /* how often that was begun */
+	bool
+	    registry_old; /* the registry in memory is of before that; they may be whole already, and it not read again yet */
 	bool rebuild_wanted; /* and not begun yet */
 	bool mending; /* they were damaged, and are not whole yet */
 	bool stopping;

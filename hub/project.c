@@ -466,6 +466,7 @@ begin_rebuild(struct lt_hub *h)
 {
 	pthread_mutex_lock(&h->mx);
 	h->rebuild_until = h->log_position;
+	h->registry_old = h->rebuild_until != 0;
 	h->mending = h->mending && h->rebuild_until != 0;
 	h->builds++;
 	pthread_mutex_unlock(&h->mx);
