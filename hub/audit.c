@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define WITNESS_MS 60000
+#define LEAVE_MS 60000 /* a disk that fails gets no more files than one in this time */
 
 /* Is the file long enough? One that begins with a long table has as much of entries: else each would be full as it begins. */
 static bool
@@ -196,17 +197,32 @@ go_on(struct lt_audit *a, struct lt_err *err)
 	return lt_audit_begin(a, err);
 }
 
+/* Another log has begun: what is missing is going to be said in it, which a restart has to know before it is. */
+static void
+remember_there(struct lt_audit *a)
+{
+	a->lost_news = true;
+	lt_audit_remember(a, false);
+}
+
 /* false: there should be another file, and is not. */
 static bool
 next_file(struct lt_audit *a)
 {
+	int64_t now = lt_mono_ms(a->o.clock);
+	uint64_t log = a->chain.at.log;
+	bool leave = a->leave && (a->left_ms == 0 || now - a->left_ms >= LEAVE_MS);
 	struct lt_err err = { "" };
 
-	if (a->fd >= 0 && a->named && (is_long(a) || a->leave)) {
+	if (a->fd >= 0 && a->named && (is_long(a) || leave)) {
 		if (go_on(a, &err) != LT_OK) {
 			lt_audit_complain(a, err.text);
 			return false;
 		}
+		if (leave)
+			a->left_ms = now;
+		if (a->chain.at.log != log)
+			remember_there(a);
 		lt_audit_make_room(a);
 		return lt_audit_place(a);
 	}
@@ -223,12 +239,16 @@ work(struct lt_audit *a, bool last)
 	     settled;
 	struct lt_err err = { "" };
 	struct lt_buf head = { 0 };
+	bool begins = a->fd < 0;
+	uint64_t log;
 
 	flush_due(a, last);
 	if (a->full)
 		lt_audit_make_room(a);
 	if (a->fd < 0 && lt_audit_begin(a, &err) != LT_OK)
 		lt_audit_complain(a, err.text);
+	else if (begins)
+		remember_there(a);
 	(void)lt_audit_own_up(a);
 	done = lt_audit_seal(a) == LT_OK && a->fd >= 0;
 	if (!done && a->fd >= 0 && a->lost.count == 0)
@@ -237,10 +257,12 @@ work(struct lt_audit *a, bool last)
 	/* Nothing is witnessed that a power cut could take back. */
 	if (witness)
 		lt_buf_put_slice(&head, lt_buf_slice(&a->head));
+	log = a->chain.at.log;
 	synced = a->named ? sync_file(a) : lt_audit_place(a);
 	done = next_file(a) && done && synced;
 	lt_audit_remember(a, settled && synced);
-	if (witness && synced) {
+	/* Nor is what a log that was left since then ended with. */
+	if (witness && synced && a->chain.at.log == log) {
 		a->witness_ms = lt_mono_ms(a->o.clock);
 		pthread_mutex_unlock(&a->mx);
 		lt_audit_write_witness(a, lt_buf_slice(&head));

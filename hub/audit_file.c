@@ -108,9 +108,8 @@ lt_audit_aside(struct lt_audit *a, uint64_t segment)
 		lt_warn("the read audit does not go on in \"%s\": kept as \"%s\"", next, to);
 }
 
-/* What was written to is the file before, from now on. */
-static void
-keep_before(struct lt_audit *a)
+void
+lt_audit_keep_before(struct lt_audit *a)
 {
 	assert(a->before_fd < 0);
 	a->before_fd = a->fd;
@@ -128,6 +127,13 @@ make_next(struct lt_audit *a, bool anew, struct lt_err *err)
 	uint64_t segment = a->segment + 1;
 	int rc = lt_audit_dir_path(a->o.dir, segment, path, err), fd = -1;
 
+	/* No log goes on behind half an entry. */
+	if (rc == LT_OK && !anew && a->fd < 0 && a->before_fd >= 0 && a->ragged) {
+		a->ragged = ftruncate(a->before_fd, (off_t)a->before_size) != 0;
+		if (a->ragged)
+			rc = lt_err_set(err, LT_E_IO,
+			    "the last one has half an entry at its end: %s", strerror(errno));
+	}
 	if (rc == LT_OK)
 		rc = lt_audit_dir_next(a->o.dir, segment, next, err);
 	if (rc == LT_OK && access(path, F_OK) == 0)
@@ -152,7 +158,7 @@ make_next(struct lt_audit *a, bool anew, struct lt_err *err)
 		return rc;
 	}
 	if (a->fd >= 0)
-		keep_before(a);
+		lt_audit_keep_before(a);
 	a->fd = fd;
 	a->segment = segment;
 	a->placed = a->named = a->ragged = a->leave = a->again = false;
@@ -183,7 +189,7 @@ unmake(struct lt_audit *a)
 		(void)close(a->fd);
 		a->fd = -1;
 	} else if (a->fd >= 0) {
-		keep_before(a);
+		lt_audit_keep_before(a);
 	}
 	a->size = a->start = 0;
 	a->unsynced = a->leave = a->again = false;
@@ -232,9 +238,8 @@ lt_audit_not_synced(struct lt_audit *a, int error)
 	lt_audit_lose(a, "sync-failed", 1);
 }
 
-/* Before the log that it is not of has its name: after a stop in between there would seem to be an end missing. */
-static bool
-forget_witness(const struct lt_audit *a)
+bool
+lt_audit_forget_witness(const struct lt_audit *a)
 {
 	char path[LT_AUDIT_PATH_MAX];
 
@@ -248,7 +253,7 @@ give_name(const struct lt_audit *a, bool forget, bool *placed, struct lt_err *er
 {
 	char path[LT_AUDIT_PATH_MAX], next[LT_AUDIT_PATH_MAX];
 
-	if (forget && !forget_witness(a)) {
+	if (forget && !lt_audit_forget_witness(a)) {
 		(void)lt_err_set(err, LT_E_IO, "cannot remove the witness of the log before");
 		return false;
 	}

@@ -44,6 +44,7 @@ struct lt_audit {
 	bool beginning; /* that gap is being written, beyond the cap if need be */
 	int begin_rc; /* why there is no fd */
 	bool leave; /* a sync of fd failed: on in another file */
+	int64_t left_ms; /* monotonic, of the thread: when that was last; 0: never */
 	bool forget; /* the witness is of a log before this one */
 	uint64_t size, bytes; /* of fd; of all */
 	uint64_t shown,
@@ -82,6 +83,8 @@ int lt_audit_seal(struct lt_audit *a);
 /* The next file beside the last, and on in it at once; the old one has a head over all its entries. No sync: lt_audit_place(). On error
  * everything is as it was. */
 int lt_audit_next(struct lt_audit *a, struct lt_err *err);
+/* What was written to is the file before, from now on: a->fd is -1. */
+void lt_audit_keep_before(struct lt_audit *a);
 /* The same where there is no file to go on from: the next one of this log, or (a->anew) another log with the gap it begins with, whole or
  * not at all. On error a->fd is -1 and a->begin_rc says why. */
 int lt_audit_begin(struct lt_audit *a, struct lt_err *err);
@@ -95,6 +98,8 @@ void lt_audit_not_synced(struct lt_audit *a, int error);
 void lt_audit_complain(struct lt_audit *a, const char *words);
 /* The oldest files go while there is too much, if nothing in them is younger than what must be kept. Lets mx go. */
 void lt_audit_make_room(struct lt_audit *a);
+/* Before the log that it is not of has its name: after a stop in between there would seem to be an end missing. */
+bool lt_audit_forget_witness(const struct lt_audit *a);
 void lt_audit_write_witness(struct lt_audit *a, struct lt_slice head);
 /* What was begun beside the last file when a process ended: NAME.next, out of the way. */
 void lt_audit_aside(struct lt_audit *a, uint64_t segment);

@@ -22,11 +22,17 @@ static bool
 open_lost(struct lt_audit *a)
 {
 	char path[LT_AUDIT_PATH_MAX];
+	struct stat st;
 
 	if (a->lost_fd < 0 && lost_path(a, path)) {
 		a->lost_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (a->lost_fd >= 0)
 			(void)lt_dir_sync(a->o.dir, NULL);
+		/* Else it would be damaged for ever. */
+		if (a->lost_fd >= 0 && fstat(a->lost_fd, &st) == 0 &&
+		    st.st_size > LT_AUDIT_LOST_BYTES &&
+		    ftruncate(a->lost_fd, LT_AUDIT_LOST_BYTES) != 0)
+			lt_warn("\"%s\" cannot be cut: %s", path, strerror(errno));
 	}
 	return a->lost_fd >= 0;
 }
@@ -55,12 +61,14 @@ lt_audit_recall(struct lt_audit *a)
 	int rc;
 
 	a->lost_news = true;
-	if (!lost_path(a, path) || lt_file_read(path, LT_AUDIT_LOST_BYTES, &b, NULL) != LT_OK ||
-	    b.len == 0)
+	rc = lost_path(a, path) ? lt_file_read(path, LT_AUDIT_LOST_BYTES, &b, NULL) : LT_E_NOTFOUND;
+	if (rc == LT_E_NOTFOUND || (rc == LT_OK && b.len == 0))
 		goto out;
-	rc = lt_audit_lost_parse(lt_buf_slice(&b), &l);
+	if (rc == LT_OK)
+		rc = lt_audit_lost_parse(lt_buf_slice(&b), &l);
 	if (rc != LT_OK) {
-		lt_warn("\"%s\" is damaged: whether entries are missing from the read audit is not "
+		lt_warn("\"%s\" cannot be read, or is damaged: whether entries are missing from "
+			"the read audit is not "
 			"known",
 		    path);
 		a->owed = "count-damaged";

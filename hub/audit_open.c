@@ -82,10 +82,36 @@ take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t
 	return rc;
 }
 
+/* Damage that keeps no hub from starting: a sector that cannot be read, or no end of bytes. */
+static bool
+cannot_be_read(int rc)
+{
+	return rc == LT_E_IO || rc == LT_E_TOOBIG;
+}
+
 /* ---- a file without its name ---- */
 
-/* Is this the file behind d's last one: because it goes on there, or begins another log? */
+enum follows { FOLLOWS_NOT, FOLLOWS_ON, FOLLOWS_ANEW };
+
+/* Behind its start: the gap that another log begins with. The first of all has none. */
 static bool
+has_its_gap(const struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice rest)
+{
+	enum lt_audit_frame type;
+	struct lt_audit_seen seen;
+	struct lt_audit_full full;
+	struct lt_slice payload;
+	size_t used;
+
+	if (d->last == 0 && lt_audit_witness_read(a->o.dir, &seen, NULL) != LT_OK)
+		return true;
+	return lt_audit_frame_read(rest, &type, &payload, &used) == LT_OK &&
+	       type == LT_AUDIT_ENTRY && lt_audit_full_read(payload, &full) == LT_OK &&
+	       full.entry.kind == LT_AUDIT_GAP && full.entry.seq == 1;
+}
+
+/* Is this the file behind d's last one: because it goes on there, or begins another log? */
+static enum follows
 is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
 {
 	const uint8_t *root = a->o.identity->root_key;
@@ -98,13 +124,54 @@ is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
 	if (lt_audit_frame_read(file, &type, &payload, &used) != LT_OK || type != LT_AUDIT_START ||
 	    lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
 	    lt_audit_start_read(body, &s) != LT_OK || s.segment != d->last + 1)
-		return false;
+		return FOLLOWS_NOT;
 	if (d->last != 0 && take_file(a, d, &good, &torn, why, NULL) == LT_OK && torn == 0 &&
 	    s.log == a->chain.at.log)
-		return lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK;
+		return lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK
+			   ? FOLLOWS_ON
+			   : FOLLOWS_NOT;
 	lt_audit_chain_fini(&a->chain);
 	return s.next_seq == 1 && s.next_head == 1 && s.nunits == 0 &&
-	       lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK;
+		       has_its_gap(a, d, lt_slice(file.data + used, file.len - used)) &&
+		       lt_audit_chain_add(&a->chain, type, payload, root, NULL) == LT_OK
+		   ? FOLLOWS_ANEW
+		   : FOLLOWS_NOT;
+}
+
+static int
+sync_path(const char *path, struct lt_err *err)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), e = 0;
+
+	if (fd < 0 || fdatasync(fd) != 0)
+		e = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	return e == 0 ? LT_OK
+		      : lt_err_set(err, LT_E_IO, "cannot sync \"%s\": %s", path, strerror(e));
+}
+
+/* As lt_audit_place(): the file before, the file, what is of the log before, the name. */
+static int
+name_next(struct lt_audit *a, const struct lt_audit_dir *d, enum follows how, const char *next,
+    struct lt_err *err)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	int rc = LT_OK;
+
+	if (d->last != 0)
+		rc = lt_audit_dir_path(d->dir, d->last, path, err);
+	if (rc == LT_OK && d->last != 0)
+		rc = sync_path(path, err);
+	if (rc == LT_OK)
+		rc = sync_path(next, err);
+	if (rc == LT_OK && how == FOLLOWS_ANEW && !lt_audit_forget_witness(a))
+		rc = lt_err_set(err, LT_E_IO, "cannot remove the witness of the log before");
+	if (rc == LT_OK)
+		rc = lt_audit_dir_path(d->dir, d->last + 1, path, err);
+	if (rc == LT_OK)
+		rc = lt_file_name(next, path, err);
+	return rc == LT_OK ? lt_dir_sync(a->dir, err) : rc;
 }
 
 /* What was begun when the process ended. A kill leaves both files whole, and what is noted in it was answered; a power cut may leave one that
@@ -112,25 +179,25 @@ is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
 static int
 recover(struct lt_audit *a, struct lt_audit_dir *d, bool *cut, struct lt_err *err)
 {
-	char path[LT_AUDIT_PATH_MAX], next[LT_AUDIT_PATH_MAX];
+	char next[LT_AUDIT_PATH_MAX];
+	enum follows how = FOLLOWS_NOT;
 	struct lt_buf b = { 0 };
-	int rc = lt_audit_dir_path(d->dir, d->last + 1, path, err);
+	int rc = lt_audit_dir_next(d->dir, d->last + 1, next, err);
 
 	if (rc == LT_OK)
-		rc = lt_audit_dir_next(d->dir, d->last + 1, next, err);
-	if (rc == LT_OK)
 		rc = lt_file_read(next, LT_AUDIT_FILE_MAX, &b, err);
+	if (rc == LT_OK)
+		how = is_next(a, d, lt_buf_slice(&b));
 	if (rc == LT_E_NOTFOUND) {
 		rc = LT_OK;
-	} else if (rc == LT_OK && is_next(a, d, lt_buf_slice(&b))) {
-		rc = lt_file_name(next, path, err);
-		if (rc == LT_OK)
-			rc = lt_dir_sync(a->dir, err);
+	} else if (how != FOLLOWS_NOT) {
+		rc = name_next(a, d, how, next, err);
 		if (rc == LT_OK)
 			rc = lt_audit_dir_list(d->dir, d, err);
-	} else if (rc == LT_OK) {
+	} else if (rc == LT_OK || cannot_be_read(rc)) {
 		lt_audit_aside(a, d->last + 1);
 		*cut = true;
+		rc = LT_OK;
 	}
 	lt_audit_chain_fini(&a->chain);
 	lt_buf_fini(&b);
@@ -188,7 +255,9 @@ take_up(struct lt_audit *a, const struct lt_audit_dir *d, size_t *torn, struct l
 
 	a->bytes = d->bytes;
 	/* Not read at all. */
-	if (rc != LT_OK && own.text[0] != '\0')
+	if (own.text[0] != '\0' && cannot_be_read(rc))
+		(void)snprintf(why, sizeof(why), "%s", own.text);
+	else if (rc != LT_OK && own.text[0] != '\0')
 		return lt_err_set(err, rc, "%s", own.text);
 	if (rc == LT_E_NOMEM)
 		return rc;
@@ -213,7 +282,7 @@ is_ours(const struct lt_audit *a)
 	       lt_id_eq(&a->chain.at.hub, &a->o.identity->principal);
 }
 
-/* A full disk does not keep a hub from starting: what is read meanwhile is counted, and the file begins when there is room. */
+/* A disk that is full or fails does not keep a hub from starting: what is read meanwhile is counted, and the file begins when it can. */
 static int
 begin(struct lt_audit *a, struct lt_err *err)
 {
@@ -224,11 +293,11 @@ begin(struct lt_audit *a, struct lt_err *err)
 		(void)lt_audit_place(a);
 		return LT_OK;
 	}
-	if (rc != LT_E_NOSPACE)
+	if (rc != LT_E_NOSPACE && rc != LT_E_IO)
 		return lt_err_set(err, rc, "%s", own.text);
 	lt_error(
-	    "the read audit cannot begin (%s): what is read until there is room is counted, and "
-	    "missing from it",
+	    "the read audit cannot begin (%s): what is read until it can is counted, and missing "
+	    "from it",
 	    own.text);
 	return LT_OK;
 }
@@ -243,9 +312,8 @@ go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 		a->owed = "torn";
 	}
 	if (!is_ours(a)) {
-		/* Nothing stands in it that has no head: cannot_go_on(). */
-		(void)close(a->fd);
-		a->fd = -1;
+		/* Nothing stands in it that has no head: cannot_go_on(). Nor is anything written to it any more. */
+		lt_audit_keep_before(a);
 		return begin(a, err);
 	}
 	/* Nobody is shown a head that is in memory alone. */
@@ -289,6 +357,8 @@ lt_audit_open_log(struct lt_audit *a, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	lt_audit_recall(a);
+	/* Where it is going to be said, before it is. */
+	lt_audit_remember(a, false);
 	(void)lt_audit_own_up(a);
 	lt_audit_make_room(a);
 	return LT_OK;

@@ -31,9 +31,11 @@ static struct {
 	atomic_bool no_cut, no_folder_sync, no_name; /* such a call fails */
 	atomic_int syncs_fail; /* so many of files, from the next on */
 	const char *fails_of; /* only of that file; NULL: of any */
+	atomic_bool fails_appended; /* only where the file is appended to */
 	atomic_uint failed; /* syncs that did */
-	atomic_bool no_next; /* no file can be begun */
+	atomic_int no_next; /* no file can be begun, for this reason; 0: it can */
 	atomic_uint refused; /* that it was */
+	atomic_uint looked; /* at the clock */
 	atomic_bool slow; /* a sync of another thread waits until something was noted meanwhile */
 	atomic_uint noted, waited, held;
 	pthread_t main;
@@ -128,9 +130,9 @@ our_open(const char *path, int flags, ...)
 		va_end(ap);
 		if (disk.full && is_ours(path) && access(path, F_OK) != 0)
 			return fails(ENOSPC);
-		if (disk.no_next && is_ours(path) && ends_with(path, ".next")) {
+		if (disk.no_next != 0 && is_ours(path) && ends_with(path, ".next")) {
 			atomic_fetch_add(&disk.refused, 1);
-			return fails(ENOSPC);
+			return fails(disk.no_next);
 		}
 	}
 	return real_open(path, flags, mode);
@@ -205,6 +207,8 @@ a_sync_fails(int fd)
 		return false;
 	if (disk.fails_of != NULL && !ends_with(path, disk.fails_of))
 		return false;
+	if (disk.fails_appended && (fcntl(fd, F_GETFL) & O_APPEND) == 0)
+		return false;
 	atomic_fetch_sub(&disk.syncs_fail, 1);
 	atomic_fetch_add(&disk.failed, 1);
 	trace("failed", path);
@@ -264,7 +268,7 @@ static int
 teardown(void **state)
 {
 	disk.full = disk.no_cut = disk.no_folder_sync = disk.no_name = disk.slow = false;
-	disk.no_next = false;
+	disk.no_next = 0;
 	disk.syncs_fail = 0;
 	return audit_teardown(state);
 }
@@ -480,6 +484,7 @@ test_lost_is_damaged(void **state)
 	struct audit_world *w = *state;
 	struct lt_buf record;
 	char path[600];
+	unsigned i;
 
 	audit_begin(w, ROOM, 0);
 	notes(w, 1);
@@ -489,13 +494,26 @@ test_lost_is_damaged(void **state)
 	assert_int_equal(record.len, LT_AUDIT_LOST_BYTES);
 	record.data[20] ^= 1;
 	audit_put_file(path, lt_buf_slice(&record));
-	lt_buf_fini(&record);
 	audit_begin(w, ROOM, 0);
 	audit_stop(w);
 	audit_begin(w, ROOM, 0);
 	audit_stop(w);
 	good_with(w, 2, 1, 1, 0);
 	assert_non_null(strstr(w->said, "\"count-damaged\""));
+	/* Too long is damaged as well; empty is of a full disk. */
+	record.data[20] ^= 1;
+	lt_buf_u8(&record, 0);
+	audit_put_file(path, lt_buf_slice(&record));
+	lt_buf_fini(&record);
+	for (i = 0; i < 2; i++) {
+		audit_begin(w, ROOM, 0);
+		audit_stop(w);
+	}
+	good_with(w, 3, 1, 2, 0);
+	assert_int_equal(truncate(path, 0), 0);
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	good_with(w, 3, 1, 2, 0);
 }
 
 /* Each bit of audit.lost counts, and a reason of any length up to the longest comes back. */
@@ -861,7 +879,7 @@ test_sync_fails_and_there_is_no_other_file(void **state)
 	witness = whole(path);
 	audit_begin(w, ROOM, 0);
 	assert_true(lt_audit_files_synced(w->a, &before));
-	disk.no_next = true;
+	disk.no_next = ENOSPC;
 	disk.syncs_fail = 1;
 	note_until(w, &disk.refused, 3);
 	assert_int_equal(disk.failed, 1);
@@ -963,6 +981,305 @@ test_a_bit_in_the_middle(void **state)
 	lt_buf_fini(&witness);
 }
 
+static int64_t
+mono_counted(void *ctx)
+{
+	atomic_fetch_add(&disk.looked, 1);
+	return ((struct audit_world *)ctx)->mono;
+}
+
+/* Every first sync fails on this disk: it does not get a file each second. */
+static void
+test_no_file_each_second(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_dir d;
+	unsigned i, looked;
+
+	w->clock.mono_ms = mono_counted;
+	audit_begin(w, ROOM, 0);
+	disk.fails_appended = true;
+	disk.syncs_fail = INT_MAX;
+	do {
+		notes(w, 1);
+		(void)usleep(1000);
+		assert_true(lt_audit_files(w->a, &d));
+	} while (d.last < 2);
+	looked = disk.looked;
+	/* Some rounds of the thread, each of which looks a few times. */
+	for (i = 0; i < NEVER_MS && disk.looked - looked < 15; i++)
+		(void)usleep(1000);
+	assert_true(i < NEVER_MS);
+	assert_true(lt_audit_files(w->a, &d));
+	assert_int_equal(d.last, 2);
+}
+
+/* ---- taken up ---- */
+
+/* Another log begins, what was missing before is said in it, and there is a kill: it is not said again. */
+static void
+test_lost_is_said_once_in_another_log(void **state)
+{
+	struct audit_world *w = *state;
+	char path[600];
+	int status;
+	pid_t pid;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(truncate(path, 20), 0);
+	disk.full = true;
+	audit_begin(w, ROOM, 0);
+	notes(w, 4);
+	audit_stop(w);
+	disk.full = false;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		audit_begin(w, ROOM, 0);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 2, 1, 2, 4);
+}
+
+/* Whose file has no name yet: before it is given at a start, both are synced. What cannot be synced gets none. */
+static void
+test_synced_before_it_is_named(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_options o = {
+		.dir = w->f.dir, .identity = w->f.hub_id, .clock = &w->clock, .max_bytes = ROOM
+	};
+	const char *const files[] = { "0000000001", "0000000002.next" };
+	unsigned n = killed_between(w);
+	struct lt_err err = { "" };
+	const char *at;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		disk.fails_of = files[i];
+		disk.syncs_fail = 1;
+		assert_int_equal(lt_audit_open(&o, &w->a, &err), LT_E_IO);
+		assert_non_null(strstr(err.text, files[i]));
+		assert_int_equal(disk.syncs_fail, 0);
+	}
+	disk.tracing = true;
+	audit_begin(w, ROOM, 3000);
+	disk.tracing = false;
+	at = behind(disk.trace, "fdatasync 0000000001\n");
+	at = behind(at, "fdatasync 0000000002.next\n");
+	at = behind(at, "rename 0000000002\n");
+	(void)behind(at, "fsync audit\n");
+	audit_stop(w);
+	good_with(w, n, 1, 0, 0);
+}
+
+/* In a process of its own: another log begins behind what is damaged, and there is a kill before its file has its name. */
+static void
+killed_at_another_log(struct audit_world *w)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		disk.no_name = true;
+		audit_begin(w, ROOM, 0);
+		notes(w, 3);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* It is taken up at the next start, and the witness of the log before goes first: else the start after that would miss an end. */
+static void
+test_killed_at_another_log(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_buf witness;
+	char path[600];
+	const char *at;
+	unsigned i;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(truncate(path, 20), 0);
+	beside(w, LT_AUDIT_WITNESS, path);
+	witness = whole(path);
+	killed_at_another_log(w);
+	/* As it is left where the kill comes a little sooner. */
+	audit_put_file(path, lt_buf_slice(&witness));
+	lt_buf_fini(&witness);
+	disk.tracing = true;
+	audit_begin(w, ROOM, 0);
+	disk.tracing = false;
+	at = behind(disk.trace, "unlink audit.head\n");
+	at = behind(at, "fsync ");
+	(void)behind(at, "rename 0000000002\n");
+	for (i = 0; i < 2; i++) {
+		audit_stop(w);
+		audit_begin(w, ROOM, 0);
+	}
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 4, 1, 1, 0);
+	assert_non_null(strstr(w->said, "\"damaged\""));
+}
+
+/* Its gap did not come to be in it: it is kept aside, and another begins that has one. */
+static void
+test_another_log_without_its_gap(void **state)
+{
+	struct audit_world *w = *state;
+	char path[600], next[LT_AUDIT_PATH_MAX], cmd[LT_AUDIT_PATH_MAX + 64];
+	enum lt_audit_frame type;
+	struct lt_slice payload;
+	struct lt_buf b;
+	size_t used;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(truncate(path, 20), 0);
+	killed_at_another_log(w);
+	assert_int_equal(lt_audit_dir_next(w->f.dir, 2, next, NULL), LT_OK);
+	b = whole(next);
+	assert_int_equal(lt_audit_frame_read(lt_buf_slice(&b), &type, &payload, &used), LT_OK);
+	lt_buf_fini(&b);
+	assert_int_equal(truncate(next, (off_t)used), 0);
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	(void)snprintf(cmd, sizeof(cmd), "test -s \"$(echo '%s'.*)\"", next);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 1, 1, 1, 0);
+}
+
+static void
+next_key(struct audit_world *w, struct lt_identity *id, struct lt_buf *certificate)
+{
+	Ltpb__CertificateBody body = LTPB__CERTIFICATE_BODY__INIT;
+	uint8_t seed[32] = { 2 };
+
+	*id = *w->f.hub_id;
+	id->key_no++;
+	lt_sign_key_from_seed(seed, &id->sign);
+	body.federation.data = id->federation.b;
+	body.federation.len = LT_FED_LEN;
+	body.principal.data = id->principal.b;
+	body.principal.len = LT_ID_LEN;
+	body.role = LTPB__ROLE__ROLE_HUB;
+	body.key_no = id->key_no;
+	body.sign_key.data = id->sign.pk;
+	body.sign_key.len = 32;
+	body.line_key.data = id->line_pk;
+	body.line_key.len = 32;
+	body.generation = 1;
+	body.purpose = (char *)"hub";
+	lt_buf_init(certificate, 4096);
+	assert_int_equal(lt_certificate_make(&body, &w->f.root, certificate), LT_OK);
+	id->certificate = lt_buf_slice(certificate);
+}
+
+/* The hub's key has changed, and the file under the old one has half an entry at its end that cannot be cut: no other file stands behind it
+ * before it is whole and synced. */
+static void
+test_another_key(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_identity second, *first = w->f.hub_id;
+	struct lt_buf certificate, b;
+	struct lt_audit_dir d;
+	char path[600];
+	const char *at;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	b = whole(path);
+	lt_buf_put(&b, "half", 4);
+	audit_put_file(path, lt_buf_slice(&b));
+	lt_buf_fini(&b);
+	next_key(w, &second, &certificate);
+	w->f.hub_id = &second;
+	disk.no_cut = true;
+	audit_begin(w, ROOM, 0);
+	notes(w, 3);
+	assert_int_equal(lost(w), 3);
+	assert_true(lt_audit_files(w->a, &d));
+	assert_int_equal(d.last, 1);
+	assert_true(lt_audit_files_synced(w->a, &d));
+	assert_int_equal(d.last_len, 0);
+	disk.tracing = true;
+	disk.no_cut = false;
+	audit_stop(w);
+	disk.tracing = false;
+	at = behind(disk.trace, "fdatasync 0000000001\n");
+	at = behind(at, "fdatasync 0000000002.next\n");
+	(void)behind(at, "rename 0000000002\n");
+	good_with(w, 4, 1, 2, 3);
+	w->f.hub_id = first;
+	lt_buf_fini(&certificate);
+}
+
+/* A file that cannot be read keeps no hub from starting: another log begins behind the last one, and what was beside it is kept aside. */
+static void
+test_what_cannot_be_read(void **state)
+{
+	struct audit_world *w = *state;
+	char path[512], next[LT_AUDIT_PATH_MAX], cmd[LT_AUDIT_PATH_MAX + 64];
+	struct lt_audit_status st;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	assert_int_equal(lt_audit_dir_next(w->f.dir, 2, next, NULL), LT_OK);
+	assert_int_equal(mkdir(next, 0700), 0);
+	audit_begin(w, ROOM, 0);
+	notes(w, 1);
+	audit_stop(w);
+	(void)snprintf(cmd, sizeof(cmd), "test -d \"$(echo '%s'.*)\"", next);
+	assert_int_equal(system(cmd), 0);
+	good_with(w, 4, 1, 1, 0);
+	assert_non_null(strstr(w->said, "\"torn\""));
+	/* Longer than any, and no file at all. */
+	audit_path(w, 1, path, sizeof(path));
+	assert_int_equal(truncate(path, LT_AUDIT_FILE_MAX + 1), 0);
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 1, 1, 1, 0);
+	assert_non_null(strstr(w->said, "\"damaged\""));
+	audit_path(w, 3, path, sizeof(path));
+	assert_int_equal(mkdir(path, 0700), 0);
+	/* And the disk takes no other file. */
+	disk.no_next = EIO;
+	audit_begin(w, ROOM, 0);
+	lt_audit_status(w->a, &st);
+	assert_true(st.stopped);
+	notes(w, 2);
+	assert_int_equal(lost(w), 2);
+	disk.no_next = 0;
+	audit_stop(w);
+	assert_int_equal(rmdir(path), 0);
+	audit_path(w, 2, path, sizeof(path));
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 2, 1, 2, 2);
+}
+
 /* The witness of the log before goes, and that is on the disk, before the new log has its name: whenever the power is cut, no start
  * calls its end missing. */
 static void
@@ -1016,6 +1333,13 @@ main(void)
 		T(test_sync_fails_and_there_is_no_other_file),
 		T(test_nothing_is_shown_without_a_file),
 		T(test_a_bit_in_the_middle),
+		T(test_no_file_each_second),
+		T(test_lost_is_said_once_in_another_log),
+		T(test_synced_before_it_is_named),
+		T(test_killed_at_another_log),
+		T(test_another_log_without_its_gap),
+		T(test_another_key),
+		T(test_what_cannot_be_read),
 		T(test_witness_of_the_log_before),
 	};
 
