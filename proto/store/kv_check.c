@@ -262,6 +262,14 @@ seconds_for(const struct lt_kv_check *c)
 	return SECONDS_MIN + (unsigned)((uint64_t)st.st_size / BYTES_A_SECOND);
 }
 
+/* What a file that does not hold together does to whoever reads it; by others the child was ended (too little memory, a system that
+ * shuts down), and they say nothing of the file. */
+static bool
+is_of_the_file(int sig)
+{
+	return sig == SIGBUS || sig == SIGSEGV || sig == SIGABRT || sig == SIGFPE || sig == SIGILL;
+}
+
 static void
 wait_for(struct lt_kv_check *c, pid_t pid, const struct shared *s)
 {
@@ -276,7 +284,10 @@ wait_for(struct lt_kv_check *c, pid_t pid, const struct shared *s)
 	c->error = s->error;
 	if (got == pid && WIFSIGNALED(status)) {
 		c->signal = WTERMSIG(status);
-		c->look = c->signal == SIGALRM ? LT_KV_LOOK_TIMEOUT : LT_KV_LOOK_KILLED;
+		c->look = c->signal == SIGALRM        ? LT_KV_LOOK_TIMEOUT
+			  : is_of_the_file(c->signal) ? LT_KV_LOOK_KILLED
+						      : LT_KV_LOOK_FAILED;
+		c->error = EINTR;
 	} else if (!s->done || s->error != 0) {
 		/* A parent that ignores SIGCHLD hears nothing of the child but this. */
 		c->look = LT_KV_LOOK_FAILED;
@@ -339,7 +350,13 @@ lt_kv_check_text(const struct lt_kv_check *c, char *out, size_t cap)
 		(void)snprintf(out, cap, "reading it did not come to an end");
 		return;
 	case LT_KV_LOOK_FAILED:
-		(void)snprintf(out, cap, "it could not be looked at: %s", strerror(c->error));
+		if (c->signal != 0)
+			(void)snprintf(out, cap,
+			    "it could not be looked at: who reads it was ended by signal %d",
+			    c->signal);
+		else
+			(void)snprintf(
+			    out, cap, "it could not be looked at: %s", strerror(c->error));
 		return;
 	case LT_KV_LOOK_WHOLE:
 		break;

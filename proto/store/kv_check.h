@@ -44,7 +44,7 @@ enum lt_kv_look {
 	LT_KV_LOOK_DAMAGED, /* as the report says */
 	LT_KV_LOOK_KILLED, /* the child died of a signal */
 	LT_KV_LOOK_TIMEOUT, /* or was too slow */
-	LT_KV_LOOK_FAILED /* there was none, or it could not read the file */
+	LT_KV_LOOK_FAILED /* there was none, it could not read the file, or something else ended it */
 };
 
 struct lt_kv_check {
@@ -64,7 +64,7 @@ struct lt_kv_check {
 	/* out */
 	enum lt_kv_look look;
 	bool full; /* the whole file was read */
-	int signal; /* of LOOK_KILLED */
+	int signal; /* of LOOK_KILLED; of LOOK_FAILED where one ended the child that the file had nothing to do with, else 0 */
 	int error; /* errno of LOOK_FAILED */
 	struct lt_pages_report report;
 };

@@ -1432,8 +1432,9 @@ lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err)
 	lt_kv_check_text(&c, why, sizeof(why));
 	return lt_err_set(err,
 	    /* Not read: of the file that says nothing. */
-	    c.look == LT_KV_LOOK_FAILED    ? c.error == ECHILD ? LT_E_UNAVAILABLE : code_of(c.error)
-	       : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
+	    c.look == LT_KV_LOOK_FAILED
+		? c.error == ECHILD || c.error == EINTR ? LT_E_UNAVAILABLE : code_of(c.error)
+	    : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
 					   : LT_E_CORRUPT,
 	    "the pages of the store %s: %s",
 	    c.look == LT_KV_LOOK_FAILED ? "cannot be read" : "do not hold together", why);

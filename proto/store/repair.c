@@ -157,7 +157,7 @@ struct answer {
 	size_t nlost;
 	uint64_t lost[LT_REPAIR_WANTS_MAX];
 	size_t ncandidate;
-	struct lt_repair_candidate candidate[LT_REPAIR_WANTS_MAX];
+	struct lt_repair_candidate candidate[LT_REPAIR_WANTS_MAX * LT_REPAIR_CANDIDATES];
 };
 
 static bool
@@ -167,35 +167,66 @@ is_same(const struct lt_repair_want *w, const struct lt_repair_want *other)
 	       lt_unit_eq(&w->unit, &other->unit) && lt_feed_id_cmp(&w->feed, &other->feed) == 0;
 }
 
-/* The next want behind the first `from` that this change-set may be; where it stands, plus one, or 0. Its peer has answered. */
+static bool
+is_wanted(const struct lt_repair_want *w, const struct lt_changeset *cs)
+{
+	return w->seq == cs->seq && lt_unit_eq(&w->unit, &cs->unit) &&
+	       lt_feed_id_cmp(&w->feed, &cs->feed) == 0;
+}
+
+/* May this peer say something to it? Once; whoever was not asked only while others could be. */
+static bool
+may_answer(struct lt_repair_slot *s, const struct lt_id *peer)
+{
+	const struct lt_repair_asked *asked = asked_of(s, peer);
+
+	return asked != NULL ? !asked->answered : s->nasked < LT_REPAIR_ASKED_MAX;
+}
+
+/* The next want behind the first `from` that this change-set may be; where it stands, plus one, or 0. */
 static size_t
 wanted(struct answer *a, size_t from)
 {
 	struct lt_repairer *r = a->r;
-	struct lt_repair_asked *asked;
 	size_t i, found = 0;
 
 	pthread_mutex_lock(&r->mx);
 	for (i = from; i < r->nslot && found == 0; i++) {
-		struct lt_repair_slot *s = &r->slot[i];
-
-		if (s->w.seq != a->cs.seq || !lt_unit_eq(&s->w.unit, &a->cs.unit) ||
-		    lt_feed_id_cmp(&s->w.feed, &a->cs.feed) != 0)
+		if (!is_wanted(&r->slot[i].w, &a->cs) || !may_answer(&r->slot[i], a->peer))
 			continue;
-		(void)ask(s, a->peer);
-		asked = asked_of(s, a->peer);
-		if (asked != NULL)
-			asked->answered = true;
-		a->want = s->w;
+		a->want = r->slot[i].w;
 		found = i + 1;
 	}
 	for (i = 0; i < r->nslot; i++)
-		a->candidate[i] = r->slot[i].candidate;
-	a->ncandidate = r->nslot;
+		memcpy(&a->candidate[i * LT_REPAIR_CANDIDATES], r->slot[i].candidate,
+		    sizeof(r->slot[i].candidate));
+	a->ncandidate = r->nslot * LT_REPAIR_CANDIDATES;
 	a->nlost = r->nlost;
 	memcpy(a->lost, r->lost, sizeof(a->lost[0]) * r->nlost);
 	pthread_mutex_unlock(&r->mx);
 	return found;
+}
+
+/* Its peer has answered to this want. One that was not asked takes a place among those who were only with what its author signed:
+ * lies would fill them. */
+static void
+note_answered(struct answer *a, bool is_signed)
+{
+	struct lt_repairer *r = a->r;
+	struct lt_repair_asked *asked;
+	size_t i;
+
+	pthread_mutex_lock(&r->mx);
+	for (i = 0; i < r->nslot; i++) {
+		if (!is_same(&r->slot[i].w, &a->want))
+			continue;
+		if (is_signed)
+			(void)ask(&r->slot[i], a->peer);
+		asked = asked_of(&r->slot[i], a->peer);
+		if (asked != NULL)
+			asked->answered = true;
+	}
+	pthread_mutex_unlock(&r->mx);
 }
 
 /* Wants that an entry put back at `at` may have been in the way of: their peers may be asked again. */
@@ -250,28 +281,44 @@ settle(struct answer *a, const struct lt_repair_put *put, int rc)
 	pthread_mutex_unlock(&r->mx);
 }
 
-/* It may be the one, and others may say so. The one before it, that could not be told either, may be asked for again: once for each. */
+/* True: another than those that are kept, of which there are not too many: the first that came stay. */
+static bool
+add_candidate(struct lt_repair_slot *s, const struct lt_repair_candidate *c)
+{
+	size_t i;
+
+	for (i = 0; i < LT_REPAIR_CANDIDATES; i++) {
+		if (!s->candidate[i].given) {
+			s->candidate[i] = *c;
+			return true;
+		}
+		if (lt_hash_eq(&s->candidate[i].hash, &c->hash))
+			return false;
+	}
+	return false;
+}
+
+/* It may be the one, and others may say so. Those before it that could not be told either may be asked for again: once for each. */
 static void
 note_candidate(struct answer *a)
 {
+	const struct lt_repair_candidate new = { .given = true,
+		.unit = a->cs.unit,
+		.feed = a->cs.feed,
+		.aside = a->want.aside,
+		.seq = a->cs.seq,
+		.hash = a->cs.hash,
+		.prev = a->cs.prev };
 	struct lt_repairer *r = a->r;
-	bool first = false;
+	bool added = false;
 	size_t i;
 
 	pthread_mutex_lock(&r->mx);
 	for (i = 0; i < r->nslot; i++)
-		if (is_same(&r->slot[i].w, &a->want)) {
-			first = !r->slot[i].candidate.given;
-			r->slot[i].candidate = (struct lt_repair_candidate){ .given = true,
-				.unit = a->cs.unit,
-				.feed = a->cs.feed,
-				.aside = a->want.aside,
-				.seq = a->cs.seq,
-				.hash = a->cs.hash,
-				.prev = a->cs.prev };
-		}
-	for (i = 0; i < r->nslot && first; i++) {
-		const struct lt_repair_candidate *c = &r->slot[i].candidate;
+		if (is_same(&r->slot[i].w, &a->want))
+			added = add_candidate(&r->slot[i], &new);
+	for (i = 0; i < r->nslot && added; i++) {
+		const struct lt_repair_candidate *c = &r->slot[i].candidate[0];
 
 		if (c->given && c->seq < a->cs.seq && c->aside == a->want.aside &&
 		    lt_unit_eq(&c->unit, &a->cs.unit) && lt_feed_id_cmp(&c->feed, &a->cs.feed) == 0)
@@ -301,6 +348,25 @@ settle_sums(struct lt_repairer *r, const struct lt_repair_put *put)
 		lt_warn("repair: sums of the log are not settled now: %s", lt_strerror(rc));
 }
 
+/* Codes of the peer's making. */
+static bool
+is_refusal(int rc)
+{
+	switch (rc) {
+	case LT_E_INVALID:
+	case LT_E_TOOBIG:
+	case LT_E_BADSIG:
+	case LT_E_BADHASH:
+	case LT_E_DENIED:
+	case LT_E_REVOKED:
+	case LT_E_UNKNOWN:
+	case LT_E_REFUSED:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int
 put_back(struct answer *a, struct lt_err *err)
 {
@@ -312,8 +378,14 @@ put_back(struct answer *a, struct lt_err *err)
 		.nlost = a->nlost,
 		.candidate = a->candidate,
 		.ncandidate = a->ncandidate };
-	int rc = lt_writer_run(a->r->o.writer, lt_repair_run_put, &put);
+	int rc;
 
+	rc = lt_writer_run(a->r->o.writer, lt_repair_run_put, &put);
+	/* A store that could not write now is no fault of the peer's. */
+	if (rc == LT_OK || is_refusal(rc))
+		note_answered(a, true);
+	if (rc == LT_OK)
+		rc = put.rc;
 	if (rc == LT_E_GAP)
 		note_candidate(a);
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
@@ -359,31 +431,14 @@ answer(struct answer *a, struct lt_slice changeset, struct lt_err *err)
 	if (at == 0)
 		return lt_err_set(err, LT_E_NOTFOUND, "nobody wants this change-set");
 	rc = verify(a, err);
+	if (rc != LT_OK && rc != LT_E_UNAVAILABLE)
+		note_answered(a, false);
 	if (rc != LT_OK)
 		return rc;
 	rc = put_back(a, err);
 	for (; rc != LT_OK && (at = wanted(a, at)) != 0; rc = got == LT_OK ? got : rc)
 		got = put_back(a, err);
 	return rc;
-}
-
-/* Codes of the peer's making. */
-static bool
-is_refusal(int rc)
-{
-	switch (rc) {
-	case LT_E_INVALID:
-	case LT_E_TOOBIG:
-	case LT_E_BADSIG:
-	case LT_E_BADHASH:
-	case LT_E_DENIED:
-	case LT_E_REVOKED:
-	case LT_E_UNKNOWN:
-	case LT_E_REFUSED:
-		return true;
-	default:
-		return false;
-	}
 }
 
 int

@@ -92,7 +92,7 @@ void lt_repairer_unasked(struct lt_repairer *r, const struct lt_id *peer);
 /* What a peer gave: a ChangeSet, with openings as far as it has them. Verified on the calling thread, then put by the writer; returns
  * when durable (so not from the writer's thread).
  * LT_OK: put back, as far as it was missing and given; what is still missing of it stays wanted, of other peers.
- * LT_E_NOTFOUND: nobody wants it (any more). LT_E_INVALID, LT_E_TOOBIG, LT_E_BADSIG, LT_E_BADHASH, LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN,
+ * LT_E_NOTFOUND: nobody wants it (any more), or not of this peer, which has answered. LT_E_INVALID, LT_E_TOOBIG, LT_E_BADSIG, LT_E_BADHASH, LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN,
  * LT_E_REFUSED (true, but without what is missing here): does not fit; counted in `refused`, nothing written. LT_E_GAP: it may be the one, but
  * nothing besides its signature says so before others are put back or given; it is asked for again when they were. LT_E_UNAVAILABLE: no registry now, the writer's
  * queue is full, or the pages are broken, or doubted and not looked at yet.

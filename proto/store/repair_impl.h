@@ -49,6 +49,8 @@ struct lt_feed_id lt_repair_feed(const struct lt_feed_id *feed, bool aside);
 
 /* ---- writing (repair_put.c): jobs of the writer ---- */
 
+#define LT_REPAIR_CANDIDATES 4 /* of one want: its author's branches */
+
 /* A change-set that a peer gave, signed by its author, of which nothing else could be told yet: those behind it may tell. */
 struct lt_repair_candidate {
 	bool given;
@@ -67,9 +69,10 @@ struct lt_repair_put {
 	uint64_t position; /* 0: one of these */
 	const uint64_t *lost;
 	size_t nlost;
-	const struct lt_repair_candidate *candidate;
+	const struct lt_repair_candidate *candidate; /* of which some are not given */
 	size_t ncandidate;
 	/* out */
+	int rc; /* of the job that ended with LT_OK */
 	uint64_t at; /* where it stands */
 	bool entry; /* put back */
 	size_t rows; /* openings put back */
@@ -77,7 +80,7 @@ struct lt_repair_put {
 	bool
 	    unsettled; /* whether their sums hold cannot be told before all of their segment are back */
 };
-/* LT_E_NOTFOUND: nothing of it is missing any more. LT_E_GAP: others must come first, the entry before it, or those that tell
+/* In rc, for nothing was written and nobody else's job need be done again: LT_E_NOTFOUND: nothing of it is missing any more. LT_E_GAP: others must come first, the entry before it, or those that tell
  * that it stood here. LT_E_REFUSED, LT_E_BADHASH: it does not fit. */
 lt_job_fn lt_repair_run_put;
 
@@ -157,7 +160,8 @@ struct lt_repair_asked {
 
 struct lt_repair_slot {
 	struct lt_repair_want w;
-	struct lt_repair_candidate candidate;
+	struct lt_repair_candidate
+	    candidate[LT_REPAIR_CANDIDATES]; /* the first that came, each another */
 	size_t nasked;
 	struct lt_repair_asked asked[LT_REPAIR_ASKED_MAX];
 };

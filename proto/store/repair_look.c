@@ -9,7 +9,6 @@
 #define STEP_POSITIONS 256
 #define STEP_BYTES ((size_t)1 << 20)
 #define STEP_ROWS 4096
-#define MENDS 16 /* in one transaction */
 #define FAILS_MAX \
 	8 /* steps one after the other: then the look ends, and the next round of the scrub begins another */
 
@@ -359,23 +358,27 @@ count_mended(struct lt_repairer *r, uint64_t n)
 	    (unsigned long long)n);
 }
 
+/* Each in its own transaction: the writer is not held for long, and one that fails keeps none behind it from being put right. */
 static int
 mend(struct lt_repairer *r, struct lt_repair_look *l)
 {
-	struct lt_repair_mend m = { .o = &r->o };
-	size_t at;
-	int rc = LT_OK;
+	struct lt_repair_mend m = { .o = &r->o, .n = 1 };
+	size_t at, failed = 0;
+	int rc = LT_OK, why = LT_OK;
 
-	for (at = 0; rc == LT_OK && at < l->nmend; at += m.n) {
+	for (at = 0; rc != LT_E_CLOSED && at < l->nmend; at++) {
 		m.position = l->mend + at;
-		m.n = l->nmend - at < MENDS ? l->nmend - at : MENDS;
 		rc = lt_writer_run(r->o.writer, lt_repair_run_mend, &m);
 		if (rc == LT_OK)
 			count_mended(r, m.rows);
+		else
+			why = rc;
+		failed += rc != LT_OK;
 	}
 	/* What could not be written now is found by the next look. */
-	if (rc != LT_OK)
-		lt_warn("repair: rows of the log are not put right now: %s", lt_strerror(rc));
+	if (failed != 0)
+		lt_warn("repair: %zu rows of the log are not put right now: %s", failed,
+		    lt_strerror(why));
 	l->nmend = 0;
 	return rc == LT_E_CLOSED ? rc : LT_OK;
 }

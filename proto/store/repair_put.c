@@ -201,47 +201,58 @@ fit_head(struct fit *f)
 	return link_says(f, rc, rc == LT_OK && lt_hash_eq(&head.hash, &cs->hash));
 }
 
-static const struct lt_repair_candidate *
-candidate(const struct lt_repair_put *put, uint64_t seq)
+static bool
+is_next(const struct lt_repair_put *put, const struct lt_repair_candidate *c, uint64_t seq)
 {
-	size_t i;
+	return c->given && c->seq == seq && c->aside == put->aside &&
+	       lt_unit_eq(&c->unit, &put->cs->unit) &&
+	       lt_feed_id_cmp(&c->feed, &put->cs->feed) == 0;
+}
 
-	for (i = 0; i < put->ncandidate; i++) {
+/* Of the candidates with this number those that name one of these: *n of them, at most LT_REPAIR_CANDIDATES; in their place. */
+static void
+next_of(const struct lt_repair_put *put, uint64_t seq, struct lt_hash *hash, size_t *n)
+{
+	struct lt_hash next[LT_REPAIR_CANDIDATES];
+	size_t i, k, m = 0;
+
+	for (i = 0; i < put->ncandidate && m < LT_REPAIR_CANDIDATES; i++) {
 		const struct lt_repair_candidate *c = &put->candidate[i];
 
-		if (c->given && c->seq == seq && c->aside == put->aside &&
-		    lt_unit_eq(&c->unit, &put->cs->unit) &&
-		    lt_feed_id_cmp(&c->feed, &put->cs->feed) == 0)
-			return c;
+		if (!is_next(put, c, seq))
+			continue;
+		for (k = 0; k < *n && !lt_hash_eq(&c->prev, &hash[k]); k++)
+			;
+		if (k < *n)
+			next[m++] = c->hash;
 	}
-	return NULL;
+	memcpy(hash, next, m * sizeof(next[0]));
+	*n = m;
 }
 
 /* Those behind it in its feed are missing as well, and given: does a chain of them, each naming the one before, end in what is here? */
 static int
 fit_chain(struct fit *f)
 {
+	struct lt_hash hash[LT_REPAIR_CANDIDATES] = { f->put->cs->hash };
 	struct lt_changeset at = *f->put->cs;
 	struct lt_repair_put put = *f->put;
-	const struct lt_repair_candidate *c = candidate(&put, at.seq + 1);
-	struct fit end = { .txn = f->txn, .put = &put };
-	size_t steps;
+	size_t i, n = 1;
 	int rc = LT_OK;
 
-	for (steps = 0; c != NULL && steps < put.ncandidate && lt_hash_eq(&c->prev, &at.hash);
-	     steps++) {
-		at.seq = c->seq;
-		at.hash = c->hash;
-		c = candidate(&put, at.seq + 1);
-	}
-	if (steps == 0)
-		return LT_OK;
 	put.cs = &at;
-	rc = fit_behind(&end);
-	if (rc == LT_OK)
-		rc = fit_head(&end);
-	if (rc == LT_OK && end.links != 0 && !end.wrong)
-		f->links++;
+	while (rc == LT_OK && n != 0 && f->links == 0) {
+		next_of(&put, ++at.seq, hash, &n);
+		for (i = 0; rc == LT_OK && i < n && f->links == 0; i++) {
+			struct fit end = { .txn = f->txn, .put = &put };
+
+			at.hash = hash[i];
+			rc = fit_behind(&end);
+			if (rc == LT_OK)
+				rc = fit_head(&end);
+			f->links += rc == LT_OK && end.links != 0 && !end.wrong;
+		}
+	}
 	return rc;
 }
 
@@ -490,9 +501,9 @@ put_entry(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
 		return LT_E_REFUSED; /* its number leads to another entry */
 	if (rc != LT_OK && rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT)
 		return rc;
+	put->entry = true;
 	if (rc != LT_OK)
 		rc = lt_seq_put_back(txn, &cs->unit, &feed, cs->seq, position);
-	put->entry = true;
 	return rc == LT_OK ? lt_entry_put_back(txn, cs, position, arrival, &running) : rc;
 }
 
@@ -531,16 +542,12 @@ put_at(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
 	return rc;
 }
 
-int
-lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
+static int
+run_put(struct lt_kv_txn *txn, struct lt_repair_put *put)
 {
-	struct lt_repair_put *put = ctx;
 	size_t i;
 	int rc, no = LT_E_NOTFOUND;
 
-	put->entry = false;
-	put->rows = put->left = 0;
-	put->unsettled = false;
 	if (put->position != 0)
 		return put_at(txn, put, put->position);
 	for (i = 0; i < put->nlost; i++) {
@@ -552,6 +559,31 @@ lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
 			no = rc == LT_E_GAP ? rc : LT_E_REFUSED;
 	}
 	return no;
+}
+
+/* A job that fails has all that share its transaction done again, one by one: not for what a peer sends. */
+int
+lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
+{
+	struct lt_repair_put *put = ctx;
+	int rc;
+
+	put->entry = put->unsettled = false;
+	put->rows = put->left = 0;
+	put->rc = LT_OK;
+	rc = run_put(txn, put);
+	if (put->entry || put->rows != 0)
+		return rc;
+	switch (rc) {
+	case LT_E_NOTFOUND:
+	case LT_E_GAP:
+	case LT_E_REFUSED:
+	case LT_E_BADHASH:
+		put->rc = rc;
+		return LT_OK;
+	default:
+		return rc;
+	}
 }
 
 /* ---- without a peer ---- */

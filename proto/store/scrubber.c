@@ -268,12 +268,13 @@ first_pause(const struct lt_scrubber *s)
 	return s->o.every_ms - ago;
 }
 
-/* A round from its beginning, without pauses. With the lock. */
+/* A round from its beginning, without pauses; a look that is under way comes first, and is not cut off: its end is what others wait
+ * for. With the lock. */
 static void
 round_at_once(struct lt_scrubber *s, bool full)
 {
 	lt_scrub_restart(s->scrub, full);
-	s->looking = false;
+	s->look_quick = true;
 	s->answering = true;
 }
 

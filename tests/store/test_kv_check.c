@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -605,6 +606,65 @@ a_file_that_never_ends_is_given_up(void **state)
 	assert_int_equal(c.look, LT_KV_LOOK_TIMEOUT);
 }
 
+/* The child of this process that looks. */
+static pid_t
+child(void)
+{
+	char path[64], text[32] = "";
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		(void)close(fd);
+	return n > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+static void *
+ends_it(void *arg)
+{
+	const int *sig = arg;
+	const struct timespec pause = { 0, 5000000 };
+	unsigned tries;
+	pid_t pid = 0;
+
+	for (tries = 0; pid == 0 && tries < 4000; tries++) {
+		(void)nanosleep(&pause, NULL);
+		pid = child();
+	}
+	return pid != 0 && kill(pid, *sig) == 0 ? arg : NULL;
+}
+
+/* A child that was ended from outside, as when memory is short, says nothing of the file. */
+static void
+a_child_that_is_ended_says_nothing(void **state)
+{
+	static const int sig[] = { SIGKILL, SIGTERM, SIGINT };
+	struct fix *f = *state;
+	struct lt_kv_check c;
+	pthread_t thread;
+	char why[128];
+	void *did;
+	size_t i;
+
+	assert_int_equal(unlink(f->data), 0);
+	assert_int_equal(mkfifo(f->data, 0600), 0);
+	for (i = 0; i < sizeof(sig) / sizeof(sig[0]); i++) {
+		int s = sig[i];
+
+		assert_int_equal(pthread_create(&thread, NULL, ends_it, &s), 0);
+		c = look(f, NULL, 1000, 0, 60);
+		assert_int_equal(pthread_join(thread, &did), 0);
+		assert_non_null(did);
+		assert_int_equal(c.signal, s);
+		assert_int_equal(c.look, LT_KV_LOOK_FAILED);
+		lt_kv_check_text(&c, why, sizeof(why));
+		assert_non_null(strstr(why, "could not be looked at"));
+	}
+}
+
 /* Which descriptors has the child that looks? The one at fault is a pipe: it ends when the last that holds it has gone. */
 static void
 the_child_holds_nothing_of_ours(void **state)
@@ -701,6 +761,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(one_bad_value_closes_no_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_file_that_never_ends_is_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_child_that_is_ended_says_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_child_holds_nothing_of_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_page_is_accounted_for, setup, teardown),
 	};

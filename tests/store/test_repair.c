@@ -276,6 +276,14 @@ take(struct fix *f, struct lt_slice bytes)
 	return lt_repairer_take(f->repairer, &f->peer, bytes, &err);
 }
 
+/* Of another peer, which was not asked. */
+static int
+give(struct fix *f, struct lt_slice bytes)
+{
+	f->peer.b[2]++;
+	return take(f, bytes);
+}
+
 /* What a peer with everything answers to what it is asked for, over and over; how often something was put back. */
 static unsigned
 serve(struct fix *f)
@@ -556,6 +564,7 @@ asked_once(void **state)
 	struct fix *f = *state;
 	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
 	struct lt_buf b = { 0 };
+	struct lt_slice bent;
 	unsigned i;
 
 	flip(f, LT_T_ENTRY, entry_key(4), 300);
@@ -566,6 +575,13 @@ asked_once(void **state)
 	assert_int_equal(take(f, keep(f, &b)), LT_E_BADHASH);
 	lt_repairer_unasked(f->repairer, &f->peer);
 	assert_int_equal(wants(f, w), 0);
+	/* Who was not asked and lies takes nobody's place. */
+	b = (struct lt_buf){ 0 };
+	lt_buf_put_slice(&b, f->sealed[4]);
+	b.data[b.len - 1] ^= 1;
+	bent = keep(f, &b);
+	for (i = 1; i < 2 * LT_REPAIR_ASKED_MAX; i++)
+		assert_int_equal(give(f, bent), LT_E_BADHASH);
 	for (i = 1; i < LT_REPAIR_ASKED_MAX; i++) {
 		f->peer.b[1]++;
 		assert_int_equal(wants(f, w), 1);
@@ -591,14 +607,14 @@ liars(void **state)
 	flip(f, LT_T_ENTRY, entry_key(last), 300);
 	look(f);
 	assert_int_equal(wants(f, w), 1);
-	assert_int_equal(take(f, lt_slice_str("khong phai")), LT_E_INVALID);
-	assert_int_equal(take(f, lt_slice(NULL, 0)), LT_E_INVALID);
-	assert_int_equal(take(f, fork), LT_E_BADHASH);
+	assert_int_equal(give(f, lt_slice_str("khong phai")), LT_E_INVALID);
+	assert_int_equal(give(f, lt_slice(NULL, 0)), LT_E_INVALID);
+	assert_int_equal(give(f, fork), LT_E_BADHASH);
 	author_init(&stranger, 2);
 	other = f->before;
 	stranger.key = f->hub.key; /* signs in the node's name with another key */
 	other.author = &stranger;
-	assert_int_equal(take(f, seal(f, &other, SETS - 1, "gt4")), LT_E_BADSIG);
+	assert_int_equal(give(f, seal(f, &other, SETS - 1, "gt4")), LT_E_BADSIG);
 	assert_int_equal(status(f).refused, 4);
 	assert_int_equal(status(f).wanted, 1);
 	/* Nothing but the head said so. Without it the chain before it fits both, and neither is taken. */
@@ -606,11 +622,11 @@ liars(void **state)
 	flip(f, LT_T_FEED, feed_key(&f->feed), 100);
 	look(f);
 	assert_int_equal(wants(f, w), 1);
-	assert_int_equal(take(f, fork), LT_E_GAP);
-	assert_int_equal(take(f, f->sealed[last]), LT_E_GAP);
+	assert_int_equal(give(f, fork), LT_E_GAP);
+	assert_int_equal(give(f, f->sealed[last]), LT_E_GAP);
 	flip(f, LT_T_FEED, feed_key(&f->feed), 100); /* back */
-	assert_int_equal(take(f, fork), LT_E_BADHASH);
-	ok(take(f, f->sealed[last]));
+	assert_int_equal(give(f, fork), LT_E_BADHASH);
+	ok(give(f, f->sealed[last]));
 	assert_whole(f);
 }
 
@@ -637,17 +653,24 @@ second_branch(void **state)
 		flip(f, LT_T_ENTRY, entry_key(ENROLLED + 3), 300);
 		look(f);
 		assert_int_equal(wants(f, w), 2);
-		assert_int_equal(take(f, fork[0]), LT_E_GAP);
+		assert_int_equal(give(f, fork[0]), LT_E_GAP);
 		/* Both of them, each naming the one before: */
 		if (how == 1) {
-			assert_int_equal(take(f, fork[1]), LT_E_GAP);
-			assert_int_equal(take(f, fork[0]), LT_E_GAP);
+			assert_int_equal(give(f, fork[1]), LT_E_GAP);
+			assert_int_equal(give(f, fork[0]), LT_E_GAP);
 			look(f);
 		}
 		assert_int_equal(status(f).wanted, 2);
 		assert_int_equal(status(f).repaired, 2 * how);
 		f->peer.b[1]++;
-		assert_int_equal(serve(f), 2);
+		/* The other branch comes last: it does not take the place of what may be the true one. */
+		if (how == 1) {
+			assert_int_equal(give(f, f->sealed[ENROLLED + 3]), LT_E_GAP);
+			assert_int_equal(give(f, fork[1]), LT_E_GAP);
+			assert_int_equal(give(f, fork[0]), LT_E_GAP);
+			ok(give(f, f->sealed[ENROLLED + 2]));
+		}
+		assert_int_equal(serve(f), 2 - how);
 		assert_int_equal(status(f).wanted, 0);
 		assert_whole(f);
 	}
@@ -704,8 +727,10 @@ without_openings(void **state)
 	ok(take(f, lt_buf_slice(&bare)));
 	assert_int_equal(status(f).wanted, 1);
 	assert_int_equal(wants(f, w), 0); /* it has answered */
-	assert_int_equal(take(f, lt_buf_slice(&bare)), LT_E_REFUSED);
-	assert_int_equal(take(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
+	/* Not once more, whatever it is. */
+	assert_int_equal(take(f, f->sealed[4]), LT_E_NOTFOUND);
+	assert_int_equal(give(f, lt_buf_slice(&bare)), LT_E_REFUSED);
+	assert_int_equal(give(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
 	f->peer.b[0]++;
 	assert_int_equal(wants(f, w), 1);
 	assert_int_equal(w[0].parts, LT_REPAIR_OPENINGS);
@@ -746,9 +771,9 @@ nodes(void **state)
 		flip(f, LT_T_OPENING, k, 20);
 		look(f);
 		f->open_all = true;
-		assert_int_equal(take(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
+		assert_int_equal(give(f, lt_buf_slice(&leaves)), LT_E_REFUSED);
 		f->open_all = false;
-		ok(take(f, lt_buf_slice(&leaves)));
+		ok(give(f, lt_buf_slice(&leaves)));
 		ok(lt_kv_begin_read(f->env.kv, &txn));
 		ok(lt_opening_state(txn, 4, 0, "p", &s));
 		lt_kv_abort(txn);
@@ -757,7 +782,7 @@ nodes(void **state)
 		/* What it may not see is not kept, though a peer gave it; and what it may see again is. */
 		flip(f, LT_T_OPENING, k, 20);
 		look(f);
-		ok(take(f, f->sealed[4]));
+		ok(give(f, f->sealed[4]));
 		ok(lt_kv_begin_read(f->env.kv, &txn));
 		ok(lt_opening_state(txn, 4, 0, "p", &s));
 		lt_kv_abort(txn);
@@ -766,7 +791,7 @@ nodes(void **state)
 		flip(f, LT_T_OPENING, k, 20);
 		f->open_all = true;
 		look(f);
-		ok(take(f, f->sealed[4]));
+		ok(give(f, f->sealed[4]));
 		assert_summed(f, LT_T_OPENING, slice(&k));
 		/* All gone: */
 		for (i = 0; i < cs.nopening; i++)
@@ -1129,8 +1154,8 @@ branches(void **state)
 		assert_int_equal(w[0].position, how == 0 ? last : last + 1);
 		assert_int_equal(lt_feed_id_cmp(&w[0].feed, &f->feed.id), 0);
 		/* The other branch's change-set of the same number, as well signed. */
-		assert_int_equal(take(f, f->sealed[how == 0 ? 0 : last]), LT_E_BADHASH);
-		ok(take(f, f->sealed[how == 0 ? last : 0]));
+		assert_int_equal(give(f, f->sealed[how == 0 ? 0 : last]), LT_E_BADHASH);
+		ok(give(f, f->sealed[how == 0 ? last : 0]));
 		assert_whole(f);
 		/* The number of the branch that counts, which the next one names. Nothing names the last one of the other. */
 		flip(f, LT_T_SEQ, seq_key(how == 0 ? &aside : &f->feed, SETS), 9);
