@@ -289,16 +289,19 @@ static int
 scan_openings(struct scan *s, struct lt_slice from)
 {
 	struct lt_kv_cursor *c;
-	struct lt_slice k, v;
+	struct lt_slice k = { NULL, 0 }, v = { NULL, 0 };
 	int rc = lt_kv_cursor_open(s->log, LT_T_OPENING, &c), read;
 
 	if (rc != LT_OK)
 		return rc;
 	read = lt_kv_seek(c, from, &k, &v);
-	while (rc == LT_OK && !s->full && (read == LT_OK || read == LT_E_CORRUPT)) {
+	/* A damaged row is passed over; where the table itself cannot be walked on there is no next key. */
+	while (rc == LT_OK && !s->full && (read == LT_OK || (read == LT_E_CORRUPT && k.len != 0))) {
 		rc = next_row(s, k, v, read);
-		if (rc == LT_OK && !s->full)
-			read = lt_kv_next(c, &k, &v);
+		if (rc != LT_OK || s->full)
+			break;
+		k = lt_slice(NULL, 0);
+		read = lt_kv_next(c, &k, &v);
 	}
 	lt_kv_cursor_close(c);
 	return rc != LT_OK || s->full || read == LT_E_NOTFOUND ? rc : read;

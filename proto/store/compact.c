@@ -119,10 +119,10 @@ write_zeros(int fd, uint64_t len)
 /* Overwritten where it lies, synced, removed. *bytes (NULL allowed) is raised by its size. Not there: LT_OK. What has another name as
  * well is in use under that, and only loses this one: a stop between link and rename leaves the store itself under both. */
 static int
-wipe(const struct place *p, const char *name, uint64_t *bytes)
+wipe_in(const struct place *p, int dir, const char *name, uint64_t *bytes)
 {
 	struct stat st;
-	int fd = openat(p->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC), e = 0;
+	int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC), e = 0;
 
 	if (fd < 0)
 		return errno == ENOENT ? LT_OK : failed(p, errno, "cannot open", name);
@@ -131,13 +131,19 @@ wipe(const struct place *p, const char *name, uint64_t *bytes)
 	if (e == 0 && st.st_nlink == 1)
 		e = write_zeros(fd, (uint64_t)st.st_size);
 	(void)close(fd);
-	if (e == 0 && unlinkat(p->dir, name, 0) != 0)
+	if (e == 0 && unlinkat(dir, name, 0) != 0)
 		e = errno;
 	if (e != 0)
 		return failed(p, e, "cannot overwrite", name);
 	if (bytes != NULL)
 		*bytes += (uint64_t)st.st_size;
-	return sync_dir(p, p->dir);
+	return sync_dir(p, dir);
+}
+
+static int
+wipe(const struct place *p, const char *name, uint64_t *bytes)
+{
+	return wipe_in(p, p->dir, name, bytes);
 }
 
 static int
@@ -148,14 +154,14 @@ drop(const struct place *p, int dir, const char *name, int flags)
 		   : failed(p, errno, "cannot remove", name);
 }
 
-/* What a compaction that broke off left: a copy that is not whole, or the file of before that is to go. */
+/* What a compaction that broke off left: a copy that is not whole, or the file of before that is to go. Both have what was erased. */
 static int
 clear_left(const struct place *p)
 {
 	int rc = LT_OK, work = openat(p->dir, WORK_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (work >= 0) {
-		rc = drop(p, work, DATA_FILE, 0);
+		rc = wipe_in(p, work, DATA_FILE, NULL);
 		(void)close(work);
 		if (rc == LT_OK)
 			rc = drop(p, p->dir, WORK_DIR, AT_REMOVEDIR);
@@ -180,8 +186,8 @@ keys_read(struct lt_kv_txn *txn, struct keys *keys)
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
-	/* An entry has no value; of one that is damaged the key is all there was. */
-	while ((rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0)) && keys->bytes.err == LT_OK) {
+	/* Of one that is damaged the key may be what is: it would be sealed anew. */
+	while (rc == LT_OK && keys->bytes.err == LT_OK) {
 		lt_buf_u32(&keys->bytes, (uint32_t)k.len);
 		lt_buf_put_slice(&keys->bytes, k);
 		keys->n++;
@@ -498,11 +504,26 @@ make_copy(struct place *p, const char *dir, const char *name, enum lt_kv_kind ki
 	return rc;
 }
 
+/* A copy that did not come into use goes at once: it takes the disk's room, and has what was erased. Where somebody else has the store by
+ * now it stays until the next compaction. */
+static void
+give_up(struct place *p)
+{
+	struct lt_err *err = p->err;
+
+	p->err = NULL; /* why it was given up is told already */
+	place_release(p);
+	if (place_hold(p) == LT_OK)
+		(void)clear_left(p);
+	p->err = err;
+}
+
 int
 lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
     const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err)
 {
 	struct place p;
+	bool begun;
 	int rc = place_open(&p, dir, name, err);
 
 	memset(out, 0, sizeof(*out));
@@ -511,6 +532,7 @@ lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
 	if (rc == LT_OK)
 		rc = clear_left(&p);
 	place_release(&p); /* who opens it to copy takes the locks himself */
+	begun = rc == LT_OK;
 	if (rc == LT_OK)
 		rc = make_copy(&p, dir, name, kind, federation, out);
 	if (rc == LT_OK) {
@@ -523,6 +545,8 @@ lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
 		rc = check_copy(&p, kind, federation, &out->bad);
 	if (rc == LT_OK)
 		rc = put_in_place(&p, out);
+	else if (begun)
+		give_up(&p);
 	place_close(&p);
 	return rc;
 }
@@ -568,8 +592,14 @@ lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct
 		rc = sync_dir(&p, p.dir);
 	if (rc == LT_OK)
 		rc = clear_left(&p);
+	/* Under another name before it is overwritten: half overwritten under its own no start would take it. */
+	if (rc == LT_OK && renameat(p.dir, DATA_FILE, p.dir, OLD_FILE) != 0 && errno != ENOENT)
+		rc = failed(&p, errno, "cannot rename", DATA_FILE);
 	if (rc == LT_OK)
-		rc = wipe(&p, DATA_FILE, bytes);
+		rc = sync_dir(&p, p.dir);
+	LT_FAILPOINT("compact.derived");
+	if (rc == LT_OK)
+		rc = wipe(&p, OLD_FILE, bytes);
 	if (rc == LT_OK)
 		rc = wipe_damaged(&p, bytes);
 	place_close(&p);

@@ -435,7 +435,8 @@ astray(struct lt_kv_cursor *c, struct lt_slice *k)
 	lt_error(
 	    "a table is damaged: keys of %s are out of order", c->txn->kv->table[c->table].name);
 	c->placed = false;
-	*k = c->at;
+	/* No place to go on from: who walks on over single damaged rows ends here. */
+	*k = lt_slice(NULL, 0);
 	return LT_E_CORRUPT;
 }
 
