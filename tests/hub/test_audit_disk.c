@@ -43,6 +43,8 @@ static struct {
 	atomic_bool tracing;
 } disk;
 
+static pthread_mutex_t trace_mx = PTHREAD_MUTEX_INITIALIZER; /* guards disk.trace */
+
 /* The linker's names: what it makes of a call, and what was called. */
 #define CALL(name) __asm__("__real_" #name)
 #define IN_PLACE_OF(name) __asm__("__wrap_" #name)
@@ -110,12 +112,24 @@ fails(int e)
 static void
 trace(const char *what, const char *path)
 {
-	size_t n = strlen(disk.trace);
 	const char *name = strrchr(path, '/');
+	size_t n;
 
+	pthread_mutex_lock(&trace_mx);
+	n = strlen(disk.trace);
 	if (disk.tracing && is_ours(path))
 		(void)snprintf(disk.trace + n, sizeof(disk.trace) - n, "%s %s\n", what,
 		    name == NULL ? path : name + 1);
+	pthread_mutex_unlock(&trace_mx);
+}
+
+/* What was traced may be looked at from then on. */
+static void
+stop_tracing(void)
+{
+	pthread_mutex_lock(&trace_mx);
+	disk.tracing = false;
+	pthread_mutex_unlock(&trace_mx);
 }
 
 int
@@ -815,6 +829,7 @@ fails_between(struct audit_world *w, const char *file)
 	struct lt_audit_dir d;
 	struct lt_err err;
 	const char *at;
+	bool named;
 
 	(void)snprintf(failed, sizeof(failed), "failed %s\n", file);
 	(void)snprintf(written, sizeof(written), "write %s\n", file);
@@ -826,14 +841,17 @@ fails_between(struct audit_world *w, const char *file)
 	note_until(w, &disk.failed, 2);
 	assert_true(lt_audit_files_synced(w->a, &d));
 	assert_int_equal(d.last, 1);
-	assert_null(strstr(disk.trace, "rename "));
+	pthread_mutex_lock(&trace_mx);
+	named = strstr(disk.trace, "rename ") != NULL;
+	pthread_mutex_unlock(&trace_mx);
+	assert_false(named);
 	disk.syncs_fail = 0;
 	do {
 		notes(w, 1);
 		(void)usleep(1000);
 		assert_true(lt_audit_files_synced(w->a, &d));
 	} while (d.last < 2);
-	disk.tracing = false;
+	stop_tracing();
 	at = behind(disk.trace, failed);
 	at = behind(at, written);
 	at = behind(at, failed);
@@ -1072,7 +1090,7 @@ test_synced_before_it_is_named(void **state)
 	}
 	disk.tracing = true;
 	audit_begin(w, ROOM, 3000);
-	disk.tracing = false;
+	stop_tracing();
 	at = behind(disk.trace, "fdatasync 0000000001\n");
 	at = behind(at, "fdatasync 0000000002.next\n");
 	at = behind(at, "rename 0000000002\n");
@@ -1122,7 +1140,7 @@ test_killed_at_another_log(void **state)
 	lt_buf_fini(&witness);
 	disk.tracing = true;
 	audit_begin(w, ROOM, 0);
-	disk.tracing = false;
+	stop_tracing();
 	at = behind(disk.trace, "unlink audit.head\n");
 	at = behind(at, "fsync ");
 	(void)behind(at, "rename 0000000002\n");
@@ -1226,7 +1244,7 @@ test_another_key(void **state)
 	disk.tracing = true;
 	disk.no_cut = false;
 	audit_stop(w);
-	disk.tracing = false;
+	stop_tracing();
 	at = behind(disk.trace, "fdatasync 0000000001\n");
 	at = behind(at, "fdatasync 0000000002.next\n");
 	(void)behind(at, "rename 0000000002\n");
@@ -1296,7 +1314,7 @@ test_witness_of_the_log_before(void **state)
 	assert_int_equal(truncate(path, 20), 0);
 	disk.tracing = true;
 	audit_begin(w, ROOM, 0);
-	disk.tracing = false;
+	stop_tracing();
 	audit_stop(w);
 	gone = strstr(disk.trace, "unlink audit.head\n");
 	assert_non_null(gone);
