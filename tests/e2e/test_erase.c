@@ -1240,7 +1240,7 @@ no_byte_is_left(void **state)
 	struct lt_erasing_report r;
 	struct lt_err err = { "" };
 	uint8_t incarnation[16];
-	uint64_t derived;
+	uint64_t derived = 0;
 	struct lt_dot before, after;
 	struct world w;
 	const char *why;
