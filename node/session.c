@@ -348,7 +348,7 @@ note_astray(struct lt_session *s, const struct lt_feed_id *feed, uint64_t held)
 
 	pthread_mutex_lock(&s->mx);
 	if (s->astray == NULL)
-		s->astray = malloc(HELD_MAX * sizeof(*s->astray));
+		s->astray = calloc(HELD_MAX, sizeof(*s->astray));
 	h = s->astray;
 	end = h + s->nastray;
 	while (h < end && lt_feed_id_cmp(&h->feed, feed) != 0)
