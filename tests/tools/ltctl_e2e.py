@@ -23,7 +23,7 @@ procs = {}
 def run(*args, code=0, cwd=None, env=ENV):
     """ltctl; stdout. The exit code must be the given one, complaints only when it is not 0."""
     p = subprocess.run([f"{BIN}/ltctl", *args], capture_output=True, text=True, cwd=cwd or WORK,
-                       env=env, timeout=WAIT_S)
+                       env=env, timeout=3 * WAIT_S)
     if p.returncode != code:
         raise SystemExit(f"ltctl {' '.join(args)}: exit {p.returncode}, wanted {code}\n{p.stdout}{p.stderr}")
     return p.stdout
