@@ -153,6 +153,7 @@ struct answer {
 	const struct lt_id *peer;
 	struct lt_changeset cs;
 	struct lt_arena arena;
+	bool by_hub;
 	struct lt_repair_want want;
 	size_t nlost;
 	uint64_t lost[LT_REPAIR_WANTS_MAX];
@@ -373,6 +374,7 @@ put_back(struct answer *a, struct lt_err *err)
 	struct lt_repair_put put = { .o = &a->r->o,
 		.cs = &a->cs,
 		.aside = a->want.aside,
+		.by_hub = a->by_hub,
 		.position = a->want.position,
 		.lost = a->lost,
 		.nlost = a->nlost,
@@ -409,11 +411,13 @@ verify(struct answer *a, struct lt_err *err)
 {
 	struct lt_repairer *r = a->r;
 	struct lt_registry *registry = r->o.registry == NULL ? NULL : r->o.registry(r->o.ctx);
+	struct lt_id author = lt_feed_author(&a->cs.feed);
 	int rc;
 
 	if (registry == NULL)
 		return lt_err_set(err, LT_E_UNAVAILABLE, "there is no registry now");
 	rc = lt_admit_signed(&a->cs, r->o.federation, registry, false, false, err);
+	a->by_hub = lt_registry_is_hub(registry, &author);
 	lt_registry_unref(registry);
 	return rc;
 }

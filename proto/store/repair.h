@@ -20,7 +20,7 @@
 #include "proto/store/registry.h"
 #include "proto/store/writer.h"
 
-#define LT_REPAIR_WANTS_MAX 256 /* known at a time; the next look, after these, finds the others */
+#define LT_REPAIR_WANTS_MAX 256 /* known at a time; the next look goes on behind them */
 #define LT_REPAIR_ASKED_MAX 16 /* peers that one want is asked of between two looks */
 
 /* Bits: what of a change-set is missing or damaged. */

@@ -66,6 +66,7 @@ struct lt_repair_put {
 	const struct lt_repairer_options *o;
 	const struct lt_changeset *cs;
 	bool aside;
+	bool by_hub; /* its author is one: acts of erasure in it count */
 	uint64_t position; /* 0: one of these */
 	const uint64_t *lost;
 	size_t nlost;
@@ -126,7 +127,9 @@ enum lt_repair_phase {
 struct lt_repair_look {
 	enum lt_repair_phase phase;
 	unsigned failed; /* steps, one after the other */
-	uint64_t position, last;
+	/* The look begins behind `from`, and ends where its lists are full: there the next one begins. */
+	bool begun;
+	uint64_t from, position, last;
 	bool numbers; /* the table seq has rows to positions beyond the last */
 	/* Positions that cannot be read, and how many of these no number leads to yet. */
 	size_t nlost;
@@ -170,6 +173,7 @@ struct lt_repairer {
 	struct lt_repairer_options o;
 	struct lt_repair_look *look; /* owned; of the look's thread */
 	bool pages_whole; /* of the look's thread: they were looked at */
+	uint64_t from; /* likewise: the position behind which the next look begins */
 	pthread_mutex_t mx; /* guards what follows */
 	bool begin, begin_pages; /* a look is asked for */
 	bool pages_unknown; /* they are to be looked at first: nothing is written meanwhile */

@@ -63,6 +63,8 @@ begin_positions(struct step *s)
 	if (rc == LT_OK)
 		rc = lt_kv_count(s->txn, LT_T_SEQ, &seqs);
 	l->numbers = seqs > l->last;
+	l->position = l->from < l->last ? l->from : 0;
+	l->begun = true;
 	/* A key that is not what it was: the positions are not to be counted up to it. */
 	if (rc == LT_OK && l->last > 2 * (entries > seqs ? entries : seqs) + LT_REPAIR_WANTS_MAX)
 		return LT_E_CORRUPT;
@@ -145,22 +147,33 @@ look_at(struct step *s, uint64_t position, size_t *bytes)
 	return check_head(s, &p);
 }
 
+/* Each lost position needs a want as well, once its number is known. */
+static bool
+is_full(const struct lt_repair_look *l)
+{
+	return l->nwant + l->nlost == LT_REPAIR_WANTS_MAX || l->nmend == LT_REPAIR_WANTS_MAX;
+}
+
 static int
 look_positions(struct step *s)
 {
 	struct lt_repair_look *l = s->l;
 	size_t i, bytes = 0;
-	int rc = l->position == 0 ? begin_positions(s) : LT_OK;
+	int rc = l->begun ? LT_OK : begin_positions(s);
 
-	for (i = 0;
-	     rc == LT_OK && l->position < l->last && i < STEP_POSITIONS && bytes < STEP_BYTES;
+	for (i = 0; rc == LT_OK && l->position < l->last && !is_full(l) && i < STEP_POSITIONS &&
+		    bytes < STEP_BYTES;
 	     i++) {
 		rc = look_at(s, l->position + 1, &bytes);
 		if (rc == LT_OK)
 			l->position++;
 	}
-	if (rc == LT_OK && l->position >= l->last)
-		l->phase = l->nlost != 0 || l->numbers ? LT_REPAIR_NUMBERS : LT_REPAIR_HEADS;
+	if (rc != LT_OK || (l->position < l->last && !is_full(l)))
+		return rc;
+	/* What nobody has must not keep the rest from being asked for: the next look goes on here, and at its end from the beginning. */
+	l->more |= l->position < l->last || l->from != 0;
+	s->r->from = l->position < l->last ? l->position : 0;
+	l->phase = l->nlost != 0 || l->numbers ? LT_REPAIR_NUMBERS : LT_REPAIR_HEADS;
 	return rc;
 }
 
@@ -443,6 +456,7 @@ begin(struct lt_repairer *r)
 		r->status.looking = true;
 		memset(l, 0, sizeof(*l));
 		l->phase = LT_REPAIR_PAGES;
+		l->from = r->from;
 	}
 	pthread_mutex_unlock(&r->mx);
 }

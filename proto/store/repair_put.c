@@ -513,6 +513,7 @@ put_at(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
 {
 	struct lt_repair_place place;
 	struct lt_arena arena;
+	uint64_t removed;
 	int rc;
 
 	lt_arena_init(&arena, LT_REPAIR_ARENA);
@@ -527,6 +528,9 @@ put_at(struct lt_kv_txn *txn, struct lt_repair_put *put, uint64_t position)
 	lt_arena_clear(&arena);
 	if (rc == LT_OK && put->cs->has_openings && !LT_DAMAGE_BUG(REPAIR_HALF))
 		rc = put_openings(txn, put);
+	/* What was noted of it may have been lost with it. */
+	if (rc == LT_OK && put->entry && put->by_hub && !put->aside)
+		rc = lt_erase_acts(txn, put->cs, &removed);
 	/* What is here now: it may be that nothing more was missing. */
 	if (rc == LT_OK)
 		rc = lt_repair_look_at(txn, put->o, position, &arena, &place);

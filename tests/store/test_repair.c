@@ -954,6 +954,94 @@ erased(void **state)
 	lt_buf_fini(&value);
 }
 
+/* An act of erasure that was lost with what was noted of it is obeyed again when it comes back. */
+static void
+act_put_back(void **state)
+{
+	struct fix *f = *state;
+	const char *field = "p";
+	struct lt_erased e = { .nfield = 1, .field = &field };
+	struct feed acts;
+	struct lt_changeset cs;
+	struct lt_buf dots = { 0 }, b = { 0 };
+	struct lt_slice bytes;
+	enum lt_opening_state is;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	struct lt_draft d;
+
+	ok(lt_changeset_parse(f->sealed[4], &f->arena, &cs, NULL));
+	e.feed = cs.feed;
+	e.seq = cs.seq;
+	e.hash8 = lt_load_u64(cs.hash.b);
+	ok(lt_erased_pack(&e, 1, &dots));
+	d = world_draft(&f->arena, LT_ERASE_COLLECTION, "1",
+	    fs_bytes(&f->arena, "dots", dots.data, dots.len), NULL);
+	feed_init(&acts, &f->hub, WORLD_UNIT, LT_LANE_NORMAL, 9);
+	feed_seal(&acts, STAMP(40), &d, 1, &b);
+	bytes = keep(f, &b);
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	world_append(txn, bytes, &f->arena, &cs, &position);
+	ok(lt_kv_commit(txn));
+	flip(f, LT_T_ENTRY, entry_key(position), 99);
+	look(f);
+	assert_int_equal(status(f).wanted, 1);
+	ok(take(f, bytes));
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_opening_state(txn, 4, 0, "p", &is));
+	assert_int_equal(is, LT_OPENING_ERASED);
+	ok(lt_opening_state(txn, 4, 0, "q", &is));
+	assert_int_equal(is, LT_OPENING_HERE);
+	lt_kv_abort(txn);
+	lt_buf_fini(&dots);
+}
+
+/* More is damaged than is asked for at a time, and nobody has any of it: each look goes on behind the one before, entries among them. */
+static void
+more_than_wanted(void **state)
+{
+	enum { MORE = LT_REPAIR_WANTS_MAX + 40 };
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	static bool asked[MORE];
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+	unsigned looks;
+	size_t i, n, all = 0;
+
+	memset(asked, 0, sizeof(asked));
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	for (i = 0; i < MORE; i++) {
+		world_append(
+		    txn, seal(f, &f->feed, 100 + (unsigned)i, "x"), &f->arena, &cs, &position);
+		assert_int_equal(position, ENROLLED + SETS + 1 + i);
+	}
+	ok(lt_kv_commit(txn));
+	for (i = 0; i < MORE; i++) {
+		position = ENROLLED + SETS + 1 + i;
+		if (i == MORE / 2 || i == MORE - 2)
+			flip(f, LT_T_ENTRY, entry_key(position), 99);
+		else
+			flip(f, LT_T_OPENING, opening_key(position, 0, "p"), 50);
+	}
+	for (looks = 0; looks < 2; looks++) {
+		look(f);
+		assert_true(status(f).more);
+		n = wants(f, w);
+		assert_true(n != 0);
+		for (i = 0; i < n; i++) {
+			assert_in_range(w[i].position, ENROLLED + SETS + 1, ENROLLED + SETS + MORE);
+			asked[w[i].position - ENROLLED - SETS - 1] = true;
+		}
+	}
+	for (i = 0; i < MORE; i++)
+		all += asked[i];
+	assert_int_equal(all, MORE);
+	look(f);
+	assert_int_equal(wants(f, w), LT_REPAIR_WANTS_MAX); /* from the beginning again */
+}
+
 /* A seed that cannot be read goes, and the sums with it; a sound one stays. */
 static void
 seeds(void **state)
@@ -1411,6 +1499,8 @@ main(void)
 		both(nodes),
 		both(came_without),
 		both(erased),
+		both(act_put_back),
+		both(more_than_wanted),
 		both(seeds),
 		both(seeds_and_values),
 		both(seed_checksum),
