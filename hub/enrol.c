@@ -90,16 +90,11 @@ static void
 copy_label(char *out, size_t cap, const char *text)
 {
 	struct lt_buf nfc;
-	size_t n;
 
 	out[0] = '\0';
 	lt_buf_init(&nfc, 4096);
-	if (lt_text_nfc(&nfc, lt_slice_str(text), NULL) == LT_OK && nfc.err == LT_OK) {
-		n = nfc.len < cap - 1 ? nfc.len : cap - 1;
-		while (n > 0 && n < nfc.len && (nfc.data[n] & 0xc0) == 0x80)
-			n--;
-		lt_slice_to_text(out, cap, lt_slice(nfc.data, n));
-	}
+	if (lt_text_nfc(&nfc, lt_slice_str(text), NULL) == LT_OK && nfc.err == LT_OK)
+		(void)lt_text_copy(out, cap, lt_buf_slice(&nfc));
 	lt_buf_fini(&nfc);
 }
 

@@ -176,20 +176,6 @@ lt_status_set_both(struct lt_status *s, enum lt_status_code code, const char *re
 	va_end(ap);
 }
 
-void
-lt_status_cut(char *out, size_t cap, const char *s)
-{
-	size_t n = strlen(s);
-
-	if (n >= cap) {
-		n = cap - 1;
-		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-			n--;
-	}
-	memcpy(out, s, n);
-	out[n] = '\0';
-}
-
 /* The other side's walker refuses text that is not UTF-8, and snprintf may have cut a character:
  * make it text whatever it was. */
 static char *
@@ -222,7 +208,7 @@ lt_status_pack(const struct lt_status *s, struct lt_buf *out)
 
 	m.code = (int32_t)s->code;
 	m.message = clean(message, sizeof(message), s->message);
-	lt_status_cut(words, sizeof(words), s->message_vi);
+	(void)lt_text_copy(words, sizeof(words), lt_slice_str(s->message_vi));
 	if (words[0] == '\0')
 		lt_status_words(s->reason, (int)s->code, words, sizeof(words));
 	if (words[0] != '\0') {
@@ -263,8 +249,8 @@ take_localized(const Ltpb__Status *m, struct lt_status *out)
 
 	for (i = 0; i < m->n_localized_message && i < LT_LOCALIZED_MAX; i++)
 		if (is_vietnamese(m->localized_message[i]->locale)) {
-			lt_status_cut(out->message_vi, sizeof(out->message_vi),
-			    m->localized_message[i]->message);
+			(void)lt_text_copy(out->message_vi, sizeof(out->message_vi),
+			    lt_slice_str(m->localized_message[i]->message));
 			return;
 		}
 }
@@ -291,15 +277,18 @@ lt_status_unpack(struct lt_slice bytes, struct lt_status *out)
 	out->code = m->code >= 0 && m->code <= LT_STATUS_UNAUTHENTICATED
 			? (enum lt_status_code)m->code
 			: LT_STATUS_UNKNOWN;
-	lt_status_cut(out->message, sizeof(out->message), m->message);
+	(void)lt_text_copy(out->message, sizeof(out->message), lt_slice_str(m->message));
 	if (m->error_info != NULL)
-		lt_status_cut(out->reason, sizeof(out->reason), m->error_info->reason);
+		(void)lt_text_copy(
+		    out->reason, sizeof(out->reason), lt_slice_str(m->error_info->reason));
 	if (m->retry_info != NULL)
 		out->retry_delay_ms = m->retry_info->retry_delay_ms;
 	take_localized(m, out);
 	if (m->n_violation != 0) {
-		lt_status_cut(out->field, sizeof(out->field), m->violation[0]->field);
-		lt_status_cut(out->rule, sizeof(out->rule), m->violation[0]->rule);
+		(void)lt_text_copy(
+		    out->field, sizeof(out->field), lt_slice_str(m->violation[0]->field));
+		(void)lt_text_copy(
+		    out->rule, sizeof(out->rule), lt_slice_str(m->violation[0]->rule));
 	}
 	lt_arena_fini(&arena);
 	return LT_OK;

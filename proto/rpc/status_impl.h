@@ -10,8 +10,6 @@
 void lt_status_vset_both(struct lt_status *s, enum lt_status_code code, const char *reason,
     const char *en, const char *vi, va_list ap)
     __attribute__((format(printf, 4, 0), format(printf, 5, 0)));
-/* Copy UTF-8 text into room for cap bytes, cut between characters. */
-void lt_status_cut(char *out, size_t cap, const char *s);
 /* Append the Status message to out. What failed without words in Vietnamese gets those of its reason and code. Texts that are not UTF-8 are escaped; the result is far below one frame. */
 int lt_status_pack(const struct lt_status *s, struct lt_buf *out);
 /* Read a Status message from outside. A code that is none of the 17 becomes UNKNOWN, texts are cut to

@@ -1,5 +1,7 @@
 #include "proto/rpc/status_impl.h"
 
+#include "proto/base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -319,7 +321,7 @@ lt_status_words(const char *reason, int code, char *out, size_t cap)
 		(void)snprintf(text, sizeof(text), "%s: %s", w->vi, by_code(code));
 	else
 		(void)snprintf(text, sizeof(text), "%s", w->vi);
-	lt_status_cut(out, cap, text);
+	(void)lt_text_copy(out, cap, lt_slice_str(text));
 }
 
 bool
