@@ -164,7 +164,10 @@ look_at_field(struct looking *l, const struct place *p, const char *name, struct
 	int rc;
 
 	rc = lt_opening_state(l->log, p->position, p->dot.index, name, &state);
-	if (rc != LT_OK)
+	/* What cannot be read now may be put back from a peer later: it is named like what is here. */
+	if (rc == LT_E_CORRUPT)
+		state = LT_OPENING_HERE;
+	else if (rc != LT_OK)
 		return rc;
 	f = account(l, name);
 	if (f == NULL)
@@ -179,7 +182,7 @@ look_at_field(struct looking *l, const struct place *p, const char *name, struct
 	rc = lt_opening_view(l->log, p->position, p->dot.index, name, &fs);
 	if (rc == LT_OK)
 		look_in_basis(l, fs, scratch);
-	return rc;
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 static int

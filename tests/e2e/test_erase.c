@@ -8,6 +8,7 @@
 #include "proto/store/compact.h"
 #include "proto/store/erase_list.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/kv_test.h"
 #include "tests/lib/peer.h"
 
 #include "lienthong/v1/backup.pb-c.h"
@@ -535,6 +536,67 @@ found_and_erased(void **state)
 	fed_hang_up(&elsewhere);
 	fed_hang_up(&plain);
 	fed_hang_up(&reader);
+	end(&w);
+}
+
+/* One bit of the name in dossier 1 as it was made. */
+static void
+damage_name(struct lt_kv *log)
+{
+	static const char field[] = "applicant_name";
+	uint8_t key[64] = { 0 };
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(log, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_OPENING, &c), LT_OK);
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	while (rc == LT_OK &&
+	       (k.len != 12 + strlen(field) || memcmp(k.data + 12, field, k.len - 12) != 0))
+		rc = lt_kv_next(c, &k, &v);
+	assert_int_equal(rc, LT_OK);
+	memcpy(key, k.data, k.len);
+	k = lt_slice(key, k.len);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	assert_int_equal(lt_kv_test_flip(log, LT_T_OPENING, k, 200, NULL), LT_OK);
+}
+
+/* One value of the record is damaged: the record is found all the same, and all its values go, that one, too. */
+static void
+one_is_damaged(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct fed_peer officer;
+	Ltpb__WhoHoldsReply *found;
+	struct lt_status st;
+	struct lt_err err = { "" };
+	struct world w;
+	const char *why;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, UNIT);
+	damage_name(lt_hub_log(w.f.hub));
+	assert_int_equal(ask_who(&officer, NUMBER, &found, &st), LT_STATUS_OK);
+	assert_int_equal(found->n_holding, 2);
+	assert_int_equal(found->unreadable, 1);
+	(void)holding_of(found, KEY);
+	who_ends(found);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.values, 2);
+	assert_int_equal(r.nact, 1);
+	assert_int_equal(ask_who(&officer, NUMBER, &found, &st), LT_STATUS_OK);
+	assert_int_equal(found->n_holding, 1);
+	(void)holding_of(found, "H41.65-261120-0002");
+	who_ends(found);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.nact, 0);
+	fed_hang_up(&officer);
 	end(&w);
 }
 
@@ -1328,6 +1390,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(words_of_a_basis),
 		cmocka_unit_test(found_and_erased),
+		cmocka_unit_test(one_is_damaged),
 		cmocka_unit_test(many_hold),
 		cmocka_unit_test(listed),
 		cmocka_unit_test(listed_in_pages),
