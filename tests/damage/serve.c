@@ -9,6 +9,7 @@
 #include "proto/store/query.h"
 #include "proto/store/scrub.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -588,6 +589,45 @@ child(const struct stores *s, enum store which, bool scrub_all)
 	lt_kv_close(kv);
 }
 
+/* What a child says of what it finds is of interest when it is a defect; there may be thousands of lines. */
+#define SAID_MAX 4096 /* bytes of it, the last ones */
+
+static void
+said_path(const struct stores *s, char path[256])
+{
+	(void)snprintf(path, 256, "%s/said", s->dir);
+}
+
+static void
+said_apart(const struct stores *s)
+{
+	char path[256];
+	int fd;
+
+	said_path(s, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO);
+	(void)close(fd);
+}
+
+static void
+said_print(const struct stores *s)
+{
+	char path[256], text[SAID_MAX];
+	FILE *f;
+	size_t n;
+
+	said_path(s, path);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	if (fseek(f, -SAID_MAX, SEEK_END) != 0)
+		rewind(f);
+	n = fread(text, 1, sizeof(text), f);
+	(void)fclose(f);
+	(void)fwrite(text, 1, n, stdout);
+}
+
 /* The status that waitpid() gives. */
 static int
 run(const struct stores *s, enum store which, bool large, bool scrub_all)
@@ -600,6 +640,7 @@ run(const struct stores *s, enum store which, bool large, bool scrub_all)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)alarm(SECONDS);
+		said_apart(s);
 		lt_kv_test_check_samples = large ? 1 : LT_KV_CHECK_SAMPLES;
 		lt_kv_test_check_always = large ? 0 : LT_KV_CHECK_ALWAYS;
 		child(s, which, scrub_all);
@@ -645,12 +686,16 @@ judge_exit(const struct shared *h, int status)
 	return judge(h);
 }
 
-/* Of what LMDB does with broken pages that nobody looked at: it ends by a signal, which the address sanitizer makes an exit. */
+/* Of what LMDB does with broken pages that nobody looked at: it ends by a signal, which a sanitizer makes an exit, each with a code of
+ * its own. A race that it found meanwhile would be its exit too, and stands on stderr: the thread sanitizer's children have one thread. */
 static bool
 is_death(int status)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return true;
+#elif defined(__SANITIZE_THREAD__)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 66)
 		return true;
 #endif
 	return WIFSIGNALED(status);
@@ -685,6 +730,8 @@ serve(const struct stores *s, const struct damage *d, struct seen *out)
 		if (again != out->outcome)
 			out->outcome = BAD_LOOP;
 	}
+	if (out->outcome >= OUTCOME_DEFECT)
+		said_print(s);
 }
 
 /* ---- learning ---- */
