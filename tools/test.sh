@@ -25,8 +25,12 @@ cmake --build --preset "$preset" --parallel "$jobs"
 echo "== test ($preset)"
 # On some machines the thread sanitizer cannot place its memory under full address randomisation.
 run=()
-if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
-	run=(setarch -R)
+if [ "$preset" = tsan ]; then
+	if setarch -R true 2>/dev/null; then
+		run=(setarch -R)
+	fi
+	# It lets each process sleep a second at its end, to see what threads left behind still do: tests start thousands.
+	export TSAN_OPTIONS="atexit_sleep_ms=20${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 fi
 # One more than there are processors: some tests wait now and then, for a line to fall silent or a process to end.
 tests=${LT_JOBS:-$(($(nproc) + 1))}
