@@ -282,7 +282,7 @@ settle(struct answer *a, const struct lt_repair_put *put, int rc)
 	pthread_mutex_unlock(&r->mx);
 }
 
-/* True: another than those that are kept, of which there are not too many: the first that came stay. */
+/* True: another than those that are kept, of a peer that none of them is of, and there are not too many: the first that came stay. */
 static bool
 add_candidate(struct lt_repair_slot *s, const struct lt_repair_candidate *c)
 {
@@ -293,7 +293,8 @@ add_candidate(struct lt_repair_slot *s, const struct lt_repair_candidate *c)
 			s->candidate[i] = *c;
 			return true;
 		}
-		if (lt_hash_eq(&s->candidate[i].hash, &c->hash))
+		if (lt_hash_eq(&s->candidate[i].hash, &c->hash) ||
+		    lt_id_eq(&s->candidate[i].from, &c->from))
 			return false;
 	}
 	return false;
@@ -304,6 +305,7 @@ static void
 note_candidate(struct answer *a)
 {
 	const struct lt_repair_candidate new = { .given = true,
+		.from = *a->peer,
 		.unit = a->cs.unit,
 		.feed = a->cs.feed,
 		.aside = a->want.aside,

@@ -49,11 +49,13 @@ struct lt_feed_id lt_repair_feed(const struct lt_feed_id *feed, bool aside);
 
 /* ---- writing (repair_put.c): jobs of the writer ---- */
 
-#define LT_REPAIR_CANDIDATES 4 /* of one want: its author's branches */
+#define LT_REPAIR_CANDIDATES 4 /* of one want: its author's branches, each of another peer */
 
 /* A change-set that a peer gave, signed by its author, of which nothing else could be told yet: those behind it may tell. */
 struct lt_repair_candidate {
 	bool given;
+	struct lt_id
+	    from; /* who has had its say with it: a peer with the author's key would fill all places */
 	struct lt_unit unit;
 	struct lt_feed_id feed;
 	bool aside;

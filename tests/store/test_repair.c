@@ -676,6 +676,43 @@ second_branch(void **state)
 	}
 }
 
+/* A run is missing, and a peer with the author's key signs branch after branch of it, each time it may answer again: what it says does not
+ * take up all the room there is for what may be true. */
+static void
+one_liar(void **state)
+{
+	struct fix *f = *state;
+	struct lt_repair_want w[LT_REPAIR_WANTS_MAX];
+	const struct lt_id liar = { { 77 } }, honest = f->peer;
+	struct lt_changeset cs;
+	unsigned top, i;
+
+	for (i = 1; i <= SETS; i++)
+		flip(f, LT_T_ENTRY, entry_key(ENROLLED + i), 300);
+	look(f);
+	f->peer = liar;
+	assert_int_equal(wants(f, w), SETS);
+	/* Each answer that is kept lets peers speak again of those before. */
+	for (top = 1; top <= SETS; top++)
+		for (i = top; i != 0; i--) {
+			struct feed other = f->feed;
+			char value[16];
+
+			memset(&cs, 0, sizeof(cs));
+			if (i > 1)
+				ok(lt_changeset_parse(
+				    f->sealed[ENROLLED + i - 1], &f->arena, &cs, NULL));
+			other.seq = cs.seq;
+			other.hash = cs.hash;
+			other.stamp = cs.stamp;
+			(void)snprintf(value, sizeof(value), "khac %u", top);
+			assert_int_equal(take(f, seal(f, &other, SETS + top, value)), LT_E_GAP);
+		}
+	f->peer = honest;
+	assert_int_equal(serve(f), SETS);
+	assert_whole(f);
+}
+
 /* Nothing but the signature would say that it stood there: the only one of its feed, with nothing behind it and no head. */
 static void
 no_link(void **state)
@@ -1494,6 +1531,7 @@ main(void)
 		both(asked_once),
 		both(liars),
 		both(second_branch),
+		both(one_liar),
 		both(no_link),
 		both(without_openings),
 		both(nodes),
