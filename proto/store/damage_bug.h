@@ -9,7 +9,8 @@
 	X(NO_SUM, "a value's checksum is not compared") \
 	X(NO_CHECK, "a file is mapped without a look at it") \
 	X(NO_OMISSION, "a scrub does not ask whether anything is missing") \
-	X(REPAIR_HALF, "a change-set is put back without its openings")
+	X(REPAIR_HALF, "a change-set is put back without its openings") \
+	X(REPAIR_BELIEVES, "what a peer gave is not verified before it is put back")
 
 #ifdef LT_DAMAGE_BUGS
 #define LT_DAMAGE_BUG_ENUM(name, text) LT_DAMAGE_BUG_##name,

@@ -3,6 +3,7 @@
 
 #include "proto/base/log.h"
 #include "proto/store/admit.h"
+#include "proto/store/damage_bug.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -418,7 +419,9 @@ verify(struct answer *a, struct lt_err *err)
 
 	if (registry == NULL)
 		return lt_err_set(err, LT_E_UNAVAILABLE, "there is no registry now");
-	rc = lt_admit_signed(&a->cs, r->o.federation, registry, false, false, err);
+	rc = LT_DAMAGE_BUG(REPAIR_BELIEVES)
+		 ? LT_OK
+		 : lt_admit_signed(&a->cs, r->o.federation, registry, false, false, err);
 	a->by_hub = lt_registry_is_hub(registry, &author);
 	lt_registry_unref(registry);
 	return rc;

@@ -3,13 +3,15 @@
  * The stores of a hub (log, derived tables) and of a node, as a small federation leaves them, are read into memory, with an
  * older copy of each. Each damage is one change to one file, drawn from a seed and its number. Then a child opens the store as a
  * program does (which looks at it in a child of its own), reads every entry forwards, backwards and by key, asks queries, and scrubs.
- * What it got is compared with what stood there before.
+ * What it got is compared with what stood there before. What a scrub finds is repaired from two peers, of which one lies and the other
+ * has everything.
  */
 #ifndef LT_TESTS_DAMAGE_H
 #define LT_TESTS_DAMAGE_H
 
 #include "proto/feed/identity.h"
 #include "proto/store/page_walk.h"
+#include "proto/store/repair.h"
 #include "proto/store/tables.h"
 
 #define PAGE_BYTES 4096u
@@ -74,6 +76,7 @@ enum kind {
 	KIND_SWAP, /* two pages in each other's place */
 	KIND_TORN, /* a page whose end is as it was in the older copy, or another page's */
 	KIND_CUT, /* the file ends early */
+	KIND_ROWS, /* bits of many values of the log, for a repair with much to ask for */
 	KINDS
 };
 
@@ -85,6 +88,7 @@ enum place {
 	PLACE_OWN,
 	PLACE_FREE,
 	PLACE_END,
+	PLACE_ROWS, /* change-sets and openings, wherever they lie */
 	PLACES
 };
 
@@ -107,6 +111,7 @@ struct damage {
 	uint64_t page;
 	char text[96];
 	size_t size; /* of the damaged file */
+	uint64_t rows, lies; /* what KIND_ROWS, and the lying peer, draw from */
 };
 
 extern const char *const kind_name[KINDS];
@@ -114,8 +119,9 @@ extern const char *const place_name[PLACES];
 extern const char *const left_name[LEFTS];
 
 uint64_t draw(uint64_t *state);
-/* Damage number n of this seed: the file into out, which has room for the sample's size. */
-void damage_make(const struct stores *s, uint64_t seed, uint64_t n, struct damage *d, uint8_t *out);
+/* Damage number n of this seed: the file into out, which has room for the sample's size. rows: KIND_ROWS, whatever the seed says. */
+void damage_make(
+    const struct stores *s, uint64_t seed, uint64_t n, bool rows, struct damage *d, uint8_t *out);
 
 /* ---- what a program makes of it ---- */
 
@@ -138,7 +144,7 @@ enum outcome {
 	OUTCOMES
 };
 
-/* What became of it, with a peer that has everything: the sound copy of the same store. */
+/* What became of it, with a peer that has everything, the sound copy of the same store, and another that lies. */
 enum repair {
 	REPAIR_NEEDLESS, /* nothing was found, or not scrubbed */
 	REPAIR_ANEW, /* set aside and begun anew, or what is derived alone: built anew from the log */
@@ -151,9 +157,30 @@ extern const char *const repair_name[REPAIRS];
 extern const char *const outcome_name[OUTCOMES];
 #define OUTCOME_DEFECT BAD_WRONG
 
+/* What the lying peer says of what it is asked for. */
+enum lie {
+	LIE_BENT, /* altered bytes, anywhere */
+	LIE_SIGNATURE, /* likewise, of the signature */
+	LIE_OPENING, /* of an opening */
+	LIE_ANOTHER, /* another change-set's bytes */
+	LIE_BRANCH, /* one of a branch, signed by the same author; several */
+	LIE_CUT,
+	LIE_LONG, /* more bytes than it has, or than a message may have */
+	LIE_MANY, /* everything there is, twice */
+	LIE_UNASKED,
+	LIE_BARE, /* without openings */
+	LIE_LEAVES, /* leaves in the place of values */
+	LIE_ERASED, /* values that were erased */
+	LIE_SILENT, /* nothing for ever */
+	LIE_TRUE, /* who never tells the truth is soon known */
+	LIES
+};
+extern const char *const lie_name[LIES];
+
 struct seen {
 	enum outcome outcome;
 	enum repair repair;
+	uint64_t lies[LIES];
 	char why[256];
 };
 
@@ -164,14 +191,47 @@ struct repair_world {
 	enum store which;
 	struct lt_registry *registry;
 	struct lt_kv *kv; /* damaged */
+	uint64_t draws; /* of the lying peer, which notes here what it said */
+	uint64_t *lies;
 };
+
+/* A change-set as a peer sends it; before: with what was erased since, NULL: it was not there yet. */
+struct given {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	uint64_t seq;
+	struct lt_slice bytes, before;
+};
+
 /* What a peer of this store would send, of every position. The pristine store. */
 void repair_learn(enum store which, struct lt_kv_txn *txn);
+/* What stood there in the older copy; after repair_learn(). */
+void repair_learn_before(enum store which, struct lt_kv_txn *txn);
 void repair_forget(void);
+/* From position 1. */
+const struct given *repair_given(enum store which, size_t position);
+size_t repair_given_count(enum store which);
+bool repair_is(const struct given *g, const struct lt_repair_want *w);
 /* Repair it: true, or false: its pages are broken. *put: change-sets put back. Asserts that it comes to an end. */
 bool repair_run(const struct repair_world *w, uint64_t *put);
 /* Are feeds and openings as they were (but for the time at which an entry came, and seeds)? *first: of what table not. */
 bool repair_whole(const struct sample *x, struct lt_kv *kv, const char **first);
+
+/* ---- liar.c ---- */
+
+struct liar {
+	const struct repair_world *world;
+	struct lt_repairer *repairer;
+	struct lt_id id;
+	uint64_t draws;
+	uint64_t *lies; /* counted, by kind */
+	unsigned breaks; /* of its line */
+	uint64_t told, taken; /* change-sets it sent; of them, put back */
+};
+/* It is asked for this. */
+void liar_answer(struct liar *l, const struct lt_repair_want *w);
+
+/* ---- serve.c ---- */
 
 /* Note the truth of the pristine stores, queries among it. Once. */
 void serve_learn(struct stores *s);

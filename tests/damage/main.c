@@ -21,24 +21,25 @@ int lt_damage_bug;
 struct tally {
 	uint64_t all, live, by_kind[KINDS][OUTCOMES], by_place[PLACES][OUTCOMES],
 	    by_store[STORES][OUTCOMES], by_left[LEFTS][OUTCOMES], by_outcome[OUTCOMES],
-	    repair[STORES][REPAIRS];
+	    repair[STORES][REPAIRS], lies[LIES];
 };
 
 #define JOBS_MAX 64
 
 struct order {
 	uint64_t seed, count, only, jobs;
-	bool has_only, verbose, large, until_defect;
+	bool has_only, verbose, large, rows, until_defect;
 	const char *keep;
 };
 
 static const char usage[] =
     "usage: lt-damage [--count N] [--seed N] [--only N] [--verbose] [-j JOBS] [--bug NAME]\n"
-    "                 [--large] [--until-defect] [--stores DIR]\n"
+    "                 [--large] [--rows] [--until-defect] [--stores DIR]\n"
     "Damage real stores N times (1000) and print what came of it. Exit 1: a wrong answer, a\n"
     "death, a hang, or something missing that no scrub finds. --large: as if every store were\n"
-    "so large that only roots and samples are looked at before it is opened. --until-defect: each "
-    "job ends with\n"
+    "so large that only roots and samples are looked at before it is opened. --rows: only many\n"
+    "values of a log at a time, so that peers are asked for much. --until-defect: each job ends "
+    "with\n"
     "the first defect, and exit 0 says that one was found. --stores: keep the sound stores in DIR, "
     "or take them\n"
     "from there; the same stores, seed and number are the same damage.\n";
@@ -71,6 +72,10 @@ print_repairs(const struct stores *s, const struct tally *t)
 		for (k = 0; k < REPAIRS; k++)
 			(void)printf(" %12llu", (unsigned long long)t->repair[i][k]);
 	}
+	(void)printf("\n\nthe other peer ");
+	for (i = 0; i < LIES; i++)
+		(void)printf(
+		    "%s%s %llu", i == 0 ? "" : ", ", lie_name[i], (unsigned long long)t->lies[i]);
 	(void)printf("\n\n");
 }
 
@@ -122,8 +127,9 @@ one(struct stores *s, const struct order *o, uint64_t n, uint8_t *room, struct t
 	struct seen seen;
 	uint8_t note[64];
 	struct sample *x;
+	size_t i;
 
-	damage_make(s, o->seed, n, &d, room);
+	damage_make(s, o->seed, n, o->rows, &d, room);
 	if (o->large)
 		d.left = LEFT_LARGE;
 	x = &s->s[d.store];
@@ -138,6 +144,8 @@ one(struct stores *s, const struct order *o, uint64_t n, uint8_t *room, struct t
 	t->by_left[d.left][seen.outcome]++;
 	t->by_outcome[seen.outcome]++;
 	t->repair[d.store][seen.repair]++;
+	for (i = 0; i < LIES; i++)
+		t->lies[i] += seen.lies[i];
 	if (seen.outcome >= OUTCOME_DEFECT || o->verbose)
 		(void)printf("%llu: %s, %s, page %llu (%s), %s, left %s: %s, %s: %s\n",
 		    (unsigned long long)n, x->name, kind_name[d.kind], (unsigned long long)d.page,
@@ -198,6 +206,10 @@ read_order(struct order *o, const char **bug, int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--large") == 0) {
 			o->large = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--rows") == 0) {
+			o->rows = true;
 			continue;
 		}
 		if (strcmp(argv[i], "--until-defect") == 0) {

@@ -4,9 +4,9 @@
 #include <string.h>
 
 const char *const kind_name[KINDS] = { "bit flipped", "sector zeroed", "sector stale",
-	"pages swapped", "page torn", "file cut" };
+	"pages swapped", "page torn", "file cut", "rows" };
 const char *const place_name[PLACES] = { "meta", "branch", "leaf", "large value", "LMDB's own",
-	"free", "end" };
+	"free", "end", "rows" };
 const char *const left_name[LEFTS] = { "killed", "closed", "no note", "large" };
 
 uint64_t
@@ -102,19 +102,21 @@ in_page(
 		    d->text, sizeof(d->text), "with page %llu", (unsigned long long)other->page);
 		return;
 	case KIND_CUT:
+	case KIND_ROWS:
 	case KINDS:
 		return;
 	}
 }
 
 void
-damage_make(const struct stores *s, uint64_t seed, uint64_t n, struct damage *d, uint8_t *out)
+damage_make(
+    const struct stores *s, uint64_t seed, uint64_t n, bool rows, struct damage *d, uint8_t *out)
 {
 	static const enum left lefts[] = { LEFT_KILLED, LEFT_KILLED, LEFT_KILLED, LEFT_KILLED,
 		LEFT_CLOSED, LEFT_CLOSED, LEFT_CLOSED, LEFT_BARE, LEFT_LARGE, LEFT_LARGE };
 	static const enum kind kinds[] = { KIND_BIT, KIND_BIT, KIND_BIT, KIND_BIT, KIND_ZERO,
 		KIND_ZERO, KIND_STALE, KIND_STALE, KIND_STALE, KIND_SWAP, KIND_SWAP, KIND_TORN,
-		KIND_TORN, KIND_CUT };
+		KIND_TORN, KIND_CUT, KIND_ROWS };
 	uint64_t r = seed * UINT64_C(0x2545f4914f6cdd1d) + n;
 	const struct live_page *p = NULL;
 	const struct sample *x;
@@ -122,13 +124,28 @@ damage_make(const struct stores *s, uint64_t seed, uint64_t n, struct damage *d,
 	bool live;
 
 	memset(d, 0, sizeof(*d));
-	(void)draw(&r);
+	d->lies = ~draw(&r);
+	d->rows = ~draw(&r);
 	d->number = n;
 	d->store = (enum store)(n % STORES);
 	x = &s->s[d->store];
 	d->kind = kinds[below(&r, sizeof(kinds) / sizeof(kinds[0]))];
 	d->left = lefts[below(&r, sizeof(lefts) / sizeof(lefts[0]))];
+	if (rows) {
+		d->kind = KIND_ROWS;
+		d->store = n % 2 == 0 ? STORE_LOG : STORE_NODE;
+		x = &s->s[d->store];
+	} else if (d->kind == KIND_ROWS && d->store == STORE_DERIVED) {
+		d->kind = KIND_BIT; /* what is derived is not repaired */
+	}
 	d->size = x->size;
+	if (d->kind == KIND_ROWS) {
+		memcpy(out, x->file, x->size);
+		d->place = PLACE_ROWS;
+		d->left = LEFT_CLOSED;
+		d->live = true;
+		return;
+	}
 	if (d->kind == KIND_CUT) {
 		memcpy(out, x->file, x->size);
 		d->place = PLACE_END;

@@ -1,9 +1,10 @@
-/* A damaged store repaired from a peer: the sound copy of it, change-set by change-set. */
+/* A damaged store repaired from two peers, change-set by change-set: one is the sound copy of it, the other lies (liar.c). */
 #include "damage.h"
 
 #include "proto/store/feed_log.h"
 #include "proto/store/repair.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include <setjmp.h>
@@ -15,13 +16,7 @@
 #define POSITIONS_MAX 4096
 #define ROUNDS_MAX 200 /* of asking; each entry of a run may be asked for once more */
 #define STEPS_MAX 10000
-
-struct given {
-	struct lt_unit unit;
-	struct lt_feed_id feed;
-	uint64_t seq;
-	struct lt_slice bytes;
-};
+#define KEPT_BYTES_MAX ((size_t)4 << 20) /* of LMDB's: pages it wrote, for the next time */
 
 static struct {
 	struct lt_arena arena;
@@ -29,12 +24,26 @@ static struct {
 	size_t n;
 } peer[STORES];
 
+static struct lt_slice
+composed(enum store which, struct lt_kv_txn *txn, uint64_t position)
+{
+	struct lt_buf b = { 0 };
+	struct lt_slice bytes;
+	struct lt_entry e;
+
+	assert_int_equal(lt_feed_log_read(txn, position, &e), LT_OK);
+	assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, &b, NULL), LT_OK);
+	bytes = lt_slice(lt_arena_dup(&peer[which].arena, b.data, b.len), b.len);
+	assert_non_null(bytes.data);
+	lt_buf_fini(&b);
+	return bytes;
+}
+
 void
 repair_learn(enum store which, struct lt_kv_txn *txn)
 {
 	struct lt_changeset cs;
 	struct lt_arena scratch;
-	struct lt_entry e;
 	uint64_t i, last;
 
 	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
@@ -44,12 +53,8 @@ repair_learn(enum store which, struct lt_kv_txn *txn)
 	peer[which].n = last;
 	for (i = 1; i <= last; i++) {
 		struct given *g = &peer[which].given[i];
-		struct lt_buf b = { 0 };
 
-		assert_int_equal(lt_feed_log_read(txn, i, &e), LT_OK);
-		assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, &b, NULL), LT_OK);
-		g->bytes = lt_slice(lt_arena_dup(&peer[which].arena, b.data, b.len), b.len);
-		lt_buf_fini(&b);
+		g->bytes = composed(which, txn, i);
 		lt_arena_init(&scratch, ARENA);
 		assert_int_equal(lt_changeset_parse(g->bytes, &scratch, &cs, NULL), LT_OK);
 		g->unit = cs.unit;
@@ -57,6 +62,36 @@ repair_learn(enum store which, struct lt_kv_txn *txn)
 		g->seq = cs.seq;
 		lt_arena_fini(&scratch);
 	}
+}
+
+void
+repair_learn_before(enum store which, struct lt_kv_txn *txn)
+{
+	uint64_t i, last;
+
+	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
+	assert_true(last != 0 && last <= peer[which].n);
+	for (i = 1; i <= last; i++)
+		peer[which].given[i].before = composed(which, txn, i);
+}
+
+const struct given *
+repair_given(enum store which, size_t position)
+{
+	return &peer[which].given[position];
+}
+
+size_t
+repair_given_count(enum store which)
+{
+	return peer[which].n;
+}
+
+bool
+repair_is(const struct given *g, const struct lt_repair_want *w)
+{
+	return g->seq == w->seq && lt_unit_eq(&g->unit, &w->unit) &&
+	       lt_feed_id_cmp(&g->feed, &w->feed) == 0;
 }
 
 void
@@ -98,27 +133,38 @@ look(struct lt_repairer *r)
 }
 
 static void
-serve_wants(const struct repair_world *w, struct lt_repairer *r)
+answer(const struct repair_world *w, struct lt_repairer *r, const struct lt_id *id,
+    const struct lt_repair_want *want)
 {
-	static const struct lt_id id = { { 1 } };
-	struct lt_repair_want want[LT_REPAIR_WANTS_MAX];
+	size_t i;
+
+	for (i = 1; i <= peer[w->which].n; i++)
+		if (repair_is(&peer[w->which].given[i], want))
+			(void)lt_repairer_take(r, id, peer[w->which].given[i].bytes, NULL);
+}
+
+/* Both are asked until nothing is left to ask for; their answers come in any order. */
+static void
+serve_wants(const struct repair_world *w, struct lt_repairer *r, struct liar *liar)
+{
+	static const struct lt_id honest = { { 1 } };
+	struct lt_repair_want true_want[LT_REPAIR_WANTS_MAX], lie_want[LT_REPAIR_WANTS_MAX];
+	size_t n, m, i, k;
 	unsigned rounds;
-	size_t n, i, k;
 
 	for (rounds = 0; rounds < ROUNDS_MAX; rounds++) {
-		n = lt_repairer_wants(r, &id, NULL, NULL, want, LT_REPAIR_WANTS_MAX);
-		for (i = 0; i < n; i++)
-			for (k = 1; k <= peer[w->which].n; k++) {
-				const struct given *g = &peer[w->which].given[k];
-
-				if (g->seq == want[i].seq && lt_unit_eq(&g->unit, &want[i].unit) &&
-				    lt_feed_id_cmp(&g->feed, &want[i].feed) == 0)
-					(void)lt_repairer_take(r, &id, g->bytes, NULL);
-			}
-		if (n == 0)
+		m = lt_repairer_wants(r, &liar->id, NULL, NULL, lie_want, LT_REPAIR_WANTS_MAX);
+		n = lt_repairer_wants(r, &honest, NULL, NULL, true_want, LT_REPAIR_WANTS_MAX);
+		if (n + m == 0)
 			return;
+		for (i = k = 0; i < n || k < m;) {
+			if (k < m && (i == n || draw(&liar->draws) % 3 != 0))
+				liar_answer(liar, &lie_want[k++]);
+			else
+				answer(w, r, &honest, &true_want[i++]);
+		}
 	}
-	fail_msg("a peer is asked without end");
+	fail_msg("peers are asked without end");
 }
 
 bool
@@ -133,17 +179,23 @@ repair_run(const struct repair_world *w, uint64_t *put)
 		.registry = registry,
 		.may_open = w->which == STORE_NODE ? opens : NULL,
 		.ctx = (void *)(uintptr_t)w };
+	struct liar liar = { .world = w, .id = { { 2 } }, .draws = w->draws, .lies = w->lies };
 	struct lt_repair_status st;
 	struct lt_repairer *r;
+	size_t kept;
 
 	assert_int_equal(lt_writer_start(w->kv, &manual, &o.writer), LT_OK);
 	assert_int_equal(lt_repairer_open(&o, &r), LT_OK);
+	liar.repairer = r;
 	look(r);
-	serve_wants(w, r);
+	kept = mallinfo2().uordblks;
+	serve_wants(w, r, &liar);
 	/* A head may be told only when the entries are back. */
 	look(r);
-	serve_wants(w, r);
+	serve_wants(w, r, &liar);
 	lt_repairer_status(r, &st);
+	/* Nothing of what it said stays. */
+	assert_true(mallinfo2().uordblks < kept + KEPT_BYTES_MAX);
 	*put = st.repaired + st.mended;
 	lt_repairer_close(r);
 	lt_writer_stop(o.writer);

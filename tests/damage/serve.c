@@ -62,6 +62,7 @@ struct shared {
 	bool repairing;
 	enum repair repair;
 	bool repair_failed;
+	uint64_t lies[LIES];
 	char first[160];
 	const char *volatile phase; /* static text */
 };
@@ -81,6 +82,34 @@ first(const char *fmt, ...)
 	/* clang 14 does not see the va_start. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	(void)vsnprintf(shared->first, sizeof(shared->first), fmt, ap);
 	va_end(ap);
+}
+
+/* ---- rows ---- */
+
+#define ROWS_MAX 40
+
+/* A change-set, or an opening. A run of change-sets, half of the time. */
+static void
+damage_rows(const struct sample *x, const struct damage *d, struct lt_kv *kv)
+{
+	const struct truth_table *entry = &x->table[LT_T_ENTRY], *opening = &x->table[LT_T_OPENING];
+	uint64_t r = d->rows, n = 1 + draw(&r) % ROWS_MAX, run = draw(&r) % 2, i;
+	uint64_t at = draw(&r) % entry->n;
+
+	for (i = 0; i < n; i++) {
+		bool is_entry = run != 0 || draw(&r) % 2 == 0;
+		const struct truth_table *t = is_entry ? entry : opening;
+		uint64_t to = run != 0 ? at + i : draw(&r) % t->n;
+		size_t nbits = 0;
+
+		if (to >= t->n)
+			return;
+		(void)lt_kv_test_flip(
+		    kv, is_entry ? LT_T_ENTRY : LT_T_OPENING, t->e[to].key, SIZE_MAX, &nbits);
+		assert_int_equal(lt_kv_test_flip(kv, is_entry ? LT_T_ENTRY : LT_T_OPENING,
+				     t->e[to].key, draw(&r) % nbits, NULL),
+		    LT_OK);
+	}
 }
 
 /* ---- every entry ---- */
@@ -497,9 +526,15 @@ repair_failed(const char *why)
 }
 
 static void
-repair(const struct stores *s, enum store which, struct lt_kv *kv, struct lt_kv *derived)
+repair(const struct stores *s, const struct damage *d, struct lt_kv *kv, struct lt_kv *derived)
 {
-	struct repair_world w = { s, which, known.registry[which == STORE_NODE ? 1 : 0], kv };
+	enum store which = d->store;
+	struct repair_world w = { .s = s,
+		.which = which,
+		.registry = known.registry[which == STORE_NODE ? 1 : 0],
+		.kv = kv,
+		.draws = d->lies,
+		.lies = shared->lies };
 	struct shared was = *shared;
 	const char *table;
 	uint64_t put = 0;
@@ -537,19 +572,20 @@ repair(const struct stores *s, enum store which, struct lt_kv *kv, struct lt_kv 
 }
 
 static void
-repair_all(const struct stores *s, enum store which, struct lt_kv *kv, struct lt_kv *derived)
+repair_all(const struct stores *s, const struct damage *d, struct lt_kv *kv, struct lt_kv *derived)
 {
 	if (shared->found == 0)
 		return;
-	if (shared->truth == 0 || which == STORE_DERIVED)
+	if (shared->truth == 0 || d->store == STORE_DERIVED)
 		shared->repair = REPAIR_ANEW;
 	else
-		repair(s, which, kv, derived);
+		repair(s, d, kv, derived);
 }
 
 static void
-child(const struct stores *s, enum store which, bool scrub_all)
+child(const struct stores *s, const struct damage *d, bool scrub_all)
 {
+	enum store which = d->store;
 	struct lt_kv *kv = NULL, *other = NULL;
 	struct lt_err err = { "" };
 
@@ -567,13 +603,15 @@ child(const struct stores *s, enum store which, bool scrub_all)
 		lt_kv_close(kv);
 		return;
 	}
+	if (d->kind == KIND_ROWS)
+		damage_rows(&s->s[which], d, kv);
 	shared->phase = "reading";
 	read_all(&s->s[which], kv);
 	if (which == STORE_NODE) {
 		ask_all(s, false, kv, kv);
 		if (scrub_all || touched())
 			scrub(s, false, kv, kv);
-		repair_all(s, which, kv, kv);
+		repair_all(s, d, kv, kv);
 	} else if (stores_open(s, which == STORE_LOG ? STORE_DERIVED : STORE_LOG, &other, &err) !=
 		   LT_OK) {
 		first("%s", err.text);
@@ -583,7 +621,7 @@ child(const struct stores *s, enum store which, bool scrub_all)
 		if (scrub_all || touched())
 			scrub(s, true, which == STORE_LOG ? kv : other,
 			    which == STORE_LOG ? other : kv);
-		repair_all(s, which, kv, other);
+		repair_all(s, d, kv, other);
 	}
 	lt_kv_close(other);
 	lt_kv_close(kv);
@@ -630,7 +668,7 @@ said_print(const struct stores *s)
 
 /* The status that waitpid() gives. */
 static int
-run(const struct stores *s, enum store which, bool large, bool scrub_all)
+run(const struct stores *s, const struct damage *d, bool large, bool scrub_all)
 {
 	int status = 0;
 	pid_t pid;
@@ -643,7 +681,7 @@ run(const struct stores *s, enum store which, bool large, bool scrub_all)
 		said_apart(s);
 		lt_kv_test_check_samples = large ? 1 : LT_KV_CHECK_SAMPLES;
 		lt_kv_test_check_always = large ? 0 : LT_KV_CHECK_ALWAYS;
-		child(s, which, scrub_all);
+		child(s, d, scrub_all);
 		shared->done = true;
 		_exit(0);
 	}
@@ -704,11 +742,12 @@ is_death(int status)
 void
 serve(const struct stores *s, const struct damage *d, struct seen *out)
 {
-	int status = run(s, d->store, d->left == LEFT_LARGE, d->number % 8 == 0);
+	int status = run(s, d, d->left == LEFT_LARGE, d->number % 8 == 0);
 	enum outcome again;
 
 	out->outcome = judge_exit(shared, status);
 	out->repair = shared->repair;
+	memcpy(out->lies, shared->lies, sizeof(out->lies));
 	if (out->outcome == SEEN_REFUSED)
 		out->repair = REPAIR_BACKUP;
 	else if (out->outcome == SEEN_ASIDE)
@@ -720,12 +759,12 @@ serve(const struct stores *s, const struct damage *d, struct seen *out)
 		    shared->phase == NULL ? "-" : shared->phase, shared->first);
 	if (out->outcome == BAD_CRASH && d->left == LEFT_LARGE && is_death(status)) {
 		/* It was not closed: the next start looks at all of it. */
-		again = judge_exit(shared, run(s, d->store, true, false));
+		again = judge_exit(shared, run(s, d, true, false));
 		out->outcome =
 		    again == SEEN_REFUSED || again == SEEN_ASIDE ? SEEN_CRASHED : BAD_LOOP;
 		out->repair = again == SEEN_ASIDE ? REPAIR_ANEW : REPAIR_BACKUP;
 	} else if (out->outcome == SEEN_REFUSED || out->outcome == SEEN_ASIDE) {
-		again = judge_exit(shared, run(s, d->store, false, false));
+		again = judge_exit(shared, run(s, d, false, false));
 		/* What was begun anew is not set aside again: there is no second one. */
 		if (again != out->outcome)
 			out->outcome = BAD_LOOP;
@@ -735,6 +774,24 @@ serve(const struct stores *s, const struct damage *d, struct seen *out)
 }
 
 /* ---- learning ---- */
+
+/* As the older copy has it. */
+static void
+learn_before(const struct stores *s, enum store which)
+{
+	const struct sample *x = &s->s[which];
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	struct lt_kv *kv;
+
+	stores_put(s, which, x->old, x->old_size, NULL);
+	if (stores_open(s, which, &kv, &err) != LT_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	repair_learn_before(which, txn);
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+}
 
 static void
 learn_table(struct sample *x, struct lt_kv_txn *txn, unsigned table)
@@ -866,6 +923,8 @@ serve_learn(struct stores *s)
 	for (i = 0; i < STORES; i++) {
 		lt_kv_abort(txn[i]);
 		lt_kv_close(kv[i]);
+		if (i != STORE_DERIVED)
+			learn_before(s, (enum store)i);
 		stores_put(s, (enum store)i, s->s[i].file, s->s[i].size, s->s[i].guard);
 	}
 }

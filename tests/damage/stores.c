@@ -1,6 +1,7 @@
 #include "damage.h"
 #include "tests/lib/federation.h"
 
+#include "hub/erase.h"
 #include "proto/base/file.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/kv_test.h"
@@ -105,6 +106,71 @@ write_dossiers(struct making *m, unsigned from, unsigned to)
 	fed_wait(is_settled, m, WAIT_MS, "verdicts and receipts");
 }
 
+/* Openings that an act took away. */
+static uint64_t
+count_erased(struct lt_kv *kv)
+{
+	const struct lt_slice end = { NULL, 0 };
+	enum lt_opening_state state;
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	char name[LT_NAME_MAX + 1];
+	uint64_t n = 0;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_OPENING, &c), LT_OK);
+	for (rc = lt_kv_seek(c, end, &k, &v); rc == LT_OK; rc = lt_kv_next(c, &k, &v)) {
+		if (k.len <= 12) /* a seed */
+			continue;
+		(void)snprintf(
+		    name, sizeof(name), "%.*s", (int)(k.len - 12), (const char *)k.data + 12);
+		assert_int_equal(lt_opening_state(txn, lt_load_u64(k.data), lt_load_u32(k.data + 8),
+				     name, &state),
+		    LT_OK);
+		n += state == LT_OPENING_ERASED;
+	}
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return n;
+}
+
+static bool
+is_erased(void *ctx)
+{
+	struct making *m = ctx;
+
+	return count_erased(lt_node_kv(m->n.node)) == count_erased(lt_hub_log(m->f.hub));
+}
+
+/* Every fourth dossier's personal values, which the older copy still has. */
+static void
+erase_some(struct making *m)
+{
+	struct lt_erasing e = { .collection = "dossier", .basis = "so 12" };
+	struct lt_erasing_report report;
+	struct lt_err err = { "" };
+	struct lt_arena arena;
+	const char *why;
+	char key[64];
+	unsigned i;
+
+	assert_int_equal(lt_unit_set(&e.unit, lt_slice_str("17254")), LT_OK);
+	e.key = key;
+	e.reason = lt_erase_reason(0);
+	for (i = 2; i < DOSSIERS; i += 4) {
+		(void)snprintf(key, sizeof(key), "H41.65-261120-%04u", i); /* fed_put_dossier() */
+		lt_arena_init(&arena, (size_t)64 << 20);
+		if (lt_hub_erase(m->f.hub, &e, &arena, &report, &why, &err) != LT_OK)
+			fail_msg("%s", err.text);
+		assert_true(report.values != 0);
+		lt_arena_fini(&arena);
+	}
+	assert_true(count_erased(lt_hub_log(m->f.hub)) != 0);
+	fed_wait(is_erased, m, WAIT_MS, "the node has let go of it");
+}
+
 static void
 make(const char *dir)
 {
@@ -124,6 +190,7 @@ make(const char *dir)
 	write_dossiers(&m, DOSSIERS, DOSSIERS + 3);
 	assert_int_equal(fed_put_dossier(&m.n, 1, "dang_xu_ly", NULL), LT_OK);
 	assert_int_equal(fed_put_dossier(&m.n, 3, "dang_xu_ly", NULL), LT_OK);
+	erase_some(&m);
 	fed_wait(is_settled, &m, WAIT_MS, "verdicts and receipts");
 	fed_hub_stop(&m.f);
 	/* No verdict comes for this one: the overlay has something. */
