@@ -1,5 +1,4 @@
-#include "hub/erase.h"
-#include "hub/hub_impl.h"
+#include "hub/erase_impl.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/model/value.h"
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANGE_ARENA ((size_t)8 * 1024 * 1024)
 #define ACTS_MAX 8 /* at once */
 #define ACT_BYTES ((size_t)60000) /* LT_VALUE_MAX, with room */
 #define BASIS_MAX 500
@@ -29,33 +27,12 @@ lt_erase_reason(size_t i)
 
 /* ---- what there is ---- */
 
-struct place {
-	struct lt_dot dot;
-	uint64_t position;
-};
-
-struct looking {
-	struct lt_hub *h;
-	const struct lt_erasing *e;
-	const struct lt_collection *col;
-	struct lt_arena *arena;
-	struct lt_erasing_report *r;
-	struct lt_kv_txn *log;
-	struct place *place; /* owned */
-	size_t nplace, place_cap;
-	struct lt_erased *what; /* in the arena */
-	size_t nwhat;
-	size_t bytes; /* of the acts that would name it, about */
-	bool in_basis; /* a value that goes stands there */
-	bool at_once; /* what the tables show now is enough */
-};
-
 static int
 note_place(void *ctx, const struct lt_dot *dot, uint64_t position)
 {
-	struct looking *l = ctx;
+	struct lt_erase_looking *l = ctx;
 	size_t cap = l->place_cap == 0 ? 16 : l->place_cap * 2;
-	struct place *more;
+	struct lt_erase_place *more;
 
 	if (l->nplace == l->place_cap) {
 		more = realloc(l->place, cap * sizeof(*more));
@@ -64,12 +41,12 @@ note_place(void *ctx, const struct lt_dot *dot, uint64_t position)
 		l->place = more;
 		l->place_cap = cap;
 	}
-	l->place[l->nplace++] = (struct place){ *dot, position };
+	l->place[l->nplace++] = (struct lt_erase_place){ *dot, position };
 	return LT_OK;
 }
 
-static bool
-is_wanted(const struct lt_erasing *e, const char *name)
+bool
+lt_erase_wanted(const struct lt_erasing *e, const char *name)
 {
 	size_t i;
 
@@ -79,9 +56,8 @@ is_wanted(const struct lt_erasing *e, const char *name)
 	return e->nfield == 0 && strcmp(name, LT_ACTOR_FIELD) != 0;
 }
 
-/* The account of a field in the report; made at its first value. */
-static struct lt_erasing_field *
-account(struct looking *l, const char *name)
+struct lt_erasing_field *
+lt_erase_account(struct lt_erase_looking *l, const char *name)
 {
 	struct lt_erasing_report *r = l->r;
 	size_t i = 0, k;
@@ -143,9 +119,9 @@ lt_erase_tells(const char *basis, const Ltpb__Value *v)
 	return yes;
 }
 
-/* Nothing personal goes into what explains the act (FORMAT.md 8.5): it stays for ever. */
-static void
-look_in_basis(struct looking *l, struct lt_slice field_set, struct lt_arena *scratch)
+void
+lt_erase_look_in_basis(
+    struct lt_erase_looking *l, struct lt_slice field_set, struct lt_arena *scratch)
 {
 	struct lt_field_set f;
 
@@ -155,8 +131,8 @@ look_in_basis(struct looking *l, struct lt_slice field_set, struct lt_arena *scr
 }
 
 static int
-look_at_field(struct looking *l, const struct place *p, const char *name, struct lt_erased *w,
-    struct lt_arena *scratch)
+look_at_field(struct lt_erase_looking *l, const struct lt_erase_place *p, const char *name,
+    struct lt_erased *w, struct lt_arena *scratch)
 {
 	struct lt_erasing_field *f;
 	enum lt_opening_state state;
@@ -169,7 +145,7 @@ look_at_field(struct looking *l, const struct place *p, const char *name, struct
 		state = LT_OPENING_HERE;
 	else if (rc != LT_OK)
 		return rc;
-	f = account(l, name);
+	f = lt_erase_account(l, name);
 	if (f == NULL)
 		return LT_E_NOMEM;
 	f->erased += state == LT_OPENING_ERASED ? 1 : 0;
@@ -181,12 +157,12 @@ look_at_field(struct looking *l, const struct place *p, const char *name, struct
 	l->bytes += strlen(name) + 2;
 	rc = lt_opening_view(l->log, p->position, p->dot.index, name, &fs);
 	if (rc == LT_OK)
-		look_in_basis(l, fs, scratch);
+		lt_erase_look_in_basis(l, fs, scratch);
 	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 static int
-look_at_change(struct looking *l, const struct place *p, struct lt_log_view *view)
+look_at_change(struct lt_erase_looking *l, const struct lt_erase_place *p, struct lt_log_view *view)
 {
 	struct lt_erased *w = &l->what[l->nwhat];
 	struct lt_change change;
@@ -196,7 +172,7 @@ look_at_change(struct looking *l, const struct place *p, struct lt_log_view *vie
 
 	if (rc != LT_OK)
 		return rc;
-	lt_arena_init(&scratch, CHANGE_ARENA);
+	lt_arena_init(&scratch, LT_ERASE_CHANGE_ARENA);
 	rc = lt_log_view_change(view, p->dot.index, &scratch, &change);
 	*w = (struct lt_erased){ .feed = p->dot.feed,
 		.seq = p->dot.seq,
@@ -207,7 +183,7 @@ look_at_change(struct looking *l, const struct place *p, struct lt_log_view *vie
 		rc = w->field == NULL ? LT_E_NOMEM : LT_OK;
 	}
 	for (i = 0; rc == LT_OK && i < change.npersonal; i++)
-		if (is_wanted(l->e, change.personal[i]))
+		if (lt_erase_wanted(l->e, change.personal[i]))
 			rc = look_at_field(l, p, change.personal[i], w, &scratch);
 	if (rc == LT_OK && w->nfield != 0) {
 		l->nwhat++;
@@ -219,7 +195,7 @@ look_at_change(struct looking *l, const struct place *p, struct lt_log_view *vie
 }
 
 static int
-look_at_all(struct looking *l)
+look_at_all(struct lt_erase_looking *l)
 {
 	struct lt_log_view view = { 0 };
 	size_t i;
@@ -231,6 +207,8 @@ look_at_all(struct looking *l)
 		return LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < l->nplace && !l->r->more; i++) {
 		rc = look_at_change(l, &l->place[i], &view);
+		if (rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND)
+			rc = lt_erase_look_unread(l, &l->place[i]);
 		l->r->more = i + 1 < l->nplace && (l->bytes > (ACTS_MAX - 1) * ACT_BYTES / 2 ||
 						      l->nwhat >= ACTS_MAX * LT_ERASED_MAX / 2);
 	}
@@ -240,7 +218,8 @@ look_at_all(struct looking *l)
 
 /* What is asked for makes sense by the catalogue. */
 static int
-check_asked(struct looking *l, const struct lt_catalogue *cat, const char **why, struct lt_err *err)
+check_asked(struct lt_erase_looking *l, const struct lt_catalogue *cat, const char **why,
+    struct lt_err *err)
 {
 	size_t i;
 
@@ -265,7 +244,7 @@ check_asked(struct looking *l, const struct lt_catalogue *cat, const char **why,
 }
 
 static int
-look(struct looking *l, const char **why, struct lt_err *err)
+look(struct lt_erase_looking *l, const char **why, struct lt_err *err)
 {
 	struct lt_catalogue *cat = lt_hub_catalogue(l->h);
 	struct lt_kv_txn *derived = NULL;
@@ -306,7 +285,7 @@ lt_hub_erase_look(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena 
     struct lt_erasing_report *out, const char **why, struct lt_err *err)
 {
 	struct lt_erasing asked = *e;
-	struct looking l = { .h = h, .e = &asked, .arena = arena, .r = out };
+	struct lt_erase_looking l = { .h = h, .e = &asked, .arena = arena, .r = out };
 
 	asked.basis = NULL;
 	*why = "ERASE";
@@ -318,7 +297,9 @@ lt_hub_erase_glance(struct lt_hub *h, const struct lt_erasing *e, struct lt_aren
     struct lt_erasing_report *out, const char **why, struct lt_err *err)
 {
 	struct lt_erasing asked = *e;
-	struct looking l = { .h = h, .e = &asked, .arena = arena, .r = out, .at_once = true };
+	struct lt_erase_looking l = {
+		.h = h, .e = &asked, .arena = arena, .r = out, .at_once = true
+	};
 
 	asked.basis = NULL;
 	*why = "ERASE";
@@ -404,7 +385,7 @@ struct acts {
 };
 
 static int
-acts_make(struct acts *a, const struct looking *l)
+acts_make(struct acts *a, const struct lt_erase_looking *l)
 {
 	size_t done = 0, n;
 	int rc = LT_OK;
@@ -426,7 +407,7 @@ acts_make(struct acts *a, const struct looking *l)
 }
 
 static int
-write_acts(struct looking *l, const char **why, struct lt_err *err)
+write_acts(struct lt_erase_looking *l, const char **why, struct lt_err *err)
 {
 	struct acts *a = calloc(1, sizeof(*a));
 	size_t i;
@@ -474,7 +455,7 @@ check_words(const struct lt_erasing *e, const char **why, struct lt_err *err)
 }
 
 static void
-log_erasure(const struct looking *l)
+log_erasure(const struct lt_erase_looking *l)
 {
 	char by[2 * LT_ID_LEN + 1] = "the hub's own machine";
 
@@ -490,7 +471,7 @@ int
 lt_hub_erase(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,
     struct lt_erasing_report *out, const char **why, struct lt_err *err)
 {
-	struct looking l = { .h = h, .e = e, .arena = arena, .r = out };
+	struct lt_erase_looking l = { .h = h, .e = e, .arena = arena, .r = out };
 	int rc = check_words(e, why, err);
 
 	if (rc == LT_OK) {

@@ -7,6 +7,8 @@
 
 #include "hub/hub.h"
 
+#define LT_UNREACHED_MAX 16
+
 struct lt_erasing {
 	struct lt_unit unit;
 	const char *collection;
@@ -35,6 +37,10 @@ struct lt_erasing_report {
 	size_t nact;
 	uint64_t *act; /* numbers of the acts written; in the arena */
 	uint64_t position; /* of the last one in the log; 0: none was needed */
+	uint64_t unreadable; /* changes that are damaged */
+	size_t
+	    nunreached; /* of these: no act can name them, as the hash of their change-set is not known */
+	char *unreached[LT_UNREACHED_MAX]; /* the first of them: feed/seq/change; in the arena */
 };
 
 /* The words that a reason may be, by place; NULL behind the last. */
@@ -51,6 +57,7 @@ int lt_hub_erase_look(struct lt_hub *h, const struct lt_erasing *e, struct lt_ar
 int lt_hub_erase_glance(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,
     struct lt_erasing_report *out, const char **why, struct lt_err *err);
 /* Erase. Done when this returns LT_OK: gone from the log and from what this hub answers; where nothing was left, nothing is written.
+ * Of a change-set that cannot be read the act names every field that may stand in the change, so that none comes back with its repair.
  * LT_E_TIMEOUT: gone from the log for good, not yet from the tables. LT_E_INVALID besides: no such reason, or a basis that is
  * empty, too long, or has one of the values in it. LT_E_UNAVAILABLE as lt_hub_write(). */
 int lt_hub_erase(struct lt_hub *h, const struct lt_erasing *e, struct lt_arena *arena,

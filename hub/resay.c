@@ -105,6 +105,8 @@ lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
 	while (rc == LT_OK) {
 		lt_arena_init(&arena, LT_HUB_ARENA);
 		rc = lt_unsaid_next(txn, unit, feed, name, &arena, &cs);
+		if (rc == LT_E_CORRUPT) /* the rows end in damage: those before it are said */
+			rc = LT_E_NOTFOUND;
 		if (rc == LT_OK)
 			rc = lt_unsaid_is_here(txn, &cs, &here);
 		if (rc == LT_OK && !here)
@@ -114,6 +116,21 @@ lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
 		lt_arena_fini(&arena);
 	}
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* Damage is no reason not to start: what can be read is said, and the rest stays in its rows until a repair. */
+static int
+tell_unreadable(struct lt_kv_txn *txn)
+{
+	uint64_t n;
+	int rc = lt_unsaid_unreadable(txn, &n);
+
+	if (rc == LT_OK && n != 0)
+		lt_error(
+		    "%llu acts of erasure that are known from a list alone cannot be read, and are "
+		    "not said again: restore with the list once more, or erase again",
+		    (unsigned long long)n);
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 int
@@ -133,5 +150,5 @@ lt_resay_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn)
 		}
 		lt_arena_fini(&arena);
 	}
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? tell_unreadable(txn) : rc;
 }

@@ -8,6 +8,7 @@
 #include "proto/store/erase_list.h"
 #include "proto/store/hub_cert.h"
 #include "proto/store/projection.h"
+#include "proto/store/tables.h"
 
 #include <string.h>
 
@@ -55,6 +56,9 @@ tell_report(struct lt_asking *a, const struct lt_erasing_report *r, Ltpb__EraseR
 	out->more = r->more;
 	out->act = r->act;
 	out->n_act = r->nact;
+	out->unreadable = r->unreadable;
+	out->unreached = (char **)(uintptr_t)r->unreached;
+	out->n_unreached = r->nunreached;
 	return LT_OK;
 }
 
@@ -127,8 +131,8 @@ struct listing {
 	struct lt_slice last; /* rk of the last one on the page, in the asking's arena */
 	ProtobufCBinaryData with[WITH_MAX]; /* change-sets that come with it, in the scratch */
 	size_t nwith;
+	bool damaged; /* something of the act at hand */
 	bool full;
-	int rc;
 };
 
 /* What an act says; borrowed. */
@@ -198,6 +202,7 @@ act_make(struct listing *l, const struct act_words *w, Ltpb__ErasureAct **out)
 			return LT_E_NOMEM;
 	}
 	act->time_ms = w->time_ms;
+	act->damaged = l->damaged;
 	*out = act;
 	return count_dots(w, &l->scratch, act);
 }
@@ -262,8 +267,9 @@ on_place(void *ctx, const struct lt_dot *dot, uint64_t position)
 	if (!lt_registry_is_hub(l->a->reg, &author) || l->nwith == WITH_MAX)
 		return LT_OK;
 	rc = lt_feed_log_read(l->log, position, &e);
+	l->damaged |= rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND;
 	if (rc != LT_OK)
-		return rc;
+		return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 	for (i = 0; i < l->nwith; i++)
 		bytes += l->with[i].len;
 	if (l->nwith != 0 && bytes + e.changeset.len > REPLY_BYTES)
@@ -277,45 +283,93 @@ on_place(void *ctx, const struct lt_dot *dot, uint64_t position)
 	return rc;
 }
 
+/* An act of the log, of which w tells what could be read. */
 static int
-add_act(struct listing *l, const Ltpb__Record *rec)
+add_act(struct listing *l, const struct act_words *w)
 {
-	struct act_words w = { .unit = rec->unit, .number = rec->key, .time_ms = rec->changed_ms };
 	Ltpb__ErasureAct *act;
-	size_t i;
 	int rc = LT_OK;
 
-	for (i = 0; i < rec->n_field; i++)
-		take_word(&w, rec->field[i]->name, rec->field[i]->value);
 	l->nwith = 0;
-	l->key = lt_slice_str(rec->key);
+	l->key = lt_slice_str(w->number);
 	if (l->changesets)
 		rc = lt_history_each(
-		    l->derived, LT_ERASE_COLLECTION, rec->unit, rec->key, on_place, l);
-	if (rc == LT_OK)
-		rc = act_make(l, &w, &act);
+		    l->derived, LT_ERASE_COLLECTION, w->unit, w->number, on_place, l);
+	l->damaged |= rc == LT_E_CORRUPT;
+	if (rc == LT_OK || rc == LT_E_CORRUPT)
+		rc = act_make(l, w, &act);
 	return rc == LT_OK ? put_on_page(l, &act, 1) : rc;
 }
 
+/* One row of table shown, whether it can be read or not: its key says which act it is of. */
 static int
-on_act(void *ctx, struct lt_slice rk, struct lt_slice record)
+on_act(struct listing *l, struct lt_slice rk, struct lt_slice record, bool sound)
 {
-	struct listing *l = ctx;
-	ProtobufCMessage *m;
+	char unit[LT_UNIT_MAX + 1], number[LT_KEY_MAX + 1];
+	struct act_words w = { .unit = unit, .number = number };
+	struct lt_slice c, u, k;
+	const Ltpb__Record *rec;
+	size_t i;
 
+	if (lt_key_record_split(rk, &c, &u, &k) != LT_OK || u.len >= sizeof(unit) ||
+	    k.len >= sizeof(number)) {
+		l->r->unreadable++;
+		return LT_OK;
+	}
+	lt_slice_to_text(unit, sizeof(unit), u);
+	lt_slice_to_text(number, sizeof(number), k);
+	if (!lt_access_unit(&l->a->who, LT_VERB_ERASE, unit))
+		return LT_OK;
 	lt_arena_fini(&l->scratch);
 	lt_arena_init(&l->scratch, ACT_ARENA);
-	m = protobuf_c_message_unpack(
-	    &ltpb__record__descriptor, &l->scratch.pb, record.len, record.data); /* as stored */
-	l->rc = m == NULL ? LT_E_CORRUPT : LT_OK;
-	if (l->rc == LT_OK && lt_access_unit(&l->a->who, LT_VERB_ERASE, ((Ltpb__Record *)m)->unit))
-		l->rc = add_act(l, (Ltpb__Record *)m);
-	if (l->rc != LT_OK || l->full)
-		return LT_E_CANCELLED;
-	l->last.data = lt_arena_dup(&l->a->arena, rk.data, rk.len);
-	l->last.len = rk.len;
-	l->rc = l->last.data == NULL ? LT_E_NOMEM : LT_OK;
-	return l->rc == LT_OK ? LT_OK : LT_E_CANCELLED;
+	rec = !sound ? NULL
+		     : (const Ltpb__Record *)protobuf_c_message_unpack(&ltpb__record__descriptor,
+			   &l->scratch.pb, record.len, record.data); /* as stored */
+	l->damaged = rec == NULL;
+	if (rec != NULL)
+		w.time_ms = rec->changed_ms;
+	for (i = 0; rec != NULL && i < rec->n_field; i++)
+		take_word(&w, rec->field[i]->name, rec->field[i]->value);
+	return add_act(l, &w);
+}
+
+/* Behind the row with this key. A damaged one is an act of which less is told; where the table cannot be walked on, what is
+ * behind is in nobody's list, which says so. */
+static int
+run_log(struct listing *l, struct lt_slice after)
+{
+	static const char prefix[] = LT_ERASE_COLLECTION; /* and the 0 behind it */
+	const struct lt_slice in = lt_slice(prefix, sizeof(prefix));
+	uint8_t from[LT_KV_KEY_MAX + 1];
+	struct lt_slice k, v, at = in;
+	struct lt_kv_cursor *c;
+	int rc, read;
+
+	if (lt_slice_cmp(after, in) >= 0) {
+		memcpy(from, after.data, after.len);
+		from[after.len] = 0;
+		at = lt_slice(from, after.len + 1);
+	}
+	if (at.len > LT_KV_KEY_MAX)
+		return LT_E_INVALID;
+	rc = lt_kv_cursor_open(l->derived, LT_T_SHOWN, &c);
+	if (rc != LT_OK)
+		return rc;
+	read = lt_kv_seek_at(c, in, at, &k, &v);
+	while (rc == LT_OK && (read == LT_OK || (read == LT_E_CORRUPT && k.len != 0))) {
+		rc = on_act(l, k, v, read == LT_OK);
+		if (rc != LT_OK || l->full)
+			break;
+		l->last.data = lt_arena_dup(&l->a->arena, k.data, k.len);
+		l->last.len = k.len;
+		rc = l->last.data == NULL ? LT_E_NOMEM : LT_OK;
+		read = lt_kv_next_at(c, in, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	if (rc != LT_OK || l->full || read == LT_OK || read == LT_E_NOTFOUND)
+		return rc;
+	l->r->unreadable += read == LT_E_CORRUPT;
+	return read == LT_E_CORRUPT ? LT_OK : read;
 }
 
 /* ---- acts that are to be said again ---- */
@@ -327,6 +381,7 @@ add_unsaid(struct listing *l, const struct lt_changeset *cs)
 	size_t i, k, n = 0;
 	int rc = LT_OK;
 
+	l->damaged = false;
 	for (i = 0; rc == LT_OK && i < cs->nchange; i++) {
 		const struct lt_change *c = &cs->change[i];
 		struct act_words w = {
@@ -363,6 +418,7 @@ run_unsaid(struct listing *l, char name[LT_UNSAID_NAME])
 {
 	char next[LT_UNSAID_NAME];
 	struct lt_changeset cs;
+	uint64_t rows;
 	bool here;
 	int rc = LT_OK;
 
@@ -378,7 +434,12 @@ run_unsaid(struct listing *l, char name[LT_UNSAID_NAME])
 		if (rc == LT_OK && !l->full)
 			memcpy(name, next, sizeof(next));
 	}
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT)
+		return rc;
+	/* The last page: rows that say nothing, not even whose acts they were. */
+	rc = lt_unsaid_unreadable(l->log, &rows);
+	l->r->unreadable += rows;
+	return rc;
 }
 
 /* ---- pages ----
@@ -396,9 +457,7 @@ page_of(struct listing *l, struct lt_slice token, char name[LT_UNSAID_NAME])
 	if (!log)
 		lt_slice_to_text(name, LT_UNSAID_NAME, lt_slice(token.data + 1, token.len - 1));
 	if (log) {
-		rc = lt_record_each(l->derived, LT_ERASE_COLLECTION, NULL, token, on_act, l);
-		if (rc == LT_OK || rc == LT_E_CANCELLED)
-			rc = l->rc;
+		rc = run_log(l, token);
 		if (rc != LT_OK || l->full)
 			return rc;
 	}

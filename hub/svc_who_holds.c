@@ -140,6 +140,14 @@ tell_shown(struct lt_asking *a, struct lt_kv_txn *derived, const char *value,
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* What cannot be read of a record does not keep the others from being told, nor what else is known of it. */
+static int
+or_unreadable(Ltpb__WhoHoldsReply *r, int rc)
+{
+	r->unreadable += rc == LT_E_CORRUPT;
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
 /* What of the record was erased, as far as the asker may erase it. */
 static int
 tell_erased(struct lt_asking *a, const struct lt_collection *c, const struct lt_holding *h,
@@ -171,7 +179,7 @@ tell_erased(struct lt_asking *a, const struct lt_collection *c, const struct lt_
 
 static int
 tell_holding(struct lt_asking *a, struct lt_kv_txn *derived, const char *value,
-    const struct lt_holding *h, Ltpb__Holding **out)
+    const struct lt_holding *h, Ltpb__WhoHoldsReply *r, Ltpb__Holding **out)
 {
 	Ltpb__Holding *m = lt_arena_alloc(&a->arena, sizeof(*m));
 	const struct lt_collection *c = lt_catalogue_find(a->cat, h->collection);
@@ -188,9 +196,9 @@ tell_holding(struct lt_asking *a, struct lt_kv_txn *derived, const char *value,
 	m->field = (char **)(uintptr_t)h->field;
 	m->n_field = h->nfield;
 	lt_arena_init(&scratch, HOLDING_ARENA);
-	rc = tell_shown(a, derived, value, h, &scratch, m);
+	rc = or_unreadable(r, tell_shown(a, derived, value, h, &scratch, m));
 	if (rc == LT_OK)
-		rc = tell_erased(a, c, h, &scratch, m);
+		rc = or_unreadable(r, tell_erased(a, c, h, &scratch, m));
 	lt_arena_fini(&scratch);
 	if (rc == LT_OK)
 		rc = tell_departments(a, c, h, m);
@@ -234,7 +242,7 @@ tell_holdings(
 		}
 		rc = on_tick(a);
 		if (rc == LT_OK)
-			rc = tell_holding(a, derived, w->value, &w->holding[i], &r->holding[i]);
+			rc = tell_holding(a, derived, w->value, &w->holding[i], r, &r->holding[i]);
 		if (rc == LT_OK)
 			bytes += ltpb__holding__get_packed_size(r->holding[i]) + 8;
 		r->n_holding += rc == LT_OK;

@@ -216,6 +216,9 @@ by_indexes(struct scan *s, struct lt_kv_txn *derived, struct lt_slice key)
 				return LT_E_INVALID;
 			begun = true;
 			rc = look_up(s, derived, c, &c->field[k], from);
+			/* What is personal is found among the openings all the same. */
+			s->w->unreadable += rc == LT_E_CORRUPT;
+			rc = rc == LT_E_CORRUPT ? LT_OK : rc;
 		}
 	}
 	return rc == LT_OK && !begun ? LT_E_INVALID : rc;

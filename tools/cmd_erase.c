@@ -263,12 +263,15 @@ struct erasing {
 	json_t *list; /* NULL: for people */
 	uint64_t values; /* gone, or to go */
 	size_t records;
+	uint64_t acts; /* written */
+	bool unreached; /* something that no act names */
 };
 
 static json_t *
 erased_json(const Ltpb__EraseRequest *q, const Ltpb__EraseReply *r)
 {
-	json_t *o = json_object(), *fields = json_array(), *acts = json_array();
+	json_t *o = json_object(), *fields = json_array(), *acts = json_array(),
+	       *unreached = json_array();
 	char number[24];
 	size_t i;
 
@@ -289,6 +292,10 @@ erased_json(const Ltpb__EraseRequest *q, const Ltpb__EraseReply *r)
 		json_array_append_new(acts, json_string(number));
 	}
 	json_object_set_new(o, "acts", acts);
+	json_object_set_new(o, "unreadable", json_integer((json_int_t)r->unreadable));
+	for (i = 0; i < r->n_unreached; i++)
+		json_array_append_new(unreached, ctl_json_text(r->unreached[i]));
+	json_object_set_new(o, "unreached", unreached);
 	return o;
 }
 
@@ -317,6 +324,28 @@ print_erased(const Ltpb__EraseRequest *q, const Ltpb__EraseReply *r)
 				       "đã xóa hẳn; các bảng sẽ cập nhật sau giây lát"));
 }
 
+static void
+say_damage(const Ltpb__EraseReply *r)
+{
+	size_t i;
+
+	if (r->unreadable > r->n_unreached)
+		ctl_complain(T("%llu changes are damaged: an act names all that may stand in them, "
+			       "and holds "
+			       "when they are repaired",
+				 "%llu lần thay đổi bị hỏng: quyết định xóa nêu mọi trường có thể "
+				 "có trong đó, "
+				 "và có hiệu lực cả khi dữ liệu được khôi phục"),
+		    (unsigned long long)(r->unreadable - r->n_unreached));
+	for (i = 0; i < r->n_unreached; i++)
+		ctl_complain(
+		    T("change %s is damaged, and no act can name it: erase again when it is "
+		      "repaired ('ltctl scrub')",
+			"lần thay đổi %s bị hỏng và không quyết định nào nêu được: hãy xóa "
+			"lại sau khi khôi phục ('ltctl scrub')"),
+		    r->unreached[i]);
+}
+
 static enum ctl_exit
 erase_record(struct ctl *c, struct erasing *e)
 {
@@ -336,8 +365,11 @@ erase_record(struct ctl *c, struct erasing *e)
 			json_array_append_new(e->list, erased_json(&e->req, r));
 		else
 			print_erased(&e->req, r);
+		e->acts += r->n_act;
+		e->unreached |= r->n_unreached != 0;
+		say_damage(r);
 		/* Of what only would go, the first part tells enough. */
-		more = r->more && e->req.confirm && r->values != 0;
+		more = r->more && e->req.confirm && r->n_act != 0;
 		ctl_reply_free(m);
 		m = NULL;
 	} while (more);
@@ -409,7 +441,7 @@ erase_end(const struct erasing *e)
 			"các máy xã xóa theo khi nối mạng; bản sao lưu cũ vẫn còn giữ: hãy chạy "
 			"'ltctl erase list --export TỆP' và cất cùng chúng, để 'ltctl restore "
 			"--erasures' xóa lại"));
-	return e->values == 0 ? CTL_NO : CTL_DONE;
+	return e->unreached ? CTL_UNKNOWN : e->values == 0 && e->acts == 0 ? CTL_NO : CTL_DONE;
 }
 
 enum ctl_exit
@@ -458,27 +490,30 @@ struct listing {
 	struct ctl_table table;
 	Ltpb__Erasures file; /* what is exported; all owned */
 	bool certified; /* its certificates are in there */
-	size_t n;
+	size_t n, damaged;
+	uint64_t unreadable;
 };
 
 static void
 list_act(struct ctl *c, struct listing *l, const Ltpb__ErasureAct *a)
 {
 	l->n++;
+	l->damaged += a->damaged;
 	if (l->json != NULL) {
 		json_array_append_new(l->json,
-		    json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I}", "unit", ctl_json_text(a->unit),
-			"number", ctl_json_text(a->number), "reason", ctl_json_text(a->reason),
-			"basis", ctl_json_text(a->basis), "by", ctl_json_hex(a->by.data, a->by.len),
-			"time_ms", (json_int_t)a->time_ms, "changes", (json_int_t)a->changes,
-			"values", (json_int_t)a->values));
+		    json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:b}", "unit",
+			ctl_json_text(a->unit), "number", ctl_json_text(a->number), "reason",
+			ctl_json_text(a->reason), "basis", ctl_json_text(a->basis), "by",
+			ctl_json_hex(a->by.data, a->by.len), "time_ms", (json_int_t)a->time_ms,
+			"changes", (json_int_t)a->changes, "values", (json_int_t)a->values,
+			"damaged", (int)a->damaged));
 		return;
 	}
 	ctl_cell(&l->table, "%s", ctl_time(&c->arena, a->time_ms));
 	ctl_cell(&l->table, "%s", a->unit);
 	ctl_cell(&l->table, "%s", a->number);
 	ctl_cell(&l->table, "%llu", (unsigned long long)a->values);
-	ctl_cell(&l->table, "%s", a->reason);
+	ctl_cell(&l->table, "%s", a->damaged ? T("damaged", "bị hỏng") : a->reason);
 	ctl_cell_short(&l->table, a->basis);
 	ctl_cell(&l->table, "%s",
 	    a->by.len == 0 ? T("the hub's machine", "tại máy đầu mối")
@@ -556,6 +591,7 @@ list_pages(struct ctl *c, struct listing *l, bool export)
 		r = (const Ltpb__ListErasuresReply *)last;
 		for (i = 0; i < r->n_act; i++)
 			list_act(c, l, r->act[i]);
+		l->unreadable += r->unreadable;
 		if (export)
 			code = keep_changesets(l, r);
 		req.page_token = r->next_page_token;
@@ -606,10 +642,11 @@ static void
 print_list(struct listing *l, const char *path)
 {
 	if (l->json != NULL) {
-		ctl_print_json(json_pack("{s:o}", "erasures", l->json));
+		ctl_print_json(json_pack(
+		    "{s:o,s:I}", "erasures", l->json, "unreadable", (json_int_t)l->unreadable));
 		return;
 	}
-	if (l->n == 0) {
+	if (l->n == 0 && l->unreadable == 0) {
 		ctl_table_drop(&l->table);
 		printf("%s\n", T("nothing was erased here", "chưa xóa dữ liệu cá nhân nào"));
 	} else {
@@ -620,6 +657,22 @@ print_list(struct listing *l, const char *path)
 		    T("%zu acts written to %s, for 'ltctl restore --erasures'\n",
 			"đã ghi %zu quyết định xóa vào %s, dùng cho 'ltctl restore --erasures'\n"),
 		    l->n, path);
+}
+
+static enum ctl_exit
+say_what_is_damaged(const struct listing *l)
+{
+	if (l->damaged != 0)
+		ctl_complain(
+		    T("%zu acts are damaged: what is missing of them is in no exported list",
+			"%zu quyết định xóa bị hỏng: phần thiếu không có trong danh sách xuất "
+			"ra"),
+		    l->damaged);
+	if (l->unreadable != 0)
+		ctl_complain(T("%llu more entries cannot be read; see 'ltctl scrub'",
+				 "còn %llu mục không đọc được; xem 'ltctl scrub'"),
+		    (unsigned long long)l->unreadable);
+	return l->damaged != 0 || l->unreadable != 0 ? CTL_UNKNOWN : CTL_DONE;
 }
 
 enum ctl_exit
@@ -655,6 +708,8 @@ cmd_erase_list(struct ctl *c, int argc, char **argv)
 		json_decref(l.json);
 	if (c->json || code != CTL_DONE)
 		ctl_table_drop(&l.table);
+	if (code == CTL_DONE)
+		code = say_what_is_damaged(&l);
 	listing_free(&l);
 	return code;
 }

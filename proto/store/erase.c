@@ -2,7 +2,7 @@
 #include "proto/base/wire.h"
 #include "proto/store/feed_log_impl.h"
 #include "proto/store/log_view.h"
-#include "proto/store/projection.h"
+#include "proto/store/projection_impl.h"
 
 #include "lienthong/v1/trust.pb-c.h"
 
@@ -301,7 +301,7 @@ take_one(struct taking *t, uint64_t position, const struct lt_erased *e)
 		return LT_OK; /* another branch's */
 	if (rc == LT_OK)
 		rc = take_fields(t, e->index, e->nfield, e->field);
-	if (rc == LT_E_CORRUPT)
+	if (rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND)
 		return drop_named(t->log, position, e);
 	return rc == LT_OK ? lt_opening_erase_seed(t->log, position) : rc;
 }
@@ -321,8 +321,9 @@ lt_erase(struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_eras
 			rc = lt_feed_log_find(log, unit, &e[i].feed, e[i].seq, &position);
 		if (rc == LT_OK)
 			rc = take_one(&t, position, &e[i]);
-		else if (rc == LT_E_NOTFOUND)
-			rc = LT_OK; /* still to come: lt_erase_again() */
+		else if (rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT)
+			rc =
+			    LT_OK; /* still to come, or to be found again by a repair: lt_erase_again() */
 	}
 	lt_log_view_close(&t.view);
 	*removed = t.removed;
@@ -399,10 +400,79 @@ lt_erase_left(
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
+/* Which records the changes belonged to that cannot be read stands in the history, and there alone: of each collection the unit's part
+ * is looked through. */
+struct unread {
+	struct lt_projection *p;
+	const struct lt_unit *unit;
+	const struct lt_erased *e[LT_ERASED_MAX];
+	size_t n;
+};
+
+static bool
+is_unread(const struct unread *u, const uint8_t dot[LT_DOT_KEY])
+{
+	size_t i;
+
+	for (i = 0; i < u->n; i++)
+		if (memcmp(dot, u->e[i]->feed.b, LT_FEED_LEN) == 0 &&
+		    lt_load_u64(dot + LT_FEED_LEN) == u->e[i]->seq &&
+		    lt_load_u32(dot + LT_FEED_LEN + 8) == u->e[i]->index)
+			return true;
+	return false;
+}
+
+static int
+reshow_in(const struct unread *u, const char *collection)
+{
+	char key[LT_KEY_MAX + 1];
+	struct lt_buf prefix = { 0 };
+	struct lt_kv_cursor *c;
+	struct lt_slice in, k, v;
+	int rc, stop = LT_OK;
+
+	lt_key_record(&prefix, collection, u->unit->s, "");
+	in = lt_buf_slice(&prefix);
+	rc =
+	    prefix.err != LT_OK ? prefix.err : lt_kv_cursor_open(u->p->o.derived, LT_T_HISTORY, &c);
+	if (rc != LT_OK)
+		goto out;
+	rc = lt_kv_seek_at(c, in, in, &k, &v);
+	while (stop == LT_OK && (rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0))) {
+		size_t len = k.len - in.len;
+
+		if (len > 1 + LT_DOT_KEY && len - 1 - LT_DOT_KEY < sizeof(key) &&
+		    is_unread(u, k.data + k.len - LT_DOT_KEY)) {
+			lt_slice_to_text(
+			    key, sizeof(key), lt_slice(k.data + in.len, len - 1 - LT_DOT_KEY));
+			stop = lt_projection_reshow(u->p, collection, u->unit, key);
+		}
+		rc = lt_kv_next_at(c, in, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	rc = stop != LT_OK || rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? stop : rc;
+out:
+	lt_buf_fini(&prefix);
+	return rc;
+}
+
+static int
+reshow_unread(const struct unread *u)
+{
+	const struct lt_catalogue *cat = u->p->o.catalogue;
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && u->n != 0 && i < lt_catalogue_count(cat); i++)
+		rc = reshow_in(u, lt_catalogue_at(cat, i)->id);
+	return rc;
+}
+
 int
 lt_erase_reshow(struct lt_projection *p, struct lt_kv_txn *log, const struct lt_unit *unit,
     const struct lt_erased *e, size_t n)
 {
+	struct unread u = { .p = p, .unit = unit };
 	struct lt_log_view view = { 0 };
 	struct lt_change change;
 	struct lt_arena arena;
@@ -412,9 +482,14 @@ lt_erase_reshow(struct lt_projection *p, struct lt_kv_txn *log, const struct lt_
 
 	for (i = 0; rc == LT_OK && i < n; i++) {
 		rc = lt_feed_log_find(log, unit, &e[i].feed, e[i].seq, &position);
+		if (rc == LT_E_NOTFOUND) { /* not here yet */
+			rc = LT_OK;
+			continue;
+		}
 		if (rc == LT_OK)
 			rc = lt_log_view_open(&view, log, position);
-		if (rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT) {
+		if ((rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT) && u.n < LT_ERASED_MAX) {
+			u.e[u.n++] = &e[i];
 			rc = LT_OK;
 			continue;
 		}
@@ -425,8 +500,10 @@ lt_erase_reshow(struct lt_projection *p, struct lt_kv_txn *log, const struct lt_
 		rc = lt_log_view_change(&view, e[i].index, &arena, &change);
 		if (rc == LT_OK)
 			rc = lt_projection_reshow(p, change.collection, unit, change.key);
+		else if (rc == LT_E_CORRUPT)
+			rc = LT_OK;
 		lt_arena_fini(&arena);
 	}
 	lt_log_view_close(&view);
-	return rc;
+	return rc == LT_OK ? reshow_unread(&u) : rc;
 }

@@ -39,7 +39,7 @@ lt_unsaid_is_here(struct lt_kv_txn *log, const struct lt_changeset *cs, bool *he
 	int rc = lt_feed_log_hash(log, &cs->unit, &cs->feed, cs->seq, &have);
 
 	*here = rc == LT_OK && lt_hash_eq(&have, &cs->hash);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 static int
@@ -113,6 +113,45 @@ lt_unsaid_next(struct lt_kv_txn *log, const struct lt_unit *unit, const struct l
 	}
 	lt_kv_cursor_close(c);
 	return rc;
+}
+
+static int
+says_something(struct lt_slice row, bool *yes)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	int rc;
+
+	lt_arena_init(&arena, SET_ARENA);
+	rc = lt_changeset_parse(row, &arena, &cs, NULL);
+	lt_arena_fini(&arena);
+	*yes = rc == LT_OK;
+	return rc == LT_E_NOMEM ? rc : LT_OK;
+}
+
+int
+lt_unsaid_unreadable(struct lt_kv_txn *log, uint64_t *n)
+{
+	const struct lt_slice in = lt_slice_str(unsaid);
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(log, LT_T_LOCAL, &c), out = LT_OK;
+
+	*n = 0;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek_at(c, in, in, &k, &v);
+	while (out == LT_OK && (rc == LT_OK || (rc == LT_E_CORRUPT && k.len != 0))) {
+		bool sound = false;
+
+		if (rc == LT_OK)
+			out = says_something(v, &sound);
+		*n += !sound;
+		rc = lt_kv_next_at(c, in, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	*n += rc == LT_E_CORRUPT;
+	return out != LT_OK || rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? out : rc;
 }
 
 int

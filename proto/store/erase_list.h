@@ -22,10 +22,12 @@ int lt_erasures_apply(struct lt_kv_txn *txn, bool node, struct lt_slice list,
 #define LT_UNSAID_NAME (7 + LT_UNIT_MAX + 1 + 2 * LT_FEED_LEN + 1 + 16 + 1)
 
 /* The next one behind `name` ("": the first), which becomes its name; of a unit and feed (NULL: of all), in the order of names. cs lies in
- * the arena. What cannot be read is logged and passed over. LT_E_NOTFOUND. */
+ * the arena. What cannot be read is logged and passed over. LT_E_NOTFOUND; LT_E_CORRUPT: the table cannot be walked on. */
 int lt_unsaid_next(struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_feed_id *feed,
     char name[LT_UNSAID_NAME], struct lt_arena *arena, struct lt_changeset *cs);
-/* Has the log this very change-set by now? */
+/* Rows that say nothing, which lt_unsaid_next() passes over, and one more where the table cannot be walked to the last one. */
+int lt_unsaid_unreadable(struct lt_kv_txn *log, uint64_t *n);
+/* Has the log this very change-set by now? Where what it has cannot be read: no, as saying it twice does no harm. */
 int lt_unsaid_is_here(struct lt_kv_txn *log, const struct lt_changeset *cs, bool *here);
 /* It is said. */
 int lt_unsaid_drop(struct lt_kv_txn *log, const char *name);

@@ -600,6 +600,103 @@ one_is_damaged(void **state)
 	end(&w);
 }
 
+/* The row of the record in table shown of the hub, or of the first act of erasure. */
+static void
+damage_shown(struct world *w, const char *collection, const char *key)
+{
+	struct lt_buf rk = { 0 };
+
+	lt_buf_put(&rk, collection, strlen(collection) + 1);
+	lt_buf_put(&rk, UNIT, sizeof(UNIT));
+	lt_buf_str(&rk, key);
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_derived(w->f.hub), LT_T_SHOWN, lt_buf_slice(&rk), 77, NULL),
+	    LT_OK);
+	lt_buf_fini(&rk);
+}
+
+/* What the record shows cannot be read: where the number stands is told all the same, and that something could not be looked at. */
+static void
+shown_is_damaged(void **state)
+{
+	struct fed_peer officer;
+	Ltpb__WhoHoldsReply *found;
+	const Ltpb__Holding *h;
+	struct lt_status st;
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, UNIT);
+	damage_shown(&w, "dossier", KEY);
+	assert_int_equal(ask_who(&officer, NUMBER, &found, &st), LT_STATUS_OK);
+	assert_int_equal(found->n_holding, 2);
+	assert_int_equal(found->unreadable, 1);
+	h = holding_of(found, KEY);
+	assert_int_equal(h->n_field, 1);
+	assert_int_equal(h->n_shown, 0);
+	assert_true(h->n_machine >= 2);
+	assert_int_equal(holding_of(found, "H41.65-261120-0002")->n_shown, 1);
+	who_ends(found);
+	fed_hang_up(&officer);
+	end(&w);
+}
+
+/* Where the change-set stands in which the record was made. */
+static uint64_t
+made_at(struct world *w)
+{
+	static const char field[] = "applicant_name";
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	uint64_t position;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(w->f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_OPENING, &c), LT_OK);
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	while (rc == LT_OK &&
+	       (k.len != 12 + strlen(field) || memcmp(k.data + 12, field, k.len - 12) != 0))
+		rc = lt_kv_next(c, &k, &v);
+	assert_int_equal(rc, LT_OK);
+	position = lt_load_u64(k.data);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return position;
+}
+
+/* The change-set itself is damaged at the hub: what is there of the values goes, from the tables too, and the node lets go as well. */
+static void
+changeset_is_damaged(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct world w;
+	const char *why;
+	uint8_t key[8];
+	char text[256];
+
+	(void)state;
+	begin(&w);
+	lt_store_u64(key, made_at(&w));
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_log(w.f.hub), LT_T_ENTRY, lt_slice(key, 8), 900, NULL), LT_OK);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.unreadable, 1);
+	assert_int_equal(r.nunreached, 0);
+	assert_int_equal(r.values, 2);
+	assert_int_equal(r.nact, 1);
+	assert_false(fed_hub_field(&w.f, UNIT, 1, "applicant_id_no", text, sizeof(text)));
+	assert_int_equal(count_all(lt_hub_log(w.f.hub), NUMBER), 1);
+	assert_int_equal(count_all(lt_hub_derived(w.f.hub), NUMBER), 2);
+	fed_wait(node_follows, &w.n, WAIT_MS, "the node has let go of it");
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	assert_int_equal(r.nact, 0);
+	end(&w);
+}
+
 /* ---- more than a page ---- */
 
 #define MANY 2100 /* more than the indexes were once asked for */
@@ -824,6 +921,67 @@ listed(void **state)
 	assert_int_equal(n, 1);
 	assert_null(memmem(r->changeset[0].data, r->changeset[0].len, NUMBER, strlen(NUMBER)));
 	protobuf_c_message_free_unpacked(m, NULL);
+	fed_hang_up(&officer);
+	end(&w);
+}
+
+static Ltpb__ListErasuresReply *
+list_of(struct fed_peer *p)
+{
+	Ltpb__ListErasuresRequest q = LTPB__LIST_ERASURES_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	struct lt_status st;
+
+	q.changesets = true;
+	assert_int_equal(
+	    fed_ask(p, &ltpb__admin__descriptor, "ListErasures", &q.base, &m, &st), LT_STATUS_OK);
+	return (Ltpb__ListErasuresReply *)m;
+}
+
+/* An act whose record is damaged is named, and its change-set is there; where that is, too, the others are on the list all the same. */
+static void
+list_is_damaged(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report first, second;
+	struct lt_err err = { "" };
+	Ltpb__ListErasuresReply *r;
+	struct fed_peer officer;
+	char number[24];
+	struct world w;
+	const char *why;
+	uint8_t key[8];
+	size_t i, bad;
+
+	(void)state;
+	begin(&w);
+	operator_with(&w, &officer, "all");
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &first, &why, &err), LT_OK);
+	e.key = "H41.65-261120-0002";
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &second, &why, &err), LT_OK);
+	(void)snprintf(number, sizeof(number), "%llu", (unsigned long long)first.act[0]);
+	damage_shown(&w, "_erase", number);
+	r = list_of(&officer);
+	assert_int_equal(r->n_act, 2);
+	assert_int_equal(r->n_changeset, 2);
+	assert_int_equal(r->unreadable, 0);
+	for (i = bad = 0; i < 2; i++) {
+		bool is_first = strcmp(r->act[i]->number, number) == 0;
+
+		assert_string_equal(r->act[i]->unit, UNIT);
+		assert_int_equal(r->act[i]->damaged, is_first);
+		assert_string_equal(r->act[i]->basis, is_first ? "" : BASIS);
+		bad += is_first;
+	}
+	assert_int_equal(bad, 1);
+	protobuf_c_message_free_unpacked(&r->base, NULL);
+	lt_store_u64(key, first.position);
+	assert_int_equal(
+	    lt_kv_test_flip(lt_hub_log(w.f.hub), LT_T_ENTRY, lt_slice(key, 8), 900, NULL), LT_OK);
+	r = list_of(&officer);
+	assert_int_equal(r->n_act, 2);
+	assert_int_equal(r->n_changeset, 1);
+	protobuf_c_message_free_unpacked(&r->base, NULL);
 	fed_hang_up(&officer);
 	end(&w);
 }
@@ -1391,6 +1549,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(words_of_a_basis),
 		cmocka_unit_test(found_and_erased),
 		cmocka_unit_test(one_is_damaged),
+		cmocka_unit_test(shown_is_damaged),
+		cmocka_unit_test(changeset_is_damaged),
+		cmocka_unit_test(list_is_damaged),
 		cmocka_unit_test(many_hold),
 		cmocka_unit_test(listed),
 		cmocka_unit_test(listed_in_pages),

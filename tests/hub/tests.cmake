@@ -1,6 +1,6 @@
 add_library(lt_test_hub STATIC hub/hub_fixture.c)
 target_link_libraries(lt_test_hub PUBLIC lt_tests_federation PkgConfig::CMOCKA PRIVATE lt_build)
-foreach(name forks fresh enrol grants keys manual project pull receipts)
+foreach(name forks fresh enrol grants keys manual project pull receipts resay)
   lt_test(hub ${name} LIBS lt_test_hub TIMEOUT 120)
 endforeach()
 set(audit ${CMAKE_CURRENT_SOURCE_DIR}/hub/audit_fixture.c)

@@ -564,6 +564,113 @@ test_erased(void **state)
 	lt_buf_fini(&before);
 }
 
+/* How many values of a change-set are here. */
+static size_t
+values_here(struct lt_kv *kv, const struct place *p)
+{
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v, in;
+	uint8_t prefix[8];
+	size_t n = 0;
+	int rc;
+
+	lt_store_u64(prefix, p->position);
+	in = lt_slice(prefix, sizeof(prefix));
+	assert_int_equal(lt_kv_begin_read(kv, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_OPENING, &c), LT_OK);
+	for (rc = lt_kv_seek_at(c, in, in, &k, &v); rc == LT_OK; rc = lt_kv_next_at(c, in, &k, &v))
+		n += v.data[0] == 0 && k.len > 12;
+	assert_int_equal(rc, LT_E_NOTFOUND);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return n;
+}
+
+static struct lt_erasing
+erasing_second(void)
+{
+	static char key[] = "H41.65-261120-0002";
+	struct lt_erasing e = { .collection = "dossier",
+		.key = key,
+		.reason = "withdrawn",
+		.basis = "Nghị định 13/2023" };
+
+	assert_int_equal(lt_unit_set(&e.unit, lt_slice_str("17254")), LT_OK);
+	return e;
+}
+
+static void
+erase_second(struct world *w, struct lt_erasing_report *report)
+{
+	struct lt_erasing e = erasing_second();
+	struct lt_err err = { "" };
+	const char *why;
+	int rc = lt_hub_erase(w->story.m.f.hub, &e, &w->arena, report, &why, &err);
+
+	if (rc != LT_OK && (rc != LT_E_TIMEOUT || report->position == 0))
+		fail_msg("%d %s", rc, err.text);
+}
+
+/* A record is erased while its change-set cannot be read: what is here goes, and what comes back with the repair has none of it. */
+static void
+test_erased_while_damaged(void **state)
+{
+	struct world *w = *state;
+	struct lt_kv *kv = w->story.m.log;
+	struct lt_repairer *r = lt_hub_repair_repairer(w->hub);
+	struct place entry = place_of(kv, &w->story.a.n.id->principal, "17254", 2);
+	struct lt_erasing_report report;
+	size_t all = values_here(kv, &entry);
+
+	damage_entry(kv, &entry);
+	erase_second(w, &report);
+	assert_int_equal(report.unreadable, 1);
+	assert_int_equal(report.nunreached, 0);
+	assert_int_equal(report.nact, 1);
+	assert_int_equal(report.values, all - 1);
+	assert_int_equal(values_here(kv, &entry), 1); /* the account that wrote */
+	/* Named once: nothing more is to be said, as long as it is damaged. */
+	erase_second(w, &report);
+	assert_int_equal(report.unreadable, 1);
+	assert_int_equal(report.nact, 0);
+	look(r, 1);
+	assert_int_equal(supply(w, &w->story.a.line, tell_lie(w, LIES, w->story.a.kv, &entry)), 1);
+	look(r, 0);
+	assert_int_equal(values_here(kv, &entry), 1);
+	erase_second(w, &report);
+	assert_int_equal(report.unreadable, 0);
+	assert_int_equal(report.nact, 0);
+}
+
+/* The last of its feed: its head says which it was. With what follows damaged as well nobody does; what is erased of the record is said. */
+static void
+test_erased_by_its_head(void **state)
+{
+	struct world *w = *state;
+	struct lt_kv *kv = w->story.m.log;
+	struct place second = place_of(kv, &w->story.a.n.id->principal, "17254", 2),
+		     third = place_of(kv, &w->story.a.n.id->principal, "17254", 3);
+	struct lt_erasing_report report;
+	struct lt_erasing e = erasing_second();
+	struct lt_err err = { "" };
+	const char *why;
+
+	damage_entry(kv, &second);
+	damage_entry(kv, &third);
+	erase_second(w, &report);
+	assert_int_equal(report.unreadable, 1);
+	assert_int_equal(report.nunreached, 1);
+	assert_non_null(strstr(report.unreached[0], "/2/0"));
+	assert_int_equal(report.nact, 0);
+	e.key = "H41.65-261120-0003";
+	assert_int_equal(
+	    lt_hub_erase_look(w->story.m.f.hub, &e, &w->arena, &report, &why, &err), LT_OK);
+	assert_int_equal(report.unreadable, 1);
+	assert_int_equal(report.nunreached, 0);
+	assert_int_equal(report.values, values_here(kv, &third) - 1);
+}
+
 int
 main(void)
 {
@@ -574,6 +681,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_hub, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hub_is_lied_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_erased, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_erased_while_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_erased_by_its_head, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -438,6 +438,47 @@ damaged_rows(void **state)
 	lt_buf_fini(&entry);
 }
 
+/* Its place in the log cannot be found, or there is nothing there: the names are noted, and hold when it is back. */
+static void
+damaged_places(void **state)
+{
+	struct fix *f = *state;
+	struct lt_erased e = named(f);
+	struct lt_buf key = { 0 };
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	uint64_t position, removed;
+	bool yes;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	world_append(txn, f->sealed, &f->arena, &cs, &position);
+	ok(lt_kv_cursor_open(txn, LT_T_SEQ, &c));
+	ok(lt_kv_seek(c, lt_slice(NULL, 0), &k, &v));
+	lt_buf_put_slice(&key, k);
+	lt_kv_cursor_close(c);
+	damage(txn, LT_T_SEQ, lt_buf_slice(&key));
+	ok(lt_erase(txn, &f->cs.unit, &e, 1, &removed));
+	assert_int_equal(removed, 0);
+	ok(lt_erase_names(txn, &f->cs, 0, "p", &yes));
+	assert_true(yes);
+	ok(lt_erase_again(txn, &f->cs, position));
+	assert_int_equal(state_of(txn, position, "p"), LT_OPENING_ERASED);
+	lt_kv_abort(txn);
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	world_append(txn, f->sealed, &f->arena, &cs, &position);
+	lt_buf_clear(&key);
+	lt_buf_u64(&key, position);
+	ok(lt_kv_test_del_raw(txn, LT_T_ENTRY, lt_buf_slice(&key)));
+	ok(lt_erase(txn, &f->cs.unit, &e, 1, &removed));
+	assert_int_equal(state_of(txn, position, "p"), LT_OPENING_NONE);
+	assert_int_equal(state_of(txn, position, "q"), LT_OPENING_HERE);
+	lt_kv_abort(txn);
+	lt_buf_fini(&key);
+}
+
 /* ---- the act's bytes ---- */
 
 static int
@@ -660,6 +701,7 @@ unsaid_in_order(void **state)
 	struct lt_feed_id other = f->cs.feed;
 	struct lt_changeset cs;
 	struct lt_kv_txn *txn;
+	uint64_t rows;
 	size_t i;
 
 	other.b[LT_FEED_LEN - 1] ^= 1;
@@ -669,8 +711,12 @@ unsaid_in_order(void **state)
 	ok(lt_local_put(txn, "unsaid0", lt_slice_str("behind")));
 	for (i = 0; i < 5; i++)
 		unsaid_row(f, txn, i + 1, name[i]);
+	ok(lt_unsaid_unreadable(txn, &rows));
+	assert_int_equal(rows, 0);
 	damage(txn, LT_T_LOCAL, lt_slice_str(name[1]));
 	ok(lt_local_put(txn, name[3], lt_slice_str("no change-set")));
+	ok(lt_unsaid_unreadable(txn, &rows));
+	assert_int_equal(rows, 2);
 	for (i = 0; i < 5; i += 2) {
 		ok(lt_unsaid_next(txn, NULL, NULL, at, &f->arena, &cs));
 		assert_string_equal(at, name[i]);
@@ -695,6 +741,7 @@ unsaid_and_here(void **state)
 	struct fix *f = *state;
 	struct lt_changeset cs, twin = f->cs;
 	struct lt_kv_txn *txn;
+	uint8_t key[8];
 	uint64_t position;
 	bool here;
 
@@ -706,6 +753,11 @@ unsaid_and_here(void **state)
 	assert_true(here);
 	twin.hash.b[0] ^= 1;
 	ok(lt_unsaid_is_here(txn, &twin, &here));
+	assert_false(here);
+	/* Said twice, and not never. */
+	lt_store_u64(key, position);
+	damage(txn, LT_T_ENTRY, lt_slice(key, sizeof(key)));
+	ok(lt_unsaid_is_here(txn, &f->cs, &here));
 	assert_false(here);
 	lt_kv_abort(txn);
 }
@@ -724,6 +776,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(damaged_notes, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(damaged_rows, setup_mem, teardown),
 		cmocka_unit_test_setup_teardown(damaged_rows, setup_disk, teardown),
+		cmocka_unit_test_setup_teardown(damaged_places, setup_mem, teardown),
+		cmocka_unit_test_setup_teardown(damaged_places, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(bytes_of_an_act, setup_mem, teardown),
 		cmocka_unit_test_setup_teardown(shown_at_a_hub, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(shown_at_a_node, setup_mem, teardown),
