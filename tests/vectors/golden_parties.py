@@ -36,6 +36,7 @@ class Party:
         if more.get("kept", True):
             self.heads[unit, feed] = (seq + 1, made["hash"])
         return {"unit": unit, "feed": feed, "seq": seq + 1, "hash": made["hash"], "stamp": stamp, "bare": made["bare"],
+                "leaves": made["leaves"],
                 "records": [(d["collection"], d["key"]) for d in drafts],
                 "bytes": made["with_seed"] if made["leaves"] else made["bare"]}
 
