@@ -4,8 +4,6 @@
 
 #include <assert.h>
 
-#define HEAD_BYTES (8 + LT_HASH_LEN + 8 + 8 + 8 + 4 + 8)
-
 void
 lt_log_key_put(struct lt_log_key *k, const void *data, size_t len)
 {
@@ -66,7 +64,7 @@ head_read(struct lt_slice value, struct lt_head *head)
 	struct lt_reader r;
 	struct lt_slice hash;
 
-	if (value.len != HEAD_BYTES)
+	if (value.len != LT_HEAD_BYTES)
 		return LT_E_CORRUPT;
 	lt_reader_init(&r, value);
 	head->seq = lt_read_u64(&r);
@@ -80,14 +78,11 @@ head_read(struct lt_slice value, struct lt_head *head)
 	return head->seq == 0 || head->judged > head->seq ? LT_E_CORRUPT : LT_OK;
 }
 
-int
-lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
-    const struct lt_feed_id *feed, const struct lt_head *head)
+void
+lt_feed_log_head_row(const struct lt_head *head, uint8_t out[LT_HEAD_BYTES])
 {
-	struct lt_log_key k = { .len = 0 };
-	uint8_t b[HEAD_BYTES], *p = b;
+	uint8_t *p = out;
 
-	lt_log_key_feed(&k, unit, feed);
 	lt_store_u64(p, head->seq);
 	memcpy(p + 8, head->hash.b, LT_HASH_LEN);
 	p += 8 + LT_HASH_LEN;
@@ -96,6 +91,17 @@ lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
 	lt_store_u64(p + 16, head->judged);
 	lt_store_u32(p + 24, head->key_no);
 	lt_store_u64(p + 28, head->last_position);
+}
+
+int
+lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, const struct lt_head *head)
+{
+	struct lt_log_key k = { .len = 0 };
+	uint8_t b[LT_HEAD_BYTES];
+
+	lt_log_key_feed(&k, unit, feed);
+	lt_feed_log_head_row(head, b);
 	return lt_kv_put(txn, LT_T_FEED, lt_log_key_slice(&k), lt_slice(b, sizeof(b)));
 }
 

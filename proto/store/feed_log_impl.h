@@ -23,6 +23,9 @@ struct lt_slice lt_log_key_slice(const struct lt_log_key *k);
 /* Take a uk off the front of a stored key. LT_E_CORRUPT. */
 int lt_log_key_feed_read(struct lt_reader *r, struct lt_unit *unit, struct lt_feed_id *feed);
 
+#define LT_HEAD_BYTES (8 + LT_HASH_LEN + 8 + 8 + 8 + 4 + 8)
+/* The value of a head's row (FORMAT.md 9.2). */
+void lt_feed_log_head_row(const struct lt_head *head, uint8_t out[LT_HEAD_BYTES]);
 int lt_feed_log_head_put(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, const struct lt_head *head);
 

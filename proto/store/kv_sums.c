@@ -478,7 +478,7 @@ lt_kv_sums_said(
 
 int
 lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count,
-    uint64_t *sum, bool *damaged)
+    uint64_t *sum, uint64_t *damaged)
 {
 	const struct lt_kv *kv = txn->kv;
 	struct lt_slice segment = lt_slice(key.data, lt_kv_segment(kv, table, key)), v;
@@ -486,8 +486,7 @@ lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint
 	struct lt_kv_cursor *c;
 	int rc = lt_kv_cursor_open(txn, table, &c);
 
-	*count = *sum = 0;
-	*damaged = false;
+	*count = *sum = *damaged = 0;
 	if (rc != LT_OK)
 		return rc;
 	for (rc = kv->ops->seek(c, segment, &k, &s); rc == LT_OK; rc = kv->ops->next(c, &k, &s)) {
@@ -495,7 +494,7 @@ lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint
 			break;
 		++*count;
 		*sum += lt_kv_sum_of(s);
-		*damaged |= lt_kv_unseal(&kv->table[table], k, s, &v) != LT_OK;
+		*damaged += lt_kv_unseal(&kv->table[table], k, s, &v) != LT_OK;
 	}
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;

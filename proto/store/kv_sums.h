@@ -48,8 +48,8 @@ int lt_kv_sums_make(struct lt_kv_txn *txn);
 /* What the segment of a key should hold, with what this transaction changed. LT_E_CORRUPT: the row is damaged. */
 int lt_kv_sums_said(
     struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count, uint64_t *sum);
-/* What it holds. *damaged: an entry does not verify. LT_E_CORRUPT: it cannot be walked. */
+/* What it holds; *damaged: how many entries do not verify. Reads all of it. LT_E_CORRUPT: it cannot be walked. */
 int lt_kv_sums_seen(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t *count,
-    uint64_t *sum, bool *damaged);
+    uint64_t *sum, uint64_t *damaged);
 
 #endif

@@ -149,6 +149,12 @@ lt_repairer_unasked(struct lt_repairer *r, const struct lt_id *peer)
 
 /* ---- what came ---- */
 
+/* Every position and candidate there may be, and what an arena needs besides. */
+#define LISTS_BYTES \
+	(LT_REPAIR_WANTS_MAX * \
+		(sizeof(uint64_t) + LT_REPAIR_CANDIDATES * sizeof(struct lt_repair_candidate)) + \
+	    (size_t)64 * 1024)
+
 struct answer {
 	struct lt_repairer *r;
 	const struct lt_id *peer;
@@ -156,10 +162,11 @@ struct answer {
 	struct lt_arena arena;
 	bool by_hub;
 	struct lt_repair_want want;
+	struct lt_arena lists; /* of what follows: no more than there is */
 	size_t nlost;
-	uint64_t lost[LT_REPAIR_WANTS_MAX];
+	uint64_t *lost; /* where it may have stood, when that is not known */
 	size_t ncandidate;
-	struct lt_repair_candidate candidate[LT_REPAIR_WANTS_MAX * LT_REPAIR_CANDIDATES];
+	struct lt_repair_candidate *candidate; /* of its feed, behind it */
 };
 
 static bool
@@ -185,6 +192,57 @@ may_answer(struct lt_repair_slot *s, const struct lt_id *peer)
 	return asked != NULL ? !asked->answered : s->nasked < LT_REPAIR_ASKED_MAX;
 }
 
+/* Is there anything that this peer may still say something to? Before its message costs anything. */
+static bool
+may_speak(struct lt_repairer *r, const struct lt_id *peer)
+{
+	size_t i;
+
+	for (i = 0; i < r->nslot; i++)
+		if (may_answer(&r->slot[i], peer))
+			return true;
+	return false;
+}
+
+/* Copies what the writer needs to know of the rest: of candidates `out`, where there is room for them; how many. */
+static size_t
+candidates_of(const struct answer *a, struct lt_repair_candidate *out)
+{
+	const struct lt_repairer *r = a->r;
+	size_t i, k, n = 0;
+
+	for (i = 0; i < r->nslot; i++)
+		for (k = 0; k < LT_REPAIR_CANDIDATES && r->slot[i].candidate[k].given; k++) {
+			const struct lt_repair_candidate *c = &r->slot[i].candidate[k];
+
+			if (c->seq <= a->cs.seq || c->aside != a->want.aside ||
+			    !lt_unit_eq(&c->unit, &a->cs.unit) ||
+			    lt_feed_id_cmp(&c->feed, &a->cs.feed) != 0)
+				continue;
+			if (out != NULL)
+				out[n] = *c;
+			n++;
+		}
+	return n;
+}
+
+static int
+copy_lists(struct answer *a)
+{
+	const struct lt_repairer *r = a->r;
+
+	lt_arena_clear(&a->lists);
+	a->nlost = a->want.position == 0 ? r->nlost : 0;
+	a->ncandidate = candidates_of(a, NULL);
+	a->lost = lt_arena_room(&a->lists, (a->nlost + 1) * sizeof(a->lost[0]));
+	a->candidate = lt_arena_room(&a->lists, (a->ncandidate + 1) * sizeof(a->candidate[0]));
+	if (a->lost == NULL || a->candidate == NULL)
+		return LT_E_NOMEM;
+	memcpy(a->lost, r->lost, sizeof(a->lost[0]) * a->nlost);
+	(void)candidates_of(a, a->candidate);
+	return LT_OK;
+}
+
 /* The next want behind the first `from` that this change-set may be; where it stands, plus one, or 0. */
 static size_t
 wanted(struct answer *a, size_t from)
@@ -199,12 +257,6 @@ wanted(struct answer *a, size_t from)
 		a->want = r->slot[i].w;
 		found = i + 1;
 	}
-	for (i = 0; i < r->nslot; i++)
-		memcpy(&a->candidate[i * LT_REPAIR_CANDIDATES], r->slot[i].candidate,
-		    sizeof(r->slot[i].candidate));
-	a->ncandidate = r->nslot * LT_REPAIR_CANDIDATES;
-	a->nlost = r->nlost;
-	memcpy(a->lost, r->lost, sizeof(a->lost[0]) * r->nlost);
 	pthread_mutex_unlock(&r->mx);
 	return found;
 }
@@ -378,13 +430,18 @@ put_back(struct answer *a, struct lt_err *err)
 		.cs = &a->cs,
 		.aside = a->want.aside,
 		.by_hub = a->by_hub,
-		.position = a->want.position,
-		.lost = a->lost,
-		.nlost = a->nlost,
-		.candidate = a->candidate,
-		.ncandidate = a->ncandidate };
+		.position = a->want.position };
 	int rc;
 
+	pthread_mutex_lock(&a->r->mx);
+	rc = copy_lists(a);
+	pthread_mutex_unlock(&a->r->mx);
+	if (rc != LT_OK)
+		return lt_err_set(err, rc, "out of memory");
+	put.lost = a->lost;
+	put.nlost = a->nlost;
+	put.candidate = a->candidate;
+	put.ncandidate = a->ncandidate;
 	rc = lt_writer_run(a->r->o.writer, lt_repair_run_put, &put);
 	/* A store that could not write now is no fault of the peer's. */
 	if (rc == LT_OK || is_refusal(rc))
@@ -450,30 +507,36 @@ answer(struct answer *a, struct lt_slice changeset, struct lt_err *err)
 	return rc;
 }
 
+/* LT_OK: it may be looked at. */
+static int
+may_take(struct lt_repairer *r, const struct lt_id *peer, struct lt_err *err)
+{
+	bool broken, any;
+
+	pthread_mutex_lock(&r->mx);
+	broken = r->status.pages_broken || r->pages_unknown;
+	any = may_speak(r, peer);
+	pthread_mutex_unlock(&r->mx);
+	if (broken)
+		return lt_err_set(err, LT_E_UNAVAILABLE,
+		    "nothing is written into a store whose pages are broken, or not looked at yet");
+	return any ? LT_OK : lt_err_set(err, LT_E_NOTFOUND, "nobody wants this change-set");
+}
+
 int
 lt_repairer_take(
     struct lt_repairer *r, const struct lt_id *peer, struct lt_slice changeset, struct lt_err *err)
 {
-	struct answer *a = calloc(1, sizeof(*a));
-	bool broken;
-	int rc;
+	struct answer a = { .r = r, .peer = peer };
+	int rc = may_take(r, peer, err);
 
-	pthread_mutex_lock(&r->mx);
-	broken = r->status.pages_broken || r->pages_unknown;
-	pthread_mutex_unlock(&r->mx);
-	if (a == NULL || broken) {
-		free(a);
-		return a == NULL ? lt_err_set(err, LT_E_NOMEM, "out of memory")
-				 : lt_err_set(err, LT_E_UNAVAILABLE,
-				       "nothing is written into a store whose pages are broken, or "
-				       "not looked at yet");
-	}
-	a->r = r;
-	a->peer = peer;
-	lt_arena_init(&a->arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	rc = answer(a, changeset, err);
-	lt_arena_fini(&a->arena);
-	free(a);
+	if (rc != LT_OK)
+		return rc;
+	lt_arena_init(&a.arena, lt_arena_cap_for(changeset.len));
+	lt_arena_init(&a.lists, LISTS_BYTES);
+	rc = answer(&a, changeset, err);
+	lt_arena_fini(&a.arena);
+	lt_arena_fini(&a.lists);
 	if (is_refusal(rc)) {
 		pthread_mutex_lock(&r->mx);
 		r->status.refused++;

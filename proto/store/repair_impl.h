@@ -112,8 +112,8 @@ struct lt_repair_head {
 	const struct lt_repairer_options *o;
 	struct lt_unit unit;
 	struct lt_feed_id feed;
+	bool put; /* out; false: it cannot be told with certainty, and stays as it is */
 };
-/* LT_E_NOTFOUND: it cannot be told with certainty, and stays as it is. */
 lt_job_fn lt_repair_run_head;
 
 /* ---- the look (repair_look.c) ---- */

@@ -405,7 +405,7 @@ look_heads(struct lt_repairer *r, struct lt_repair_look *l)
 	/* The sum of the table tells one row, not two. */
 	if (l->nheadless == 1)
 		rc = lt_writer_run(r->o.writer, lt_repair_run_head, &h);
-	if (l->nheadless == 1 && rc == LT_OK)
+	if (rc == LT_OK && h.put)
 		count_mended(r, 1);
 	lt_repairer_looked(r, l);
 	return rc == LT_E_CLOSED ? rc : LT_OK;

@@ -13,28 +13,23 @@
 
 /* ---- sums ---- */
 
-/* The sums of a segment say what was written to it, so what comes back was counted before. */
+/* The sums of a segment say what was written to it, so what comes back was counted before. The segment is read once, before anything is
+ * written to it; what is here afterwards follows from how what it says has changed. */
 struct sums {
 	unsigned table;
 	uint8_t key[8];
 	size_t key_len;
 	bool astray; /* it did not hold what it should */
-	bool damaged; /* as of the last sums_see(): a row does not verify */
 	uint64_t count, sum; /* what it should */
 	uint64_t had; /* rows that it held before */
-	uint64_t n, seen; /* likewise: rows, and their sum */
+	uint64_t n, seen; /* rows that it holds, and their sum */
+	uint64_t damaged; /* of them, those that do not verify */
 };
 
 static struct lt_slice
 sums_key(const struct sums *g)
 {
 	return lt_slice(g->key, g->key_len);
-}
-
-static int
-sums_see(struct lt_kv_txn *txn, struct sums *g)
-{
-	return lt_kv_sums_seen(txn, g->table, sums_key(g), &g->n, &g->seen, &g->damaged);
 }
 
 static int
@@ -54,27 +49,50 @@ sums_before(struct lt_kv_txn *txn, unsigned table, uint64_t position, struct sum
 	/* The row itself is damaged: nothing is known, and it stays so. */
 	if (rc != LT_OK)
 		return rc == LT_E_CORRUPT ? LT_OK : rc;
-	rc = sums_see(txn, g);
+	rc = lt_kv_sums_seen(txn, table, sums_key(g), &g->n, &g->seen, &g->damaged);
 	g->had = g->n;
-	g->astray = g->damaged || g->n != g->count || g->seen != g->sum;
+	g->astray = g->damaged != 0 || g->n != g->count || g->seen != g->sum;
+	return rc;
+}
+
+/* Of a row that is about to be written over or dropped. */
+static void
+sums_mend(struct lt_kv_txn *txn, struct sums *g, struct lt_slice key)
+{
+	struct lt_slice v;
+
+	if (g->damaged != 0 && lt_kv_get(txn, g->table, key, &v) == LT_E_CORRUPT)
+		g->damaged--;
+}
+
+/* Rows were written, or dropped, and nothing was said of the sums besides. */
+static int
+sums_after(struct lt_kv_txn *txn, struct sums *g)
+{
+	uint64_t count, sum;
+	int rc = lt_kv_sums_said(txn, g->table, sums_key(g), &count, &sum);
+
+	g->n += count - g->count;
+	g->seen += sum - g->sum;
 	return rc;
 }
 
 /* From now on the segment should hold this. */
 static int
-sums_say(struct lt_kv_txn *txn, unsigned table, struct lt_slice key, uint64_t count, uint64_t sum)
+sums_say(struct lt_kv_txn *txn, const struct sums *g, uint64_t count, uint64_t sum)
 {
 	uint64_t n, was;
-	int rc = lt_kv_sums_said(txn, table, key, &n, &was);
+	int rc = lt_kv_sums_said(txn, g->table, sums_key(g), &n, &was);
 
-	return rc == LT_OK ? lt_kv_sums_change(txn, table, key, count - n, sum - was) : rc;
+	return rc == LT_OK ? lt_kv_sums_change(txn, g->table, sums_key(g), count - n, sum - was)
+			   : rc;
 }
 
 /* From now on it should hold what is here. */
 static int
 sums_say_seen(struct lt_kv_txn *txn, const struct sums *g)
 {
-	return sums_say(txn, g->table, sums_key(g), g->n, g->seen);
+	return sums_say(txn, g, g->n, g->seen);
 }
 
 /* Rows were put. As many as there should be, and every one verifies: the sum is that of what is here, for a row may have come
@@ -89,16 +107,16 @@ sums_put(struct lt_kv_txn *txn, struct sums *g, bool fresh, bool *unsettled)
 
 	if (!g->astray)
 		return LT_OK;
-	rc = sums_see(txn, g);
+	rc = sums_after(txn, g);
 	if (rc != LT_OK)
 		return rc;
 	as_many = g->n == g->count && (!fresh || g->seen == g->sum);
 	came = fresh && g->had == g->count;
-	if (!g->damaged && (as_many || came))
+	if (g->damaged == 0 && (as_many || came))
 		return sums_say_seen(txn, g);
 	*unsettled = true;
 	/* What was lost had been counted. */
-	return g->had < g->count ? sums_say(txn, g->table, sums_key(g), g->count, g->sum) : LT_OK;
+	return g->had < g->count ? sums_say(txn, g, g->count, g->sum) : LT_OK;
 }
 
 /* Rows were dropped for good, sound or not. Of those only the number is known: when that is all there was, the rest is what it should be. */
@@ -109,9 +127,9 @@ sums_dropped(struct lt_kv_txn *txn, struct sums *g, uint64_t dropped)
 
 	if (!g->astray)
 		return LT_OK;
-	rc = sums_see(txn, g);
-	return rc == LT_OK && !g->damaged && g->n == g->count - dropped ? sums_say_seen(txn, g)
-									: rc;
+	rc = sums_after(txn, g);
+	return rc == LT_OK && g->damaged == 0 && g->n == g->count - dropped ? sums_say_seen(txn, g)
+									    : rc;
 }
 
 /* ---- does it fit? ---- */
@@ -293,6 +311,18 @@ fits(struct lt_kv_txn *txn, const struct lt_repair_put *put, uint64_t position,
 
 /* ---- openings ---- */
 
+#define SEED_CHANGE UINT32_MAX /* of the row with a change-set's seed (opening.c) */
+
+static struct lt_slice
+opening_row(struct lt_log_key *k, uint64_t position, uint32_t change, const char *field)
+{
+	k->len = 0;
+	lt_log_key_u64(k, position);
+	lt_log_key_u32(k, change);
+	lt_log_key_put(k, field, strlen(field));
+	return lt_log_key_slice(k);
+}
+
 /* What a row becomes; NONE: this peer does not have it. */
 static int
 becomes(struct lt_kv_txn *txn, const struct lt_repair_put *put, const struct lt_opening *given,
@@ -317,7 +347,8 @@ becomes(struct lt_kv_txn *txn, const struct lt_repair_put *put, const struct lt_
 }
 
 static int
-put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_opening *given)
+put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_opening *given,
+    struct sums *g)
 {
 	const struct lt_changeset *cs = put->cs;
 	const struct lt_change *c = &cs->change[given->change];
@@ -329,6 +360,7 @@ put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_op
 		.key = c->key,
 		.field = given->name };
 	enum lt_opening_state state;
+	struct lt_log_key k;
 	struct lt_hash leaf;
 	int rc = lt_opening_leaf(txn, &place, put->at, &state, &leaf);
 
@@ -344,6 +376,7 @@ put_opening(struct lt_kv_txn *txn, struct lt_repair_put *put, const struct lt_op
 		return LT_OK;
 	}
 	put->rows++;
+	sums_mend(txn, g, opening_row(&k, put->at, given->change, given->name));
 	return lt_opening_put_back(txn, given, put->at, state);
 }
 
@@ -386,7 +419,7 @@ put_openings(struct lt_kv_txn *txn, struct lt_repair_put *put)
 	if (rc == LT_OK)
 		rc = count_here(txn, put->cs, put->at, &here);
 	for (i = 0; rc == LT_OK && i < put->cs->nopening; i++)
-		rc = put_opening(txn, put, &put->cs->opening[i]);
+		rc = put_opening(txn, put, &put->cs->opening[i], &g);
 	if (rc == LT_OK && put->rows != 0)
 		rc = sums_put(txn, &g, here == 0 && may_lack(put->o, put->cs), &put->unsettled);
 	/* And the seed, from which salts of what is erased could be told. */
@@ -408,14 +441,10 @@ struct complete {
 static int
 add_seed(struct lt_kv_txn *txn, uint64_t position, uint64_t *rows)
 {
-	struct lt_log_key k = { .len = 0 };
+	struct lt_log_key k;
 	struct lt_slice v;
-	int rc;
+	int rc = lt_kv_get(txn, LT_T_OPENING, opening_row(&k, position, SEED_CHANGE, ""), &v);
 
-	lt_log_key_u64(&k, position);
-	memset(k.b + k.len, 0xff, 4);
-	k.len += 4;
-	rc = lt_kv_get(txn, LT_T_OPENING, lt_log_key_slice(&k), &v);
 	*rows += rc == LT_OK;
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
@@ -456,7 +485,7 @@ lt_repair_run_settle(struct lt_kv_txn *txn, void *ctx)
 	s->settled = false;
 	if (rc == LT_OK)
 		rc = lt_feed_log_last(txn, &last);
-	if (rc != LT_OK || !g.astray || g.damaged)
+	if (rc != LT_OK || !g.astray || g.damaged != 0)
 		return rc;
 	end = position + LT_REPAIR_SEGMENT;
 	if (position == 0)
@@ -595,12 +624,14 @@ lt_repair_run_put(struct lt_kv_txn *txn, void *ctx)
 static int
 mend_openings(struct lt_kv_txn *txn, const struct lt_repair_place *p, uint64_t *rows)
 {
+	struct lt_log_key k;
 	struct sums g;
 	int rc = sums_before(txn, LT_T_OPENING, p->position, &g);
 
 	/* The salts stand in the rows. */
 	if (rc == LT_OK && p->seed_damaged) {
 		++*rows;
+		sums_mend(txn, &g, opening_row(&k, p->position, SEED_CHANGE, ""));
 		rc = lt_opening_erase_seed(txn, p->position);
 		if (rc == LT_OK)
 			rc = sums_dropped(txn, &g, 1);
@@ -731,34 +762,40 @@ effective_of(
 	return rc;
 }
 
-/* The row that makes the sum of the table what it was is the one that stood there: nothing else tells how far the feed was judged. */
+/* The sum of the table without this row says which one stood there: nothing else tells how far the feed was judged. */
 static int
-put_head(
-    struct lt_kv_txn *txn, const struct lt_repair_head *h, struct sums *g, struct lt_head *head)
+put_head(struct lt_kv_txn *txn, const struct lt_repair_head *h, const struct sums *g,
+    struct lt_slice key, uint64_t sum, struct lt_head *head)
 {
-	uint64_t judged = head->seq, tries;
-	int rc = LT_OK;
+	uint8_t row[LT_HEAD_BYTES], is[LT_KV_SUM_LEN];
+	uint64_t tries;
+	int rc;
 
-	for (tries = 0; rc == LT_OK && tries < HEAD_JUDGED_BACK; tries++, judged--) {
-		head->judged = judged;
-		rc = effective_of(txn, h, judged, &head->effective);
-		if (rc == LT_OK)
+	head->judged = head->seq;
+	for (tries = 0; tries < HEAD_JUDGED_BACK; tries++) {
+		rc = effective_of(txn, h, head->judged, &head->effective);
+		if (rc == LT_E_CORRUPT || rc == LT_E_INVALID)
+			return LT_E_NOTFOUND;
+		if (rc != LT_OK)
+			return rc;
+		lt_feed_log_head_row(head, row);
+		lt_kv_sum(&txn->kv->table[LT_T_FEED], key, lt_slice(row, sizeof(row)), is);
+		if (lt_load_u64(is) == sum) {
 			rc = lt_feed_log_head_put(txn, &h->unit, &h->feed, head);
-		if (rc == LT_OK)
-			rc = sums_see(txn, g);
-		if (rc == LT_OK && g->n == g->count && g->seen == g->sum && !g->damaged)
-			return sums_say_seen(txn, g);
-		if (judged == 0)
+			return rc == LT_OK ? sums_say(txn, g, g->count, g->sum) : rc;
+		}
+		if (head->judged-- == 0)
 			break;
 	}
-	return rc == LT_OK || rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_E_NOTFOUND : rc;
+	return LT_E_NOTFOUND;
 }
 
-int
-lt_repair_run_head(struct lt_kv_txn *txn, void *ctx)
+static int
+run_head(struct lt_kv_txn *txn, const struct lt_repair_head *h)
 {
-	const struct lt_repair_head *h = ctx;
 	struct lt_id author = lt_feed_author(&h->feed);
+	struct lt_log_key k = { .len = 0 };
+	struct lt_slice key, stored;
 	struct lt_head head;
 	struct sums g;
 	int rc = lt_feed_log_head(txn, &h->unit, &h->feed, &head);
@@ -769,9 +806,32 @@ lt_repair_run_head(struct lt_kv_txn *txn, void *ctx)
 		return rc;
 	memset(&head, 0, sizeof(head));
 	rc = sums_before(txn, LT_T_FEED, 0, &g);
-	if (rc == LT_OK && !g.astray)
+	if (rc != LT_OK || !g.astray)
+		return rc == LT_OK ? LT_E_NOTFOUND : rc;
+	lt_log_key_feed(&k, &h->unit, &h->feed);
+	key = lt_log_key_slice(&k);
+	sums_mend(txn, &g, key);
+	/* What the others hold. */
+	rc = txn->kv->ops->get(txn, LT_T_FEED, key, &stored);
+	if (rc == LT_OK) {
+		g.n--;
+		g.seen -= lt_kv_sum_of(stored);
+	} else if (rc != LT_E_NOTFOUND) {
+		return rc;
+	}
+	if (g.damaged != 0 || g.n + 1 != g.count)
 		return LT_E_NOTFOUND;
-	if (rc == LT_OK)
-		rc = head_of(txn, h, &head);
-	return rc == LT_OK ? put_head(txn, h, &g, &head) : rc;
+	rc = head_of(txn, h, &head);
+	return rc == LT_OK ? put_head(txn, h, &g, key, g.sum - g.seen, &head) : rc;
+}
+
+int
+lt_repair_run_head(struct lt_kv_txn *txn, void *ctx)
+{
+	struct lt_repair_head *h = ctx;
+	int rc = run_head(txn, h);
+
+	/* Nothing was written: whoever shares the transaction keeps his. */
+	h->put = rc == LT_OK;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
