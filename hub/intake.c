@@ -31,6 +31,8 @@ struct item {
 	struct lt_changeset cs;
 	struct lt_judgement judged; /* by the catalogue, before the transaction */
 	struct lt_judgement final; /* with contexts and clamp, of the transaction that committed */
+	bool
+	    known; /* held here when it came: neither verified nor judged again, and never appended */
 	enum outcome outcome;
 	uint64_t position;
 };
@@ -193,6 +195,35 @@ judge_one(struct intake *in, const struct lt_changeset *cs, struct item *it)
 	return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
 }
 
+/* Held here already, by hash: nodes that missed an answer push again, and who floods does so all day. */
+static bool
+is_known(struct lt_hub *h, const struct lt_changeset *cs)
+{
+	struct lt_kv_txn *txn;
+	struct lt_hash have;
+	int rc = lt_kv_begin_read(h->log, &txn);
+
+	if (rc != LT_OK)
+		return false;
+	rc = lt_feed_log_hash(txn, &cs->unit, &cs->feed, cs->seq, &have);
+	lt_kv_abort(txn);
+	return rc == LT_OK && lt_hash_eq(&have, &cs->hash);
+}
+
+static int
+verify_new(struct intake *in, const struct lt_changeset *cs, struct item *it)
+{
+	int rc = LT_SIM_BUG(UNSIGNED_AT_HUB) ? LT_OK
+					     : lt_admit_signed(cs, &in->h->identity->federation,
+						   in->reg, true, true, &in->err);
+	/* Openings left out: it is the message that lacks something, not the hub. */
+	if (rc == LT_E_NOTFOUND)
+		rc = LT_E_INVALID;
+	if (rc == LT_OK)
+		rc = all_opened(in->h, cs, &in->err);
+	return rc == LT_OK ? judge_one(in, cs, it) : rc;
+}
+
 /* What is decoded only to be looked at lies in scratch. */
 static int
 verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, struct item *it)
@@ -215,19 +246,14 @@ verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, s
 	if (!lt_access_push(&pusher, &author, &cs.unit))
 		return lt_err_set(&in->err, LT_E_DENIED,
 		    "a node may push only what it wrote itself, for its own commune");
-	rc = LT_SIM_BUG(UNSIGNED_AT_HUB) ? LT_OK
-					 : lt_admit_signed(&cs, &in->h->identity->federation,
-					       in->reg, true, true, &in->err);
-	/* Openings left out: it is the message that lacks something, not the hub. */
-	if (rc == LT_E_NOTFOUND)
-		rc = LT_E_INVALID;
-	if (rc == LT_OK)
-		rc = all_opened(in->h, &cs, &in->err);
-	if (rc == LT_OK)
-		rc = judge_one(in, &cs, it);
+	it->known = is_known(in->h, &cs);
+	if (it->known)
+		rc = lt_admit_author(&cs, &in->h->identity->federation, in->reg, true, &in->err);
+	else
+		rc = verify_new(in, &cs, it);
 	if (rc == LT_OK)
 		rc = lt_changeset_keep(&cs, &in->arena, &it->cs);
-	return rc == LT_OK ? lt_feed_log_prepare(&it->cs, &in->arena) : rc;
+	return rc == LT_OK && !it->known ? lt_feed_log_prepare(&it->cs, &in->arena) : rc;
 }
 
 /* Memory for reading, as many pieces as threads take in at once: filled and emptied again and again, it stays near the processor, and
@@ -542,6 +568,10 @@ take_one(struct intake *in, struct lt_kv_txn *txn, struct item *it)
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_changeset_verify_chain(&it->cs, head.seq, &head.hash, head.stamp);
+	if (it->known && rc != LT_E_EXISTS)
+		return lt_err_set(&in->err, LT_E_CORRUPT,
+		    "change-set %llu of a feed was held when it came, and is not any more",
+		    (unsigned long long)it->cs.seq);
 	if (rc == LT_OK)
 		return append_new(in, txn, it, &head);
 	if (rc == LT_E_GAP) {
@@ -601,9 +631,12 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 
 		it->outcome = PENDING;
 		it->position = 0;
-		if (lt_registry_generation(now) != lt_registry_generation(in->reg))
-			rc = lt_admit_signed(
-			    &it->cs, &in->h->identity->federation, now, true, true, &in->err);
+		if (lt_registry_generation(now) == lt_registry_generation(in->reg))
+			continue;
+		rc = it->known ? lt_admit_author(
+				     &it->cs, &in->h->identity->federation, now, true, &in->err)
+			       : lt_admit_signed(&it->cs, &in->h->identity->federation, now, true,
+				     true, &in->err);
 	}
 	lt_registry_unref(now);
 	for (i = 0; rc == LT_OK && i < in->n; i++) {

@@ -52,26 +52,50 @@ author_key(const struct lt_changeset *cs, const struct lt_registry *reg, bool ne
 	return LT_OK;
 }
 
+/* All of them that ask no signature and no opening. */
+static int
+admit_author(const struct lt_changeset *cs, const struct lt_fed *fed, const struct lt_registry *reg,
+    bool new_entry, const struct lt_principal **who, const struct lt_principal_key **key,
+    struct lt_err *err)
+{
+	int rc;
+
+	if (memcmp(cs->federation.b, fed->b, LT_FED_LEN) != 0)
+		return lt_err_set(err, LT_E_DENIED, "the change-set belongs to another federation");
+	rc = author_key(cs, reg, new_entry, who, key, err);
+	if (rc != LT_OK)
+		return rc;
+	if (!lt_access_author(*who, &cs->unit))
+		return lt_err_set(err, LT_E_DENIED,
+		    "the node of unit \"%s\" may not write unit \"%s\"", (*who)->unit.s,
+		    cs->unit.s);
+	return LT_OK;
+}
+
+int
+lt_admit_author(const struct lt_changeset *cs, const struct lt_fed *fed,
+    const struct lt_registry *reg, bool new_entry, struct lt_err *err)
+{
+	const struct lt_principal *who = NULL;
+	const struct lt_principal_key *key = NULL;
+
+	return admit_author(cs, fed, reg, new_entry, &who, &key, err);
+}
+
 int
 lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
     const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err)
 {
 	const struct lt_principal *who = NULL;
 	const struct lt_principal_key *key = NULL;
-	int rc;
+	int rc = admit_author(cs, fed, reg, new_entry, &who, &key, err);
 
-	if (memcmp(cs->federation.b, fed->b, LT_FED_LEN) != 0)
-		return lt_err_set(err, LT_E_DENIED, "the change-set belongs to another federation");
-	rc = author_key(cs, reg, new_entry, &who, &key, err);
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_changeset_verify_signature(cs, key->sign_key);
 	if (rc != LT_OK)
 		return lt_err_set(
 		    err, rc, "the signature does not verify with key %u of the author", key->no);
-	if (!lt_access_author(who, &cs->unit))
-		return lt_err_set(err, LT_E_DENIED,
-		    "the node of unit \"%s\" may not write unit \"%s\"", who->unit.s, cs->unit.s);
 	if (need_openings || cs->has_openings)
 		return lt_changeset_verify_openings(cs, err);
 	return LT_OK;

@@ -281,6 +281,83 @@ test_suspend(void **state)
 	hubfx_close(&x.h);
 }
 
+/* The same bytes with another signature. */
+static void
+spoil_signature(const struct lt_buf *set, struct lt_buf *out)
+{
+	struct lt_arena arena;
+	struct lt_changeset cs;
+	struct lt_err err = { "" };
+
+	lt_arena_init(&arena, (size_t)1 << 20);
+	lt_buf_init(out, 0);
+	lt_buf_put(out, set->data, set->len);
+	assert_int_equal(lt_changeset_parse(lt_buf_slice(set), &arena, &cs, &err), LT_OK);
+	assert_true(cs.signature.len == LT_SIG_LEN);
+	out->data[cs.signature.data - set->data + 5] ^= 1;
+	lt_arena_fini(&arena);
+}
+
+static void
+assert_head(struct fix *x, uint64_t seq)
+{
+	struct lt_kv_txn *txn;
+	struct lt_head head;
+
+	assert_int_equal(lt_kv_begin_read(x->h.f.hub->log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_head(txn, &x->feed.unit, &x->feed.id, &head), LT_OK);
+	assert_int_equal(head.seq, seq);
+	lt_kv_abort(txn);
+}
+
+/* What is held is told by its hash and not verified again; what is new is, behind it in the same push as well, and so is another one in
+ * the place of what is held: no evidence is made of what nobody signed. */
+static void
+test_known_is_not_verified_again(void **state)
+{
+	struct lt_buf set[2], bad, other, two[2];
+	struct fed_feed fork;
+	struct answer a;
+	struct fix x;
+
+	(void)state;
+	setup(&x);
+	fork = x.feed;
+	seal(&x, &x.feed, &set[0]);
+	assert_int_equal(push(&x, &set[0], &a), LT_OK);
+	assert_true(a.has_receipt[0]);
+	spoil_signature(&set[0], &bad);
+	assert_int_equal(push(&x, &bad, &a), LT_OK);
+	assert_true(a.has_receipt[0]);
+	assert_int_equal(a.feed[0].held, 1);
+	lt_buf_fini(&bad);
+
+	seal(&x, &x.feed, &set[1]);
+	spoil_signature(&set[1], &bad);
+	assert_int_equal(push(&x, &bad, &a), LT_E_BADSIG);
+	assert_head(&x, 1);
+	two[0] = set[0];
+	two[1] = bad;
+	hubfx_intake(&x.h, &x.node.id.principal, two, 2, &a);
+	assert_int_equal(a.rc, LT_E_BADSIG);
+	assert_int_equal(a.feed[0].held, 1);
+	assert_true(a.has_receipt[0]);
+	assert_head(&x, 1);
+	lt_buf_fini(&bad);
+
+	seal(&x, &fork, &other);
+	spoil_signature(&other, &bad);
+	assert_int_equal(push(&x, &bad, &a), LT_E_BADSIG);
+	assert_int_equal(push(&x, &set[1], &a), LT_OK);
+	assert_head(&x, 2);
+	assert_int_equal(push(&x, &other, &a), LT_E_FORK);
+	lt_buf_fini(&bad);
+	lt_buf_fini(&other);
+	lt_buf_fini(&set[0]);
+	lt_buf_fini(&set[1]);
+	hubfx_close(&x.h);
+}
+
 /* A principal that comes in with the id or line of one that is gone. */
 static void
 test_comes_again(void **state)
@@ -1058,6 +1135,7 @@ main(void)
 		cmocka_unit_test(test_one_key),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_suspend),
+		cmocka_unit_test(test_known_is_not_verified_again),
 		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_many_feeds),
 		cmocka_unit_test(test_while_pushing),

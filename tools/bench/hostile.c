@@ -2,9 +2,9 @@
  * handshake, handshakes that have the hub compute, and more connections than it may open. */
 #include "proto/base/thread.h"
 #include "tools/bench/enemy.h"
+#include "tools/bench/flood.h"
 #include "tools/bench/proc.h"
 
-#include "lienthong/v1/record.pb-c.h"
 #include "lienthong/v1/sync.pb-c.h"
 
 #include <netinet/in.h>
@@ -23,7 +23,6 @@
 #define EVERY_NS INT64_C(250000000) /* a node's pushes, of one set */
 #define SOCKETS 2000
 #define KNOCKS_PER_S 2000
-#define FLOODERS 64 /* calls at once */
 #define FLOODER NODES /* one more, that has no other work */
 #define RAMP_US 1500000 /* until all strangers are there */
 #define GONE_S 5 /* FORMAT.md 6.1: a handshake takes no longer */
@@ -36,7 +35,7 @@ struct siege {
 	struct bench_feeds f;
 	struct bench_proc hub;
 	struct lt_pool *pool;
-	struct lt_conn *node[NODES + 1];
+	struct lt_conn *node[NODES];
 	int port, elsewhere;
 	size_t paced, burst; /* sets of each node in a paced phase, in a round of the other kind */
 	size_t at; /* sets of each node that were pushed */
@@ -69,7 +68,7 @@ setup(struct siege *s)
 		rc = bench_proc_start(b, &s->hub, "lt-hub", s->w.dir);
 	if (rc == LT_OK)
 		rc = lt_pool_start(2, 1024, &s->pool);
-	for (i = 0; rc == LT_OK && i <= NODES; i++)
+	for (i = 0; rc == LT_OK && i < NODES; i++)
 		rc = bench_dial(b, s->pool, &s->w, &s->w.node[i], s->port, &s->node[i]);
 	return rc;
 }
@@ -79,7 +78,7 @@ teardown(struct siege *s)
 {
 	size_t i;
 
-	for (i = 0; i <= NODES; i++)
+	for (i = 0; i < NODES; i++)
 		lt_conn_close(s->node[i]);
 	lt_pool_stop(s->pool);
 	bench_proc_kill(&s->hub);
@@ -343,110 +342,32 @@ handshakes(struct siege *s)
 
 /* ---- one of ours ---- */
 
-struct flood {
-	struct siege *s;
-	struct lt_conn *department; /* NULL: a node floods */
-	pthread_t thread[FLOODERS];
-	size_t nthread;
-	_Atomic bool over;
-	_Atomic uint64_t done, refused;
-};
-
-static void
-count(struct flood *f, const struct lt_status *st)
-{
-	if (st->code == LT_STATUS_OK)
-		f->done++;
-	else
-		f->refused++;
-}
-
-/* Totals over all that there is, as often as it goes. */
-static void
-ask_totals(struct flood *f)
-{
-	Ltpb__AggregateRequest req = LTPB__AGGREGATE_REQUEST__INIT;
-	char *by[] = { (char *)"status" };
-	ProtobufCMessage *m = NULL;
-	struct lt_status st;
-
-	req.collection = (char *)"dossier";
-	req.group_by = by;
-	req.n_group_by = 1;
-	(void)lt_conn_call_wait(
-	    f->department, &ltpb__query__descriptor, "Aggregate", &req.base, 120000, &m, &st);
-	if (m != NULL)
-		protobuf_c_message_free_unpacked(m, NULL);
-	count(f, &st);
-}
-
-/* What the hub has long had, 64 sets at once. */
-static void
-push_again(struct flood *f)
-{
-	Ltpb__PushRequest req = LTPB__PUSH_REQUEST__INIT;
-	ProtobufCBinaryData set[LT_PUSH_MAX];
-	const struct bench_feed *feed = &f->s->f.feed[FLOODER];
-	ProtobufCMessage *m = NULL;
-	struct lt_status st;
-	size_t i, n = f->s->at < LT_PUSH_MAX ? f->s->at : LT_PUSH_MAX;
-
-	for (i = 0; i < n; i++) {
-		set[i].data = (uint8_t *)(uintptr_t)feed->set[i].data;
-		set[i].len = feed->set[i].len;
-	}
-	req.change_set = set;
-	req.n_change_set = n;
-	(void)lt_conn_call_wait(
-	    f->s->node[FLOODER], &ltpb__sync__descriptor, "Push", &req.base, 120000, &m, &st);
-	if (m != NULL)
-		protobuf_c_message_free_unpacked(m, NULL);
-	count(f, &st);
-}
-
-static void *
-flooder(void *arg)
-{
-	struct flood *f = arg;
-
-	lt_thread_begin("flooder", LT_NICE_INTAKE);
-	while (!f->over) {
-		if (f->department != NULL)
-			ask_totals(f);
-		else
-			push_again(f);
-	}
-	return NULL;
-}
-
 static int
 flood(struct siege *s, bool node, int64_t calm)
 {
-	struct flood f = { .s = s };
+	const struct bench_node *as = node ? &s->w.node[FLOODER] : &s->w.reader;
+	uint64_t answered = 0, refused = 0;
+	struct bench_flood f;
 	double seconds;
 	char name[96];
 	int64_t hard;
-	size_t i;
-	int rc =
-	    node ? LT_OK : bench_dial(s->b, s->pool, &s->w, &s->w.reader, s->port, &f.department);
+	int rc = bench_flood_start(
+	    s->b, &s->w, as, s->port, node ? &s->f.feed[FLOODER] : NULL, s->at, &f);
+	int ended;
 
-	for (i = 0; rc == LT_OK && i < FLOODERS; i++)
-		if (pthread_create(&f.thread[f.nthread], NULL, flooder, &f) == 0)
-			f.nthread++;
 	if (rc == LT_OK)
 		rc = work(s, s->paced, true, &seconds);
-	f.over = true;
-	for (i = 0; i < f.nthread; i++)
-		(void)pthread_join(f.thread[i], NULL);
-	lt_conn_close(f.department);
+	ended = bench_flood_stop(s->b, &f, &answered, &refused);
+	if (rc == LT_OK)
+		rc = ended;
 	if (rc != LT_OK)
 		return rc;
 	hard = bench_percentile(s->took, NODES * s->paced, 99);
 	(void)snprintf(name, sizeof(name), "a push beside a %s that floods, p99",
 	    node ? "node" : "department");
 	rc = bench_result(s->b, name, ms(hard), "ms", BENCH_INFO, 0,
-	    "%llu calls answered, %llu refused", (unsigned long long)f.done,
-	    (unsigned long long)f.refused);
+	    "%llu calls answered, %llu refused", (unsigned long long)answered,
+	    (unsigned long long)refused);
 	return rc == LT_OK ? bench_result(s->b, "of that without", (double)hard / (double)calm, "x",
 				 BENCH_AT_MOST, 2, "64 calls at once")
 			   : rc;

@@ -4,6 +4,7 @@
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/flood.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -340,6 +341,9 @@ main(int argc, char **argv)
 	struct bench b = { .running = "start" };
 	int c;
 
+	/* Not said in the usage: the program begins itself so. */
+	if (argc == 3 && strcmp(argv[1], BENCH_FLOOD_ARG) == 0)
+		return sodium_init() < 0 ? 1 : bench_flood_main(argv[2]);
 	lt_thread_brief(); /* who asks and who answers share this machine: neither waits for the other's turn to end */
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'h')
