@@ -52,6 +52,15 @@ lt_daemon_main(const struct lt_daemon_info *d, int argc, char **argv)
 	return d->serve(argv[2]);
 }
 
+bool
+lt_daemon_told(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 &&
+	       (sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGINT) == 1);
+}
+
 int
 lt_daemon_wait(void)
 {

@@ -1,5 +1,6 @@
 #include "proto/service/serving.h"
 #include "proto/base/clock.h"
+#include "proto/base/daemon.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/rpc/health.h"
@@ -87,6 +88,10 @@ lt_serving_local(struct lt_serving *s, struct lt_err *err)
 int
 lt_serving_failed(const struct lt_serving *s, const char *program, int rc, const struct lt_err *err)
 {
+	if (rc == LT_E_CLOSED && lt_daemon_told()) {
+		lt_info("told to stop before anything was served");
+		return 0;
+	}
 	lt_error("%s", err->text[0] != '\0' ? err->text : lt_strerror(rc));
 	if (rc != LT_E_CORRUPT)
 		return LT_EXIT_FAILED;

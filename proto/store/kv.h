@@ -12,6 +12,7 @@
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -68,9 +69,9 @@ int lt_kv_copy(struct lt_kv *kv, int fd);
 int lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err);
 /* Of an open store: do its pages hold together, all of them, as they were committed last? A child reads the file while others go on reading
  * and writing; takes as long as that, and holds a read transaction. Values that do not verify, and rows that are missing, are
- * no matter of pages. LT_E_CORRUPT: no, and err says what: whoever writes into them may destroy more, or crash; LT_E_DENIED: opened read_only. Any
- * other code: it could not be looked at now. Of a store in memory always LT_OK. Not with a write transaction of this thread. */
-int lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err);
+ * no matter of pages. LT_E_CORRUPT: no, and err says what: whoever writes into them may destroy more, or crash; LT_E_DENIED: opened read_only. LT_E_CLOSED: *stop (NULL: never)
+ * became true, and the child was ended. Any other code: it could not be looked at now. Of a store in memory always LT_OK. Not with a write transaction of this thread. */
+int lt_kv_look_pages(struct lt_kv *kv, atomic_bool *stop, struct lt_err *err);
 /* Another incarnation: what was said of the log of before is not said of this one. No transaction may be open. */
 int lt_kv_renew(struct lt_kv *kv);
 

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define GUARD_FILE "guard"
@@ -24,6 +25,9 @@
 #define SECONDS_MIN 60
 #define BYTES_A_SECOND ((uint64_t)2 << 20)
 #define READ_BYTES ((size_t)1 << 20)
+/* Between two questions whether to stop: a small file is read in less than the first. */
+#define POLL_MS_FIRST 1
+#define POLL_MS_MAX 50
 
 /* ---- the note ---- */
 
@@ -270,19 +274,52 @@ is_of_the_file(int sig)
 	return sig == SIGBUS || sig == SIGSEGV || sig == SIGABRT || sig == SIGFPE || sig == SIGILL;
 }
 
-static void
-wait_for(struct lt_kv_check *c, pid_t pid, const struct shared *s)
+static pid_t
+reap(pid_t pid, int *status, int flags)
 {
-	int status = 0;
 	pid_t got;
 
 	do
-		got = waitpid(pid, &status, 0);
+		got = waitpid(pid, status, flags);
 	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/* The child's end, which is brought about when somebody says stop. */
+static pid_t
+end_of(const struct lt_kv_check *c, pid_t pid, int *status, bool *stopped)
+{
+	struct timespec pause = { 0, 0 };
+	int64_t ms = POLL_MS_FIRST;
+	pid_t got = 0;
+
+	while (c->stop != NULL && (got = reap(pid, status, WNOHANG)) == 0) {
+		if (c->stop(c->stop_ctx)) {
+			*stopped = true;
+			(void)kill(pid, SIGKILL);
+			break;
+		}
+		pause.tv_nsec = ms * 1000000;
+		(void)nanosleep(&pause, NULL);
+		ms = ms * 2 < POLL_MS_MAX ? ms * 2 : POLL_MS_MAX;
+	}
+	return got != 0 ? got : reap(pid, status, 0);
+}
+
+static void
+wait_for(struct lt_kv_check *c, pid_t pid, const struct shared *s)
+{
+	bool stopped = false;
+	int status = 0;
+	pid_t got = end_of(c, pid, &status, &stopped);
+
 	c->full = s->full;
 	c->report = s->report;
 	c->error = s->error;
-	if (got == pid && WIFSIGNALED(status)) {
+	if (stopped) {
+		c->look = LT_KV_LOOK_FAILED;
+		c->error = ECANCELED;
+	} else if (got == pid && WIFSIGNALED(status)) {
 		c->signal = WTERMSIG(status);
 		c->look = c->signal == SIGALRM        ? LT_KV_LOOK_TIMEOUT
 			  : is_of_the_file(c->signal) ? LT_KV_LOOK_KILLED

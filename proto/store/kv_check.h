@@ -58,6 +58,9 @@ struct lt_kv_check {
 	uint64_t always; /* LT_KV_CHECK_ALWAYS */
 	unsigned samples; /* leaves of each table in a look that is not full: LT_KV_CHECK_SAMPLES */
 	unsigned seconds; /* to give up after; 0: by the size of the file */
+	/* Asked while the child reads: true ends it, and nothing is known of the file. NULL: it is waited for. */
+	bool (*stop)(void *ctx);
+	void *stop_ctx;
 	/* Of a store that is open: its first two pages as they were when the read transaction began that is held meanwhile; all of what
 	 * that sees is read. NULL: as they stand in the file. */
 	const uint8_t *meta;
@@ -65,7 +68,7 @@ struct lt_kv_check {
 	enum lt_kv_look look;
 	bool full; /* the whole file was read */
 	int signal; /* of LOOK_KILLED; of LOOK_FAILED where one ended the child that the file had nothing to do with, else 0 */
-	int error; /* errno of LOOK_FAILED */
+	int error; /* errno of LOOK_FAILED; ECANCELED: stopped */
 	struct lt_pages_report report;
 };
 

@@ -12,6 +12,7 @@
  * a running daemon, and two writers with different lock files would destroy the environment.
  * LMDB's locks are fcntl locks: while an environment is open, nothing here opens and closes data.mdb or
  * lock.mdb by hand, which would drop them. */
+#include "proto/base/daemon.h"
 #include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/store/kv_check.h"
@@ -916,8 +917,8 @@ refuse(
 		    "\" is not a store of lienthong, but another program's or a broken one: %s",
 		    o->path, why);
 	if (c->look == LT_KV_LOOK_FAILED)
-		return lt_err_set(
-		    err, code_of(c->error), "cannot open store \"%s\": %s", o->path, why);
+		return lt_err_set(err, c->error == ECANCELED ? LT_E_CLOSED : code_of(c->error),
+		    "cannot open store \"%s\": %s", o->path, why);
 	if (is_derived(o))
 		return set_aside(e, o, why, err);
 	return lt_err_set(err, LT_E_CORRUPT,
@@ -947,6 +948,14 @@ needs(const struct env *e, uint8_t need[LT_PAGES_TABLES_MAX])
 	}
 }
 
+/* A daemon that is told to stop before it serves. */
+static bool
+is_told(void *ctx)
+{
+	(void)ctx;
+	return lt_daemon_told();
+}
+
 /* Let a child look at the file. */
 static int
 look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
@@ -962,6 +971,7 @@ look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 	bool known;
 	char why[256];
 
+	c.stop = is_told;
 	/* Who writes has looked, and the file moves on under a look of ours. */
 	if (o->read_only && !is_ours_alone(e))
 		return LT_OK;
@@ -1400,8 +1410,28 @@ hold(struct env *e, uint8_t meta[2 * LT_PAGES_PAGE], struct lt_kv_txn **out)
 	return rc;
 }
 
+static bool
+is_stopped(void *ctx)
+{
+	return atomic_load((const atomic_bool *)ctx);
+}
+
+/* Of a look that did not find the pages whole. */
+static int
+pages_code(const struct lt_kv_check *c)
+{
+	if (c->look == LT_KV_LOOK_TIMEOUT)
+		return LT_E_TIMEOUT;
+	if (c->look != LT_KV_LOOK_FAILED)
+		return LT_E_CORRUPT;
+	/* Not read: of the file that says nothing. */
+	if (c->error == ECANCELED)
+		return LT_E_CLOSED;
+	return c->error == ECHILD || c->error == EINTR ? LT_E_UNAVAILABLE : code_of(c->error);
+}
+
 int
-lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err)
+lt_kv_look_pages(struct lt_kv *kv, atomic_bool *stop, struct lt_err *err)
 {
 	struct lt_kv_table table[LT_PAGES_TABLES_MAX];
 	uint8_t need[LT_PAGES_TABLES_MAX], meta[2 * LT_PAGES_PAGE];
@@ -1425,18 +1455,14 @@ lt_kv_look_pages(struct lt_kv *kv, struct lt_err *err)
 		need[t] &= LT_PAGES_NEED_KEYS;
 	c.ntable = e->base.ntables + 1;
 	c.dir = e->dir;
+	c.stop = stop == NULL ? NULL : is_stopped;
+	c.stop_ctx = stop;
 	lt_kv_check(&c, NULL);
 	lt_kv_abort(txn);
 	if (c.look == LT_KV_LOOK_WHOLE)
 		return LT_OK;
 	lt_kv_check_text(&c, why, sizeof(why));
-	return lt_err_set(err,
-	    /* Not read: of the file that says nothing. */
-	    c.look == LT_KV_LOOK_FAILED
-		? c.error == ECHILD || c.error == EINTR ? LT_E_UNAVAILABLE : code_of(c.error)
-	    : c.look == LT_KV_LOOK_TIMEOUT ? LT_E_TIMEOUT
-					   : LT_E_CORRUPT,
-	    "the pages of the store %s: %s",
+	return lt_err_set(err, pages_code(&c), "the pages of the store %s: %s",
 	    c.look == LT_KV_LOOK_FAILED ? "cannot be read" : "do not hold together", why);
 }
 

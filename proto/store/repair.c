@@ -37,6 +37,13 @@ lt_repairer_close(struct lt_repairer *r)
 	free(r);
 }
 
+void
+lt_repairer_stop(struct lt_repairer *r)
+{
+	if (r != NULL)
+		atomic_store(&r->stop, true);
+}
+
 /* ---- the look ---- */
 
 void

@@ -69,6 +69,9 @@ struct lt_repairer_options {
 /* LT_E_NOMEM. */
 int lt_repairer_open(const struct lt_repairer_options *o, struct lt_repairer **out);
 void lt_repairer_close(struct lt_repairer *r); /* NULL allowed */
+/* No more steps: the one under way ends soon, also in the middle of the pages, with LT_E_CLOSED as all that are tried after it. For who
+ * waits for the look's thread to end. NULL allowed. */
+void lt_repairer_stop(struct lt_repairer *r);
 
 /* ---- the look: for the scrubber ---- */
 

@@ -6,6 +6,7 @@
 #include "proto/store/repair.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define LT_REPAIR_ARENA ((size_t)64 * 1024 * 1024)
 
@@ -176,6 +177,7 @@ struct lt_repairer {
 	struct lt_repair_look *look; /* owned; of the look's thread */
 	bool pages_whole; /* of the look's thread: they were looked at */
 	uint64_t from; /* likewise: the position behind which the next look begins */
+	atomic_bool stop; /* of any */
 	pthread_mutex_t mx; /* guards what follows */
 	bool begin, begin_pages; /* a look is asked for */
 	bool pages_unknown; /* they are to be looked at first: nothing is written meanwhile */

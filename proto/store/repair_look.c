@@ -379,7 +379,7 @@ mend(struct lt_repairer *r, struct lt_repair_look *l)
 	size_t at, failed = 0;
 	int rc = LT_OK, why = LT_OK;
 
-	for (at = 0; rc != LT_E_CLOSED && at < l->nmend; at++) {
+	for (at = 0; rc != LT_E_CLOSED && at < l->nmend && !atomic_load(&r->stop); at++) {
 		m.position = l->mend + at;
 		rc = lt_writer_run(r->o.writer, lt_repair_run_mend, &m);
 		if (rc == LT_OK)
@@ -424,7 +424,7 @@ static int
 look_pages(struct lt_repairer *r, struct lt_repair_look *l)
 {
 	struct lt_err err = { "" };
-	int rc = r->pages_whole ? LT_OK : lt_kv_look_pages(r->o.log, &err);
+	int rc = r->pages_whole ? LT_OK : lt_kv_look_pages(r->o.log, &r->stop, &err);
 
 	if (rc != LT_OK && !is_broken(rc))
 		return rc;
@@ -482,6 +482,9 @@ lt_repairer_look_step(struct lt_repairer *r, bool *done)
 	struct lt_repair_look *l = r->look;
 	int rc = LT_OK;
 
+	*done = false;
+	if (atomic_load(&r->stop))
+		return LT_E_CLOSED;
 	begin(r);
 	switch (l->phase) {
 	case LT_REPAIR_IDLE:

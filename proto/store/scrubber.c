@@ -399,6 +399,8 @@ lt_scrubber_stop(struct lt_scrubber *s)
 	s->stop = true;
 	pthread_cond_broadcast(&s->cond);
 	pthread_mutex_unlock(&s->mx);
+	/* It may be waiting for whoever reads a large file. */
+	lt_repairer_stop(s->o.repair);
 	pthread_join(s->thread, NULL);
 	if (s->status.round_began_ms != 0)
 		keep(s);

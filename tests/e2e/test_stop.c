@@ -3,6 +3,7 @@
 #include "tests/lib/province.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,6 +224,65 @@ test_stop_at_once(void **state)
 		test_sleep_us((int64_t)randombytes_uniform(10000));
 		assert_true(daemon_stop(i % 2 == 0 ? &p->hub : &p->node) < STOP_MS);
 		assert_true(daemon_stop(i % 2 == 0 ? &p->node : &p->hub) < STOP_MS);
+	}
+	province_teardown(p);
+	free(p);
+}
+
+/* ---- while its store is read ---- */
+
+#define LARGE ((off_t)64 << 30) /* of holes: takes half a minute to read */
+
+static bool
+has_child(void *ctx)
+{
+	const struct test_daemon *d = ctx;
+	char path[64], c;
+	bool has;
+	int fd;
+
+	(void)snprintf(
+	    path, sizeof(path), "/proc/%ld/task/%ld/children", (long)d->pid, (long)d->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	has = fd >= 0 && read(fd, &c, 1) == 1;
+	if (fd >= 0)
+		(void)close(fd);
+	return has;
+}
+
+/* After an unclean stop all of the store is read before it is opened, which takes as long as the disk needs: who is told to stop meanwhile
+ * stops, and has changed nothing. */
+static void
+test_stop_while_read(void **state)
+{
+	struct province *p = calloc(1, sizeof(*p));
+	struct test_daemon *d[2];
+	struct stat st;
+	char path[512];
+	int64_t took;
+	unsigned i;
+
+	(void)state;
+	assert_non_null(p);
+	province_setup(p, "17254", 0);
+	province_start(p, NULL, NULL);
+	province_settle(p, WAIT_MS);
+	d[0] = &p->hub;
+	d[1] = &p->node;
+	for (i = 0; i < 2; i++) {
+		daemon_kill(d[i]);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s/data.mdb", d[i]->dir, i == 0 ? "log" : "store");
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(truncate(path, LARGE), 0);
+		daemon_start(d[i], NULL);
+		fed_wait(has_child, d[i], START_MS, "a child reads the store");
+		took = daemon_stop(d[i]);
+		assert_true(took < STOP_MS);
+		assert_true(daemon_logged(d[i], "told to stop before anything was served"));
+		assert_int_equal(truncate(path, st.st_size), 0);
+		daemon_start(d[i], NULL);
+		lt_conn_close(daemon_dial_wait(d[i], p->pool, START_MS));
 	}
 	province_teardown(p);
 	free(p);
@@ -450,6 +511,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stop_under_load),
 		cmocka_unit_test(test_stop_at_once),
+		cmocka_unit_test(test_stop_while_read),
 		cmocka_unit_test(test_second_instance),
 		cmocka_unit_test(test_visitors),
 		cmocka_unit_test(test_no_descriptors),

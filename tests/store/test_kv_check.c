@@ -3,6 +3,7 @@
 #include "proto/store/kv_check.h"
 #include "proto/store/kv_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
@@ -665,6 +666,81 @@ a_child_that_is_ended_says_nothing(void **state)
 	}
 }
 
+#define LARGE ((uint64_t)64 << 30) /* a file of holes */
+
+static bool
+at_third(void *ctx)
+{
+	unsigned *times = ctx;
+
+	return ++*times == 3;
+}
+
+/* Whoever waits for the child may say that it is to wait no more: the child has gone then, and of the file nothing is known. Who says nothing
+ * learns what there is to know. */
+static void
+a_look_is_stopped(void **state)
+{
+	struct fix *f = *state;
+	unsigned times = 0;
+	struct lt_kv_check c = { .file = "data.mdb",
+		.table = f->table,
+		.ntable = 3,
+		.now_s = 1000,
+		.seconds = 60,
+		.stop = at_third,
+		.stop_ctx = &times };
+	char aside[128];
+	int status;
+
+	(void)snprintf(aside, sizeof(aside), "%s/aside", f->dir);
+	assert_int_equal(rename(f->data, aside), 0);
+	assert_int_equal(mkfifo(f->data, 0600), 0);
+	c.dir = open(f->dir, O_RDONLY | O_DIRECTORY);
+	lt_kv_check(&c, NULL);
+	assert_int_equal(times, 3);
+	assert_int_equal(c.look, LT_KV_LOOK_FAILED);
+	assert_int_equal(c.error, ECANCELED);
+	assert_int_equal(waitpid(-1, &status, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	assert_int_equal(rename(aside, f->data), 0);
+	times = 3; /* not before it has counted round */
+	lt_kv_check(&c, NULL);
+	assert_int_equal(c.look, LT_KV_LOOK_WHOLE);
+	assert_int_equal(c.report.table[0].entries, 400);
+	assert_int_equal(close(c.dir), 0);
+}
+
+/* A daemon that is told to stop while its store is read: the store is not opened, and nothing is done to it. */
+static void
+an_opening_is_stopped(void **state)
+{
+	struct fix *f = *state;
+	const struct timespec none = { 0, 0 };
+	struct lt_err err = { "" };
+	const off_t size = size_of(f->data);
+	sigset_t set, was;
+	struct lt_kv_txn *t;
+	struct lt_slice v;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, &was), 0);
+	assert_int_equal(raise(SIGTERM), 0);
+	/* All of it is read, which takes half a minute. */
+	lt_kv_test_check_always = UINT64_MAX;
+	assert_int_equal(truncate(f->data, (off_t)LARGE), 0);
+	assert_int_equal(try_open(f, false, &err), LT_E_CLOSED);
+	assert_int_equal(truncate(f->data, size), 0);
+	lt_kv_test_check_always = LT_KV_CHECK_ALWAYS;
+	assert_int_equal(sigtimedwait(&set, NULL, &none), SIGTERM);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &was, NULL), 0);
+	open_it(f);
+	ok(lt_kv_begin_read(f->kv, &t));
+	ok(lt_kv_get(t, 0, lt_slice_str("k000002"), &v));
+	lt_kv_abort(t);
+}
+
 /* Which descriptors has the child that looks? The one at fault is a pipe: it ends when the last that holds it has gone. */
 static void
 the_child_holds_nothing_of_ours(void **state)
@@ -763,6 +839,9 @@ main(void)
 		    a_file_that_never_ends_is_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_child_that_is_ended_says_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_look_is_stopped, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_opening_is_stopped, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_opening_is_stopped, setup_derived, teardown),
 		cmocka_unit_test_setup_teardown(the_child_holds_nothing_of_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_page_is_accounted_for, setup, teardown),
 	};

@@ -9,11 +9,13 @@
 #include "proto/store/repair.h"
 #include "proto/store/scrubber.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1398,18 +1400,18 @@ pages(void **state)
 	bool done = false;
 	int fd;
 
-	ok(lt_kv_look_pages(f->env.kv, NULL));
+	ok(lt_kv_look_pages(f->env.kv, NULL, NULL));
 	(void)snprintf(path, sizeof(path), "%s/data.mdb", f->env.dir);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	flip(f, LT_T_ENTRY, entry_key(4), 300);
-	ok(lt_kv_look_pages(f->env.kv, NULL)); /* a value is no page */
+	ok(lt_kv_look_pages(f->env.kv, NULL, NULL)); /* a value is no page */
 	/* The number of a page that is in use: some are free. */
 	for (at = 2; broken == 0; at++) {
 		assert_int_equal(pread(fd, page, 16, (off_t)(at * 4096)), 16);
 		page[0] ^= 1;
 		assert_int_equal(pwrite(fd, page, 16, (off_t)(at * 4096)), 16);
-		if (lt_kv_look_pages(f->env.kv, NULL) == LT_E_CORRUPT)
+		if (lt_kv_look_pages(f->env.kv, NULL, NULL) == LT_E_CORRUPT)
 			broken = at;
 		page[0] ^= 1;
 		if (broken == 0)
@@ -1508,6 +1510,70 @@ scrubber(void **state)
 	until(f, s, is_clean);
 	assert_true(scrubbed.rounds >= 2);
 	lt_scrubber_stop(s);
+}
+
+/* Somebody reads the pages: a child of one of our threads. */
+static bool
+is_reading(struct fix *f, struct lt_scrubber *s)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *d;
+	char path[300], c;
+	bool found = false;
+	int fd;
+
+	(void)f;
+	(void)s;
+	assert_non_null(tasks);
+	while (!found && (d = readdir(tasks)) != NULL) {
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/children", d->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		found = fd >= 0 && read(fd, &c, 1) == 1;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	(void)closedir(tasks);
+	return found;
+}
+
+/* The scrubber stops in the middle of a look at pages that takes longer than anybody waits, and of them nothing is known then. */
+static void
+stopped(void **state)
+{
+	struct fix *f = *state;
+	struct lt_scrub_options so = { .log = f->env.kv,
+		.derived = f->env.kv,
+		.federation = &f->fed,
+		.author = &f->node.id,
+		.clock = lt_clock_system(),
+		.world = scrub_world,
+		.ctx = f };
+	struct lt_scrubber_options o = { .scrub = &so, .percent = 100 };
+	struct lt_scrubber *s;
+	char path[128], aside[128];
+	bool done = true;
+
+	lt_writer_stop(f->writer);
+	ok(lt_writer_start(f->env.kv, NULL, &f->writer));
+	f->o.writer = o.writer = f->writer;
+	reopen(f, false);
+	o.repair = f->repairer;
+	flip(f, LT_T_ENTRY, entry_key(4), 300);
+	/* Whoever reads a pipe waits for somebody who writes. */
+	(void)snprintf(path, sizeof(path), "%s/data.mdb", f->env.dir);
+	(void)snprintf(aside, sizeof(aside), "%s/aside", f->env.dir);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	ok(lt_scrubber_start(&o, &s));
+	lt_scrubber_ask(s, true);
+	until(f, s, is_reading);
+	lt_scrubber_stop(s);
+	assert_false(is_reading(f, NULL));
+	assert_false(status(f).pages_broken);
+	assert_int_equal(lt_repairer_look_step(f->repairer, &done), LT_E_CLOSED);
+	assert_false(done);
+	assert_int_equal(rename(aside, path), 0);
+	ok(lt_kv_look_pages(f->env.kv, NULL, NULL));
 }
 
 /* What nobody wants costs nothing, and what says nothing little. The writer reads a segment of openings once for a change-set, and
@@ -1643,6 +1709,7 @@ main(void)
 		both(faults),
 		both(costs),
 		both(scrubber),
+		cmocka_unit_test_setup_teardown(stopped, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(failing, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(pages, setup_disk, teardown),
 	};
