@@ -1,6 +1,7 @@
 /* One position of the log looked at: is what stands there what was put there, and what of it is missing? */
 #include "proto/store/repair_impl.h"
 
+#include "proto/store/entry_check.h"
 #include "proto/store/erase.h"
 
 #include <string.h>
@@ -184,16 +185,6 @@ check_way(struct lt_kv_txn *txn, const struct lt_repairer_options *o, struct lt_
 
 /* ---- openings ---- */
 
-static size_t
-count_leaves(const struct lt_changeset *cs)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < cs->nchange; i++)
-		n += cs->change[i].npersonal;
-	return n;
-}
-
 /* Is one of them missing or damaged? Some are here. */
 static int
 any_missing(struct lt_kv_txn *txn, struct lt_repair_place *p)
@@ -224,20 +215,14 @@ check_openings(struct lt_kv_txn *txn, const struct lt_repairer_options *o, struc
     struct lt_repair_place *p)
 {
 	struct lt_id author = lt_feed_author(&p->cs.feed);
-	struct lt_buf whole = { 0 };
-	struct lt_changeset cs;
 	uint64_t left = 0;
+	size_t bytes;
 	int rc;
 
 	rc = lt_opening_seed_check(txn, p->position);
 	p->seed_damaged = rc == LT_E_CORRUPT;
 	if (rc == LT_OK || rc == LT_E_CORRUPT)
-		rc = lt_feed_log_compose(txn, &p->e, NULL, NULL, &whole, NULL);
-	if (rc == LT_OK)
-		rc = lt_changeset_parse(lt_buf_slice(&whole), arena, &cs, NULL);
-	if (rc == LT_OK)
-		rc = lt_changeset_verify_openings(&cs, NULL);
-	lt_buf_fini(&whole);
+		rc = lt_entry_openings(txn, &p->e, arena, &bytes);
 	if (rc == LT_E_CORRUPT) {
 		rc = any_missing(txn, p);
 	} else if (rc == LT_E_NOTFOUND) {
@@ -276,7 +261,7 @@ lt_repair_look_at(struct lt_kv_txn *txn, const struct lt_repairer_options *o, ui
 	if (rc != LT_OK || !out->sound)
 		return rc;
 	rc = check_way(txn, o, out);
-	if (rc == LT_OK && count_leaves(&out->cs) != 0)
+	if (rc == LT_OK && lt_entry_leaves(&out->cs) != 0)
 		rc = check_openings(txn, o, arena, out);
 	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include "proto/base/log.h"
 #include "proto/store/damage_bug.h"
+#include "proto/store/entry_check.h"
 #include "proto/store/erase.h"
 #include "proto/store/kv_sums.h"
 
@@ -454,20 +455,18 @@ add_position(struct lt_kv_txn *txn, struct complete *c, uint64_t position)
 {
 	struct lt_repair_place p;
 	struct lt_arena arena;
-	size_t here = 0, i, leaves = 0;
+	size_t here = 0;
 	int rc;
 
 	lt_arena_init(&arena, LT_REPAIR_ARENA);
 	rc = lt_repair_look_at(txn, c->o, position, &arena, &p);
 	c->yes = rc == LT_OK && p.sound && !p.openings && !p.seed_damaged && !p.erased_here;
 	if (c->yes) {
-		for (i = 0; i < p.cs.nchange; i++)
-			leaves += p.cs.change[i].npersonal;
 		rc = count_here(txn, &p.cs, position, &here);
 		if (rc == LT_OK)
 			rc = add_seed(txn, position, &c->rows);
 		c->rows += here;
-		c->without |= leaves != 0 && here == 0;
+		c->without |= lt_entry_leaves(&p.cs) != 0 && here == 0;
 	}
 	lt_arena_fini(&arena);
 	return rc;

@@ -2,6 +2,7 @@
 #include "proto/store/scrub_impl.h"
 
 #include "proto/store/admit.h"
+#include "proto/store/entry_check.h"
 #include "proto/store/erase.h"
 
 #include <string.h>
@@ -126,20 +127,12 @@ check_erased(struct entry_check *c)
 static int
 check_openings(struct entry_check *c)
 {
-	struct lt_buf whole = { 0 };
-	struct lt_changeset cs;
-	size_t i, leaves = 0;
+	size_t bytes;
 	int rc;
 
-	for (i = 0; i < c->cs.nchange; i++)
-		leaves += c->cs.change[i].npersonal;
-	if (leaves == 0)
+	if (lt_entry_leaves(&c->cs) == 0)
 		return LT_OK;
-	rc = lt_feed_log_compose(c->s->log, &c->e, NULL, NULL, &whole, NULL);
-	if (rc == LT_OK)
-		rc = lt_changeset_parse(lt_buf_slice(&whole), &c->arena, &cs, NULL);
-	if (rc == LT_OK)
-		rc = lt_changeset_verify_openings(&cs, NULL);
+	rc = lt_entry_openings(c->s->log, &c->e, &c->arena, &bytes);
 	/* What came down to a node may have come without. */
 	if (rc == LT_E_NOTFOUND && c->s->node)
 		rc = LT_OK;
@@ -147,8 +140,7 @@ check_openings(struct entry_check *c)
 		found_at(c, LT_T_OPENING, LT_SCRUB_WRONG);
 		rc = LT_OK;
 	}
-	lt_scrub_took(c->s, whole.len);
-	lt_buf_fini(&whole);
+	lt_scrub_took(c->s, bytes);
 	return rc == LT_OK ? check_erased(c) : noted_at(c, rc, LT_T_OPENING);
 }
 
