@@ -46,6 +46,35 @@ open_projection(struct applying *ap, const struct lt_catalogue *cat)
 }
 
 int
+lt_node_drop_aside(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
+    const struct lt_write *writes, size_t count)
+{
+	struct lt_registry *reg = lt_node_registry(n);
+	struct applying ap = { .n = n, .txn = txn, .reg = reg };
+	size_t i;
+	int rc = LT_OK;
+
+	lt_node_province(n, &ap.province);
+	for (i = 0; rc == LT_OK && i < count; i++) {
+		const struct lt_write *w = &writes[i];
+
+		if (!w->reissue || w->rc != LT_OK || !w->unchanged)
+			continue;
+		if (ap.proj == NULL)
+			rc = open_projection(&ap, cat);
+		if (rc == LT_OK)
+			rc = lt_projection_drop_aside(
+			    ap.proj, &n->identity->unit, w->collection, w->key_out);
+	}
+	if (rc == LT_OK && ap.proj != NULL)
+		rc = lt_projection_flush(ap.proj, NULL, NULL);
+	else
+		lt_projection_abort(ap.proj);
+	lt_registry_unref(reg);
+	return rc;
+}
+
+int
 lt_node_project_own(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
     const struct lt_changeset *cs, uint64_t position)
 {
@@ -515,6 +544,7 @@ obey(struct applying *ap, const struct lt_ruling *r)
 
 	if (!lt_id_eq(&author, &ap->n->author.id) || !lt_unit_eq(&r->unit, &ap->n->identity->unit))
 		return LT_OK;
+	ap->n->aside_came = true;
 	lt_error("ALARM: two machines have signed with this machine's keys, or an old copy of it "
 		 "was put back: the province has ruled which change-set %llu counts; see 'ltctl "
 		 "forks', and report this to the province",
@@ -739,6 +769,7 @@ take_other_branch(
 	else
 		lt_projection_abort(ap->proj);
 	ap->proj = NULL;
+	ap->n->aside_came = true;
 	if (rc == LT_OK)
 		lt_error("the province holds other change-sets from number %llu on than this "
 			 "machine signed (a copied machine, or one restored from an old copy): "

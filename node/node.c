@@ -241,6 +241,7 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 		lt_node_close(n);
 		return rc;
 	}
+	n->aside = true; /* likewise */
 	n->mending = true; /* the first step finds out whether there is anything to do */
 	/* Its commit brings the first step of mending: from here on the writer's thread has both. */
 	lt_node_rebuild_on(n);
@@ -391,11 +392,16 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 		if (rc != LT_E_NOTFOUND)
 			return rc;
 	}
+	/* Another branch went aside since these were gathered, or in this very transaction: nobody has ruled on that one yet. */
+	if (j->writes[0].reissue && (j->n->aside_came || atomic_load(&j->n->aside)))
+		return LT_E_UNAVAILABLE;
 	rc = lt_node_rows_for(j->n, txn, j->cat, j->writes, j->count);
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_author_write(txn, txn, &author, j->cat, &j->n->identity->unit, j->writes, j->count,
 	    j->arena, after_append, j, j->err);
+	if (rc == LT_OK)
+		rc = lt_node_drop_aside(j->n, txn, j->cat, j->writes, j->count);
 	if (rc == LT_OK && j->request_id != NULL && !LT_SIM_BUG(REQUEST_APART))
 		rc = lt_request_remember(txn, j->request_id, &j->n->identity->unit, &j->writes[0],
 		    lt_wall_ms(j->n->clock));
@@ -549,6 +555,10 @@ apply_done(void *ctx, int rc)
 {
 	struct apply_job *j = ctx;
 
+	if (j->n->aside_came) {
+		j->n->aside_came = false;
+		atomic_store(&j->n->aside, true);
+	}
 	j->done(j->ctx, rc, j->err.text);
 	lt_arena_fini(&j->arena);
 	free(j->bytes);

@@ -69,6 +69,12 @@ int lt_node_write(struct lt_node *n, struct lt_write *writes, size_t count,
 int lt_node_check(struct lt_node *n, struct lt_write *writes, size_t count, struct lt_arena *arena,
     struct lt_err *err);
 
+/* What stands only on a branch of an own feed that the hub has ruled out is written again, with its origin; a record in which the branches
+ * contradict each other stays for a person. Nothing is done where nothing came since that could be written. For about a second: what is left
+ * then is done by the next calls. Not on the writer thread; when the node has all that the hub had of its feeds. Errors of
+ * lt_node_write(): again with the next call. */
+int lt_node_reissue(struct lt_node *n);
+
 /* One change-set that came down. Copied; done runs on the writer thread after the commit or failure, exactly once if this returns
  * LT_OK. LT_E_EXISTS counts as LT_OK. rc of done: LT_E_GAP, LT_E_FORK, LT_E_BADSIG, LT_E_UNKNOWN (author or catalogue
  * not here yet: pull again later), store errors. */

@@ -13,6 +13,18 @@
 /* Changes of keys in the life of one process. */
 #define LT_KEYS_FOLLOWED_MAX 64
 
+/* Records that are written again in one transaction (reissue.c). */
+#define LT_REISSUE_AT_ONCE 64
+
+/* How far reissue.c came. Of whoever is in lt_node_reissue(). */
+struct lt_reissue {
+	atomic_bool busy;
+	bool under_way;
+	uint8_t after[LT_KV_KEY_MAX]; /* the last record that was looked at */
+	size_t after_len;
+	int failed; /* the last time; LT_OK: not */
+};
+
 struct lt_node {
 	_Atomic(const struct lt_identity *)
 	    identity; /* of now; those of before stay as long as the node */
@@ -38,6 +50,10 @@ struct lt_node {
 	bool rebuilding, rebuild_queued, rebuild_more;
 	bool rebuild_careful; /* the last step met something damaged */
 	size_t rebuild_records;
+	/* Something stands aside, or a ruling came: reissue.c looks. */
+	atomic_bool aside;
+	bool aside_came; /* in this batch; writer thread */
+	struct lt_reissue reissue;
 	/* Damaged derived tables put right (proto/store/mend.h), likewise. */
 	atomic_bool mending;
 	bool mend_queued, mend_more;
@@ -61,6 +77,10 @@ void lt_node_rebuild_on(struct lt_node *n);
 /* Begin the rebuild where the rows are of another catalogue; project with reindex when *building. */
 int lt_node_check_rows(
     struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat, bool *building);
+
+/* apply.c. Of re-issues that had nothing to say the record stands aside no more: in the transaction that found it out. */
+int lt_node_drop_aside(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_catalogue *cat,
+    const struct lt_write *writes, size_t count);
 
 /* scrub.c. The same for mending. */
 void lt_node_mend_on(struct lt_node *n);

@@ -64,6 +64,7 @@ struct lt_session {
 	uint64_t line; /* rises with every connection that went */
 	unsigned applying;
 	bool pull_failed;
+	bool caught_up; /* this pull brought all there was */
 	uint64_t pull_taken; /* change-sets of this pull that are on disk */
 	uint64_t push_no; /* of the last push */
 	/* What the hub asks back, as of the last hello, but for feeds of which it has another branch: of those it goes on asking, and does not
@@ -720,6 +721,18 @@ note_lost(struct lt_session *s, size_t n, Ltpb__ChangeSetName *const *lost)
 	return any;
 }
 
+/* Then all that the hub has of this machine's feeds is here, re-issues of an older self among it. */
+static bool
+is_caught_up(struct lt_session *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->mx);
+	is = s->caught_up && !s->pull_failed && s->applying == 0;
+	pthread_mutex_unlock(&s->mx);
+	return is;
+}
+
 /* Who has a copy of this machine's keys may go on with its feeds while it is at work, and never be met in a push: the hub's word tells it
  * at the next announcement. */
 static void
@@ -750,6 +763,8 @@ take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__Annou
 	}
 	if (more)
 		break_pull(s, c);
+	if ((read && !more && is_caught_up(s)) || LT_SIM_BUG(REISSUE_EARLY))
+		(void)lt_node_reissue(s->node);
 	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
 	say_contact(s);
 }
@@ -1042,13 +1057,16 @@ applied(void *ctx, int rc, const char *why)
 }
 
 static void
-take_item(struct lt_session *s, const Ltpb__PullItem *it)
+take_item(struct lt_session *s, const struct lt_session_call *c, const Ltpb__PullItem *it)
 {
 	bool failed;
 
 	if (it->item_case == LTPB__PULL_ITEM__ITEM_CAUGHT_UP) {
 		(void)lt_node_saw_hub_time(s->node, it->caught_up->hub_time_ms);
 		say_contact(s);
+		pthread_mutex_lock(&s->mx);
+		s->caught_up = c->line == s->line;
+		pthread_mutex_unlock(&s->mx);
 		return;
 	}
 	if (it->item_case != LTPB__PULL_ITEM__ITEM_CHANGE_SET)
@@ -1117,7 +1135,7 @@ ask_pull(struct lt_session *s, struct lt_arena *arena, struct lt_session_request
 	struct lt_kv_txn *txn;
 
 	pthread_mutex_lock(&s->mx);
-	s->pull_failed = false;
+	s->pull_failed = s->caught_up = false;
 	s->pull_taken = 0;
 	pthread_mutex_unlock(&s->mx);
 	h.v = lt_arena_alloc(arena, PULL_HAVE_MAX * sizeof(Ltpb__FeedHead *));
@@ -1394,7 +1412,7 @@ lt_session_take(struct lt_session *s, struct lt_session_call *c, const ProtobufC
 		take_announce(s, c, (const Ltpb__AnnounceReply *)m);
 		break;
 	case LT_SYNC_EV_PULL_ENDED:
-		take_item(s, (const Ltpb__PullItem *)m);
+		take_item(s, c, (const Ltpb__PullItem *)m);
 		break;
 	case LT_SYNC_EV_FETCHED:
 		take_fetch(s, c, (const Ltpb__FetchReply *)m);

@@ -146,12 +146,14 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 	if (forked != 0)
 		printf(
 		    T("ONLY ON THIS MACHINE: %llu change-sets in whose place the hub holds others "
-		      "(a copied machine, or one restored from an old copy); tell the province, "
-		      "and save their records again ('ltctl list', delivery forked)\n",
+		      "(a copied machine, or one restored from an old copy); tell the province. "
+		      "What "
+		      "they said is written again by itself, but for what 'ltctl list' calls "
+		      "forked: open and save those records\n",
 			"CHỈ CÓ Ở MÁY NÀY: %llu gói mà đầu mối giữ gói khác cùng số (máy bị sao "
-			"chép hoặc khôi phục từ bản cũ); hãy báo cho tỉnh và lưu lại các bản ghi "
-			"đó "
-			"(xem cột đường gửi của 'ltctl list')\n"),
+			"chép hoặc khôi phục từ bản cũ); hãy báo cho tỉnh. Nội dung được tự ghi "
+			"lại, trừ những bản ghi mà 'ltctl list' báo là chỉ có ở máy này: hãy mở "
+			"và lưu lại\n"),
 		    (unsigned long long)forked);
 	print_store(c, r);
 	print_lanes(r);

@@ -85,6 +85,15 @@ lt_feed_aside(const struct lt_feed_id *f)
 	return a;
 }
 
+static inline struct lt_feed_id
+lt_feed_plain(const struct lt_feed_id *f)
+{
+	struct lt_feed_id plain = *f;
+
+	plain.b[LT_ID_LEN] &= (uint8_t)~LT_FEED_ASIDE;
+	return plain;
+}
+
 static inline bool
 lt_feed_is_aside(const struct lt_feed_id *f)
 {

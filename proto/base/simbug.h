@@ -36,6 +36,9 @@
 	X(ASIDE_SILENT, "a branch that was set aside is not told of") \
 	X(TAIL_NOT_MET, "a node at work does not notice that another signs with its keys") \
 	X(EPOCH_KEPT, "a restore by the tool goes on in the old epoch") \
+	X(REISSUE_DROPPED, "what stood aside is dropped as if it had been written again") \
+	X(REISSUE_EARLY, "what stands aside is written again before all that the hub has is here") \
+	X(REISSUE_DOUBLED, "what was written again stands aside as before") \
 	X(RECEIPTED_NOT_OFFERED, "a restored hub is not offered again what it gave a receipt for")
 /* clang-format on */
 

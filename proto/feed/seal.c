@@ -133,6 +133,7 @@ build_change(struct build *b, const struct lt_draft *d, uint32_t index)
 {
 	Ltpb__Change pb = LTPB__CHANGE__INIT;
 	struct lt_hash root, leaf;
+	uint8_t origin[LT_ORIGIN_LEN];
 	int rc;
 
 	pb.collection = (char *)(uintptr_t)d->collection;
@@ -150,6 +151,10 @@ build_change(struct build *b, const struct lt_draft *d, uint32_t index)
 		return rc;
 	if (d->npersonal != 0)
 		pb.personal_root = binary(root.b, LT_HASH_LEN);
+	if (d->origin != NULL) {
+		lt_origin_pack(d->origin, origin);
+		pb.origin = binary(origin, sizeof(origin));
+	}
 	lt_buf_clear(&b->scratch);
 	rc = lt_wire_pack(&pb.base, LT_CHANGESET_MAX, &b->scratch);
 	if (rc != LT_OK)

@@ -17,7 +17,8 @@ enum {
 	CHANGE_CLEARED,
 	CHANGE_CONTEXT,
 	CHANGE_PERSONAL,
-	CHANGE_ROOT
+	CHANGE_ROOT,
+	CHANGE_ORIGIN
 };
 
 bool
@@ -580,4 +581,33 @@ lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out)
 {
 	assert(change_check(pb, NULL, false, false, NULL) == LT_OK);
 	return lt_wire_pack(&pb->base, LT_CHANGESET_MAX, out);
+}
+
+/* ---- re-issues ---- */
+
+void
+lt_origin_pack(const struct lt_dot *origin, uint8_t out[LT_ORIGIN_LEN])
+{
+	memcpy(out, origin->feed.b, LT_FEED_LEN);
+	lt_store_u64(out + LT_FEED_LEN, origin->seq);
+	lt_store_u32(out + LT_FEED_LEN + 8, origin->index);
+}
+
+bool
+lt_change_origin(const struct lt_change *c, struct lt_dot *out)
+{
+	struct lt_wire_item f;
+	struct lt_reader r;
+	bool is = false;
+
+	lt_reader_init(&r, c->raw);
+	while (lt_wire_step(&r, &f))
+		if (f.number == CHANGE_ORIGIN && f.type == LT_WIRE_BYTES &&
+		    f.bytes.len == LT_ORIGIN_LEN) {
+			memcpy(out->feed.b, f.bytes.data, LT_FEED_LEN);
+			out->seq = lt_load_u64(f.bytes.data + LT_FEED_LEN);
+			out->index = lt_load_u32(f.bytes.data + LT_FEED_LEN + 8);
+			is = out->seq != 0;
+		}
+	return r.err == LT_OK && is;
 }

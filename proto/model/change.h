@@ -51,6 +51,12 @@ struct lt_change {
 	struct lt_slice raw; /* the change bytes; borrowed */
 };
 
+/* Change.origin (FORMAT.md 3.10): of which change of a branch that does not count this is a re-issue. */
+#define LT_ORIGIN_LEN (LT_FEED_LEN + 8 + 4)
+void lt_origin_pack(const struct lt_dot *origin, uint8_t out[LT_ORIGIN_LEN]);
+/* false: it is none, or says nothing that can be read. */
+bool lt_change_origin(const struct lt_change *c, struct lt_dot *out);
+
 /* Decode and check everything of FORMAT.md 3.3 and 2 that needs no catalogue. `raw` must outlive
  * *out; everything else lives in the arena. own: the feed the change stands in (context must not
  * name it), NULL to skip that check.

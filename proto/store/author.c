@@ -1,6 +1,8 @@
 #include "proto/store/author.h"
 #include "proto/base/simbug.h"
+#include "proto/base/wire.h"
 #include "proto/model/value.h"
+#include "proto/store/log_view.h"
 #include "proto/store/registry.h"
 
 #include <assert.h>
@@ -783,8 +785,26 @@ is_wanted(const struct lt_write *wr, const char *name)
 	return part_named(wr->set, wr->nset, name) != NULL;
 }
 
+/* Does the record show this without the branch aside, too? */
+static bool
+is_in_base(const struct lt_shown *base, const struct lt_shown_field *f)
+{
+	const struct lt_shown_field *b = shown_field(base, f->name);
+
+	return b != NULL && b->value != NULL && b->conflict == f->conflict &&
+	       lt_value_eq(b->value, f->value);
+}
+
+/* Nobody can write a field that the catalogue has no more: a person is not kept from saving the rest. */
+static bool
+is_gone(const struct lt_write *wr, const struct target *t, const char *name)
+{
+	return !wr->reissue && lt_collection_field(t->col, name) == NULL;
+}
+
 /* What is shown of a branch that nobody else has goes into the change that is made now: it can name only what others have, and
- * what a person saw when writing must not be lost by that. From here on the target is the record without that branch. */
+ * what a person saw when writing must not be lost by that. What the record shows without it is not said again: that could settle what
+ * others left open, or be refused by a catalogue that came since. From here on the target is the record without that branch. */
 static int
 carry_aside(struct authoring *w, struct lt_write *wr, struct target *t)
 {
@@ -803,13 +823,13 @@ carry_aside(struct authoring *w, struct lt_write *wr, struct target *t)
 	wr->clear = clear; /* before the first one is added: what is wanted is looked for in it */
 	for (i = 0; i < base->nfield; i++)
 		if (shown_field(seen, base->field[i].name) == NULL &&
-		    !is_wanted(wr, base->field[i].name))
+		    !is_wanted(wr, base->field[i].name) && !is_gone(wr, t, base->field[i].name))
 			clear[wr->nclear++] = (char *)base->field[i].name;
 	for (i = 0; i < seen->nfield; i++) {
 		const struct lt_shown_field *f = &seen->field[i];
 
-		/* What stands there already is passed over where the draft is made. */
-		if (f->value == NULL || is_wanted(wr, f->name))
+		if (f->value == NULL || is_wanted(wr, f->name) || is_in_base(base, f) ||
+		    is_gone(wr, t, f->name))
 			continue;
 		set[wr->nset] = lt_arena_alloc(w->arena, sizeof(**set));
 		if (set[wr->nset] == NULL)
@@ -859,13 +879,42 @@ draft_again(struct authoring *w, const struct lt_write *wr, struct lt_write *who
 	return rc;
 }
 
+/* By whom, and in the knowledge of what. */
+static int
+draft_end(
+    struct authoring *w, const struct lt_write *wr, const struct target *t, struct lt_draft *d)
+{
+	struct lt_feed_id own;
+	struct lt_context *context;
+	int rc = draft_actor(w, wr, d);
+
+	if (rc == LT_OK)
+		rc = lt_author_feed(w->log, w->a, w->unit, t->col->lane, &own);
+	if (rc == LT_OK && t->row.len != 0) {
+		rc = lt_row_context(lt_buf_slice(&t->row), &own, w->arena, &context, &d->ncontext);
+		d->context = context;
+	}
+	return rc;
+}
+
+/* The last change of the branch aside, of which this write takes along what it shows. */
+static int
+draft_origin(struct authoring *w, const struct lt_write *wr, struct lt_draft *d, uint64_t *position)
+{
+	struct lt_dot *origin = lt_arena_alloc(w->arena, sizeof(*origin));
+
+	d->origin = origin;
+	return origin == NULL ? LT_E_NOMEM
+			      : lt_record_aside_last(w->derived, wr->collection, w->unit->s,
+				    wr->key_out, origin, position);
+}
+
 /* From the wanted state to a draft; nothing to do leaves wr->unchanged or an error in wr->rc. */
 static int
 draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
 {
 	struct lt_write whole; /* with what is carried over */
-	struct lt_feed_id own;
-	struct lt_context *context;
+	uint64_t position;
 	int rc = LT_OK;
 
 	d->collection = t->col->id;
@@ -884,6 +933,8 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 	wr->created = !t->shown.exists;
 	whole = *wr;
 	if (t->aside)
+		rc = draft_origin(w, wr, d, &position);
+	if (rc == LT_OK && t->aside)
 		rc = carry_aside(w, &whole, t);
 	if (rc == LT_OK && !wr->is_delete)
 		rc = draft_fields(w, &whole, t, d);
@@ -897,14 +948,151 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 		wr->unchanged = true;
 		return LT_OK;
 	}
-	rc = draft_actor(w, wr, d);
+	return draft_end(w, wr, t, d);
+}
+
+/* ---- what stands aside, once more ---- */
+
+struct issuing {
+	struct authoring *w;
+	const struct lt_dot *origin;
+	struct lt_log_view view;
+	bool found;
+};
+
+/* Is this change the re-issue? Made by a copy of this machine, or before it was restored. One that was refused said nothing. */
+static int
+is_reissue(void *ctx, const struct lt_dot *dot, uint64_t position)
+{
+	struct issuing *i = ctx;
+	struct lt_id author = lt_feed_author(&dot->feed);
+	struct lt_change change;
+	struct lt_arena arena;
+	struct lt_dot of;
+	int rc;
+
+	if (i->found || lt_feed_is_aside(&dot->feed) || !lt_id_eq(&author, &i->w->a->id))
+		return LT_OK;
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	rc = lt_log_view_open(&i->view, i->w->log, position);
 	if (rc == LT_OK)
-		rc = lt_author_feed(w->log, w->a, w->unit, t->col->lane, &own);
-	if (rc == LT_OK && t->row.len != 0) {
-		rc = lt_row_context(lt_buf_slice(&t->row), &own, w->arena, &context, &d->ncontext);
-		d->context = context;
-	}
+		rc = lt_log_view_change(&i->view, dot->index, &arena, &change);
+	if (rc == LT_OK && lt_change_origin(&change, &of) &&
+	    !lt_judgement_refuses(&i->view.judgement, dot->index, NULL))
+		i->found = lt_feed_id_cmp(&of.feed, &i->origin->feed) == 0 &&
+			   of.seq == i->origin->seq && of.index == i->origin->index;
+	lt_arena_fini(&arena);
 	return rc;
+}
+
+static int
+issued_before(
+    struct authoring *w, const struct lt_write *wr, const struct lt_dot *origin, bool *found)
+{
+	struct issuing i = { .w = w, .origin = origin };
+	int rc;
+
+	memset(&i.view, 0, sizeof(i.view));
+	rc = lt_history_each(w->derived, wr->collection, w->unit->s, wr->key_out, is_reissue, &i);
+	lt_log_view_close(&i.view);
+	*found = i.found && !LT_SIM_BUG(REISSUE_DOUBLED);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* A value that is not at hand could not go along; and where one is not at hand without the branch (it was erased, say), what the branch has
+ * in its place is not made known again without a person. */
+static bool
+is_kept_back(const struct target *t, const struct lt_shown_field *f)
+{
+	const struct lt_shown_field *base = shown_field(&t->base_shown, f->name);
+	bool base_withheld = base != NULL && base->withheld;
+
+	return f->withheld ? !base_withheld || lt_feed_is_aside(&f->dot.feed) : base_withheld;
+}
+
+/* The two branches contradict each other where the catalogue asks for a person, or a person has to settle something of the record anyway:
+ * whoever writes to it then could settle that by the way, or drop what the branch has to say there. */
+static bool
+needs_person(const struct target *t)
+{
+	size_t i;
+
+	if (t->shown.nconflict + t->base_shown.nconflict != 0 || t->shown.incomplete ||
+	    t->base_shown.incomplete)
+		return true;
+	for (i = 0; i < t->shown.nfield; i++)
+		if (is_kept_back(t, &t->shown.field[i]))
+			return true;
+	return false;
+}
+
+/* Who did it then does it now. Withheld or erased: nobody is named. */
+static int
+actor_of(struct authoring *w, uint64_t position, uint32_t index, const char **actor)
+{
+	ProtobufCMessage *m;
+	struct lt_slice fs;
+	int rc = lt_opening_get(w->log, position, index, LT_ACTOR_FIELD, w->arena, &fs, NULL, NULL);
+
+	*actor = NULL;
+	if (rc == LT_OK)
+		rc = lt_wire_unpack(
+		    &ltpb__field_set__descriptor, fs, LT_MESSAGE_MAX, w->arena, &m, NULL);
+	if (rc == LT_OK && ((Ltpb__FieldSet *)m)->value != NULL &&
+	    ((Ltpb__FieldSet *)m)->value->v_case == LTPB__VALUE__V_TEXT)
+		*actor = ((Ltpb__FieldSet *)m)->value->text;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* What the record shows of the branch, against what it is without it. From here on the target is the latter. The rules for whoever writes
+ * were kept when it was written; but two machines cannot both have made a record that nobody may change. */
+static int
+draft_carried(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
+{
+	struct lt_write whole = *wr;
+	int rc = carry_aside(w, &whole, t);
+
+	if (rc == LT_OK && !d->is_delete)
+		rc = draft_fields(w, &whole, t, d);
+	wr->rc = whole.rc;
+	wr->violation = whole.violation;
+	if (rc != LT_OK || wr->rc != LT_OK)
+		return rc;
+	wr->unchanged =
+	    LT_SIM_BUG(REISSUE_DROPPED) || (!d->is_delete && t->shown.exists && says_nothing(d));
+	wr->created = !t->shown.exists;
+	if (wr->unchanged)
+		return LT_OK;
+	if (t->col->immutable && t->shown.exists) {
+		wr->rc = LT_E_CONFLICT;
+		return LT_OK;
+	}
+	return draft_end(w, wr, t, d);
+}
+
+static int
+draft_reissue(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
+{
+	uint64_t position = 0;
+	bool done = false;
+	int rc = draft_origin(w, wr, d, &position);
+
+	if (rc == LT_OK)
+		rc = issued_before(w, wr, d->origin, &done);
+	if (rc == LT_E_NOTFOUND ||
+	    (rc == LT_OK && (done || (!t->shown.exists && !t->base_shown.exists)))) {
+		wr->unchanged = true;
+		return LT_OK;
+	}
+	if (rc == LT_OK && needs_person(t))
+		wr->rc = LT_E_CONFLICT;
+	if (rc != LT_OK || wr->rc != LT_OK)
+		return rc;
+	d->collection = t->col->id;
+	d->key = wr->key_out;
+	d->is_delete = !t->shown.exists;
+	rc = actor_of(w, position, d->origin->index, &wr->actor);
+	return rc == LT_OK ? draft_carried(w, wr, t, d) : rc;
 }
 
 /* Would the record pass its limit by this? What is shown of a field that is set anew goes; what only takes away is always
@@ -957,7 +1145,7 @@ write_one(struct authoring *w, struct lt_write *wr)
 	if (rc == LT_OK)
 		check_revision(wr, &t);
 	if (rc == LT_OK && wr->rc == LT_OK)
-		rc = draft_write(w, wr, &t, d);
+		rc = wr->reissue ? draft_reissue(w, wr, &t, d) : draft_write(w, wr, &t, d);
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged)
 		rc = admit_draft(w, wr, d, t.col->lane, &size);
 	if (rc == LT_OK && wr->rc == LT_OK && !wr->unchanged && outgrows(&t, d, size))

@@ -46,6 +46,9 @@ struct lt_write {
 	const char *actor; /* "" or NULL: none */
 	unsigned writer; /* one LT_WRITER_ bit */
 	bool builtin; /* acts: no record checks */
+	/* What stands aside of the record (FORMAT.md 9.11) is issued again: nothing is in set and clear. LT_E_CONFLICT: a person has to choose;
+	 * unchanged: others have it all, or a change here says that it was done. */
+	bool reissue;
 	/* results */
 	int rc; /* LT_OK, LT_E_REFUSED (violation), LT_E_CONFLICT (revision), LT_E_NOTFOUND (delete),
 	                             * LT_E_TOOBIG */

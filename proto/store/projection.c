@@ -353,11 +353,25 @@ replace_aside(struct lt_projection *p, struct lt_touched *t)
 	int rc = lt_touched_overlay(p, t, &overlay);
 
 	for (i = 0; rc == LT_OK && i < overlay.n; i++)
-		if (lt_feed_is_aside(&overlay.d[i].dot.feed))
+		if (lt_feed_is_aside(&overlay.d[i].dot.feed) && !LT_SIM_BUG(REISSUE_DOUBLED))
 			rc = mark_add(
 			    p, t, &overlay.d[i].dot, overlay.d[i].position, LT_MARK_OVERLAY_DEL);
 	lt_dots_fini(&overlay);
 	return rc;
+}
+
+int
+lt_projection_drop_aside(
+    struct lt_projection *p, const struct lt_unit *unit, const char *collection, const char *key)
+{
+	struct lt_touched *t;
+	int rc;
+
+	assert(p->o.overlay);
+	rc = touch_known(p, collection, unit, key, &t);
+	if (rc == LT_OK)
+		rc = lt_touched_load(p, t);
+	return rc == LT_OK ? replace_aside(p, t) : rc;
 }
 
 int

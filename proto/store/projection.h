@@ -63,6 +63,9 @@ int lt_projection_settle(struct lt_projection *p, const struct lt_unit *unit,
  * lt_feed_aside(), shown as before, until an own change to the record that was made afterwards takes its place. */
 int lt_projection_set_aside(struct lt_projection *p, const struct lt_unit *unit,
     const struct lt_merge_change *mc, uint64_t position);
+/* Node: what was set aside of a record is not shown any more; it stays in the history. */
+int lt_projection_drop_aside(
+    struct lt_projection *p, const struct lt_unit *unit, const char *collection, const char *key);
 /* Recompute a record's row from its history (after a ruling, or to check): history, judgements and changes are
  * read again. by_hub(ctx, author) tells who is a hub. */
 typedef bool lt_by_hub_fn(void *ctx, const struct lt_id *author);
@@ -114,6 +117,12 @@ int lt_record_base(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struc
 /* Is a change to the record, not replaced since, in a branch that was set aside? */
 int lt_record_aside(struct lt_kv_txn *derived, const char *collection, const char *unit,
     const char *key, bool *aside);
+/* Node: is this change to the record shown before its verdict, as one that was made here? */
+int lt_record_in_overlay(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, const struct lt_dot *dot, bool *in);
+/* The last of these set aside, by its plain name. LT_E_NOTFOUND: there is none. */
+int lt_record_aside_last(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, struct lt_dot *dot, uint64_t *position);
 /* Revision of a visible row (FORMAT.md 5.4). */
 void lt_record_revision(struct lt_slice row, uint8_t out[16]);
 

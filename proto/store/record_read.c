@@ -88,24 +88,71 @@ lt_record_base(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct lt
 	return read_row(log, derived, cat, province, collection, unit, key, true, out, aside);
 }
 
+static int
+read_overlay(struct lt_kv_txn *derived, const char *collection, const char *unit, const char *key,
+    struct lt_dots *overlay)
+{
+	struct lt_buf rk = { 0 };
+	int rc;
+
+	lt_key_record(&rk, collection, unit, key);
+	rc = rk.err;
+	if (rc == LT_OK && rk.len <= LT_RK_MAX)
+		rc = lt_dots_read(derived, LT_T_OVERLAY, lt_buf_slice(&rk), overlay);
+	lt_buf_fini(&rk);
+	return rc;
+}
+
 int
 lt_record_aside(struct lt_kv_txn *derived, const char *collection, const char *unit,
     const char *key, bool *aside)
 {
 	struct lt_dots overlay = { 0 };
-	struct lt_buf rk = { 0 };
-	int rc;
+	int rc = read_overlay(derived, collection, unit, key, &overlay);
 
-	*aside = false;
-	lt_key_record(&rk, collection, unit, key);
-	rc = rk.err;
-	if (rc == LT_OK && rk.len <= LT_RK_MAX)
-		rc = lt_dots_read(derived, LT_T_OVERLAY, lt_buf_slice(&rk), &overlay);
-	if (rc == LT_OK)
-		*aside = lt_dots_drop_aside(&overlay);
+	*aside = rc == LT_OK && lt_dots_drop_aside(&overlay);
 	lt_dots_fini(&overlay);
-	lt_buf_fini(&rk);
 	return rc;
+}
+
+int
+lt_record_in_overlay(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, const struct lt_dot *dot, bool *in)
+{
+	struct lt_dots overlay = { 0 };
+	size_t i;
+	int rc = read_overlay(derived, collection, unit, key, &overlay);
+
+	*in = false;
+	for (i = 0; rc == LT_OK && i < overlay.n; i++)
+		*in = *in || lt_dot_cmp(&overlay.d[i].dot, dot) == 0;
+	lt_dots_fini(&overlay);
+	return rc;
+}
+
+int
+lt_record_aside_last(struct lt_kv_txn *derived, const char *collection, const char *unit,
+    const char *key, struct lt_dot *dot, uint64_t *position)
+{
+	struct lt_dots overlay = { 0 };
+	bool any = false;
+	size_t i;
+	int rc = read_overlay(derived, collection, unit, key, &overlay);
+
+	for (i = 0; rc == LT_OK && i < overlay.n; i++) {
+		const struct lt_dot_at *at = &overlay.d[i];
+
+		if (!lt_feed_is_aside(&at->dot.feed) ||
+		    (any && (at->position < *position ||
+				(at->position == *position && at->dot.index < dot->index))))
+			continue;
+		any = true;
+		*dot = at->dot;
+		dot->feed = lt_feed_plain(&at->dot.feed);
+		*position = at->position;
+	}
+	lt_dots_fini(&overlay);
+	return rc == LT_OK && !any ? LT_E_NOTFOUND : rc;
 }
 
 int

@@ -301,6 +301,35 @@ one_ruling(struct fed *f, struct fed_node *n, struct rulings *out)
 		*out = k;
 }
 
+/* ---- re-issues ---- */
+
+/* Changes in the hub's log that name an origin; the last origin. */
+static unsigned
+reissues(struct fed *f, struct lt_dot *origin)
+{
+	struct lt_kv_txn *txn;
+	uint64_t at, last = 0;
+	unsigned n = 0;
+	size_t i;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(f->hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
+	for (at = 1; at <= last; at++) {
+		struct lt_changeset cs;
+		struct lt_arena arena;
+		struct lt_entry e;
+
+		lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+		assert_int_equal(lt_feed_log_read(txn, at, &e), LT_OK);
+		assert_int_equal(lt_changeset_parse(e.changeset, &arena, &cs, NULL), LT_OK);
+		for (i = 0; i < cs.nchange; i++)
+			n += lt_change_origin(&cs.change[i], origin);
+		lt_arena_fini(&arena);
+	}
+	lt_kv_abort(txn);
+	return n;
+}
+
 /* Three dossiers at hub and node, then a copy of the stopped node. */
 static void
 begin(struct fed *f, struct fed_node *n, struct fed_node *copy)
@@ -470,8 +499,10 @@ static void
 test_divergent(void **state)
 {
 	struct rulings before, after;
+	struct lt_dot origin;
 	struct fed f;
 	struct fed_node n, copy;
+	char text[256];
 
 	(void)state;
 	begin(&f, &n, &copy);
@@ -480,8 +511,10 @@ test_divergent(void **state)
 	fed_node_start(&f, &copy);
 	assert_int_equal(fed_put_dossier(&copy, 50, NULL, NULL), LT_OK);
 	fed_hub_start(&f);
-	wait_node(&f, &copy, 50, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED,
-	    "what the hub does not have is called so");
+	wait_hub(&f, 50, "tiep_nhan", "what only the copy had is written again");
+	wait_node(&f, &copy, 50, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "receipted");
+	assert_true(fed_hub_field(&f, UNIT, 50, "applicant_name", text, sizeof(text)));
+	assert_string_equal(text, "Vi Văn Mẫu");
 	wait_node(&f, &copy, 6, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED,
 	    "the hub's branch comes down");
 	assert_int_equal(aside_of(&copy), 1);
@@ -492,21 +525,21 @@ test_divergent(void **state)
 	fed_node_stop(&copy);
 	fed_hub_start(&f);
 	fed_node_start(&f, &copy);
-	assert_int_equal(delivery_of(&copy, 50), LTPB__DELIVERY__DELIVERY_FORKED);
-	/* Others go on, and an edit of it brings all of it to the hub: it is whole there. */
+	assert_int_equal(delivery_of(&copy, 50), LTPB__DELIVERY__DELIVERY_RECEIPTED);
+	/* Others go on, and it is edited like any. */
 	assert_int_equal(fed_put_dossier(&copy, 51, NULL, NULL), LT_OK);
 	wait_node(&f, &copy, 51, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "a new one");
 	assert_int_equal(fed_put_dossier(&copy, 50, "dang_xu_ly", NULL), LT_OK);
 	wait_node(&f, &copy, 50, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED,
 	    "the edit is receipted and not refused");
 	wait_hub(&f, 50, "dang_xu_ly", "the edit at the hub");
-	{
-		char text[256];
-
-		assert_true(fed_hub_field(&f, UNIT, 50, "applicant_name", text, sizeof(text)));
-		assert_string_equal(text, "Vi Văn Mẫu");
-	}
+	assert_true(fed_hub_field(&f, UNIT, 50, "applicant_name", text, sizeof(text)));
+	assert_string_equal(text, "Vi Văn Mẫu");
 	assert_int_equal(aside_of(&copy), 1); /* the signed bytes stay */
+	/* Once, over restarts of both. */
+	assert_int_equal(reissues(&f, &origin), 1);
+	assert_int_equal(origin.seq, before.r.seq);
+	assert_int_equal(lt_feed_id_cmp(&origin.feed, &before.r.feed), 0);
 	same_feeds(&f, &copy);
 	one_ruling(&f, &copy, &after);
 	assert_int_equal(before.r.position, after.r.position);
@@ -518,6 +551,7 @@ test_divergent(void **state)
 static void
 test_longer_branch(void **state)
 {
+	struct lt_dot origin;
 	struct fed f;
 	struct fed_node n, copy;
 	struct expect e;
@@ -538,16 +572,16 @@ test_longer_branch(void **state)
 		assert_int_equal(fed_put_dossier(&copy, i, NULL, NULL), LT_OK);
 	fed_hub_start(&f);
 	for (i = 60; i < 63; i++)
-		wait_node(&f, &copy, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
-	assert_int_equal(delivery_of(&copy, 2), LTPB__DELIVERY__DELIVERY_FORKED);
+		wait_node(
+		    &f, &copy, i, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "written again");
 	assert_true(node_shows(&copy, 2, "da_giai_quyet"));
+	wait_hub(&f, 2, "da_giai_quyet", "the copy's, said later than the original's");
 	assert_int_equal(aside_of(&copy), 4);
+	assert_int_equal(reissues(&f, &origin), 4);
 	one_ruling(&f, &copy, NULL); /* of the whole branch */
 	same_feeds(&f, &copy);
 	assert_int_equal(fed_put_dossier(&copy, 60, "dang_xu_ly", NULL), LT_OK);
 	wait_node(&f, &copy, 60, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED, "goes on");
-	/* Said again, what stood here alone goes to the hub over what the original wrote. */
-	assert_int_equal(fed_put_dossier(&copy, 2, "da_giai_quyet", NULL), LT_OK);
 	e = (struct expect){ &f, &copy, 2, "da_giai_quyet", LTPB__DELIVERY__DELIVERY_RECEIPTED };
 	fed_wait(node_has, &e, WAIT_MS, "receipted");
 	fed_wait(hub_shows, &e, WAIT_MS, "at the hub");
@@ -571,19 +605,19 @@ test_large_branch(void **state)
 	assert_int_equal(fed_put_dossier(&copy, 71, NULL, NULL), LT_OK);
 	assert_int_equal(fed_put_dossier(&copy, 1, "dang_xu_ly", NULL), LT_OK);
 	fed_hub_start(&f);
-	wait_node(&f, &copy, 71, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
+	wait_node(&f, &copy, 71, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "written again");
 	one_ruling(&f, &copy, NULL);
 	brought_from_further_on(&copy);
 	end(&f, &n, &copy);
 }
 
-/* Both changed one record to the same. What the copy has there is its own until it is saved again, and that is no "unchanged". */
+/* Both changed one record to the same: nothing of that is written again, and it is not called forked any more. */
 static void
 test_same_words(void **state)
 {
 	struct fed f;
 	struct fed_node n, copy;
-	struct lt_dot dot = { 0 };
+	struct lt_dot origin;
 	struct expect e;
 
 	(void)state;
@@ -600,10 +634,8 @@ test_same_words(void **state)
 	/* One more, or the two branches could be the same bytes. */
 	assert_int_equal(fed_put_dossier(&copy, 80, NULL, NULL), LT_OK);
 	fed_hub_start(&f);
-	wait_node(&f, &copy, 80, "tiep_nhan", LTPB__DELIVERY__DELIVERY_FORKED, "only here");
-	wait_node(&f, &copy, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_FORKED, "this, too");
-	assert_int_equal(fed_put_dossier(&copy, 2, "dang_xu_ly", &dot), LT_OK);
-	assert_int_equal(dot.seq, 1); /* a change, in a new epoch */
+	wait_node(&f, &copy, 80, "tiep_nhan", LTPB__DELIVERY__DELIVERY_RECEIPTED, "again");
+	assert_int_equal(reissues(&f, &origin), 1);
 	e = (struct expect){ &f, &copy, 2, "dang_xu_ly", LTPB__DELIVERY__DELIVERY_RECEIPTED };
 	fed_wait(node_has, &e, WAIT_MS, "receipted");
 	fed_wait(hub_shows, &e, WAIT_MS, "at the hub");
@@ -689,9 +721,7 @@ one_is_forked(void *ctx)
 {
 	struct race *r = ctx;
 
-	r->late = delivery_of(r->n, 70) == LTPB__DELIVERY__DELIVERY_FORKED      ? r->n
-		  : delivery_of(r->copy, 71) == LTPB__DELIVERY__DELIVERY_FORKED ? r->copy
-										: NULL;
+	r->late = aside_of(r->n) != 0 ? r->n : aside_of(r->copy) != 0 ? r->copy : NULL;
 	return r->late != NULL;
 }
 

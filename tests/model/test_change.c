@@ -863,6 +863,67 @@ test_names(void **state)
 	assert_false(lt_name_valid("a\xc4\x91"));
 }
 
+/* The dot of which a change is a re-issue: 37 bytes and a number, else it says nothing; the change is good all the same. */
+static void
+test_origin(void **state)
+{
+	static const struct {
+		const char *descr;
+		size_t len;
+		uint64_t seq;
+		bool says;
+	} cases[] = {
+		{ "none", 0, 1, false },
+		{ "a byte short", LT_ORIGIN_LEN - 1, 1, false },
+		{ "the first number", LT_ORIGIN_LEN, 1, true },
+		{ "the last number", LT_ORIGIN_LEN, UINT64_MAX, true },
+		{ "no number", LT_ORIGIN_LEN, 0, false },
+		{ "a byte more", LT_ORIGIN_LEN + 1, 1, false },
+	};
+	struct lt_dot of = { .index = 7 }, got;
+	size_t i;
+
+	(void)state;
+	memset(of.feed.b, 0x41, LT_FEED_LEN);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t bytes[512], origin[LT_ORIGIN_LEN + 1] = { 0 };
+		struct lt_err err = { "" };
+		struct lt_change c;
+		struct lt_arena arena;
+		struct fixture f;
+		size_t n;
+
+		print_message("%s\n", cases[i].descr);
+		fixture_init(&f);
+		of.seq = cases[i].seq;
+		lt_origin_pack(&of, origin);
+		f.change.origin.data = origin;
+		f.change.origin.len = cases[i].len;
+		n = ltpb__change__get_packed_size(&f.change);
+		assert_true(n <= sizeof(bytes));
+		(void)ltpb__change__pack(&f.change, bytes);
+		lt_arena_init(&arena, 1 << 20);
+		assert_int_equal(
+		    lt_change_decode(lt_slice(bytes, n), NULL, &arena, &c, &err), LT_OK);
+		assert_int_equal(lt_change_origin(&c, &got), cases[i].says);
+		if (cases[i].says) {
+			assert_int_equal(lt_feed_id_cmp(&got.feed, &of.feed), 0);
+			assert_true(got.seq == of.seq && got.index == of.index);
+		}
+		lt_arena_fini(&arena);
+	}
+	/* By hand: feed, then both numbers with the highest byte first. */
+	of.seq = 0x0102030405060708;
+	{
+		static const uint8_t tail[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 7 };
+		uint8_t origin[LT_ORIGIN_LEN];
+
+		lt_origin_pack(&of, origin);
+		assert_memory_equal(origin, of.feed.b, LT_FEED_LEN);
+		assert_memory_equal(origin + LT_FEED_LEN, tail, sizeof(tail));
+	}
+}
+
 int
 main(void)
 {
@@ -878,6 +939,7 @@ main(void)
 		cmocka_unit_test(test_change_member_twice),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_origin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

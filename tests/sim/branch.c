@@ -282,22 +282,57 @@ sim_disk_has(const struct sim_machine *m, const struct lt_unit *unit, const stru
 	return has;
 }
 
-/* A later change to the record took what it showed along, or the record says that what it shows is here alone. */
+/* What the record shows is of a change that counts as later; or the record is deleted. */
+static bool
+is_beaten(struct sim *s, struct lt_kv_txn *txn, const struct sim_machine *m,
+    const struct sim_saved *v, const uint64_t *came)
+{
+	struct lt_feed_id aside = lt_feed_aside(&v->dot.feed);
+	uint64_t shown = 0, position;
+	struct lt_changeset cs = { 0 };
+	struct lt_arena arena;
+	Ltpb__Record *rec;
+	struct lt_entry e;
+	bool beaten;
+	size_t i;
+
+	if (v->token == 0)
+		return true;
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	if (lt_record_get(txn, v->collection, m->unit.s, v->key, &arena, &rec) == LT_OK)
+		for (i = 0; i < rec->n_field; i++)
+			if (strcmp(rec->field[i]->name, "token") == 0)
+				shown = strtoull(rec->field[i]->value->text + 1, NULL, 10);
+	if (lt_feed_log_find(txn, &m->unit, &aside, v->dot.seq, &position) != LT_OK ||
+	    lt_feed_log_read(txn, position, &e) != LT_OK ||
+	    lt_changeset_open(e.changeset, &arena, &cs) != LT_OK)
+		cs.stamp = UINT64_MAX;
+	beaten = shown == 0 || (shown <= s->next_token && came[shown] >= cs.stamp);
+	lt_arena_fini(&arena);
+	return beaten;
+}
+
+/* Its words came to the hub in a re-issue, a later change to the record took what it showed along, another change had the better of it, or
+ * the record says that what it shows is here alone. */
 void
-sim_check_aside(struct sim *s, int machine, const struct sim_saved *v)
+sim_check_aside(struct sim *s, int machine, const struct sim_saved *v, const uint64_t *came)
 {
 	struct sim_machine *m = &s->m[machine];
 	struct lt_feed_id aside = lt_feed_aside(&v->dot.feed);
 	struct lt_kv_txn *txn;
-	bool told = false, here;
+	bool told = false, here, stands, issued;
 	size_t i;
 
 	if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
 		abort();
 	here = stands_in(txn, &m->unit, &aside, v);
-	if (lt_record_aside(txn, v->collection, m->unit.s, v->key, &told) != LT_OK)
-		told = false;
+	if (lt_record_aside(txn, v->collection, m->unit.s, v->key, &stands) != LT_OK)
+		stands = false;
+	issued = v->token != 0 && came[v->token] != 0;
+	told = stands || issued || is_beaten(s, txn, m, v, came);
 	lt_kv_abort(txn);
+	s->aside_left += stands;
+	s->reissued += issued;
 	for (i = (size_t)(v - m->saved) + 1; i < m->nsaved && !told; i++)
 		told = strcmp(m->saved[i].collection, v->collection) == 0 &&
 		       strcmp(m->saved[i].key, v->key) == 0;

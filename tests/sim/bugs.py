@@ -10,7 +10,8 @@ import sys
 SEEDS = 1000
 # What shows only where machines are restored, or files copied by hand.
 OPTIONS = {"EPOCH_KEPT": ["--restores", "12"], "RECEIPTED_NOT_OFFERED": ["--restores", "12"]}
-for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERGED", "ASIDE_SILENT", "TAIL_NOT_MET"):
+for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERGED", "ASIDE_SILENT", "TAIL_NOT_MET",
+              "REISSUE_DROPPED", "REISSUE_EARLY", "REISSUE_DOUBLED"):
     OPTIONS[_name] = ["--copies", "8"]
 
 

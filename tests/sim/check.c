@@ -917,8 +917,22 @@ check_replay(struct sim *s)
 
 /* ---- nothing twice, nothing lost ---- */
 
+/* That counts: never 0. */
+static uint64_t
+stamp_at(struct lt_kv_txn *txn, uint64_t position, uint64_t stamp)
+{
+	struct lt_judgement j;
+	struct lt_arena arena;
+
+	lt_arena_init(&arena, 1 << 20);
+	if (lt_feed_log_judgement(txn, position, &arena, &j) == LT_OK)
+		stamp = lt_judgement_stamp(&j, stamp);
+	lt_arena_fini(&arena);
+	return stamp;
+}
+
 static int
-count_tokens(struct sim *s, struct lt_kv_txn *txn, struct sim_machine *m, uint8_t *seen)
+count_tokens(struct sim *s, struct lt_kv_txn *txn, struct sim_machine *m, uint64_t *seen)
 {
 	struct lt_changeset cs;
 	struct lt_arena arena;
@@ -940,7 +954,11 @@ count_tokens(struct sim *s, struct lt_kv_txn *txn, struct sim_machine *m, uint8_
 				if (strcmp(f->name, "token") != 0)
 					continue;
 				t = strtoull(f->value->text + 1, NULL, 10);
-				if (t <= s->next_token && seen[t]++ != 0)
+				if (t > s->next_token)
+					continue;
+				if (seen[t] == 0)
+					seen[t] = stamp_at(txn, at, cs.stamp);
+				else
 					sim_fail(s, "machine %d holds one write twice: %s/%s t%llu",
 					    m->no, cs.change[i].collection, cs.change[i].key,
 					    (unsigned long long)t);
@@ -954,7 +972,7 @@ static void
 check_tokens(struct sim *s)
 {
 	struct sim_machine *hub = &s->m[SIM_HUB];
-	uint8_t *seen = calloc(s->next_token + 1, 1);
+	uint64_t *seen = calloc(s->next_token + 1, sizeof(*seen));
 	struct lt_kv_txn *txn;
 	size_t k;
 	int i;
@@ -970,7 +988,7 @@ check_tokens(struct sim *s)
 			if (sim_disk_has(hub, &s->m[i].unit, v))
 				continue;
 			if (sim_is_forkable(s, &v->dot.feed))
-				sim_check_aside(s, i, v);
+				sim_check_aside(s, i, v, seen);
 			else
 				sim_fail(s, "%s/%s of node %d was saved and never came to the hub",
 				    v->collection, v->key, i);

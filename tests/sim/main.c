@@ -23,6 +23,7 @@ struct result {
 	int64_t virtual_ms, converge_ms;
 	uint64_t restored_nodes, restored_hub, put_off, lost_with_disk;
 	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off, lost_by_hand, branches;
+	uint64_t reissued, aside_left, named_other;
 	uint64_t count[SIM_F_COUNT];
 	char why[sizeof(((struct sim *)0)->why)];
 };
@@ -94,6 +95,9 @@ run_one(const struct sim_options *o, struct result *r)
 	r->copies_put_off = world.copies_put_off;
 	r->lost_by_hand = world.lost_by_hand;
 	r->branches = world.branches;
+	r->reissued = world.reissued;
+	r->aside_left = world.aside_left;
+	r->named_other = world.named_other;
 	memcpy(r->count, world.count, sizeof(r->count));
 	(void)snprintf(r->why, sizeof(r->why), "%s", world.failed ? world.why : "");
 	r->done = true;
@@ -140,10 +144,12 @@ print_copies(const struct result *r)
 	printf("  by hand:");
 	for (i = 0; i < SIM_BY_HAND_COUNT; i++)
 		printf(" %s %llu", sim_by_hand_name[i], (unsigned long long)r->by_hand[i]);
-	printf(", %llu put off; %llu second branches, all found; %llu writes went with the files "
-	       "they stood in\n",
+	printf(", %llu put off; %llu second branches, all found, of whose writes %llu were made "
+	       "again and %llu stand for a person; %llu changes named such a branch and were "
+	       "refused; %llu writes went with the files they stood in\n",
 	    (unsigned long long)r->copies_put_off, (unsigned long long)r->branches,
-	    (unsigned long long)r->lost_by_hand);
+	    (unsigned long long)r->reissued, (unsigned long long)r->aside_left,
+	    (unsigned long long)r->named_other, (unsigned long long)r->lost_by_hand);
 }
 
 static void
@@ -233,6 +239,9 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 		sum.copies_put_off += r[i].copies_put_off;
 		sum.lost_by_hand += r[i].lost_by_hand;
 		sum.branches += r[i].branches;
+		sum.reissued += r[i].reissued;
+		sum.aside_left += r[i].aside_left;
+		sum.named_other += r[i].named_other;
 		saved += r[i].saved;
 		received += r[i].received;
 		crashes += r[i].crashes;

@@ -284,6 +284,7 @@ struct sim {
 	uint64_t restored_nodes, restored_hub, restores_put_off, lost_with_disk;
 	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off;
 	uint64_t lost_by_hand; /* saved, and gone with files that were put over them */
+	uint64_t reissued, aside_left; /* of what was saved on branches that do not count */
 	uint64_t named_other; /* changes refused, as they named a branch that does not count */
 	uint64_t branches; /* that were found, of feeds signed by two */
 	struct sim_forkable *forkable;
@@ -382,7 +383,8 @@ void sim_check_forks(struct sim *s);
 bool sim_disk_has(
     const struct sim_machine *m, const struct lt_unit *unit, const struct sim_saved *v);
 /* It is not at the hub: is its clerk told so? */
-void sim_check_aside(struct sim *s, int machine, const struct sim_saved *v);
+void sim_check_aside(struct sim *s, int machine, const struct sim_saved *v,
+    const uint64_t *came); /* effective stamps of the tokens that the hub has; 0: not */
 
 /* restore.c */
 void sim_backup(struct sim *s);
