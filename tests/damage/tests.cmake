@@ -4,7 +4,7 @@ add_executable(lt-damage ${LT_DAMAGE_SRCS})
 target_link_libraries(lt-damage PRIVATE lt_tests_federation lt_hub lt_node lt_build PkgConfig::CMOCKA)
 if(LT_SANITIZE)
   add_test(NAME damage.stores COMMAND lt-damage --count 60 -j 2)
-  add_test(NAME damage.rows COMMAND lt-damage --rows --count 20 -j 2)
+  add_test(NAME damage.rows COMMAND lt-damage --rows --count 6 -j 2)
 else()
   add_test(NAME damage.stores COMMAND lt-damage --count 1000 -j 2)
   # What peers say of many change-sets at a time, true and not.
