@@ -102,7 +102,7 @@ struct lt_draft {
 	const struct lt_context *context; /* any order, own feed left out by the caller */
 	size_t npersonal;
 	Ltpb__FieldSet **personal; /* any order; actor as field _actor */
-	const struct lt_dot *origin; /* the change of which this is a re-issue; NULL: of none */
+	const struct lt_origin *origin; /* the change of which this is a re-issue; NULL: of none */
 };
 
 struct lt_seal {

@@ -586,15 +586,22 @@ lt_change_encode(const Ltpb__Change *pb, struct lt_buf *out)
 /* ---- re-issues ---- */
 
 void
-lt_origin_pack(const struct lt_dot *origin, uint8_t out[LT_ORIGIN_LEN])
+lt_origin_pack(const struct lt_origin *origin, uint8_t out[LT_ORIGIN_LEN])
 {
-	memcpy(out, origin->feed.b, LT_FEED_LEN);
-	lt_store_u64(out + LT_FEED_LEN, origin->seq);
-	lt_store_u32(out + LT_FEED_LEN + 8, origin->index);
+	memcpy(out, origin->dot.feed.b, LT_FEED_LEN);
+	lt_store_u64(out + LT_FEED_LEN, origin->dot.seq);
+	lt_store_u32(out + LT_FEED_LEN + 8, origin->dot.index);
+	lt_store_u64(out + LT_FEED_LEN + 12, origin->hash8);
 }
 
 bool
-lt_change_origin(const struct lt_change *c, struct lt_dot *out)
+lt_origin_eq(const struct lt_origin *a, const struct lt_origin *b)
+{
+	return lt_dot_cmp(&a->dot, &b->dot) == 0 && a->hash8 == b->hash8;
+}
+
+bool
+lt_change_origin(const struct lt_change *c, struct lt_origin *out)
 {
 	struct lt_wire_item f;
 	struct lt_reader r;
@@ -604,10 +611,11 @@ lt_change_origin(const struct lt_change *c, struct lt_dot *out)
 	while (lt_wire_step(&r, &f))
 		if (f.number == CHANGE_ORIGIN && f.type == LT_WIRE_BYTES &&
 		    f.bytes.len == LT_ORIGIN_LEN) {
-			memcpy(out->feed.b, f.bytes.data, LT_FEED_LEN);
-			out->seq = lt_load_u64(f.bytes.data + LT_FEED_LEN);
-			out->index = lt_load_u32(f.bytes.data + LT_FEED_LEN + 8);
-			is = out->seq != 0;
+			memcpy(out->dot.feed.b, f.bytes.data, LT_FEED_LEN);
+			out->dot.seq = lt_load_u64(f.bytes.data + LT_FEED_LEN);
+			out->dot.index = lt_load_u32(f.bytes.data + LT_FEED_LEN + 8);
+			out->hash8 = lt_load_u64(f.bytes.data + LT_FEED_LEN + 12);
+			is = out->dot.seq != 0;
 		}
 	return r.err == LT_OK && is;
 }

@@ -51,11 +51,17 @@ struct lt_change {
 	struct lt_slice raw; /* the change bytes; borrowed */
 };
 
-/* Change.origin (FORMAT.md 3.10): of which change of a branch that does not count this is a re-issue. */
-#define LT_ORIGIN_LEN (LT_FEED_LEN + 8 + 4)
-void lt_origin_pack(const struct lt_dot *origin, uint8_t out[LT_ORIGIN_LEN]);
+/* Change.origin (FORMAT.md 3.10): of which change of a branch that does not count this is a re-issue. Two such branches may have a change
+ * under one dot: the hash tells them apart. */
+struct lt_origin {
+	struct lt_dot dot;
+	uint64_t hash8; /* of its change-set */
+};
+#define LT_ORIGIN_LEN (LT_FEED_LEN + 8 + 4 + 8)
+void lt_origin_pack(const struct lt_origin *origin, uint8_t out[LT_ORIGIN_LEN]);
 /* false: it is none, or says nothing that can be read. */
-bool lt_change_origin(const struct lt_change *c, struct lt_dot *out);
+bool lt_change_origin(const struct lt_change *c, struct lt_origin *out);
+bool lt_origin_eq(const struct lt_origin *a, const struct lt_origin *b);
 
 /* Decode and check everything of FORMAT.md 3.3 and 2 that needs no catalogue. `raw` must outlive
  * *out; everything else lives in the arena. own: the feed the change stands in (context must not

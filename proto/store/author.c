@@ -53,6 +53,7 @@ struct authoring {
 	void *ctx;
 	struct lt_err *err;
 	struct group *lane[LANES]; /* in the arena, made when first used */
+	struct lt_log_view view; /* what was opened last for an origin */
 };
 
 int
@@ -897,16 +898,25 @@ draft_end(
 	return rc;
 }
 
-/* The last change of the branch aside, of which this write takes along what it shows. */
+/* The last change of the branch aside, of which this write takes along what it shows; with the hash of the very change-set that is aside. */
 static int
 draft_origin(struct authoring *w, const struct lt_write *wr, struct lt_draft *d, uint64_t *position)
 {
-	struct lt_dot *origin = lt_arena_alloc(w->arena, sizeof(*origin));
+	struct lt_origin *origin = lt_arena_alloc(w->arena, sizeof(*origin));
+	int rc;
 
+	if (origin == NULL)
+		return LT_E_NOMEM;
+	rc = lt_record_aside_last(
+	    w->derived, wr->collection, w->unit->s, wr->key_out, &origin->dot, position);
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_log_view_open(&w->view, w->log, *position);
+	if (rc != LT_OK)
+		return rc == LT_E_NOTFOUND ? LT_E_CORRUPT : rc;
+	origin->hash8 = lt_load_u64(w->view.hash.b);
 	d->origin = origin;
-	return origin == NULL ? LT_E_NOMEM
-			      : lt_record_aside_last(w->derived, wr->collection, w->unit->s,
-				    wr->key_out, origin, position);
+	return LT_OK;
 }
 
 /* From the wanted state to a draft; nothing to do leaves wr->unchanged or an error in wr->rc. */
@@ -934,6 +944,9 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 	whole = *wr;
 	if (t->aside)
 		rc = draft_origin(w, wr, d, &position);
+	/* What cannot be read cannot be named; it keeps nobody from saving. */
+	if (rc == LT_E_CORRUPT)
+		rc = LT_OK;
 	if (rc == LT_OK && t->aside)
 		rc = carry_aside(w, &whole, t);
 	if (rc == LT_OK && !wr->is_delete)
@@ -955,8 +968,8 @@ draft_write(struct authoring *w, struct lt_write *wr, struct target *t, struct l
 
 struct issuing {
 	struct authoring *w;
-	const struct lt_dot *origin;
-	struct lt_log_view view;
+	const struct lt_origin *origin;
+	uint64_t position; /* of the origin: what was made of it stands behind it */
 	bool found;
 };
 
@@ -967,34 +980,33 @@ is_reissue(void *ctx, const struct lt_dot *dot, uint64_t position)
 	struct issuing *i = ctx;
 	struct lt_id author = lt_feed_author(&dot->feed);
 	struct lt_change change;
+	struct lt_log_view *view = &i->w->view;
 	struct lt_arena arena;
-	struct lt_dot of;
+	struct lt_origin of;
 	int rc;
 
-	if (i->found || lt_feed_is_aside(&dot->feed) || !lt_id_eq(&author, &i->w->a->id))
+	if (position <= i->position || lt_feed_is_aside(&dot->feed) ||
+	    !lt_id_eq(&author, &i->w->a->id))
 		return LT_OK;
 	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	rc = lt_log_view_open(&i->view, i->w->log, position);
+	rc = lt_log_view_open(view, i->w->log, position);
 	if (rc == LT_OK)
-		rc = lt_log_view_change(&i->view, dot->index, &arena, &change);
+		rc = lt_log_view_change(view, dot->index, &arena, &change);
 	if (rc == LT_OK && lt_change_origin(&change, &of) &&
-	    !lt_judgement_refuses(&i->view.judgement, dot->index, NULL))
-		i->found = lt_feed_id_cmp(&of.feed, &i->origin->feed) == 0 &&
-			   of.seq == i->origin->seq && of.index == i->origin->index;
+	    !lt_judgement_refuses(&view->judgement, dot->index, NULL))
+		i->found = lt_origin_eq(&of, i->origin);
 	lt_arena_fini(&arena);
-	return rc;
+	return rc == LT_OK && i->found ? LT_E_CANCELLED : rc;
 }
 
 static int
-issued_before(
-    struct authoring *w, const struct lt_write *wr, const struct lt_dot *origin, bool *found)
+issued_before(struct authoring *w, const struct lt_write *wr, const struct lt_origin *origin,
+    uint64_t position, bool *found)
 {
-	struct issuing i = { .w = w, .origin = origin };
-	int rc;
+	struct issuing i = { .w = w, .origin = origin, .position = position };
+	int rc =
+	    lt_history_each(w->derived, wr->collection, w->unit->s, wr->key_out, is_reissue, &i);
 
-	memset(&i.view, 0, sizeof(i.view));
-	rc = lt_history_each(w->derived, wr->collection, w->unit->s, wr->key_out, is_reissue, &i);
-	lt_log_view_close(&i.view);
 	*found = i.found && !LT_SIM_BUG(REISSUE_DOUBLED);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
@@ -1078,7 +1090,7 @@ draft_reissue(struct authoring *w, struct lt_write *wr, struct target *t, struct
 	int rc = draft_origin(w, wr, d, &position);
 
 	if (rc == LT_OK)
-		rc = issued_before(w, wr, d->origin, &done);
+		rc = issued_before(w, wr, d->origin, position, &done);
 	if (rc == LT_E_NOTFOUND ||
 	    (rc == LT_OK && (done || (!t->shown.exists && !t->base_shown.exists)))) {
 		wr->unchanged = true;
@@ -1091,7 +1103,7 @@ draft_reissue(struct authoring *w, struct lt_write *wr, struct target *t, struct
 	d->collection = t->col->id;
 	d->key = wr->key_out;
 	d->is_delete = !t->shown.exists;
-	rc = actor_of(w, position, d->origin->index, &wr->actor);
+	rc = actor_of(w, position, d->origin->dot.index, &wr->actor);
 	return rc == LT_OK ? draft_carried(w, wr, t, d) : rc;
 }
 
@@ -1182,5 +1194,8 @@ lt_author_write(struct lt_kv_txn *log, struct lt_kv_txn *derived, const struct l
 		memset(&writes[i].dot, 0, sizeof(writes[i].dot));
 		rc = write_one(&w, &writes[i]);
 	}
-	return rc == LT_OK ? flush_all(&w) : rc;
+	if (rc == LT_OK)
+		rc = flush_all(&w);
+	lt_log_view_close(&w.view);
+	return rc;
 }

@@ -305,7 +305,7 @@ one_ruling(struct fed *f, struct fed_node *n, struct rulings *out)
 
 /* Changes in the hub's log that name an origin; the last origin. */
 static unsigned
-reissues(struct fed *f, struct lt_dot *origin)
+reissues(struct fed *f, struct lt_origin *origin)
 {
 	struct lt_kv_txn *txn;
 	uint64_t at, last = 0;
@@ -499,7 +499,7 @@ static void
 test_divergent(void **state)
 {
 	struct rulings before, after;
-	struct lt_dot origin;
+	struct lt_origin origin;
 	struct fed f;
 	struct fed_node n, copy;
 	char text[256];
@@ -538,8 +538,9 @@ test_divergent(void **state)
 	assert_int_equal(aside_of(&copy), 1); /* the signed bytes stay */
 	/* Once, over restarts of both. */
 	assert_int_equal(reissues(&f, &origin), 1);
-	assert_int_equal(origin.seq, before.r.seq);
-	assert_int_equal(lt_feed_id_cmp(&origin.feed, &before.r.feed), 0);
+	assert_int_equal(origin.dot.seq, before.r.seq);
+	assert_int_equal(lt_feed_id_cmp(&origin.dot.feed, &before.r.feed), 0);
+	assert_true(origin.hash8 == lt_load_u64(before.r.other.b));
 	same_feeds(&f, &copy);
 	one_ruling(&f, &copy, &after);
 	assert_int_equal(before.r.position, after.r.position);
@@ -551,7 +552,7 @@ test_divergent(void **state)
 static void
 test_longer_branch(void **state)
 {
-	struct lt_dot origin;
+	struct lt_origin origin;
 	struct fed f;
 	struct fed_node n, copy;
 	struct expect e;
@@ -617,7 +618,7 @@ test_same_words(void **state)
 {
 	struct fed f;
 	struct fed_node n, copy;
-	struct lt_dot origin;
+	struct lt_origin origin;
 	struct expect e;
 
 	(void)state;

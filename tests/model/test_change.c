@@ -863,7 +863,7 @@ test_names(void **state)
 	assert_false(lt_name_valid("a\xc4\x91"));
 }
 
-/* The dot of which a change is a re-issue: 37 bytes and a number, else it says nothing; the change is good all the same. */
+/* The change of which another is a re-issue: 45 bytes and a number, else it says nothing; the change is good all the same. */
 static void
 test_origin(void **state)
 {
@@ -880,11 +880,11 @@ test_origin(void **state)
 		{ "no number", LT_ORIGIN_LEN, 0, false },
 		{ "a byte more", LT_ORIGIN_LEN + 1, 1, false },
 	};
-	struct lt_dot of = { .index = 7 }, got;
+	struct lt_origin of = { .dot = { .index = 7 }, .hash8 = 9 }, got;
 	size_t i;
 
 	(void)state;
-	memset(of.feed.b, 0x41, LT_FEED_LEN);
+	memset(of.dot.feed.b, 0x41, LT_FEED_LEN);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint8_t bytes[512], origin[LT_ORIGIN_LEN + 1] = { 0 };
 		struct lt_err err = { "" };
@@ -895,7 +895,7 @@ test_origin(void **state)
 
 		print_message("%s\n", cases[i].descr);
 		fixture_init(&f);
-		of.seq = cases[i].seq;
+		of.dot.seq = cases[i].seq;
 		lt_origin_pack(&of, origin);
 		f.change.origin.data = origin;
 		f.change.origin.len = cases[i].len;
@@ -907,19 +907,23 @@ test_origin(void **state)
 		    lt_change_decode(lt_slice(bytes, n), NULL, &arena, &c, &err), LT_OK);
 		assert_int_equal(lt_change_origin(&c, &got), cases[i].says);
 		if (cases[i].says) {
-			assert_int_equal(lt_feed_id_cmp(&got.feed, &of.feed), 0);
-			assert_true(got.seq == of.seq && got.index == of.index);
+			assert_int_equal(lt_feed_id_cmp(&got.dot.feed, &of.dot.feed), 0);
+			assert_true(got.dot.seq == of.dot.seq && got.dot.index == of.dot.index);
+			assert_true(got.hash8 == of.hash8);
 		}
 		lt_arena_fini(&arena);
 	}
-	/* By hand: feed, then both numbers with the highest byte first. */
-	of.seq = 0x0102030405060708;
+	/* By hand: feed, then the three numbers with the highest byte first. */
+	of.dot.seq = 0x0102030405060708;
+	of.hash8 = 0x1112131415161718;
 	{
-		static const uint8_t tail[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 7 };
+		static const uint8_t tail[20] = { 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 7, 0x11, 0x12,
+			0x13, 0x14, 0x15, 0x16, 0x17, 0x18 };
 		uint8_t origin[LT_ORIGIN_LEN];
 
 		lt_origin_pack(&of, origin);
-		assert_memory_equal(origin, of.feed.b, LT_FEED_LEN);
+		assert_int_equal(LT_ORIGIN_LEN, 45);
+		assert_memory_equal(origin, of.dot.feed.b, LT_FEED_LEN);
 		assert_memory_equal(origin + LT_FEED_LEN, tail, sizeof(tail));
 	}
 }

@@ -285,7 +285,7 @@ fork_and_reissue(struct fix *f)
 
 struct made {
 	size_t n; /* changes that name an origin */
-	struct lt_dot origin; /* of the last */
+	struct lt_origin origin; /* of the last */
 	struct lt_change change;
 	char actor[32];
 };
@@ -366,12 +366,27 @@ shows(struct fix *f, unsigned no, const char *field)
 	return text;
 }
 
+/* Of a change-set aside. */
+static uint64_t
+aside_hash8(struct fix *f, uint64_t behind)
+{
+	struct lt_feed_id aside = lt_feed_aside(&f->feed);
+	struct lt_kv_txn *txn;
+	struct lt_hash h;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_feed_log_hash(txn, &f->identity.unit, &aside, f->common.seq + behind, &h));
+	lt_kv_abort(txn);
+	return lt_load_u64(h.b);
+}
+
 static void
 is_origin(struct fix *f, const struct made *m, uint64_t behind, uint32_t index)
 {
-	assert_int_equal(lt_feed_id_cmp(&m->origin.feed, &f->feed), 0);
-	assert_int_equal(m->origin.seq, f->common.seq + behind);
-	assert_int_equal(m->origin.index, index);
+	assert_int_equal(lt_feed_id_cmp(&m->origin.dot.feed, &f->feed), 0);
+	assert_int_equal(m->origin.dot.seq, f->common.seq + behind);
+	assert_int_equal(m->origin.dot.index, index);
+	assert_true(m->origin.hash8 == aside_hash8(f, behind));
 }
 
 /* ---- the tests ---- */
@@ -446,12 +461,12 @@ not_ruled(void **state)
 	assert_int_equal(made(f).n, 1);
 }
 
-/* One that an older self, or a copy, made in another epoch. */
+/* One that an older self, or a copy, made in another epoch, and that says something else. */
 static struct lt_changeset
-older_self(struct fix *f, unsigned no, const struct lt_dot *origin, const char *a)
+older_self(struct fix *f, unsigned no, const struct lt_origin *origin)
 {
 	struct lt_draft d =
-	    world_draft(&f->arena, "thing", key_of(f, no), fs_text(&f->arena, "a", a), NULL);
+	    world_draft(&f->arena, "thing", key_of(f, no), fs_enum(&f->arena, "e", "red"), NULL);
 	struct feed other;
 
 	d.origin = origin;
@@ -464,13 +479,15 @@ by_an_older_self(void **state)
 {
 	static const struct {
 		const char *descr;
-		int index_off;
+		unsigned index_off, seq_off, hash_off;
 		bool refused;
 		size_t made;
 	} cases[] = {
-		{ "the same origin", 0, false, 1 },
-		{ "another one", 1, false, 2 },
-		{ "the same, refused by the hub", 0, true, 2 },
+		{ "the same origin", 0, 0, 0, false, 1 },
+		{ "another change", 1, 0, 0, false, 2 },
+		{ "another change-set", 0, 1, 0, false, 2 },
+		{ "the same place of another branch", 0, 0, 1, false, 2 },
+		{ "the same, refused by the hub", 0, 0, 0, true, 2 },
 	};
 	size_t i;
 
@@ -486,15 +503,16 @@ by_an_older_self(void **state)
 		}
 		save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
 		branch_here(f);
-		cs = older_self(f, 2,
-		    &(struct lt_dot){ f->feed, f->common.seq + 1, (uint32_t)cases[i].index_off },
-		    "other words");
 		save(f, 2, fs_text(&f->arena, "a", "new"), NULL, NULL);
 		{
 			struct lt_changeset right = right_comes(f);
 
 			judged(f, &right, false);
 		}
+		cs = older_self(f, 2,
+		    &(struct lt_origin){
+			{ f->feed, f->common.seq + 1 + cases[i].seq_off, cases[i].index_off },
+			aside_hash8(f, 1) + cases[i].hash_off });
 		rule(f);
 		/* Not known yet what became of it. */
 		ok(lt_node_reissue(&f->node));
@@ -504,7 +522,7 @@ by_an_older_self(void **state)
 		ok(lt_node_reissue(&f->node));
 		assert_int_equal(made(f).n, cases[i].made);
 		assert_false(stands(f, 2));
-		assert_string_equal(shows(f, 2, "a"), cases[i].made == 1 ? "other words" : "new");
+		assert_string_equal(shows(f, 2, "a"), cases[i].made == 1 ? "-" : "new");
 	}
 }
 
