@@ -229,12 +229,16 @@ settle_dots(struct applying *ap, const struct lt_changeset *cs, uint64_t positio
 {
 	struct lt_judgement old, kept;
 	Ltpb__ReasonCode reason;
+	struct lt_id author = lt_feed_author(&cs->feed);
 	uint64_t stamp;
 	size_t i;
 	int rc = lt_feed_log_judgement(ap->txn, position, ap->arena, &old);
 
 	if (rc != LT_OK)
 		return rc;
+	/* A re-issue that an older self made may be among them: what it is of was left alone until now. */
+	if (lt_id_eq(&author, &ap->n->author.id))
+		ap->n->aside_came = true;
 	kept = old;
 	kept.nheld = 0;
 	kept.held = lt_arena_alloc(ap->arena, (old.nheld + 1) * sizeof(*kept.held));

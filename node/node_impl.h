@@ -16,6 +16,9 @@
 /* Records that are written again in one transaction (reissue.c). */
 #define LT_REISSUE_AT_ONCE 64
 
+/* So long a re-issue waits for the hub's verdicts on what others of the unit wrote, and for a damaged change-set of an own feed. */
+#define LT_REISSUE_WAIT_MS INT64_C(3600000)
+
 /* How far reissue.c came. Of whoever is in lt_node_reissue(). */
 struct lt_reissue {
 	atomic_bool busy;
@@ -23,6 +26,8 @@ struct lt_reissue {
 	uint8_t after[LT_KV_KEY_MAX]; /* the last record that was looked at */
 	size_t after_len;
 	int failed; /* the last time; LT_OK: not */
+	bool waiting; /* for what is waited for no longer than LT_REISSUE_WAIT_MS */
+	int64_t waits_since; /* monotonic */
 };
 
 struct lt_node {

@@ -2,6 +2,7 @@
  * each record as it is shown, as an ordinary change in the present epoch that names its origin. In one transaction the change is made and
  * the record stands aside no more: so it is done once, whatever becomes of the machine in between. */
 #include "node/node_impl.h"
+#include "node/scrub.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/store/log_view.h"
@@ -64,6 +65,7 @@ struct judged {
 	struct lt_node *n;
 	struct lt_kv_txn *txn;
 	bool waits;
+	bool others; /* wait, too, but for a while only */
 };
 
 /* The last change-set of an own feed was made here if what it says stands in the overlay. */
@@ -91,8 +93,11 @@ came_unjudged(struct judged *j, const struct lt_unit *unit, const struct lt_feed
 	j->waits = j->waits || !shows;
 	lt_log_view_close(&view);
 	lt_arena_fini(&arena);
-	/* What is damaged keeps nobody waiting. */
-	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+	/* What is damaged may be mended, or come again. */
+	if (rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT)
+		return rc;
+	j->others = true;
+	return LT_OK;
 }
 
 static int
@@ -102,13 +107,29 @@ look_judged(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed
 	struct judged *j = ctx;
 	struct lt_id author = lt_feed_author(feed);
 
-	if (head->seq <= head->judged || !lt_id_eq(&author, &j->n->author.id))
+	if (head->seq <= head->judged)
 		return LT_OK;
-	return came_unjudged(j, unit, feed, head);
+	if (lt_id_eq(&author, &j->n->author.id))
+		return came_unjudged(j, unit, feed, head);
+	j->others = true;
+	return LT_OK;
 }
 
-/* What came down of own feeds counts, and stands in the history of its records, when the hub's verdict is here: until then a record does
- * not show what the other branch says of it, nor whether somebody else wrote it again. */
+/* Others' feeds may stay unjudged, where one is damaged at the hub, say: that keeps nobody waiting for ever. */
+static bool
+is_patient(struct lt_node *n, bool others)
+{
+	struct lt_reissue *r = &n->reissue;
+	int64_t now = lt_mono_ms(n->clock);
+
+	if (others && !r->waiting)
+		r->waits_since = now;
+	r->waiting = others;
+	return others && now - r->waits_since < LT_REISSUE_WAIT_MS;
+}
+
+/* What came down counts, and stands in the history of its records, when the hub's verdict is here: until then a record does not show what
+ * the other branch says of it, nor whether somebody else wrote it again, nor what others of the unit wrote later. */
 static int
 awaits_verdict(struct lt_node *n, bool *waits)
 {
@@ -119,7 +140,7 @@ awaits_verdict(struct lt_node *n, bool *waits)
 	if (rc != LT_OK || LT_SIM_BUG(REISSUE_EARLY))
 		goto out;
 	rc = lt_feed_log_each(j.txn, &n->identity->unit, look_judged, &j);
-	*waits = j.waits;
+	*waits = is_patient(n, j.others) || j.waits;
 out:
 	if (j.txn != NULL)
 		lt_kv_abort(j.txn);
@@ -239,7 +260,7 @@ count(struct batch *b)
 
 	for (i = 0; i < b->n; i++) {
 		b->made += b->write[i].rc == LT_OK && !b->write[i].unchanged;
-		b->person += b->write[i].rc != LT_OK;
+		b->person += b->write[i].rc != LT_OK && b->write[i].rc != LT_E_UNAVAILABLE;
 	}
 }
 
@@ -335,19 +356,26 @@ static int
 reissue(struct lt_node *n)
 {
 	struct lt_err err = { "" };
-	struct batch *b;
-	bool waits;
+	struct batch *b = NULL;
+	bool waits, came;
 	int rc;
 
-	if (!n->reissue.under_way && !atomic_load(&n->aside))
+	/* Tables that are being put right do not show all yet. */
+	if (lt_node_mending(n) || (!n->reissue.under_way && !atomic_load(&n->aside)))
 		return LT_OK;
+	/* Before it is looked for what there is to wait for: what comes aside from here on sets it again, and is not written in this call. */
+	came = atomic_exchange(&n->aside, false);
 	rc = awaits_verdict(n, &waits);
-	if (rc != LT_OK || waits)
+	if (rc == LT_OK && !waits) {
+		b = calloc(1, sizeof(*b));
+		rc = b == NULL ? LT_E_NOMEM : LT_OK;
+	}
+	if (b == NULL) {
+		if (came)
+			atomic_store(&n->aside, true);
 		return rc;
-	b = calloc(1, sizeof(*b));
-	if (b == NULL)
-		return LT_E_NOMEM;
-	if (atomic_exchange(&n->aside, false)) {
+	}
+	if (came) {
 		n->reissue.under_way = true;
 		n->reissue.after_len = 0;
 	}

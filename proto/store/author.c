@@ -970,7 +970,7 @@ struct issuing {
 	struct authoring *w;
 	const struct lt_origin *origin;
 	uint64_t position; /* of the origin: what was made of it stands behind it */
-	bool found;
+	bool found, held;
 };
 
 /* Is this change the re-issue? Made by a copy of this machine, or before it was restored. One that was refused said nothing. */
@@ -983,6 +983,7 @@ is_reissue(void *ctx, const struct lt_dot *dot, uint64_t position)
 	struct lt_log_view *view = &i->w->view;
 	struct lt_arena arena;
 	struct lt_origin of;
+	bool is = false;
 	int rc;
 
 	if (position <= i->position || lt_feed_is_aside(&dot->feed) ||
@@ -994,13 +995,17 @@ is_reissue(void *ctx, const struct lt_dot *dot, uint64_t position)
 		rc = lt_log_view_change(view, dot->index, &arena, &change);
 	if (rc == LT_OK && lt_change_origin(&change, &of) &&
 	    !lt_judgement_refuses(&view->judgement, dot->index, NULL))
-		i->found = lt_origin_eq(&of, i->origin);
+		is = lt_origin_eq(&of, i->origin);
+	if (is && lt_judgement_holds(&view->judgement, dot->index))
+		i->held = true;
+	else if (is)
+		i->found = true;
 	lt_arena_fini(&arena);
 	return rc == LT_OK && i->found ? LT_E_CANCELLED : rc;
 }
 
 static int
-issued_before(struct authoring *w, const struct lt_write *wr, const struct lt_origin *origin,
+issued_before(struct authoring *w, struct lt_write *wr, const struct lt_origin *origin,
     uint64_t position, bool *found)
 {
 	struct issuing i = { .w = w, .origin = origin, .position = position };
@@ -1008,6 +1013,9 @@ issued_before(struct authoring *w, const struct lt_write *wr, const struct lt_or
 	    lt_history_each(w->derived, wr->collection, w->unit->s, wr->key_out, is_reissue, &i);
 
 	*found = i.found && !LT_SIM_BUG(REISSUE_DOUBLED);
+	/* The hub may yet take it or refuse it. */
+	if (i.held && !*found)
+		wr->rc = LT_E_UNAVAILABLE;
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
@@ -1091,6 +1099,8 @@ draft_reissue(struct authoring *w, struct lt_write *wr, struct target *t, struct
 
 	if (rc == LT_OK)
 		rc = issued_before(w, wr, d->origin, position, &done);
+	if (rc == LT_OK && wr->rc != LT_OK)
+		return LT_OK;
 	if (rc == LT_E_NOTFOUND ||
 	    (rc == LT_OK && (done || (!t->shown.exists && !t->base_shown.exists)))) {
 		wr->unchanged = true;

@@ -47,7 +47,8 @@ struct lt_write {
 	unsigned writer; /* one LT_WRITER_ bit */
 	bool builtin; /* acts: no record checks */
 	/* What stands aside of the record (FORMAT.md 9.11) is issued again: nothing is in set and clear. LT_E_CONFLICT: a person has to choose;
-	 * unchanged: others have it all, or a change here says that it was done. */
+	 * unchanged: others have it all, or a change here says that it was done; LT_E_UNAVAILABLE: one says so on which the hub has not
+	 * decided yet. */
 	bool reissue;
 	/* results */
 	int rc; /* LT_OK, LT_E_REFUSED (violation), LT_E_CONFLICT (revision), LT_E_NOTFOUND (delete),

@@ -178,11 +178,14 @@ comes(struct fix *f, struct feed *feed, const struct lt_draft *d, size_t n)
 	return cs;
 }
 
-/* The hub judges up to this change-set; refused: its first change. */
+enum word { TAKEN, REFUSED, HELD, SETTLED, REFUSED_THEN };
+
+/* The hub judges up to this change-set, or settles what it held of it; the word is of its first change. */
 static void
-judged(struct fix *f, const struct lt_changeset *cs, bool refused)
+judged_as(struct fix *f, const struct lt_changeset *cs, enum word word)
 {
 	Ltpb__RefusedDot dot = LTPB__REFUSED_DOT__INIT, *dots = &dot;
+	Ltpb__HeldDot held = LTPB__HELD_DOT__INIT, *helds = &held;
 	Ltpb__Verdict v = LTPB__VERDICT__INIT;
 	struct lt_kv_txn *txn;
 	struct lt_head head;
@@ -201,14 +204,27 @@ judged(struct fix *f, const struct lt_changeset *cs, bool refused)
 	v.to = cs->seq;
 	v.to_hash.data = (uint8_t *)cs->hash.b;
 	v.to_hash.len = LT_HASH_LEN;
-	v.n_refused = refused;
+	held.seq = cs->seq;
+	v.settling = word == SETTLED || word == REFUSED_THEN;
+	if (v.settling)
+		v.from = cs->seq;
+	v.n_refused = word == REFUSED || word == REFUSED_THEN;
 	v.refused = &dots;
+	v.n_held = word == HELD;
+	v.n_settled = word == SETTLED;
+	v.held = v.settled = &helds;
 	len = protobuf_c_message_get_packed_size(&v.base);
 	bytes = lt_arena_alloc(&f->arena, len);
 	(void)protobuf_c_message_pack(&v.base, bytes);
 	d = world_draft(
 	    &f->arena, "_verdict", "v", fs_bytes(&f->arena, "verdict", bytes, len), NULL);
 	(void)comes(f, &f->down, &d, 1);
+}
+
+static void
+judged(struct fix *f, const struct lt_changeset *cs, bool refused)
+{
+	judged_as(f, cs, refused ? REFUSED : TAKEN);
 }
 
 /* What was saved up to now both branches have. */
@@ -526,6 +542,124 @@ by_an_older_self(void **state)
 	}
 }
 
+/* The older self's is held: what it is of stays as it is until the hub has decided, and is looked at again by itself then. */
+static void
+held_for_now(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		struct lt_changeset cs, right;
+		struct fix *f;
+
+		if (i != 0) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		f = *state;
+		save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
+		branch_here(f);
+		save(f, 2, fs_text(&f->arena, "a", "new"), NULL, NULL);
+		right = right_comes(f);
+		judged(f, &right, false);
+		cs = older_self(f, 2,
+		    &(struct lt_origin){ { f->feed, f->common.seq + 1, 0 }, aside_hash8(f, 1) });
+		rule(f);
+		judged_as(f, &cs, HELD);
+		ok(lt_node_reissue(&f->node));
+		assert_int_equal(made(f).n, 1);
+		assert_true(stands(f, 2));
+		assert_false(f->node.aside);
+		judged_as(f, &cs, i == 0 ? SETTLED : REFUSED_THEN);
+		ok(lt_node_reissue(&f->node));
+		assert_int_equal(made(f).n, i == 0 ? 1 : 2);
+		assert_false(stands(f, 2));
+	}
+}
+
+/* While there is something to wait for it is not forgotten that there is something to do; and tables that are being put right do not show
+ * all. */
+static void
+not_forgotten(void **state)
+{
+	struct fix *f = *state;
+	struct lt_changeset cs;
+
+	save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
+	branch_here(f);
+	save(f, 2, fs_text(&f->arena, "a", "new"), NULL, NULL);
+	cs = right_comes(f);
+	rule(f);
+	ok(lt_node_reissue(&f->node));
+	assert_true(f->node.aside);
+	judged(f, &cs, false);
+	f->node.mending = true;
+	ok(lt_node_reissue(&f->node));
+	assert_true(f->node.aside);
+	assert_int_equal(made(f).n, 0);
+	assert_true(stands(f, 2));
+	f->node.mending = false;
+	ok(lt_node_reissue(&f->node));
+	assert_false(f->node.aside);
+	assert_int_equal(made(f).n, 1);
+}
+
+/* What others of the unit wrote is waited for, as it may be later than the branch; but not for ever. */
+static void
+others_first(void **state)
+{
+	static const struct {
+		const char *descr;
+		bool judged; /* in time */
+		size_t made;
+		const char *shows;
+	} cases[] = {
+		{ "the hub's word comes", true, 0, "later" },
+		{ "it does not", false, 1, "mine" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lt_changeset right, cs;
+		struct author colleague;
+		struct feed theirs_up;
+		struct lt_draft d;
+		struct fix *f;
+
+		print_message("%s\n", cases[i].descr);
+		if (i != 0) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		f = *state;
+		author_init(&colleague, 3);
+		feed_init(&theirs_up, &colleague, WORLD_UNIT, LT_LANE_NORMAL, 1);
+		save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
+		branch_here(f);
+		save(f, 1, fs_text(&f->arena, "a", "mine"), NULL, NULL);
+		right = right_comes(f);
+		judged(f, &right, false);
+		d = theirs(f, 1, fs_text(&f->arena, "a", "later"));
+		cs = comes(f, &theirs_up, &d, 1);
+		rule(f);
+		ok(lt_node_reissue(&f->node));
+		assert_int_equal(made(f).n, 0);
+		assert_true(stands(f, 1));
+		if (cases[i].judged)
+			judged(f, &cs, false);
+		else
+			f->now_ms += LT_REISSUE_WAIT_MS - 1;
+		ok(lt_node_reissue(&f->node));
+		assert_int_equal(made(f).n, 0);
+		assert_int_equal(stands(f, 1), !cases[i].judged);
+		f->now_ms++;
+		ok(lt_node_reissue(&f->node));
+		assert_int_equal(made(f).n, cases[i].made);
+		assert_false(stands(f, 1));
+		assert_string_equal(shows(f, 1, "a"), cases[i].shows);
+	}
+}
+
 /* The branches contradict each other where a person decides: in a field of policy review, and deleted there, edited here. */
 static void
 for_a_person(void **state)
@@ -749,6 +883,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_ruled, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_an_older_self, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_for_now, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(for_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(conflict_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(field_gone, setup, teardown),
