@@ -1025,9 +1025,47 @@ static bool
 is_kept_back(const struct target *t, const struct lt_shown_field *f)
 {
 	const struct lt_shown_field *base = shown_field(&t->base_shown, f->name);
+	const struct lt_field *field = lt_collection_field(t->col, f->name);
 	bool base_withheld = base != NULL && base->withheld;
 
-	return f->withheld ? !base_withheld || lt_feed_is_aside(&f->dot.feed) : base_withheld;
+	if (!f->withheld)
+		return base_withheld;
+	if (!base_withheld || lt_feed_is_aside(&f->dot.feed))
+		return true;
+	/* Several values make up what is shown, and the dot is of one: the branch may have added another. */
+	return field != NULL &&
+	       (field->rule.policy == LT_POLICY_SET || field->rule.policy == LT_POLICY_MAX ||
+		   field->rule.policy == LT_POLICY_MIN);
+}
+
+/* Shows the branch something otherwise than the record is without it? */
+static bool
+is_otherwise(const struct target *t)
+{
+	const struct lt_shown *seen = &t->shown, *base = &t->base_shown;
+	size_t i;
+
+	if (seen->exists != base->exists || seen->nfield != base->nfield)
+		return true;
+	for (i = 0; i < seen->nfield; i++)
+		if (seen->field[i].value != NULL && !is_in_base(base, &seen->field[i]))
+			return true;
+	return false;
+}
+
+/* The hub would have taken the time of what is later than its own for its own; here the branch is weighed with the time it was signed with.
+ * One from a clock that is ahead goes over what others wrote since only if a person says so. */
+static int
+check_ahead(struct authoring *w, struct lt_write *wr, const struct target *t, uint64_t position)
+{
+	uint64_t hub_stamp;
+	int rc = lt_local_get_u64(w->log, "hub_stamp", &hub_stamp);
+
+	if (rc == LT_OK)
+		rc = lt_log_view_open(&w->view, w->log, position);
+	if (rc == LT_OK && w->view.stamp > hub_stamp && t->base_shown.exists && is_otherwise(t))
+		wr->rc = LT_E_CONFLICT;
+	return rc;
 }
 
 /* The two branches contradict each other where the catalogue asks for a person, or a person has to settle something of the record anyway:
@@ -1108,6 +1146,8 @@ draft_reissue(struct authoring *w, struct lt_write *wr, struct target *t, struct
 	}
 	if (rc == LT_OK && needs_person(t))
 		wr->rc = LT_E_CONFLICT;
+	else if (rc == LT_OK)
+		rc = check_ahead(w, wr, t, position);
 	if (rc != LT_OK || wr->rc != LT_OK)
 		return rc;
 	d->collection = t->col->id;

@@ -660,6 +660,27 @@ others_first(void **state)
 	}
 }
 
+/* A branch signed by a clock that is ahead does not go over what others wrote by itself; where nobody else wrote, nothing is in its way. */
+static void
+clock_ahead(void **state)
+{
+	struct fix *f = *state;
+	struct lt_draft d;
+
+	save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
+	branch_here(f);
+	f->now_ms += 365 * 24 * HOUR;
+	save(f, 1, fs_text(&f->arena, "a", "mine"), NULL, NULL);
+	save(f, 2, fs_text(&f->arena, "a", "new"), NULL, NULL);
+	f->now_ms -= 365 * 24 * HOUR;
+	d = theirs(f, 1, fs_text(&f->arena, "a", "later"));
+	(void)comes(f, &f->down, &d, 1);
+	fork_and_reissue(f);
+	assert_true(stands(f, 1));
+	assert_false(stands(f, 2));
+	assert_int_equal(made(f).n, 1);
+}
+
 /* The branches contradict each other where a person decides: in a field of policy review, and deleted there, edited here. */
 static void
 for_a_person(void **state)
@@ -791,13 +812,12 @@ immutable(void **state)
 }
 
 static void
-erase_common(struct fix *f, unsigned index)
+erase_of(struct fix *f, const struct lt_dot *dot, const struct lt_hash *hash, const char *field)
 {
-	const char *field = "p";
-	struct lt_erased e = { .feed = f->feed,
-		.seq = f->common.seq,
-		.index = index,
-		.hash8 = lt_load_u64(f->common.hash.b),
+	struct lt_erased e = { .feed = dot->feed,
+		.seq = dot->seq,
+		.index = dot->index,
+		.hash8 = lt_load_u64(hash->b),
 		.nfield = 1,
 		.field = &field };
 	struct lt_kv_txn *txn;
@@ -807,6 +827,40 @@ erase_common(struct fix *f, unsigned index)
 	ok(lt_erase(txn, &f->identity.unit, &e, 1, &removed));
 	assert_int_equal(removed, 1);
 	ok(lt_kv_commit(txn));
+}
+
+static void
+erase_common(struct fix *f, unsigned index)
+{
+	erase_of(f, &(struct lt_dot){ f->feed, f->common.seq, index }, &f->common.hash, "p");
+}
+
+/* Of a set several values make up what is shown. Others' is the newest and was erased; the branch's is older, is shown no more, and is not
+ * lost by that. */
+static void
+erased_of_several(void **state)
+{
+	static const char *const x[] = { "x", NULL }, *const xy[] = { "x", "y", NULL },
+				 *const xz[] = { "x", "z", NULL };
+	struct fix *f = *state;
+	const struct lt_collection *thing = lt_catalogue_find(f->cat, "thing");
+	struct lt_changeset cs;
+	Ltpb__FieldSet *theirs_d;
+	struct lt_draft d;
+
+	((struct lt_field *)lt_collection_field(thing, "d"))->rule.personal = LT_PERSONAL_BASIC;
+	save(f, 1, fs_text(&f->arena, "a", "old"), fs_set(&f->arena, "d", x), NULL);
+	branch_here(f);
+	save(f, 1, fs_text(&f->arena, "a", "mine"), fs_set(&f->arena, "d", xy), NULL);
+	d = theirs(f, 1, NULL);
+	theirs_d = fs_set(&f->arena, "d", xz);
+	d.personal = &theirs_d;
+	d.npersonal = 1;
+	cs = comes(f, &f->down, &d, 1);
+	erase_of(f, &(struct lt_dot){ cs.feed, cs.seq, 0 }, &cs.hash, "d");
+	fork_and_reissue(f);
+	assert_int_equal(made(f).n, 0);
+	assert_true(stands(f, 1));
 }
 
 /* A value was erased. What the branch has in its place does not come back by itself; what it says elsewhere does. */
@@ -886,6 +940,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(held_for_now, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(clock_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(for_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(conflict_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(field_gone, setup, teardown),
@@ -893,6 +948,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(nothing_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(immutable, setup, teardown),
 		cmocka_unit_test_setup_teardown(erased, setup, teardown),
+		cmocka_unit_test_setup_teardown(erased_of_several, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 	};
 
