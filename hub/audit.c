@@ -261,6 +261,7 @@ work(struct lt_audit *a, bool last)
 	synced = a->named ? sync_file(a) : lt_audit_place(a);
 	done = next_file(a) && done && synced;
 	lt_audit_remember(a, settled && synced);
+	lt_audit_note_synced(a);
 	/* Nor is what a log that was left since then ended with. */
 	if (witness && synced && a->chain.at.log == log) {
 		a->witness_ms = lt_mono_ms(a->o.clock);
@@ -306,7 +307,7 @@ lt_audit_open(const struct lt_audit_options *o, struct lt_audit **out, struct lt
 	if (a == NULL)
 		return lt_err_set(err, LT_E_NOMEM, "out of memory");
 	a->o = *o;
-	a->fd = a->before_fd = a->lost_fd = -1;
+	a->fd = a->before_fd = a->lost_fd = a->synced_fd = -1;
 	a->placed = a->named = true;
 	if (a->o.segment_bytes == 0)
 		a->o.segment_bytes = LT_AUDIT_SEGMENT_BYTES;
@@ -352,6 +353,8 @@ lt_audit_close(struct lt_audit *a)
 		(void)close(a->before_fd);
 	if (a->lost_fd >= 0)
 		(void)close(a->lost_fd);
+	if (a->synced_fd >= 0)
+		(void)close(a->synced_fd);
 	lt_audit_chain_fini(&a->chain);
 	lt_buf_fini(&a->parts);
 	lt_buf_fini(&a->entry);

@@ -278,10 +278,8 @@ are_frames(struct lt_slice b)
 	return true;
 }
 
-/* The system tells of a failed write once, and takes for written from then on what was not: another sync that succeeds says nothing of it.
- * So these bytes are written over themselves, if they can still be read whole. An errno. */
-static int
-sync_again(const char *path, uint64_t from, uint64_t to)
+int
+lt_audit_sync_again(const char *path, uint64_t from, uint64_t to)
 {
 	struct lt_buf b = { 0 };
 	ssize_t n = 0;
@@ -320,7 +318,7 @@ sync_before(const struct lt_audit *a)
 		return fdatasync(a->before_fd) != 0 ? errno : 0;
 	return lt_audit_dir_path(a->o.dir, a->segment - 1, path, NULL) != LT_OK
 		   ? EINVAL
-		   : sync_again(path, a->before_synced, a->before_size);
+		   : lt_audit_sync_again(path, a->before_synced, a->before_size);
 }
 
 static int
@@ -333,7 +331,7 @@ sync_own(const struct lt_audit *a, uint64_t size)
 		return fdatasync(a->fd) != 0 ? errno : 0;
 	rc = a->placed ? lt_audit_dir_path(a->o.dir, a->segment, path, NULL)
 		       : lt_audit_dir_next(a->o.dir, a->segment, path, NULL);
-	return rc != LT_OK ? EINVAL : sync_again(path, 0, size);
+	return rc != LT_OK ? EINVAL : lt_audit_sync_again(path, 0, size);
 }
 
 /* Said once, however often it is tried again. */

@@ -27,7 +27,8 @@ struct lt_audit {
 	pthread_t thread;
 	bool running;
 	uint8_t salt_key[32];
-	int lost_fd; /* audit.lost, of the thread; -1 */
+	int lost_fd, synced_fd; /* audit.lost and audit.synced, of the thread; -1 */
+	struct lt_audit_synced noted; /* what audit.synced says, of the thread */
 	int64_t complained_ms; /* monotonic, of the thread: that a file cannot be begun */
 	pthread_mutex_t mx; /* guards what follows */
 	pthread_cond_t cond;
@@ -92,6 +93,9 @@ int lt_audit_begin(struct lt_audit *a, struct lt_err *err);
  * all of it, to be called again; what is noted until then stands in the new file all the same. Where a sync failed, what it was to bring to
  * the disk is written again first: there is no name, and nothing more is shown, until the disk has taken it. */
 bool lt_audit_place(struct lt_audit *a);
+/* Sync a file of which the system may have told a failed write already, and takes for written since what was not: these bytes are written over
+ * themselves first, if they can be read whole. An errno. */
+int lt_audit_sync_again(const char *path, uint64_t from, uint64_t to);
 /* That the disk did not take what was written to a file: said, and a gap. */
 void lt_audit_not_synced(struct lt_audit *a, int error);
 /* That a file could not be begun; once a minute. */
@@ -110,6 +114,11 @@ void lt_audit_aside(struct lt_audit *a, uint64_t segment);
 void lt_audit_recall(struct lt_audit *a);
 /* Keep what is missing now. settled: that there is nothing missing any more is synced. Lets mx go. */
 void lt_audit_remember(struct lt_audit *a, bool settled);
+
+/* ---- audit_synced.c: how far the disk has taken it, over a restart ---- */
+
+/* Keep that, if it is news. Lets mx go. */
+void lt_audit_note_synced(struct lt_audit *a);
 
 /* ---- audit_open.c ---- */
 

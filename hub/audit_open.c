@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BODY_VERSION 1 /* of an entry, a head and a start: the first byte */
@@ -58,6 +59,13 @@ is_torn_end(struct lt_slice end)
 	return true;
 }
 
+/* So much of the last file was on the disk once, and answered for: no stop tears that. */
+static uint64_t
+had_of(const struct lt_audit *a, const struct lt_audit_dir *d)
+{
+	return lt_audit_synced_of(&a->noted, a->chain.at.log, d->last);
+}
+
 /* The chain up to the end of a file that is whole; how much of it is. LT_E_GAP, LT_E_CORRUPT: its end is torn; LT_E_INVALID: damaged. */
 static int
 take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t *torn,
@@ -76,6 +84,10 @@ take_file(struct lt_audit *a, const struct lt_audit_dir *d, size_t *good, size_t
 		    !is_torn_end(lt_slice(b.data + *good, *torn)))
 			rc = lt_err_set(&t.err, LT_E_INVALID,
 			    "the bytes at %zu are damaged, and whole frames follow", *good);
+		else if ((rc == LT_E_GAP || rc == LT_E_CORRUPT) && *good < had_of(a, d) &&
+			 b.len >= had_of(a, d))
+			rc = lt_err_set(&t.err, LT_E_INVALID,
+			    "the bytes at %zu are damaged, and had been synced", *good);
 		(void)snprintf(why, sizeof(t.err.text), "%s", t.err.text);
 	}
 	lt_buf_fini(&b);
@@ -138,13 +150,17 @@ is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
 		   : FOLLOWS_NOT;
 }
 
+/* What is behind `from` the process that ended may have been told that the disk did not take. */
 static int
-sync_path(const char *path, struct lt_err *err)
+sync_path(const char *path, uint64_t from, struct lt_err *err)
 {
+	struct stat st;
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), e = 0;
 
-	if (fd < 0 || fdatasync(fd) != 0)
+	if (fd < 0 || fstat(fd, &st) != 0 || (from >= (uint64_t)st.st_size && fdatasync(fd) != 0))
 		e = errno;
+	else if (from < (uint64_t)st.st_size)
+		e = lt_audit_sync_again(path, from, (uint64_t)st.st_size);
 	if (fd >= 0)
 		(void)close(fd);
 	return e == 0 ? LT_OK
@@ -161,10 +177,11 @@ name_next(struct lt_audit *a, const struct lt_audit_dir *d, enum follows how, co
 
 	if (d->last != 0)
 		rc = lt_audit_dir_path(d->dir, d->last, path, err);
+	/* Behind a file that is damaged another log begins; what is wrong with it stays as it is. */
 	if (rc == LT_OK && d->last != 0)
-		rc = sync_path(path, err);
+		rc = sync_path(path, how == FOLLOWS_ON ? had_of(a, d) : UINT64_MAX, err);
 	if (rc == LT_OK)
-		rc = sync_path(next, err);
+		rc = sync_path(next, 0, err);
 	if (rc == LT_OK && how == FOLLOWS_ANEW && !lt_audit_forget_witness(a))
 		rc = lt_err_set(err, LT_E_IO, "cannot remove the witness of the log before");
 	if (rc == LT_OK)
@@ -208,7 +225,7 @@ recover(struct lt_audit *a, struct lt_audit_dir *d, bool *cut, struct lt_err *er
 
 /* How the log that is there can go on: NULL, or why it cannot. */
 static const char *
-cannot_go_on(struct lt_audit *a, int rc)
+cannot_go_on(struct lt_audit *a, const struct lt_audit_dir *d, size_t good, int rc)
 {
 	struct lt_audit_seen seen;
 
@@ -216,8 +233,9 @@ cannot_go_on(struct lt_audit *a, int rc)
 		return "damaged";
 	if (memcmp(a->chain.at.federation.b, a->o.identity->federation.b, LT_FED_LEN) != 0)
 		return "of-another-hub";
-	if (lt_audit_witness_read(a->o.dir, &seen, NULL) == LT_OK &&
-	    (seen.log != a->chain.at.log || seen.no >= a->chain.next_head))
+	if (good < had_of(a, d) ||
+	    (lt_audit_witness_read(a->o.dir, &seen, NULL) == LT_OK &&
+		(seen.log != a->chain.at.log || seen.no >= a->chain.next_head)))
 		return "end-missing";
 	if (a->chain.nopen != 0 && (a->chain.at.key_no != a->o.identity->key_no ||
 				       !lt_id_eq(&a->chain.at.hub, &a->o.identity->principal)))
@@ -261,7 +279,7 @@ take_up(struct lt_audit *a, const struct lt_audit_dir *d, size_t *torn, struct l
 		return lt_err_set(err, rc, "%s", own.text);
 	if (rc == LT_E_NOMEM)
 		return rc;
-	a->anew_why = cannot_go_on(a, rc == LT_E_GAP || rc == LT_E_CORRUPT ? LT_OK : rc);
+	a->anew_why = cannot_go_on(a, d, good, rc == LT_E_GAP || rc == LT_E_CORRUPT ? LT_OK : rc);
 	a->anew = a->anew_why != NULL;
 	if (!a->anew) {
 		a->bytes -= *torn < a->bytes ? *torn : 0;
@@ -302,10 +320,22 @@ begin(struct lt_audit *a, struct lt_err *err)
 	return LT_OK;
 }
 
+/* The process before may have been told that the disk did not take the end of it, and a second sync says nothing of that. An errno. */
+static int
+sync_end(const struct lt_audit *a)
+{
+	uint64_t from = lt_audit_synced_of(&a->noted, a->chain.at.log, a->segment);
+	char path[LT_AUDIT_PATH_MAX];
+
+	return lt_audit_dir_path(a->o.dir, a->segment, path, NULL) != LT_OK
+		   ? EINVAL
+		   : lt_audit_sync_again(path, from, a->size);
+}
+
 static int
 go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 {
-	int rc = lt_audit_seal(a);
+	int rc = lt_audit_seal(a), e = 0;
 
 	if (torn != 0 || cut) {
 		lt_warn("the read audit ended in the middle of an entry: %zu bytes were cut", torn);
@@ -318,10 +348,12 @@ go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 	}
 	/* Nobody is shown a head that is in memory alone. */
 	a->unsynced = rc != LT_OK;
-	if (rc == LT_OK && fdatasync(a->fd) == 0) {
+	if (rc == LT_OK)
+		e = sync_end(a);
+	if (rc == LT_OK && e == 0)
 		a->synced = a->size;
-	} else if (rc == LT_OK) {
-		lt_audit_not_synced(a, errno);
+	if (e != 0) {
+		lt_audit_not_synced(a, e);
 		a->leave = true;
 	}
 	return rc == LT_E_NOSPACE || rc == LT_E_IO ? LT_OK : rc;
@@ -336,6 +368,7 @@ lt_audit_open_log(struct lt_audit *a, struct lt_err *err)
 	size_t torn = 0;
 	int rc = lt_audit_dir_list(a->o.dir, &d, err);
 
+	lt_audit_synced_read(a->o.dir, &a->noted);
 	if (rc == LT_E_NOTFOUND)
 		rc = LT_OK;
 	else if (rc == LT_OK)

@@ -14,6 +14,7 @@
 #define LT_TAG_AUDIT_FRAME "lt1.audit-frame"
 #define LT_TAG_AUDIT_SALT "lt1.audit-salt"
 #define LT_TAG_AUDIT_LOST "lt1.audit-lost"
+#define LT_TAG_AUDIT_SYNCED "lt1.audit-synced"
 
 #define LT_AUDIT_METHOD_MAX 100
 #define LT_AUDIT_PARTS_MAX 4096 /* of an entry; a call about more is one about "*" */

@@ -11,6 +11,8 @@
 #define NAME_LEN 10
 #define LOST_VERSION 1
 #define LOST_CHECK 8
+#define SYNCED_VERSION 1
+#define SYNCED_CHECK 8
 /* Of which a start takes less, whatever its table of units. */
 #define START_MAX ((size_t)1 << 20)
 #define FRAME_MORE ((size_t)13) /* bytes of a frame that are not its payload */
@@ -240,6 +242,54 @@ lt_audit_lost_parse(struct lt_slice file, struct lt_audit_lost *out)
 	return memcmp(again, file.data, sizeof(again)) == 0 ? LT_OK : LT_E_CORRUPT;
 }
 
+void
+lt_audit_synced_put(const struct lt_audit_synced *s, uint8_t out[LT_AUDIT_SYNCED_BYTES])
+{
+	struct lt_hash check;
+
+	out[0] = SYNCED_VERSION;
+	lt_store_u64(out + 1, s->log);
+	lt_store_u64(out + 9, s->segment);
+	lt_store_u64(out + 17, s->bytes);
+	lt_h1(LT_TAG_AUDIT_SYNCED, lt_slice(out, LT_AUDIT_SYNCED_BYTES - SYNCED_CHECK), &check);
+	memcpy(out + LT_AUDIT_SYNCED_BYTES - SYNCED_CHECK, check.b, SYNCED_CHECK);
+}
+
+int
+lt_audit_synced_parse(struct lt_slice file, struct lt_audit_synced *out)
+{
+	uint8_t again[LT_AUDIT_SYNCED_BYTES];
+
+	memset(out, 0, sizeof(*out));
+	if (file.len != LT_AUDIT_SYNCED_BYTES)
+		return LT_E_CORRUPT;
+	out->log = lt_load_u64(file.data + 1);
+	out->segment = lt_load_u64(file.data + 9);
+	out->bytes = lt_load_u64(file.data + 17);
+	lt_audit_synced_put(out, again);
+	return memcmp(again, file.data, sizeof(again)) == 0 ? LT_OK : LT_E_CORRUPT;
+}
+
+void
+lt_audit_synced_read(const char *dir, struct lt_audit_synced *out)
+{
+	char path[LT_AUDIT_PATH_MAX];
+	struct lt_buf b = { 0 };
+
+	memset(out, 0, sizeof(*out));
+	if (snprintf(path, sizeof(path), "%s/" LT_AUDIT_SYNCED, dir) < (int)sizeof(path) &&
+	    lt_file_read(path, LT_AUDIT_SYNCED_BYTES, &b, NULL) == LT_OK &&
+	    lt_audit_synced_parse(lt_buf_slice(&b), out) != LT_OK)
+		memset(out, 0, sizeof(*out));
+	lt_buf_fini(&b);
+}
+
+uint64_t
+lt_audit_synced_of(const struct lt_audit_synced *s, uint64_t log, uint64_t segment)
+{
+	return s->log == log && s->segment == segment ? s->bytes : 0;
+}
+
 /* ---- verifying ---- */
 
 struct verify {
@@ -248,6 +298,7 @@ struct verify {
 	struct lt_audit_report *out;
 	struct lt_err *err;
 	const struct lt_audit_seen *seen;
+	struct lt_audit_synced synced; /* as it was before the first file was read */
 	bool seen_log; /* there is a file of its log; its first one begins behind this head */
 	uint64_t seen_from;
 };
@@ -308,6 +359,7 @@ static int
 verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct lt_buf *b)
 {
 	size_t good = 0;
+	uint64_t had;
 	int rc;
 
 	lt_buf_clear(b);
@@ -316,11 +368,17 @@ verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct l
 		return rc;
 	if (rc == LT_OK)
 		rc = lt_audit_frames(lt_buf_slice(b), on_frame, v, &good);
-	/* What was being written when the machine stopped. */
-	if ((rc == LT_E_GAP || rc == LT_E_CORRUPT) && n == d->last && v->err->text[0] == '\0') {
+	had = n == d->last ? lt_audit_synced_of(&v->synced, v->chain.at.log, n) : 0;
+	/* What was being written when the machine stopped: nobody has answered for it. */
+	if ((rc == LT_E_GAP || rc == LT_E_CORRUPT) && n == d->last && good >= had &&
+	    v->err->text[0] == '\0') {
 		v->out->torn = b->len - good;
 		rc = LT_OK;
 	}
+	if (rc == LT_OK && good < had)
+		rc = lt_err_set(v->err, LT_E_GAP,
+		    "file %llu ends at %zu, and %llu bytes of it had been synced",
+		    (unsigned long long)n, good, (unsigned long long)had);
 	if (rc != LT_OK && v->err->text[0] == '\0')
 		(void)lt_err_set(v->err, rc, "the bytes of file %llu are damaged or cut off at %zu",
 		    (unsigned long long)n, good);
@@ -386,6 +444,7 @@ lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
 	memset(out, 0, sizeof(*out));
 	v.err = err != NULL ? err : &own;
 	v.err->text[0] = '\0';
+	lt_audit_synced_read(d->dir, &v.synced);
 	if (d->last == 0 && seen != NULL)
 		rc = lt_err_set(v.err, LT_E_GAP,
 		    "the log of the audit is gone: head %llu had been signed",

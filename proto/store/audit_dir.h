@@ -8,6 +8,8 @@
 #define LT_AUDIT_WITNESS "audit.head" /* beside it: a head that the log had once reached */
 #define LT_AUDIT_LOST "audit.lost" /* and this: how much is missing that the log does not say yet */
 #define LT_AUDIT_LOST_BYTES 96
+#define LT_AUDIT_SYNCED "audit.synced" /* and this: as far as the disk has taken the last file */
+#define LT_AUDIT_SYNCED_BYTES 33
 #define LT_AUDIT_WHY_MAX 24
 #define LT_AUDIT_PATH_MAX 4096
 #define LT_AUDIT_FILE_MAX (64u << 20)
@@ -54,6 +56,18 @@ struct lt_audit_lost {
 void lt_audit_lost_put(const struct lt_audit_lost *l, uint8_t out[LT_AUDIT_LOST_BYTES]);
 /* LT_E_CORRUPT. */
 int lt_audit_lost_parse(struct lt_slice file, struct lt_audit_lost *out);
+
+/* What `audit.synced` says: so many bytes of this file of that log are on the disk. */
+struct lt_audit_synced {
+	uint64_t log, segment, bytes;
+};
+void lt_audit_synced_put(const struct lt_audit_synced *s, uint8_t out[LT_AUDIT_SYNCED_BYTES]);
+/* LT_E_CORRUPT. */
+int lt_audit_synced_parse(struct lt_slice file, struct lt_audit_synced *out);
+/* Of a data directory; zeros where it is not there or damaged: nothing is known then. */
+void lt_audit_synced_read(const char *dir, struct lt_audit_synced *out);
+/* So many bytes of this file are on the disk at least, as far as it says: 0 of any other than its own. A file with fewer whole ones is damaged. */
+uint64_t lt_audit_synced_of(const struct lt_audit_synced *s, uint64_t log, uint64_t segment);
 
 struct lt_audit_report {
 	uint64_t files, entries, heads;

@@ -484,6 +484,8 @@ test_lost_over_a_restart(void **state)
 	audit_put_file(path, lt_buf_slice(&log));
 	beside(w, LT_AUDIT_WITNESS, path);
 	assert_int_equal(unlink(path), 0);
+	beside(w, LT_AUDIT_SYNCED, path);
+	assert_int_equal(unlink(path), 0);
 	audit_begin(w, ROOM, 0);
 	audit_stop(w);
 	good_with(w, 2, 1, 1, 10);
@@ -937,13 +939,14 @@ test_nothing_is_shown_without_a_file(void **state)
 }
 
 /* One bit of what was synced and shown is not as it was, and whole frames stand behind it: that is no torn end. The file stays as it is, and
- * no number is signed again in its log, whatever of audit.head is left. Only the last frame may be the one that a power cut tore. */
+ * no number is signed again in its log, whatever of audit.head is left. Nor is the last frame one that a power cut tore, where it had been
+ * synced; only when nobody knows that it may be. */
 static void
 test_a_bit_in_the_middle(void **state)
 {
 	struct audit_world *w = *state;
-	char path[512], second[512], head[600];
-	struct lt_buf file, witness = { 0 }, again;
+	char path[512], second[512], head[600], synced[600];
+	struct lt_buf file, witness = { 0 }, again, note;
 	struct lt_slice payload;
 	enum lt_audit_frame type;
 	size_t at, used, i, k, n = 0;
@@ -960,6 +963,8 @@ test_a_bit_in_the_middle(void **state)
 	audit_path(w, 1, path, sizeof(path));
 	audit_path(w, 2, second, sizeof(second));
 	file = whole(path);
+	beside(w, LT_AUDIT_SYNCED, synced);
+	note = whole(synced);
 	for (at = 0; at < file.len; at += used) {
 		assert_int_equal(lt_audit_frame_read(lt_slice(file.data + at, file.len - at), &type,
 				     &payload, &used),
@@ -973,10 +978,14 @@ test_a_bit_in_the_middle(void **state)
 				audit_put_file(head, lt_buf_slice(&witness));
 			else
 				assert_int_equal(unlink(head), 0);
+			if (k % 3 == 0)
+				audit_put_file(synced, lt_buf_slice(&note));
+			else
+				assert_int_equal(unlink(synced), 0);
 			audit_begin(w, ROOM, 0);
 			audit_stop(w);
 			again = whole(path);
-			if (at + used < file.len) {
+			if (at + used < file.len || k % 3 == 0) {
 				assert_true(lt_slice_eq(lt_buf_slice(&file), lt_buf_slice(&again)));
 				assert_int_equal(unlink(path), 0);
 				if (k == 0) {
@@ -997,6 +1006,112 @@ test_a_bit_in_the_middle(void **state)
 	assert_int_equal(n, 1 + 4 * 3);
 	lt_buf_fini(&file);
 	lt_buf_fini(&witness);
+	lt_buf_fini(&note);
+}
+
+/* One bit of the last frame, which was synced; or some of it is cut off. Whoever verifies is told, and the hub begins another log. */
+static void
+test_the_last_frame(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_report r;
+	struct lt_buf file;
+	struct lt_err err;
+	char path[512], head[600];
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 2);
+	audit_stop(w);
+	audit_path(w, 1, path, sizeof(path));
+	beside(w, LT_AUDIT_WITNESS, head);
+	file = whole(path);
+	file.data[file.len - 1] ^= 8;
+	audit_put_file(path, lt_buf_slice(&file));
+	/* A minute may go by before a head is witnessed. */
+	assert_int_equal(unlink(head), 0);
+	assert_int_equal(audit_first(w, &r, &err), LT_E_CORRUPT);
+	assert_int_equal(r.bad_file, 1);
+	assert_int_equal(r.torn, 0);
+	assert_false(audit_second(w, ""));
+	assert_int_equal(truncate(path, (off_t)file.len - 20), 0);
+	assert_int_not_equal(audit_first(w, &r, &err), LT_OK);
+	assert_false(audit_second(w, ""));
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	assert_int_equal(unlink(path), 0);
+	good_with(w, 1, 1, 1, 0);
+	assert_non_null(strstr(w->said, "\"end-missing\""));
+	lt_buf_fini(&file);
+}
+
+/* A sync fails, no other file can be begun, and the process ends: the next one does not believe a second sync, and writes the end again
+ * before anybody is shown it. What it can believe it does not write. */
+static void
+test_not_believed_at_a_start(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_report r;
+	struct lt_err err;
+	const char *at;
+	unsigned i;
+
+	audit_begin(w, ROOM, 0);
+	notes(w, 1);
+	audit_stop(w);
+	for (i = 0; i < 2; i++) {
+		if (i == 1) {
+			audit_begin(w, ROOM, 0);
+			disk.no_next = ENOSPC;
+			disk.syncs_fail = 1;
+			note_until(w, &disk.refused, 3);
+			audit_stop(w);
+			disk.no_next = 0;
+			disk.syncs_fail = 0;
+		}
+		disk.trace[0] = '\0';
+		disk.tracing = true;
+		audit_begin(w, ROOM, 0);
+		stop_tracing();
+		at = strstr(disk.trace, "write 0000000001\n");
+		if (i == 0)
+			assert_null(at);
+		else
+			(void)behind(at, "fdatasync 0000000001\n");
+		audit_stop(w);
+	}
+	assert_int_equal(audit_first(w, &r, &err), LT_OK);
+	assert_true(audit_second(w, ">/dev/null"));
+}
+
+/* The disk fails for ever, and the process ends: the file that has no name yet has what was noted in it, and the next start names it. */
+static void
+test_ended_without_a_name(void **state)
+{
+	struct audit_world *w = *state;
+	struct lt_audit_report r;
+	struct lt_audit_dir d;
+	struct lt_err err;
+	char next[LT_AUDIT_PATH_MAX];
+	uint64_t entries;
+
+	audit_begin(w, ROOM, 0);
+	disk.syncs_fail = INT_MAX;
+	note_until(w, &disk.failed, 5);
+	notes(w, 3);
+	audit_stop(w);
+	assert_int_equal(lt_audit_dir_next(w->f.dir, 2, next, NULL), LT_OK);
+	assert_int_equal(access(next, F_OK), 0);
+	assert_int_equal(lt_audit_dir_list(w->f.dir, &d, NULL), LT_OK);
+	assert_int_equal(d.last, 1);
+	entries = disk.noted;
+	disk.syncs_fail = 0;
+	audit_begin(w, ROOM, 0);
+	audit_stop(w);
+	assert_int_not_equal(access(next, F_OK), 0);
+	assert_int_equal(audit_first(w, &r, &err), LT_OK);
+	assert_int_equal(r.logs, 1);
+	assert_int_equal(r.entries - r.gaps, entries);
+	assert_true(audit_second(w, ">/dev/null"));
 }
 
 static int64_t
@@ -1345,6 +1460,9 @@ main(void)
 		T(test_power_cut_between_two_files),
 		T(test_half_an_entry_stays),
 		T(test_torn_end_that_cannot_be_cut),
+		T(test_the_last_frame),
+		T(test_not_believed_at_a_start),
+		T(test_ended_without_a_name),
 		T(test_sync_fails),
 		T(test_sync_of_the_last_file_fails),
 		T(test_sync_of_the_next_file_fails),

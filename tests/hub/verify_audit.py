@@ -257,10 +257,22 @@ class Log:
         self.seen += 1
 
 
+def synced(folder):
+    """audit.synced: a log, the number of a file of it, and how many bytes of that are on the disk."""
+    try:
+        b = open(os.path.join(folder, "audit.synced"), "rb").read()
+    except FileNotFoundError:
+        return 0, 0, 0
+    if len(b) != 33 or b[0] != 1 or H("lt1.audit-synced", b[:25])[:8] != b[25:]:
+        return 0, 0, 0
+    return tuple(int.from_bytes(b[i:i + 8], "big") for i in (1, 9, 17))
+
+
 def log(folder, root_key, head=None):
     it = Log(root_key)
     names = sorted(n for n in os.listdir(os.path.join(folder, "audit")) if len(n) == 10 and n.isdigit())
     torn = 0
+    synced_log, last, had = synced(folder)
     for name in names:
         b = open(os.path.join(folder, "audit", name), "rb").read()
         at = 0
@@ -275,6 +287,9 @@ def log(folder, root_key, head=None):
                 break
             {b"S": it.start, b"E": it.entry, b"H": it.head}[left[4:5]](left[5:5 + n])
             at += 13 + n
+        # What had been synced and answered for is torn by no stop.
+        if it.s and (it.s["log"], int(name)) == (synced_log, last) and name == names[-1] and at < had:
+            raise Bad("damaged or missing, and had been synced")
     if head is not None and it.heads.get(head[:2]) != head[2]:
         raise Bad("the head that was seen is not there")
     show = ("kind", "seq", "count", "asker", "who", "method", "status")
