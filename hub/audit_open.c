@@ -150,19 +150,36 @@ is_next(struct lt_audit *a, const struct lt_audit_dir *d, struct lt_slice file)
 		   : FOLLOWS_NOT;
 }
 
-/* What is behind `from` the process that ended may have been told that the disk did not take. */
+static int
+any_frame(void *ctx, enum lt_audit_frame type, struct lt_slice payload)
+{
+	(void)ctx;
+	(void)type;
+	(void)payload;
+	return LT_OK;
+}
+
+/* What is behind `from` the process that ended may have been told that the disk did not take. An end that is torn is synced as it is: it is
+ * going to be cut. */
 static int
 sync_path(const char *path, uint64_t from, struct lt_err *err)
 {
-	struct stat st;
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), e = 0;
+	struct lt_buf b = { 0 };
+	size_t good = 0;
+	int fd, e = 0;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || (from >= (uint64_t)st.st_size && fdatasync(fd) != 0))
-		e = errno;
-	else if (from < (uint64_t)st.st_size)
-		e = lt_audit_sync_again(path, from, (uint64_t)st.st_size);
-	if (fd >= 0)
-		(void)close(fd);
+	if (from != UINT64_MAX && lt_file_read(path, LT_AUDIT_FILE_MAX, &b, NULL) == LT_OK)
+		(void)lt_audit_frames(lt_buf_slice(&b), any_frame, NULL, &good);
+	lt_buf_fini(&b);
+	if (from < good) {
+		e = lt_audit_sync_again(path, from, good);
+	} else {
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 || fdatasync(fd) != 0)
+			e = errno;
+		if (fd >= 0)
+			(void)close(fd);
+	}
 	return e == 0 ? LT_OK
 		      : lt_err_set(err, LT_E_IO, "cannot sync \"%s\": %s", path, strerror(e));
 }
@@ -188,7 +205,10 @@ name_next(struct lt_audit *a, const struct lt_audit_dir *d, enum follows how, co
 		rc = lt_audit_dir_path(d->dir, d->last + 1, path, err);
 	if (rc == LT_OK)
 		rc = lt_file_name(next, path, err);
-	return rc == LT_OK ? lt_dir_sync(a->dir, err) : rc;
+	/* Under either name it is found again. */
+	if (rc == LT_OK && lt_dir_sync(a->dir, err) != LT_OK)
+		lt_warn("the folder of the read audit cannot be synced");
+	return rc;
 }
 
 /* What was begun when the process ended. A kill leaves both files whole, and what is noted in it was answered; a power cut may leave one that
@@ -198,6 +218,7 @@ recover(struct lt_audit *a, struct lt_audit_dir *d, bool *cut, struct lt_err *er
 {
 	char next[LT_AUDIT_PATH_MAX];
 	enum follows how = FOLLOWS_NOT;
+	struct lt_err own = { "" };
 	struct lt_buf b = { 0 };
 	int rc = lt_audit_dir_next(d->dir, d->last + 1, next, err);
 
@@ -207,10 +228,14 @@ recover(struct lt_audit *a, struct lt_audit_dir *d, bool *cut, struct lt_err *er
 		how = is_next(a, d, lt_buf_slice(&b));
 	if (rc == LT_E_NOTFOUND) {
 		rc = LT_OK;
+	} else if (how != FOLLOWS_NOT && name_next(a, d, how, next, &own) == LT_OK) {
+		rc = lt_audit_dir_list(d->dir, d, err);
 	} else if (how != FOLLOWS_NOT) {
-		rc = name_next(a, d, how, next, err);
-		if (rc == LT_OK)
-			rc = lt_audit_dir_list(d->dir, d, err);
+		/* A disk that fails keeps no hub from starting; nobody was shown a head of this file. */
+		lt_warn("%s", own.text);
+		lt_audit_aside(a, d->last + 1);
+		*cut = true;
+		rc = LT_OK;
 	} else if (rc == LT_OK || cannot_be_read(rc)) {
 		lt_audit_aside(a, d->last + 1);
 		*cut = true;
@@ -335,21 +360,22 @@ sync_end(const struct lt_audit *a)
 static int
 go_on(struct lt_audit *a, size_t torn, bool cut, struct lt_err *err)
 {
-	int rc = lt_audit_seal(a), e = 0;
+	int rc = lt_audit_seal(a), e;
 
 	if (torn != 0 || cut) {
 		lt_warn("the read audit ended in the middle of an entry: %zu bytes were cut", torn);
 		a->owed = "torn";
 	}
 	if (!is_ours(a)) {
-		/* Nothing stands in it that has no head: cannot_go_on(). Nor is anything written to it any more. */
+		/* Nothing stands in it that has no head: cannot_go_on(). Nor is anything written to it any more; its end is written again. */
 		lt_audit_keep_before(a);
+		a->before_synced = lt_audit_synced_of(&a->noted, a->chain.at.log, a->segment);
+		a->before_again = true;
 		return begin(a, err);
 	}
 	/* Nobody is shown a head that is in memory alone. */
 	a->unsynced = rc != LT_OK;
-	if (rc == LT_OK)
-		e = sync_end(a);
+	e = sync_end(a);
 	if (rc == LT_OK && e == 0)
 		a->synced = a->size;
 	if (e != 0) {
