@@ -53,6 +53,11 @@ int lt_write_check(const struct lt_collection *col, unsigned writer, const struc
     const Ltpb__FieldSet *const *set, size_t nset, const char *const *cleared, size_t ncleared,
     bool is_delete, struct lt_violation *v);
 
+/* Of these only what the record has a part in, transitions and checks: for what was written against another state of it. */
+int lt_write_check_against(const struct lt_collection *col, const struct lt_shown *shown,
+    const Ltpb__FieldSet *const *set, size_t nset, const char *const *cleared, size_t ncleared,
+    struct lt_violation *v);
+
 /* Key text from values of the key fields (percent-encoded, joined by '/'). values as fields; is_unit fields
  * come from unit when absent. Appended to key. LT_E_REFUSED with *v when a part is missing or does not match; LT_E_NOMEM. */
 int lt_key_build(const struct lt_collection *col, const struct lt_unit *unit,

@@ -325,6 +325,17 @@ check_sums(const struct write *w, struct lt_violation *v)
 }
 
 int
+lt_write_check_against(const struct lt_collection *col, const struct lt_shown *shown,
+    const Ltpb__FieldSet *const *set, size_t nset, const char *const *cleared, size_t ncleared,
+    struct lt_violation *v)
+{
+	struct write w = { col, shown, set, nset, cleared, ncleared };
+	int rc = check_transitions(&w, v);
+
+	return rc == LT_OK ? check_sums(&w, v) : rc;
+}
+
+int
 lt_write_check(const struct lt_collection *col, unsigned writer, const struct lt_shown *shown,
     const Ltpb__FieldSet *const *set, size_t nset, const char *const *cleared, size_t ncleared,
     bool is_delete, struct lt_violation *v)
@@ -336,7 +347,7 @@ lt_write_check(const struct lt_collection *col, unsigned writer, const struct lt
 	rc = check_writer(&w, writer, is_delete, v);
 	if (rc != LT_OK || is_delete)
 		return rc;
-	if ((rc = check_required(&w, v)) != LT_OK || (rc = check_transitions(&w, v)) != LT_OK)
-		return rc;
-	return check_sums(&w, v);
+	rc = check_required(&w, v);
+	return rc == LT_OK ? lt_write_check_against(col, shown, set, nset, cleared, ncleared, v)
+			   : rc;
 }

@@ -1102,8 +1102,23 @@ actor_of(struct authoring *w, uint64_t position, uint32_t index, const char **ac
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
-/* What the record shows of the branch, against what it is without it. From here on the target is the latter. The rules for whoever writes
- * were kept when it was written; but two machines cannot both have made a record that nobody may change. */
+/* What kept the rules when it was written may break them against what others made of the record since: then a person chooses. */
+static int
+check_against(struct lt_write *wr, const struct lt_write *whole, const struct target *t)
+{
+	struct lt_violation v = { 0 };
+	int rc =
+	    lt_write_check_against(t->col, &t->shown, (const Ltpb__FieldSet *const *)whole->set,
+		whole->nset, (const char *const *)whole->clear, whole->nclear, &v);
+
+	if (rc != LT_E_REFUSED)
+		return rc;
+	wr->rc = LT_E_CONFLICT;
+	return LT_OK;
+}
+
+/* What the record shows of the branch, against what it is without it. From here on the target is the latter. Who may write was looked at
+ * when it was written; but two machines cannot both have made a record that nobody may change. */
 static int
 draft_carried(struct authoring *w, struct lt_write *wr, struct target *t, struct lt_draft *d)
 {
@@ -1111,6 +1126,10 @@ draft_carried(struct authoring *w, struct lt_write *wr, struct target *t, struct
 	int rc = carry_aside(w, &whole, t);
 
 	if (rc == LT_OK && !d->is_delete)
+		rc = check_against(wr, &whole, t);
+	if (rc != LT_OK || wr->rc != LT_OK)
+		return rc;
+	if (!d->is_delete)
 		rc = draft_fields(w, &whole, t, d);
 	wr->rc = whole.rc;
 	wr->violation = whole.violation;

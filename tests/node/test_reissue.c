@@ -811,6 +811,73 @@ immutable(void **state)
 	assert_int_equal(made(f).n, 1);
 }
 
+/* What kept a check when it was written breaks it with what others wrote since. */
+static void
+breaks_check(void **state)
+{
+	static const char *b = "b", *c = "c";
+	struct lt_check_sum rule = { 1, 1, &b, &c, "<=" }, *was;
+	static const int64_t others[] = { 3, 4 };
+	size_t i, nwas;
+
+	for (i = 0; i < 2; i++) {
+		struct lt_collection *thing;
+		struct lt_draft d;
+		struct fix *f;
+
+		if (i != 0) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		f = *state;
+		thing = (struct lt_collection *)lt_catalogue_find(f->cat, "thing");
+		was = thing->check;
+		nwas = thing->ncheck;
+		thing->check = &rule;
+		thing->ncheck = 1;
+		((struct lt_field *)lt_collection_field(thing, "c"))->rule.authority =
+		    LT_AUTHORITY_ANY;
+		save(f, 1, fs_int(&f->arena, "b", 1), fs_int(&f->arena, "c", 9), NULL);
+		branch_here(f);
+		save(f, 1, fs_int(&f->arena, "b", 4), NULL, NULL);
+		d = theirs(f, 1, fs_int(&f->arena, "c", others[i]));
+		(void)comes(f, &f->down, &d, 1);
+		fork_and_reissue(f);
+		thing->check = was;
+		thing->ncheck = nwas;
+		assert_int_equal(made(f).n, i);
+		assert_int_equal(stands(f, 1), i == 0);
+	}
+}
+
+/* Nor does what could not follow what the record has without it. */
+static void
+cannot_follow(void **state)
+{
+	static const char *red = "red";
+	static struct lt_transition rule = { .from = "blue", .nto = 1, .to = &red };
+	struct fix *f = *state;
+	const struct lt_collection *thing = lt_catalogue_find(f->cat, "thing");
+	struct lt_field *e = (struct lt_field *)lt_collection_field(thing, "e");
+	struct lt_draft d;
+
+	save(f, 1, fs_enum(&f->arena, "e", "red"), NULL, NULL);
+	save(f, 2, fs_enum(&f->arena, "e", "red"), NULL, NULL);
+	branch_here(f);
+	d = theirs(f, 1, fs_enum(&f->arena, "e", "blue"));
+	(void)comes(f, &f->down, &d, 1);
+	save(f, 1, fs_enum(&f->arena, "e", "green"), NULL, NULL);
+	save(f, 2, fs_enum(&f->arena, "e", "green"), NULL, NULL);
+	e->transition = &rule;
+	e->ntransition = 1;
+	fork_and_reissue(f);
+	e->transition = NULL;
+	e->ntransition = 0;
+	assert_true(stands(f, 1));
+	assert_false(stands(f, 2));
+	assert_int_equal(made(f).n, 1);
+}
+
 static void
 erase_of(struct fix *f, const struct lt_dot *dot, const struct lt_hash *hash, const char *field)
 {
@@ -947,6 +1014,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(deleted_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(immutable, setup, teardown),
+		cmocka_unit_test_setup_teardown(breaks_check, setup, teardown),
+		cmocka_unit_test_setup_teardown(cannot_follow, setup, teardown),
 		cmocka_unit_test_setup_teardown(erased, setup, teardown),
 		cmocka_unit_test_setup_teardown(erased_of_several, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
