@@ -678,8 +678,10 @@ lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
 	if (hub_time_ms <= 0 || hub_time_ms >= INT64_C(1) << 47)
 		return LT_E_INVALID;
 	n->clock_offset_ms = lt_wall_ms(n->clock) - hub_time_ms;
-	/* A floor for the next start with a dead clock; not worth a write to an old disk every few seconds. */
-	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS)
+	/* A floor for the next start with a dead clock; not worth a write to an old disk every few seconds. But while something stands aside
+	 * it tells what was signed by a clock that is ahead from what was signed just now. */
+	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS && !atomic_load(&n->aside) &&
+	    !n->reissue.under_way)
 		return LT_OK;
 	n->hub_time_kept_ms = hub_time_ms;
 	j.hub_stamp = LT_STAMP(hub_time_ms, 0);

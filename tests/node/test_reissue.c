@@ -660,6 +660,32 @@ others_first(void **state)
 	}
 }
 
+/* Written a moment before the line came up: the hub's time of now tells it from one whose clock is ahead, kept or not since lately. */
+static void
+a_moment_ago(void **state)
+{
+	struct fix *f = *state;
+	struct lt_changeset cs;
+	int64_t now;
+
+	save(f, 1, fs_text(&f->arena, "a", "old"), NULL, NULL);
+	branch_here(f);
+	save(f, 1, fs_text(&f->arena, "a", "mine"), NULL, NULL);
+	now = f->now_ms;
+	ok(lt_node_saw_hub_time(&f->node, now - 2000));
+	f->now_ms =
+	    now - 3 * HOUR / 2; /* nothing of the hub's is as late: sealed half an hour before */
+	cs = right_comes(f);
+	f->now_ms = now - 3 * HOUR / 2;
+	judged(f, &cs, false);
+	rule(f);
+	f->now_ms = now;
+	ok(lt_node_saw_hub_time(&f->node, now + 1000));
+	ok(lt_node_reissue(&f->node));
+	assert_false(stands(f, 1));
+	assert_int_equal(made(f).n, 1);
+}
+
 /* A branch signed by a clock that is ahead does not go over what others wrote by itself; where nobody else wrote, nothing is in its way. */
 static void
 clock_ahead(void **state)
@@ -1007,6 +1033,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(held_for_now, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_moment_ago, setup, teardown),
 		cmocka_unit_test_setup_teardown(clock_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(for_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(conflict_of_others, setup, teardown),
