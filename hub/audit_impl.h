@@ -114,11 +114,14 @@ void lt_audit_aside(struct lt_audit *a, uint64_t segment);
 void lt_audit_recall(struct lt_audit *a);
 /* Keep what is missing now. settled: that there is nothing missing any more is synced. Lets mx go. */
 void lt_audit_remember(struct lt_audit *a, bool settled);
+/* Open its file, unless it is open; a failure is one of when it is needed. The same for the other one below. */
+void lt_audit_lost_open(struct lt_audit *a);
 
 /* ---- audit_synced.c: how far the disk has taken it, over a restart ---- */
 
 /* Keep that, if it is news. Lets mx go. */
 void lt_audit_note_synced(struct lt_audit *a);
+void lt_audit_synced_open(struct lt_audit *a);
 
 /* ---- audit_open.c ---- */
 

@@ -420,5 +420,8 @@ lt_audit_open_log(struct lt_audit *a, struct lt_err *err)
 	lt_audit_remember(a, false);
 	(void)lt_audit_own_up(a);
 	lt_audit_make_room(a);
+	/* Before visitors take the descriptors; where that fails now, when it is needed. */
+	lt_audit_lost_open(a);
+	lt_audit_synced_open(a);
 	return LT_OK;
 }

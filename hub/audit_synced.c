@@ -12,16 +12,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool
-write_synced(struct lt_audit *a, const struct lt_audit_synced *s)
+void
+lt_audit_synced_open(struct lt_audit *a)
 {
 	char path[LT_AUDIT_PATH_MAX];
-	uint8_t record[LT_AUDIT_SYNCED_BYTES];
-	ssize_t n;
 
 	if (a->synced_fd < 0 &&
 	    snprintf(path, sizeof(path), "%s/" LT_AUDIT_SYNCED, a->o.dir) < (int)sizeof(path))
 		a->synced_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static bool
+write_synced(struct lt_audit *a, const struct lt_audit_synced *s)
+{
+	uint8_t record[LT_AUDIT_SYNCED_BYTES];
+	ssize_t n;
+
+	lt_audit_synced_open(a);
 	if (a->synced_fd < 0)
 		return false;
 	lt_audit_synced_put(s, record);
