@@ -195,33 +195,44 @@ judge_one(struct intake *in, const struct lt_changeset *cs, struct item *it)
 	return rc == LT_E_NOTFOUND ? LT_E_UNKNOWN : rc;
 }
 
-/* Held here already, by hash: nodes that missed an answer push again, and who floods does so all day. */
+/* Held here already, with this hash and this signature: nodes that missed an answer push again, and who floods does so all day. What is
+ * damaged here is not held. */
 static bool
-is_known(struct lt_hub *h, const struct lt_changeset *cs)
+is_known(struct lt_hub *h, const struct lt_changeset *cs, struct lt_arena *scratch)
 {
+	struct lt_changeset held;
 	struct lt_kv_txn *txn;
-	struct lt_hash have;
+	struct lt_entry e;
+	uint64_t position;
 	int rc = lt_kv_begin_read(h->log, &txn);
 
 	if (rc != LT_OK)
 		return false;
-	rc = lt_feed_log_hash(txn, &cs->unit, &cs->feed, cs->seq, &have);
+	rc = lt_feed_log_find(txn, &cs->unit, &cs->feed, cs->seq, &position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(txn, position, &e);
+	if (rc == LT_OK)
+		rc = lt_changeset_open(e.changeset, scratch, &held);
+	if (rc == LT_OK &&
+	    (!lt_hash_eq(&held.hash, &cs->hash) || !lt_slice_eq(held.signature, cs->signature)))
+		rc = LT_E_NOTFOUND;
 	lt_kv_abort(txn);
-	return rc == LT_OK && lt_hash_eq(&have, &cs->hash);
+	return rc == LT_OK;
 }
 
+/* As new, or as known: for that neither the signature is worked out again nor what it may do judged. */
 static int
-verify_new(struct intake *in, const struct lt_changeset *cs, struct item *it)
+admit(struct intake *in, const struct lt_changeset *cs, bool known, const struct lt_registry *reg)
 {
-	int rc = LT_SIM_BUG(UNSIGNED_AT_HUB) ? LT_OK
-					     : lt_admit_signed(cs, &in->h->identity->federation,
-						   in->reg, true, true, &in->err);
+	const struct lt_fed *fed = &in->h->identity->federation;
+	int rc = LT_OK;
+
+	if (known)
+		rc = lt_admit_known(cs, fed, reg, true, true, &in->err);
+	else if (!LT_SIM_BUG(UNSIGNED_AT_HUB))
+		rc = lt_admit_signed(cs, fed, reg, true, true, &in->err);
 	/* Openings left out: it is the message that lacks something, not the hub. */
-	if (rc == LT_E_NOTFOUND)
-		rc = LT_E_INVALID;
-	if (rc == LT_OK)
-		rc = all_opened(in->h, cs, &in->err);
-	return rc == LT_OK ? judge_one(in, cs, it) : rc;
+	return rc == LT_E_NOTFOUND ? LT_E_INVALID : rc;
 }
 
 /* What is decoded only to be looked at lies in scratch. */
@@ -246,11 +257,12 @@ verify_one(struct intake *in, struct lt_slice bytes, struct lt_arena *scratch, s
 	if (!lt_access_push(&pusher, &author, &cs.unit))
 		return lt_err_set(&in->err, LT_E_DENIED,
 		    "a node may push only what it wrote itself, for its own commune");
-	it->known = is_known(in->h, &cs);
-	if (it->known)
-		rc = lt_admit_author(&cs, &in->h->identity->federation, in->reg, true, &in->err);
-	else
-		rc = verify_new(in, &cs, it);
+	it->known = is_known(in->h, &cs, scratch);
+	rc = admit(in, &cs, it->known, in->reg);
+	if (rc == LT_OK)
+		rc = all_opened(in->h, &cs, &in->err);
+	if (rc == LT_OK && !it->known)
+		rc = judge_one(in, &cs, it);
 	if (rc == LT_OK)
 		rc = lt_changeset_keep(&cs, &in->arena, &it->cs);
 	return rc == LT_OK && !it->known ? lt_feed_log_prepare(&it->cs, &in->arena) : rc;
@@ -633,10 +645,7 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 		it->position = 0;
 		if (lt_registry_generation(now) == lt_registry_generation(in->reg))
 			continue;
-		rc = it->known ? lt_admit_author(
-				     &it->cs, &in->h->identity->federation, now, true, &in->err)
-			       : lt_admit_signed(&it->cs, &in->h->identity->federation, now, true,
-				     true, &in->err);
+		rc = admit(in, &it->cs, it->known, now);
 	}
 	lt_registry_unref(now);
 	for (i = 0; rc == LT_OK && i < in->n; i++) {

@@ -72,14 +72,21 @@ admit_author(const struct lt_changeset *cs, const struct lt_fed *fed, const stru
 	return LT_OK;
 }
 
+static int
+admit_openings(const struct lt_changeset *cs, bool need_openings, struct lt_err *err)
+{
+	return need_openings || cs->has_openings ? lt_changeset_verify_openings(cs, err) : LT_OK;
+}
+
 int
-lt_admit_author(const struct lt_changeset *cs, const struct lt_fed *fed,
-    const struct lt_registry *reg, bool new_entry, struct lt_err *err)
+lt_admit_known(const struct lt_changeset *cs, const struct lt_fed *fed,
+    const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err)
 {
 	const struct lt_principal *who = NULL;
 	const struct lt_principal_key *key = NULL;
+	int rc = admit_author(cs, fed, reg, new_entry, &who, &key, err);
 
-	return admit_author(cs, fed, reg, new_entry, &who, &key, err);
+	return rc == LT_OK ? admit_openings(cs, need_openings, err) : rc;
 }
 
 int
@@ -96,9 +103,7 @@ lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
 	if (rc != LT_OK)
 		return lt_err_set(
 		    err, rc, "the signature does not verify with key %u of the author", key->no);
-	if (need_openings || cs->has_openings)
-		return lt_changeset_verify_openings(cs, err);
-	return LT_OK;
+	return admit_openings(cs, need_openings, err);
 }
 
 /* The opened fields of one change; *at moves behind them. Openings stand in order of changes. */

@@ -20,10 +20,9 @@
  * LT_OK; LT_E_DENIED, LT_E_REVOKED, LT_E_UNKNOWN (author or key not in the registry), LT_E_BADSIG, LT_E_BADHASH, LT_E_NOTFOUND (openings missing). */
 int lt_admit_signed(const struct lt_changeset *cs, const struct lt_fed *fed,
     const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err);
-/* The same without signature and openings: of a change-set that is, byte for byte, one that was admitted before. LT_OK; LT_E_DENIED,
- * LT_E_REVOKED, LT_E_UNKNOWN. */
-int lt_admit_author(const struct lt_changeset *cs, const struct lt_fed *fed,
-    const struct lt_registry *reg, bool new_entry, struct lt_err *err);
+/* The same without working out the signature: of a change-set that has the hash and the very signature of one that was admitted before. */
+int lt_admit_known(const struct lt_changeset *cs, const struct lt_fed *fed,
+    const struct lt_registry *reg, bool new_entry, bool need_openings, struct lt_err *err);
 
 /* Judge every change by the catalogue (lt_admit_change(), and whether communes write the collection at all): refused dots with reasons, added to j (zeroed by the caller). In the arena.
  * What a hub wrote is accepted (FORMAT.md 8). cat must be the version cs names (the built-in one for version 0),

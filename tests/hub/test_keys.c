@@ -310,10 +310,10 @@ assert_head(struct fix *x, uint64_t seq)
 	lt_kv_abort(txn);
 }
 
-/* What is held is told by its hash and not verified again; what is new is, behind it in the same push as well, and so is another one in
- * the place of what is held: no evidence is made of what nobody signed. */
+/* What is held is told by hash and signature, and answered again; with another signature it is not what is held. What is new is verified
+ * behind it in the same push as well, and so is another one in the place of what is held: no evidence is made of what nobody signed. */
 static void
-test_known_is_not_verified_again(void **state)
+test_known_is_told_by_its_bytes(void **state)
 {
 	struct lt_buf set[2], bad, other, two[2];
 	struct fed_feed fork;
@@ -326,10 +326,12 @@ test_known_is_not_verified_again(void **state)
 	seal(&x, &x.feed, &set[0]);
 	assert_int_equal(push(&x, &set[0], &a), LT_OK);
 	assert_true(a.has_receipt[0]);
-	spoil_signature(&set[0], &bad);
-	assert_int_equal(push(&x, &bad, &a), LT_OK);
+	assert_int_equal(push(&x, &set[0], &a), LT_OK);
 	assert_true(a.has_receipt[0]);
 	assert_int_equal(a.feed[0].held, 1);
+	spoil_signature(&set[0], &bad);
+	assert_int_equal(push(&x, &bad, &a), LT_E_BADSIG);
+	assert_false(a.has_receipt[0]);
 	lt_buf_fini(&bad);
 
 	seal(&x, &x.feed, &set[1]);
@@ -1135,7 +1137,7 @@ main(void)
 		cmocka_unit_test(test_one_key),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_suspend),
-		cmocka_unit_test(test_known_is_not_verified_again),
+		cmocka_unit_test(test_known_is_told_by_its_bytes),
 		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_many_feeds),
 		cmocka_unit_test(test_while_pushing),
