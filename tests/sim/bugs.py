@@ -13,6 +13,8 @@ OPTIONS = {"EPOCH_KEPT": ["--restores", "12"], "RECEIPTED_NOT_OFFERED": ["--rest
 for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERGED", "ASIDE_SILENT", "TAIL_NOT_MET",
               "REISSUE_DROPPED", "REISSUE_EARLY", "REISSUE_DOUBLED"):
     OPTIONS[_name] = ["--copies", "8"]
+# Most of what a branch has is left for a person, where clocks go wild: more copies, to have enough that is not.
+OPTIONS["REISSUE_DOUBLED"] = ["--copies", "24"]
 
 
 def planted(header):
