@@ -256,6 +256,14 @@ note_new_feed(struct lt_sync *s, const struct lt_feed_id *id, uint64_t head)
 	f->usable = true;
 }
 
+/* Known as held whole, and is not: it grew by what came down, or the receipt of its last one got lost on its way. */
+static bool
+is_behind(const struct lt_sync_feed *f, const struct lt_sync_feed *told)
+{
+	return f->usable && f->held == f->head &&
+	       (told->head > f->head || told->held + 1 == told->head);
+}
+
 /* Feeds that the hub lacks more of than was known at the login: there was no room for all, or their tail had to come down first. And
  * those of which it has what is not here; one that was refused, as it has another branch, when that branch has come down. */
 static void
@@ -279,7 +287,8 @@ on_announced(struct lt_sync *s, const struct lt_sync_event *ev)
 			f = find_feed(s, &told->feed);
 			if (f != NULL)
 				f->held = told->held;
-		} else if (!f->usable && (!f->refused || told->whole) && !f->in_flight) {
+		} else if (!f->in_flight &&
+			   ((!f->usable && (!f->refused || told->whole)) || is_behind(f, told))) {
 			*f = *told;
 		}
 	}

@@ -794,6 +794,35 @@ test_announcement_asked_to_wait(void **state)
 	assert_string_equal(r.out, "5 announced no: timer 30727 (online)\n");
 }
 
+/* A feed that was held whole is offered again from what the hub has: its last receipt got lost, or it grew by what came down, of which the
+ * receipt is not here. Not while a push of it is under way, and not one of which the hub is only said to have less. */
+static void
+test_announced_not_receipted(void **state)
+{
+	const struct lt_sync_feed whole[] = { { N1, 3, 3, true, false, false, false } },
+				  lost[] = { { N1, 3, 2, true, false, false, false } },
+				  grown[] = { { N1, 5, 4, true, false, false, false } },
+				  less[] = { { N1, 3, 1, true, false, false, false } };
+	struct run r;
+
+	(void)state;
+	begin(&r);
+	online(&r, whole, 1);
+	clear(&r);
+	STEP(&r, 5, ANNOUNCED, .ok = true, .feeds = less, .nfeed = 1);
+	assert_null(find(&r, LT_SYNC_DO_PUSH));
+	STEP(&r, 6, ANNOUNCED, .ok = true, .feeds = lost, .nfeed = 1);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	assert_int_equal(find(&r, LT_SYNC_DO_PUSH)->from_seq, 3);
+	STEP(&r, 7, ANNOUNCED, .ok = true, .feeds = lost, .nfeed = 1);
+	assert_null(find(&r, LT_SYNC_DO_PUSH));
+	STEP(&r, 8, PUSHED, .ok = true, .feed = N1, .seq = 3);
+	assert_null(find(&r, LT_SYNC_DO_PUSH));
+	STEP(&r, 9, ANNOUNCED, .ok = true, .feeds = grown, .nfeed = 1);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	assert_int_equal(find(&r, LT_SYNC_DO_PUSH)->from_seq, 5);
+}
+
 /* ---- answers that come late, twice, or for nobody ---- */
 
 static void
@@ -1366,6 +1395,7 @@ main(void)
 		cmocka_unit_test(test_jitter_range),
 		cmocka_unit_test(test_redials_are_spread),
 		cmocka_unit_test(test_announcement_asked_to_wait),
+		cmocka_unit_test(test_announced_not_receipted),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_commit_while_greeting),
 		cmocka_unit_test(test_many_feeds),
