@@ -31,8 +31,7 @@ struct item {
 	struct lt_changeset cs;
 	struct lt_judgement judged; /* by the catalogue, before the transaction */
 	struct lt_judgement final; /* with contexts and clamp, of the transaction that committed */
-	bool
-	    known; /* held here when it came: neither verified nor judged again, and never appended */
+	bool known; /* held here when it came: not judged again, and never appended */
 	enum outcome outcome;
 	uint64_t position;
 };

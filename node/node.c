@@ -680,8 +680,7 @@ lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
 	n->clock_offset_ms = lt_wall_ms(n->clock) - hub_time_ms;
 	/* A floor for the next start with a dead clock; not worth a write to an old disk every few seconds. But while something stands aside
 	 * it tells what was signed by a clock that is ahead from what was signed just now. */
-	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS && !atomic_load(&n->aside) &&
-	    !n->reissue.under_way)
+	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS && !atomic_load(&n->aside))
 		return LT_OK;
 	n->hub_time_kept_ms = hub_time_ms;
 	j.hub_stamp = LT_STAMP(hub_time_ms, 0);
