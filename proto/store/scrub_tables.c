@@ -85,7 +85,16 @@ struct segment {
 	bool damaged; /* an entry of it is: its sum says nothing more */
 };
 
-/* The entries of the segment that begins behind at.key, all of it: a sum is of one moment. */
+/* Does a key lie in a segment that was summed before, or ahead of it? What was written there since then lies behind at.key, and is
+ * no segment of its own. */
+static bool
+is_summed(const struct lt_scrub_at *at, struct lt_slice segment)
+{
+	return at->position != 0 &&
+	       lt_slice_cmp(segment, lt_slice(at->segment, at->segment_len)) <= 0;
+}
+
+/* The entries of the next segment behind at.key, all of it: a sum is of one moment. */
 static int
 sum_segment(struct lt_scrub *s, struct lt_kv_txn *txn, struct segment *g, bool *stop)
 {
@@ -106,12 +115,16 @@ sum_segment(struct lt_scrub *s, struct lt_kv_txn *txn, struct segment *g, bool *
 		rc = looked_at(s, got, k, v, stop);
 		if (rc != LT_OK || *stop)
 			break;
-		if (!g->found)
-			stand_at(g->b, &g->len, lt_slice(k.data, len));
-		g->found = true;
-		g->damaged |= got != LT_OK;
-		g->count++;
-		g->sum += got == LT_OK ? lt_kv_sum_of(lt_slice(v.data, v.len + LT_KV_SUM_LEN)) : 0;
+		if (g->found || !is_summed(at, lt_slice(k.data, len))) {
+			if (!g->found)
+				stand_at(g->b, &g->len, lt_slice(k.data, len));
+			g->found = true;
+			g->damaged |= got != LT_OK;
+			g->count++;
+			g->sum += got == LT_OK
+				      ? lt_kv_sum_of(lt_slice(v.data, v.len + LT_KV_SUM_LEN))
+				      : 0;
+		}
 		k = lt_slice(NULL, 0);
 		got = lt_kv_next(c, &k, &v);
 	}

@@ -25,6 +25,7 @@
 #define ROWS_EACH 4
 #endif
 #define STEPS_MAX 100000
+#define WRITES_BETWEEN 200
 
 static struct memnode_story story;
 static struct memfed_marks told;
@@ -610,6 +611,57 @@ while_others_write(void **state)
 	memnode_end(&s);
 }
 
+/* Steps of one segment each, and behind every one of them something is written: segments that were looked at grow. */
+static void
+between_steps(struct memnode_story *s, const struct lt_scrub_options *o, unsigned written)
+{
+	static const struct lt_scrub_budget budget = { .entries = 1 };
+	struct lt_scrub_status st;
+	struct lt_scrub *scrub;
+	unsigned i = written, steps;
+	bool done = false;
+
+	assert_int_equal(lt_scrub_open(o, &scrub), LT_OK);
+	for (steps = 0; !done && steps < STEPS_MAX; steps++) {
+		int rc = lt_scrub_step(scrub, &budget, &done);
+
+		assert_true(rc == LT_OK || rc == LT_E_UNAVAILABLE);
+		while (lt_hub_step(s->m.f.hub))
+			;
+		/* A round ends only where nothing is written faster than it looks. */
+		if (i == written + WRITES_BETWEEN)
+			continue;
+		memnode_put(s, &s->a, 1 + i % 7,
+		    i < 7        ? NULL
+		    : i % 2 == 0 ? "dang_xu_ly"
+				 : "tam_dung");
+		(void)memnode_sync(s, &s->a);
+		s->m.marks->n = 0;
+		i++;
+	}
+	lt_scrub_status(scrub, &st);
+	lt_scrub_close(scrub);
+	assert_true(done);
+	assert_int_equal(st.nfinding, 0);
+	assert_int_equal(i, written + WRITES_BETWEEN);
+}
+
+static void
+writes_between_steps(void **state)
+{
+	static struct memnode_story s;
+	static struct memfed_marks marks;
+	struct lt_scrub_options node, hub;
+
+	(void)state;
+	memnode_begin(&s, true, &marks);
+	lt_node_scrub_options(s.a.n.node, &node);
+	lt_hub_scrub_options(s.m.f.hub, &hub);
+	between_steps(&s, &node, 0);
+	between_steps(&s, &hub, WRITES_BETWEEN);
+	memnode_end(&s);
+}
+
 /* ---- by themselves ---- */
 
 /* A hub that is told to builds its derived tables anew, also when the projector has stopped at what is damaged. */
@@ -726,6 +778,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(goes_on_after_a_restart),
 		cmocka_unit_test(hub_builds_anew),
 		cmocka_unit_test(while_others_write),
+		cmocka_unit_test(writes_between_steps),
 		cmocka_unit_test(node_mends_itself),
 	};
 
