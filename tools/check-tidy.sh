@@ -1,12 +1,15 @@
 #!/bin/bash
 # check-tidy.sh [-p BUILD] [FILE...] - clang-tidy over all our .c files (or the given ones), in
 # parallel, with the commands in BUILD/compile_commands.json (build/ unless told).
+# LT_TIDY_NODES: how many states of a function the analyzer follows (75000, clang's own "shallow" mode; its "deep" one has
+# 225000 and takes three times as long).
 # Exit 0 nothing found, 1 findings, 3 could not find out.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 3
 root=$PWD
 
 build=build
+nodes=${LT_TIDY_NODES:-75000}
 if [ "${1:-}" = -p ]; then
 	build=$2
 	shift 2
@@ -31,10 +34,23 @@ for f in "${files[@]}"; do
 	fi
 done
 
-found=$(mktemp) || exit 3
-trap 'rm -f "$found"' EXIT
+work=$(mktemp -d) || exit 3
+trap 'rm -rf "$work"' EXIT
+found=$work/found
+# Some files are compiled into a program of planted bugs as well: once is enough, as it is compiled first.
+/usr/bin/python3 - "$db" "$work/compile_commands.json" <<'END' || exit 3
+import json, sys
+first = {}
+for command in json.load(open(sys.argv[1])):
+    first.setdefault(command["file"], command)
+json.dump(list(first.values()), open(sys.argv[2], "w"))
+END
+analyzer=()
+for word in -analyzer-config "max-nodes=$nodes"; do
+	analyzer+=(--extra-arg=-Xclang "--extra-arg=$word")
+done
 printf '%s\0' "${files[@]}" |
-	xargs -0 -P "${LT_JOBS:-$(nproc)}" -n 1 clang-tidy --quiet -p "$build" 2>/dev/null >"$found"
+	xargs -0 -P "${LT_JOBS:-$(nproc)}" -n 1 clang-tidy --quiet -p "$work" "${analyzer[@]}" 2>/dev/null >"$found"
 rc=$?
 sort -u "$found" | grep -E ': (warning|error): ' >&2
 if [ $rc -ne 0 ]; then

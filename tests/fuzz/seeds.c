@@ -864,6 +864,31 @@ on_reply(void *ctx, const ProtobufCMessage *m)
 	sync_message(ctx, m->descriptor == &ltpb__hello_reply__descriptor ? 5 : 6, m);
 }
 
+/* One change-set asked for, and given, to either side (kinds 10 to 13). */
+static void
+repair_of(const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t seq,
+    ProtobufCBinaryData *change_set)
+{
+	Ltpb__FetchRequest fetch = LTPB__FETCH_REQUEST__INIT;
+	Ltpb__FetchReply fetched = LTPB__FETCH_REPLY__INIT;
+	Ltpb__SupplyRequest supply = LTPB__SUPPLY_REQUEST__INIT;
+	Ltpb__SupplyReply supplied = LTPB__SUPPLY_REPLY__INIT;
+	Ltpb__ChangeSetName wanted = LTPB__CHANGE_SET_NAME__INIT, *names[] = { &wanted };
+
+	wanted.unit = (char *)(uintptr_t)unit->s;
+	wanted.feed.data = (uint8_t *)(uintptr_t)feed->b;
+	wanted.feed.len = sizeof(feed->b);
+	wanted.seq = seq;
+	fetch.wanted = names;
+	fetched.change_set = supply.change_set = change_set;
+	fetch.n_wanted = fetched.n_change_set = supply.n_change_set = 1;
+	supplied.taken = 1;
+	sync_message("fetch", 10, &fetch.base);
+	sync_message("supply", 11, &supply.base);
+	sync_message("fetch_reply", 12, &fetched.base);
+	sync_message("supply_reply", 13, &supplied.base);
+}
+
 static int
 push_own(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const struct lt_head *head)
@@ -890,6 +915,7 @@ push_own(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 		r.n_change_set = 1;
 		(void)snprintf(name, sizeof(name), "push%d_%d", (int)lt_feed_lane(feed), (int)seq);
 		sync_message(name, 2, &r.base);
+		repair_of(unit, feed, seq, &d);
 		lt_buf_fini(&cs);
 		memset(&cs, 0, sizeof(cs));
 	}
