@@ -519,7 +519,7 @@ fill_reply(const struct lt_intake_result *in, struct lt_arena *arena, Ltpb__Push
 static void
 say_refused(struct lt_status *st, int rc, const char *why)
 {
-	const char *reason = rc == LT_E_FORK ? "FORK" : rc == LT_E_REFUSED ? "FEEDS" : "PUSH";
+	const char *reason = rc == LT_E_FORK ? "FORK" : rc == LT_E_REFUSED ? "TOO_MANY_FEEDS" : "PUSH";
 
 	lt_status_set(st, lt_status_from_error(rc), reason, "%s", why);
 	if (rc == LT_E_UNAVAILABLE || rc == LT_E_UNKNOWN || rc == LT_E_NOSPACE) {

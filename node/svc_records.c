@@ -46,7 +46,7 @@ fail_write(struct lt_node_call *c, int rc, const struct lt_write *w)
 	struct lt_status st;
 
 	if (rc != LT_OK) {
-		lt_node_call_fail(c, rc, rc == LT_E_REFUSED ? "FEEDS" : "WRITE");
+		lt_node_call_fail(c, rc, rc == LT_E_REFUSED ? "TOO_MANY_FEEDS" : "WRITE");
 		return;
 	}
 	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
@@ -151,7 +151,7 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 		if (rc == LT_OK)
 			closure(&r, data);
 		else
-			lt_node_call_fail(&c, rc, rc == LT_E_REFUSED ? "FEEDS" : "IMPORT");
+			lt_node_call_fail(&c, rc, rc == LT_E_REFUSED ? "TOO_MANY_FEEDS" : "IMPORT");
 	}
 	lt_node_call_end(&c);
 }

@@ -50,5 +50,7 @@ void lt_status_words(const char *reason, int code, char *out, size_t cap);
 bool lt_status_words_known(const char *reason);
 /* The reasons that have one, in turn; NULL behind the last. */
 const char *lt_status_words_reason(size_t i);
+/* Are row i's words ever said? No row before it has its reason with its code, or with any. */
+bool lt_status_words_reached(size_t i);
 
 #endif

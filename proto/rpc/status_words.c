@@ -204,7 +204,7 @@ static const struct words by_reason[] = {
 	    "luồng dữ liệu của máy này bị rẽ nhánh (thư mục bị chép hoặc phục hồi bản cũ); hãy "
 	    "dừng "
 	    "máy và gọi người phụ trách" },
-	{ "FEEDS", ANY, false,
+	{ "TOO_MANY_FEEDS", ANY, false,
 	    "máy này đã mở quá nhiều luồng dữ liệu (bị phục hồi hoặc bị chép quá nhiều lần), không "
 	    "mở "
 	    "thêm được; hãy nhờ người phụ trách đầu mối chạy 'ltctl keys replace' và cài máy mới "
@@ -322,6 +322,13 @@ lt_status_words(const char *reason, int code, char *out, size_t cap)
 	else
 		(void)snprintf(text, sizeof(text), "%s", w->vi);
 	(void)lt_text_copy(out, cap, lt_slice_str(text));
+}
+
+bool
+lt_status_words_reached(size_t i)
+{
+	return i < sizeof(by_reason) / sizeof(by_reason[0]) &&
+	       find(by_reason[i].reason, by_reason[i].code) == &by_reason[i];
 }
 
 bool

@@ -449,7 +449,8 @@ test_many_feeds(void **state)
 	assert_int_equal(push(&x, &b, &a), LT_E_REFUSED);
 	assert_int_equal(fed_dial(&x.h.f, &x.node), LT_OK);
 	assert_int_equal(fed_push(&x.node, &b, 1, NULL, &st), LT_STATUS_FAILED_PRECONDITION);
-	assert_string_equal(st.reason, "FEEDS");
+	assert_string_equal(st.reason, "TOO_MANY_FEEDS");
+	assert_non_null(strstr(st.message_vi, "quá nhiều luồng"));
 	assert_non_null(strstr(st.message, "keys replace"));
 	fed_hang_up(&x.node);
 	lt_buf_fini(&b);

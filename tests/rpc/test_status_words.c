@@ -135,6 +135,20 @@ no_words_without_reason(void **state)
 	assert_true(i >= nfound);
 }
 
+/* A word that stands twice would have one meaning's words for both. */
+static void
+each_row_is_reached(void **state)
+{
+	const char *name;
+	size_t i;
+
+	(void)state;
+	for (i = 0; (name = lt_status_words_reason(i)) != NULL; i++)
+		if (!lt_status_words_reached(i))
+			fail_msg("row %zu, %s, stands behind another one of its kind", i, name);
+	assert_false(lt_status_words_reached(i));
+}
+
 /* What happened and what to do next, in Vietnamese letters, whole, whatever the code. */
 static void
 words_are_sentences(void **state)
@@ -201,6 +215,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_reason_has_words),
 		cmocka_unit_test(no_words_without_reason),
+		cmocka_unit_test(each_row_is_reached),
 		cmocka_unit_test(words_are_sentences),
 		cmocka_unit_test(code_tells_apart),
 		cmocka_unit_test(cut_between_characters),
