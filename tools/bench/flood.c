@@ -1,4 +1,5 @@
 #include "tools/bench/flood.h"
+#include "proto/base/log.h"
 #include "proto/base/thread.h"
 #include "tools/bench/proc.h"
 
@@ -26,7 +27,8 @@
 /* At the beginning of the file; then the sets, each behind its length. Written and read by the same program. */
 struct plan {
 	int32_t port;
-	uint32_t nset; /* 0: totals */
+	uint32_t kind; /* enum bench_flood_kind */
+	uint32_t nset; /* of PUSHES */
 	uint8_t federation[LT_FED_LEN], hub_pk[32], line_sk[32];
 };
 
@@ -36,7 +38,7 @@ struct flood {
 	struct lt_conn *conn;
 	struct plan plan;
 	ProtobufCBinaryData set[LT_PUSH_MAX];
-	_Atomic bool over;
+	_Atomic bool over, failed; /* anything else than an answer, or "later" */
 	_Atomic uint64_t answered, refused;
 };
 
@@ -66,23 +68,39 @@ push_again(struct flood *f, ProtobufCMessage **m, struct lt_status *st)
 	    f->conn, &ltpb__sync__descriptor, "Push", &req.base, CALL_MS, m, st);
 }
 
+/* What costs the least to ask. */
+static int
+announce(struct flood *f, ProtobufCMessage **m, struct lt_status *st)
+{
+	Ltpb__AnnounceRequest req = LTPB__ANNOUNCE_REQUEST__INIT;
+
+	return (int)lt_conn_call_wait(
+	    f->conn, &ltpb__sync__descriptor, "Announce", &req.base, CALL_MS, m, st);
+}
+
 static void *
 flooder(void *arg)
 {
+	static int (*const ask[])(struct flood * f, ProtobufCMessage * *m,
+	    struct lt_status * st) = { [BENCH_FLOOD_PUSHES] = push_again,
+		[BENCH_FLOOD_CALLS] = announce,
+		[BENCH_FLOOD_TOTALS] = ask_totals };
 	struct flood *f = arg;
 	struct lt_status st;
 
 	lt_thread_begin("flooder", NICE);
 	while (!f->over) {
 		ProtobufCMessage *m = NULL;
-		int code = f->plan.nset == 0 ? ask_totals(f, &m, &st) : push_again(f, &m, &st);
+		int code = ask[f->plan.kind](f, &m, &st);
 
 		if (m != NULL)
 			protobuf_c_message_free_unpacked(m, NULL);
 		if (code == LT_STATUS_OK)
 			f->answered++;
-		else
+		else if (code == LT_STATUS_RESOURCE_EXHAUSTED && st.retry_delay_ms != 0)
 			f->refused++;
+		else
+			f->failed = true;
 	}
 	return NULL;
 }
@@ -92,7 +110,7 @@ read_plan(const char *path, struct flood *f)
 {
 	FILE *in = fopen(path, "re");
 	bool fine = in != NULL && fread(&f->plan, sizeof(f->plan), 1, in) == 1 &&
-		    f->plan.nset <= LT_PUSH_MAX;
+		    f->plan.nset <= LT_PUSH_MAX && f->plan.kind <= BENCH_FLOOD_TOTALS;
 	uint32_t i, len;
 
 	for (i = 0; fine && i < f->plan.nset; i++) {
@@ -138,6 +156,7 @@ bench_flood_main(const char *path)
 	sigset_t set;
 	int sig, rc = 1;
 
+	lt_log_level_set(LT_LOG_ERROR); /* not a line for each refusal */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -153,7 +172,7 @@ bench_flood_main(const char *path)
 			(void)pthread_join(thread[i], NULL);
 		(void)printf(
 		    "%llu %llu\n", (unsigned long long)f.answered, (unsigned long long)f.refused);
-		rc = fflush(stdout) == 0 && n == CALLS ? 0 : 1;
+		rc = fflush(stdout) == 0 && n == CALLS && !f.failed ? 0 : 1;
 	}
 	lt_conn_close(f.conn);
 	lt_pool_stop(pool);
@@ -219,10 +238,14 @@ hear(int fd, char *out, size_t cap)
 
 int
 bench_flood_start(struct bench *b, const struct bench_world *w, const struct bench_node *as,
-    int port, const struct bench_feed *feed, size_t n, struct bench_flood *out)
+    int port, enum bench_flood_kind kind, const struct bench_feed *feed, size_t n,
+    struct bench_flood *out)
 {
 	struct plan p = { .port = port,
-		.nset = feed == NULL ? 0 : (uint32_t)(n < LT_PUSH_MAX ? n : LT_PUSH_MAX) };
+		.kind = (uint32_t)kind,
+		.nset = kind != BENCH_FLOOD_PUSHES ? 0
+			: n < LT_PUSH_MAX          ? (uint32_t)n
+						   : LT_PUSH_MAX };
 	char path[BENCH_PATH], text[32];
 	char *argv[] = { (char *)"lt-bench", (char *)BENCH_FLOOD_ARG, path, NULL };
 	int pipefd[2], rc;

@@ -10,15 +10,22 @@
 
 #define BENCH_FLOOD_ARG "--flood" /* of lt-bench, with a file: what bench_flood_start() begins */
 
+enum bench_flood_kind {
+	BENCH_FLOOD_PUSHES, /* a node: what the hub takes in once and then has, as much of it as goes into a push */
+	BENCH_FLOOD_CALLS, /* a node: announcements of nothing, so many that its quota ends */
+	BENCH_FLOOD_TOTALS /* who reads: totals over all that there is */
+};
+
 struct bench_flood {
 	pid_t pid; /* 0: none */
 	int said; /* its stdout */
 };
 
-/* Begin to flood the hub at a port of loopback, 64 calls at once, and go on: as node `as` with its first n sets of *feed (at most a push),
- * which the hub takes in once and then has; feed NULL: as who reads, with totals over all that there is. LT_OK once it is connected. */
+/* Begin to flood the hub at a port of loopback as `as`, 64 calls at once, and go on. Of PUSHES the first n sets of *feed (at most a push);
+ * else feed is not looked at. LT_OK once it is connected. */
 int bench_flood_start(struct bench *b, const struct bench_world *w, const struct bench_node *as,
-    int port, const struct bench_feed *feed, size_t n, struct bench_flood *out);
+    int port, enum bench_flood_kind kind, const struct bench_feed *feed, size_t n,
+    struct bench_flood *out);
 /* End it: calls that were answered, and those that were refused. LT_E_REMOTE: it had ended by itself. */
 int bench_flood_stop(struct bench *b, struct bench_flood *f, uint64_t *answered, uint64_t *refused);
 
