@@ -216,6 +216,69 @@ test_cut_off(void **state)
 	fed_teardown(&f);
 }
 
+/* ---- whatever a clock says ---- */
+
+#define MS_2038 (INT64_C(2147483648) * 1000) /* where 32 bits of seconds end */
+#define MS_2100 INT64_C(4102444800000)
+
+static _Atomic int64_t hub_wall_ms;
+
+static int64_t
+wall(void *ctx)
+{
+	(void)ctx;
+	return hub_wall_ms;
+}
+
+static int64_t
+mono(void *ctx)
+{
+	(void)ctx;
+	return lt_mono_ms(lt_clock_system());
+}
+
+/* The hub's clock goes wrong while a machine is at work, and that one is revoked: it is out at once, and stays out when the clock is right
+ * again, and after a restart. */
+static void
+test_wrong_clocks(void **state)
+{
+	static const struct lt_clock clock = { wall, mono, NULL };
+	static const int64_t wrong[] = { 0, -1, LT_BUILD_FLOOR_MS, MS_2038 - 1000, MS_2038,
+		MS_2100 };
+	const int64_t right = lt_wall_ms(lt_clock_system());
+	struct fed_peer op, node[sizeof(wrong) / sizeof(wrong[0])];
+	struct follow fl;
+	struct fed f;
+	size_t i;
+
+	(void)state;
+	hub_wall_ms = right;
+	fed_setup_at(&f, &clock);
+	fed_enrol(&f, &op, LTPB__ROLE__ROLE_OPERATOR, "", true);
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		fed_enrol(&f, &node[i], LTPB__ROLE__ROLE_NODE, "17254", true);
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		hub_wall_ms = right;
+		follow(&node[i], &fl);
+		hub_wall_ms = wrong[i];
+		changed(&op, &node[i], REVOKE, "stolen", STATE(REVOKED));
+		fed_wait(has_ended, &fl, WAIT_MS, "the stream ends");
+		fed_wait(is_cut, &node[i], WAIT_MS, "it is cut off");
+		fed_hang_up(&node[i]);
+		assert_int_equal(fed_dial(&f, &node[i]), LT_E_DENIED);
+		hub_wall_ms = right;
+		assert_int_equal(fed_dial(&f, &node[i]), LT_E_DENIED);
+	}
+	fed_hang_up(&op);
+	fed_hub_stop(&f);
+	fed_hub_start(&f);
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(fed_dial(&f, &node[i]), LT_E_DENIED);
+	assert_int_equal(fed_dial(&f, &op), LT_OK);
+	fed_hang_up(&op);
+	fed_teardown(&f);
+}
+
 /* ---- who may ---- */
 
 static void
@@ -687,6 +750,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_off),
+		cmocka_unit_test(test_wrong_clocks),
 		cmocka_unit_test(test_who_may),
 		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_nodes_obey),
