@@ -5,10 +5,12 @@
 #include "proto/feed/trust.h"
 
 #include <setjmp.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +61,54 @@ load(struct lt_err *err)
 	assert_true((rc == LT_OK) == (id != NULL));
 	lt_identity_free(id);
 	return rc;
+}
+
+/* Is the page that has this address locked in memory (VmFlags "lo", proc(5))? */
+static bool
+is_locked(const void *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	uintptr_t from = 0, to = 0;
+	bool here = false, locked = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		/* NOLINTNEXTLINE(cert-err34-c): the kernel's own words */
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+			here = from <= (uintptr_t)at && (uintptr_t)at < to;
+		else if (here && strncmp(line, "VmFlags:", 8) == 0)
+			locked = strstr(line, " lo") != NULL;
+	}
+	(void)fclose(f);
+	return locked;
+}
+
+/* Keys lie in pages that are not swapped out, also those that were read from the file. */
+static void
+keys_are_locked(void **state)
+{
+	struct lt_identity plain, *id = lt_identity_new();
+	struct lt_err err = { "" };
+	struct rlimit lock;
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* the sanitizers' mlock() does nothing */
+#endif
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &lock), 0);
+	if (lock.rlim_cur < 65536 && geteuid() != 0)
+		skip(); /* not allowed to this user: the program says so and goes on */
+	node(&plain);
+	assert_false(is_locked(&plain));
+	assert_non_null(id);
+	assert_true(is_locked(id));
+	lt_identity_free(id);
+	assert_int_equal(lt_identity_write(&plain, dir, false, &err), LT_OK);
+	assert_int_equal(lt_identity_load(dir, &id, &err), LT_OK);
+	assert_true(is_locked(id));
+	assert_true(is_locked((const uint8_t *)id + sizeof(*id) - 1));
+	lt_identity_free(id);
 }
 
 static void
@@ -516,6 +566,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(fresh_keys),
+		T(keys_are_locked),
 		T(written_comes_back),
 		T(replaced_only_when_asked),
 		T(hub_with_longest_names),

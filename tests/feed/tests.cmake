@@ -7,6 +7,7 @@ lt_test(feed lean SOURCES feed/sample.c LIBS PkgConfig::JANSSON)
 lt_test(feed trust SOURCES feed/sample.c)
 lt_test(feed invitation_text SOURCES feed/sample.c)
 lt_test(feed identity)
+lt_test(feed entropy)
 lt_test(feed golden SOURCES feed/sample.c LIBS PkgConfig::JANSSON)
 # The vectors are what the second implementation makes of FORMAT.md today.
 add_test(NAME feed.golden_vectors
