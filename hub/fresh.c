@@ -1,4 +1,5 @@
 #include "hub/fresh.h"
+#include "hub/outvoted.h"
 #include "proto/base/limits.h"
 #include "proto/base/log.h"
 #include "proto/store/tables.h"
@@ -27,6 +28,7 @@ struct node {
 	uint64_t conn_id;
 	size_t nfeed;
 	struct announced feed[FEEDS_MAX];
+	bool clock_told; /* to this process: what was kept says what another clock said */
 	bool more; /* it announced feeds beyond these: what it has nobody knows whole */
 	bool changed;
 };
@@ -37,6 +39,8 @@ struct lt_fresh {
 	size_t n;
 	struct node *node[NODES_MAX];
 	int64_t saved_ms; /* monotonic */
+	bool outvoted; /* as it was said last */
+	int64_t offset[NODES_MAX]; /* room to weigh clocks in */
 };
 
 static int64_t
@@ -395,6 +399,46 @@ keep_held(struct announced *a, const struct node *x)
 		a->held = a->head - 1;
 }
 
+/* mx held. */
+static bool
+outvoted(struct lt_fresh *f, int64_t *by)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		if (f->node[i]->now.connected && f->node[i]->clock_told)
+			f->offset[n++] = f->node[i]->now.clock_offset_ms;
+	return lt_outvoted(f->offset, n, by);
+}
+
+bool
+lt_fresh_outvoted(struct lt_fresh *f, int64_t *by)
+{
+	bool wrong;
+
+	pthread_mutex_lock(&f->mx);
+	wrong = outvoted(f, by);
+	pthread_mutex_unlock(&f->mx);
+	return wrong;
+}
+
+/* Once each time it changes. mx held. */
+static void
+say_outvoted(struct lt_fresh *f)
+{
+	int64_t by;
+	bool is = outvoted(f, &by);
+
+	if (is && !f->outvoted)
+		lt_error(
+		    "ALARM: the clock of this hub is wrong: those of most nodes on the line are "
+		    "%lld s away from it; set it, not theirs",
+		    (long long)(by / 1000));
+	else if (!is && f->outvoted)
+		lt_info("the clock of this hub is that of most nodes on the line again");
+	f->outvoted = is;
+}
+
 void
 lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
     size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms)
@@ -422,6 +466,8 @@ lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt
 		x->more = !all;
 		x->now.last_seen_ms = wall(f);
 		x->now.clock_offset_ms = lt_ms_between(clock_ms, x->now.last_seen_ms);
+		x->clock_told = true;
+		say_outvoted(f);
 		weigh(f, x);
 	}
 	pthread_mutex_unlock(&f->mx);

@@ -32,6 +32,9 @@ void lt_fresh_gone(struct lt_fresh *f, uint64_t conn_id);
  * LT_ANNOUNCE_MAX heads were said: of the rest nothing would be known. */
 void lt_fresh_announced(struct lt_fresh *f, const struct lt_id *node, const struct lt_unit *unit,
     size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms);
+/* Is this hub's clock the wrong one (outvoted.h), by the clocks of the nodes on the line as they announced themselves? *by: theirs
+ * minus the hub's, ms. */
+bool lt_fresh_outvoted(struct lt_fresh *f, int64_t *by);
 /* The hub holds a feed up to seq, of this hash (after the commit). Before a node has said its heads to this process, its
  * lanes grow no fresher by it. */
 void lt_fresh_held(

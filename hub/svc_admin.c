@@ -37,6 +37,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.log_head = lt_hub_log_position(a.s->hub);
 	r.projected = lt_hub_projected(a.s->hub);
 	r.sessions = lt_server_connections(a.s->server);
+	r.hub_clock_wrong = lt_fresh_outvoted(a.s->fresh, &r.clock_offset_ms);
 	lt_server_counts(a.s->server, &counts);
 	r.silent_lines = counts.silent;
 	r.catalogue_version = lt_catalogue_version(a.cat);

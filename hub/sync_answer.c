@@ -372,6 +372,7 @@ bool
 lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__AnnounceReply *r,
     struct lt_status *st)
 {
+	int64_t by;
 	int rc;
 
 	if (!is_a_node(a, st))
@@ -386,6 +387,7 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
 	r->clock_offset_ms = lt_ms_between(req->clock_ms, r->hub_time_ms);
+	r->clock_outvoted = lt_fresh_outvoted(a->s->fresh, &by);
 	return true;
 }
 
@@ -519,7 +521,9 @@ fill_reply(const struct lt_intake_result *in, struct lt_arena *arena, Ltpb__Push
 static void
 say_refused(struct lt_status *st, int rc, const char *why)
 {
-	const char *reason = rc == LT_E_FORK ? "FORK" : rc == LT_E_REFUSED ? "TOO_MANY_FEEDS" : "PUSH";
+	const char *reason = rc == LT_E_FORK      ? "FORK"
+			     : rc == LT_E_REFUSED ? "TOO_MANY_FEEDS"
+						  : "PUSH";
 
 	lt_status_set(st, lt_status_from_error(rc), reason, "%s", why);
 	if (rc == LT_E_UNAVAILABLE || rc == LT_E_UNKNOWN || rc == LT_E_NOSPACE) {

@@ -670,6 +670,27 @@ run_hub_time(struct lt_kv_txn *txn, void *ctx)
 	return lt_author_saw(txn, j->hub_stamp, 0);
 }
 
+static bool
+is_apart(int64_t ms, int64_t most)
+{
+	return ms > most || ms < -most;
+}
+
+/* A clock that goes wrong jumps, and one that is set right jumps back: then both agree again. */
+static void
+note_jump(struct lt_node *n, int64_t hub_time_ms)
+{
+	int64_t now = hub_time_ms - lt_mono_ms(n->clock),
+		before = atomic_exchange(&n->hub_past_mono_ms, now);
+
+	if (before != 0 && is_apart(now - before, LT_CLOCK_JUMP_MS)) {
+		lt_warn("the hub's clock jumped by %lld s", (long long)((now - before) / 1000));
+		n->hub_jumped = true;
+	}
+	if (!is_apart(n->clock_offset_ms, LT_CLOCK_WRONG_MS))
+		n->hub_jumped = false;
+}
+
 int
 lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
 {
@@ -678,6 +699,7 @@ lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms)
 	if (hub_time_ms <= 0 || hub_time_ms >= INT64_C(1) << 47)
 		return LT_E_INVALID;
 	n->clock_offset_ms = lt_wall_ms(n->clock) - hub_time_ms;
+	note_jump(n, hub_time_ms);
 	/* A floor for the next start with a dead clock; not worth a write to an old disk every few seconds. But while something stands aside
 	 * it tells what was signed by a clock that is ahead from what was signed just now. */
 	if (hub_time_ms - n->hub_time_kept_ms < HUB_TIME_KEEP_MS && !atomic_load(&n->aside))
@@ -691,6 +713,20 @@ int64_t
 lt_node_clock_offset(struct lt_node *n)
 {
 	return n->clock_offset_ms;
+}
+
+void
+lt_node_hub_outvoted(struct lt_node *n, bool is)
+{
+	n->hub_outvoted = is;
+}
+
+enum lt_clock_state
+lt_node_clock_state(struct lt_node *n)
+{
+	if (!is_apart(n->clock_offset_ms, LT_CLOCK_WRONG_MS))
+		return LT_CLOCK_AGREES;
+	return n->hub_jumped || n->hub_outvoted ? LT_CLOCK_HUB_WRONG : LT_CLOCK_WRONG;
 }
 
 struct epoch_job {

@@ -18,6 +18,16 @@
 
 struct lt_node;
 
+#define LT_CLOCK_WRONG_MS 300000 /* five minutes from the hub's clock: a person must look */
+/* What the hub's clock moves by between two times that it is heard, beyond what this machine's monotonic clock does (reliability C4). */
+#define LT_CLOCK_JUMP_MS 3600000
+
+enum lt_clock_state {
+	LT_CLOCK_AGREES,
+	LT_CLOCK_WRONG, /* this machine's, as far as it can know */
+	LT_CLOCK_HUB_WRONG /* the hub's jumped, or most nodes speak against it: this one stays as it is */
+};
+
 struct lt_node_options {
 	const char *dir; /* the data directory */
 	const struct lt_identity *identity; /* borrowed for the node's life */
@@ -87,6 +97,10 @@ int lt_node_meet_hub(
 /* The hub's clock and how far off ours is. */
 int lt_node_saw_hub_time(struct lt_node *n, int64_t hub_time_ms);
 int64_t lt_node_clock_offset(struct lt_node *n); /* own minus hub, ms; 0 if never heard */
+/* The hub says of its clock whether most nodes' clocks speak against it. */
+void lt_node_hub_outvoted(struct lt_node *n, bool is);
+/* Own and hub's clock differ by more than LT_CLOCK_WRONG_MS: whose is it? */
+enum lt_clock_state lt_node_clock_state(struct lt_node *n);
 /* A receipt: verified with the hub's key and against our own log, stored. *seq: it covers feed up to there; 0 when it is not
  * to be believed: LT_E_BADSIG, LT_E_UNKNOWN (hub not met), LT_E_INVALID, LT_E_FORK (another branch). With *seq set, a store
  * error says that it could not be kept: what it says holds all the same. */

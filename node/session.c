@@ -764,6 +764,7 @@ take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__Annou
 	if (more)
 		break_pull(s, c);
 	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
+	lt_node_hub_outvoted(s->node, r->clock_outvoted);
 	if ((read && !more && is_caught_up(s)) || LT_SIM_BUG(REISSUE_EARLY))
 		(void)lt_node_reissue(s->node);
 	say_contact(s);

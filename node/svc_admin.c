@@ -13,7 +13,6 @@
 #define FEEDS_MAX 4096
 #define RECEIPTS_MAX 1000 /* of the one feed asked for */
 #define RECEIPTS_EACH_MAX 200 /* of every feed when none is named */
-#define CLOCK_WRONG_MS 300000 /* five minutes from the hub's clock: a person must look */
 
 /* ---- status ---- */
 
@@ -149,7 +148,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.last_hub_contact_ms = link.last_contact_ms;
 	r.silent_lines = link.silent;
 	r.clock_offset_ms = lt_node_clock_offset(c.s->node);
-	r.clock_wrong = r.clock_offset_ms > CLOCK_WRONG_MS || r.clock_offset_ms < -CLOCK_WRONG_MS;
+	r.clock_wrong = lt_node_clock_state(c.s->node) == LT_CLOCK_WRONG;
+	r.hub_clock_wrong = lt_node_clock_state(c.s->node) == LT_CLOCK_HUB_WRONG;
 	r.catalogue_version = lt_catalogue_version(c.cat);
 	r.store_bytes = lt_kv_used_bytes(lt_node_kv(c.s->node));
 	r.rebuilding = lt_node_mending(c.s->node);

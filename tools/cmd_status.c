@@ -143,6 +143,14 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 		printf(T("THE CLOCK OF THIS MACHINE IS WRONG by %lld s; set it\n",
 			   "ĐỒNG HỒ MÁY NÀY SAI %lld giây; hãy chỉnh lại\n"),
 		    (long long)(r->clock_offset_ms / 1000));
+	if (r->hub_clock_wrong)
+		printf(T("THE HUB'S CLOCK IS IN DOUBT (it is %lld s behind this machine's): leave "
+			 "this "
+			 "machine's as it is and tell the province\n",
+			   "ĐỒNG HỒ CỦA ĐẦU MỐI CÓ THỂ SAI (chậm hơn máy này %lld giây): giữ "
+			   "nguyên đồng "
+			   "hồ máy này và hãy báo cho tỉnh\n"),
+		    (long long)(r->clock_offset_ms / 1000));
 	if (forked != 0)
 		printf(
 		    T("ONLY ON THIS MACHINE: %llu change-sets in whose place the hub holds others "
@@ -270,6 +278,14 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 			   "đang "
 			   "chạy và bị từ chối; xem 'ltctl nodes'\n"),
 		    (unsigned long long)r->twins);
+	if (r->hub_clock_wrong)
+		printf(
+		    T("ALARM: the clock of this hub is wrong: those of most nodes on the line are "
+		      "%lld s ahead of it; set it, not theirs\n",
+			"BÁO ĐỘNG: đồng hồ của đầu mối này sai: đồng hồ của phần lớn các máy đang "
+			"nối nhanh hơn %lld giây; hãy chỉnh đồng hồ đầu mối, không chỉnh các máy "
+			"kia\n"),
+		    (long long)(r->clock_offset_ms / 1000));
 	print_store(c, r);
 	ctl_print_nodes(c, nodes->n_node, nodes->node);
 }
@@ -322,10 +338,13 @@ print_json(
 		json_object_set_new(o, "last_hub_contact_ms", json_integer(r->last_hub_contact_ms));
 		json_object_set_new(o, "clock_offset_ms", json_integer(r->clock_offset_ms));
 		json_object_set_new(o, "clock_wrong", json_boolean(r->clock_wrong));
+		json_object_set_new(o, "hub_clock_wrong", json_boolean(r->hub_clock_wrong));
 		json_object_set_new(o, "lanes", lanes_json(r));
 	} else {
 		for (i = 0; i < nodes->n_node; i++)
 			late += unit_node_behind(nodes->node[i], within);
+		json_object_set_new(o, "hub_clock_wrong", json_boolean(r->hub_clock_wrong));
+		json_object_set_new(o, "hub_clock_offset_ms", json_integer(r->clock_offset_ms));
 		json_object_set_new(o, "log_head", json_integer((json_int_t)r->log_head));
 		json_object_set_new(o, "projected", json_integer((json_int_t)r->projected));
 		json_object_set_new(o, "sessions", json_integer((json_int_t)r->sessions));

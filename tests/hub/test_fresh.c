@@ -1,4 +1,5 @@
 /* Freshness by the hub's clock: ages, bounds, whose word counts, and what is left after a restart. */
+#include "hub/outvoted.h"
 #include "tests/hub/hub_fixture.h"
 #include "proto/base/limits.h"
 #include "proto/store/kv_test.h"
@@ -252,6 +253,73 @@ test_sessions(void **state)
 	assert_false(unit_of(&h, HUB_UNIT).connected);
 	assert_true(lt_fresh_node(h.f.fresh, &p.id.principal, &n));
 	assert_int_equal(n.last_seen_ms, HUB_NOW_MS + 2000);
+	hubfx_close(&h);
+}
+
+/* Which clock is the wrong one. */
+static void
+test_majority(void **state)
+{
+	static const struct {
+		size_t n;
+		int64_t offset[5];
+		bool outvoted;
+		int64_t by;
+	} cases[] = {
+		{ 0, { 0 }, false, 0 },
+		{ 2, { 9000000, 9000000 }, false, 0 }, /* of two nobody knows */
+		{ 3, { 3600001, 3600001, 0 }, true, 3600001 },
+		{ 3, { 3600001, 3600000, 0 }, false, 0 },
+		{ 3, { -3600001, 0, -9000000 }, true, -3600001 },
+		{ 3, { -3600001, 3600001, 0 }, false, 0 }, /* each for itself */
+		{ 4, { 7200000, 7200000, 0, 0 }, false, 0 },
+		{ 4, { 7200000, 0, 7300000, 7400000 }, true, 7300000 },
+		{ 5, { 7200000, -7200000, 7300000, -7300000, 7400000 }, true, 7200000 },
+		{ 5, { INT64_MAX, INT64_MIN, INT64_MAX, INT64_MAX, 0 }, true, INT64_MAX },
+	};
+	int64_t offset[5], by;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memcpy(offset, cases[i].offset, sizeof(offset));
+		assert_int_equal(lt_outvoted(offset, cases[i].n, &by), cases[i].outvoted);
+		assert_true(by == cases[i].by);
+	}
+}
+
+/* Those on the line, by what they said to this process. */
+static void
+test_outvoted(void **state)
+{
+	const int64_t away = INT64_C(2) * 3600000;
+	struct fed_peer p[4];
+	struct hubfx h;
+	int64_t by;
+	size_t i;
+
+	(void)state;
+	hubfx_open(&h);
+	for (i = 0; i < 4; i++) {
+		hubfx_node(&h, &p[i], HUB_UNIT);
+		lt_fresh_connected(h.f.fresh, &p[i].id.principal, &p[i].id.unit, i + 1);
+		assert_false(lt_fresh_outvoted(h.f.fresh, &by));
+	}
+	announce(&h, &p[0], NULL, 0, h.now_ms - away);
+	announce(&h, &p[1], NULL, 0, h.now_ms - away);
+	assert_false(lt_fresh_outvoted(h.f.fresh, &by));
+	announce(&h, &p[2], NULL, 0, h.now_ms);
+	assert_true(lt_fresh_outvoted(h.f.fresh, &by));
+	assert_true(by == -away);
+	announce(&h, &p[3], NULL, 0, h.now_ms);
+	assert_false(lt_fresh_outvoted(h.f.fresh, &by));
+	/* Who is gone does not count any more; nor does, after a restart, what was said to the process before. */
+	lt_fresh_gone(h.f.fresh, 4);
+	assert_true(lt_fresh_outvoted(h.f.fresh, &by));
+	hubfx_restart(&h);
+	for (i = 0; i < 3; i++)
+		lt_fresh_connected(h.f.fresh, &p[i].id.principal, &p[i].id.unit, i + 1);
+	assert_false(lt_fresh_outvoted(h.f.fresh, &by));
 	hubfx_close(&h);
 }
 
@@ -674,6 +742,8 @@ main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_whose_word),
 		cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_majority),
+		cmocka_unit_test(test_outvoted),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_another_branch),
 		cmocka_unit_test(test_another_sends),
