@@ -46,8 +46,10 @@ struct lt_node {
 	void *moved_ctx;
 	_Atomic int64_t clock_offset_ms;
 	_Atomic int64_t hub_time_kept_ms; /* hub time on disk */
-	_Atomic int64_t hub_past_mono_ms; /* hub time minus this machine's monotonic clock, as heard last; 0: never */
-	_Atomic bool hub_jumped, hub_outvoted; /* of the hub's clock: it jumped while this process ran; the hub says so itself */
+	_Atomic int64_t
+	    hub_past_mono_ms; /* hub time minus this machine's monotonic clock, as heard last; 0: never */
+	_Atomic bool hub_jumped,
+	    hub_outvoted; /* of the hub's clock: it jumped while this process ran; the hub says so itself */
 	atomic_bool stale; /* registry or catalogue records changed in this batch */
 	bool revoking; /* a revocation came in this batch; writer thread only */
 	/* Records worked out anew for another catalogue (proto/store/rebuild.h), one step after each commit. Writer thread,
