@@ -29,7 +29,7 @@ def daemons_in(folder):
 
 # usage
 names = [line.split()[0] for line in run("--list").stdout.splitlines()]
-assert {"intake-1", "intake-100", "intake-1000", "visible", "query", "connect", "node", "line", "hostile"} <= set(names), names
+assert {"intake-1", "intake-100", "intake-1000", "visible", "query", "connect", "node", "line", "hostile", "timing"} <= set(names), names
 for wrong in (["--only", "nothing"], ["--only", "intake-1x"], ["--only", ""], ["--json"], ["extra"], ["--fast"]):
     r = run(*wrong)
     assert r.returncode == 2 and not r.stdout and "usage" in r.stderr, (wrong, r)

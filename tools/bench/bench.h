@@ -42,7 +42,7 @@ struct bench {
 /* Every benchmark: LT_OK, or why something does not work, with words in b->err. Never for being slow. */
 typedef int bench_fn(struct bench *b);
 bench_fn bench_intake_1, bench_intake_100, bench_intake_1000, bench_visible, bench_query,
-    bench_connect, bench_node, bench_line, bench_hostile;
+    bench_connect, bench_node, bench_line, bench_hostile, bench_timing;
 
 /* One more line of the table, printed at once. fmt: a note beside it, "" for none. */
 int bench_result(struct bench *b, const char *name, double value, const char *unit,

@@ -30,6 +30,7 @@ static const struct {
 	{ "connect", "many nodes on one hub", bench_connect },
 	{ "node", "a node idle, importing, sending; bytes on the wire", bench_node },
 	{ "hostile", "nodes at work while strangers do what they can", bench_hostile },
+	{ "timing", "does the time of a refusal tell how much was guessed", bench_timing },
 	{ "line", "a backlog over a thin line, whole and cut every minute", bench_line },
 };
 #define NTABLE (sizeof(table) / sizeof(table[0]))
