@@ -355,14 +355,30 @@ may_answer(void *ctx, const Ltpb__Enrolment *e)
 	return lt_asking_may_give(ctx, e->role, e->unit, e->grant);
 }
 
+/* Who is in the registry has the state that stands there: the list keeps only what was answered, and a machine that was let in may
+ * have been suspended, revoked or retired since. */
+static void
+tell_state(struct lt_asking *a, Ltpb__Enrolment *e)
+{
+	const struct lt_principal *p;
+	struct lt_id id;
+
+	memcpy(id.b, e->principal.data, LT_ID_LEN);
+	p = lt_registry_find(a->reg, &id);
+	if (p != NULL && p->nkey != 0)
+		e->state = p->state;
+}
+
 /* And alarms of units within its grant. */
 static void
 keep_own(struct lt_asking *a, Ltpb__ListEnrolmentsReply *r)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < r->n_enrolment; i++)
+	for (i = 0; i < r->n_enrolment; i++) {
+		tell_state(a, r->enrolment[i]);
 		r->enrolment[i]->unit_name = unit_name(a, r->enrolment[i]->unit);
+	}
 	for (i = 0; i < r->n_alarm; i++) {
 		Ltpb__InvitationAlarm *m = r->alarm[i];
 

@@ -329,6 +329,27 @@ def check_in(line):
     until("node3 reads why", reads(VI, "tỉnh đã hủy thư mời này; hãy"))
 
 
+def check_gone():
+    """What was decided about a machine since it was let in is what the list says of it, not what was answered then."""
+    who = next(json.loads(x)["principal"] for x in run("-C", "hub", "enrol", "list", "--json").splitlines() if json.loads(x)["state"] == "active")
+
+    def said(env):
+        (row,) = [x for x in run("-C", "hub", "enrol", "list", env=env).splitlines() if who in x]
+        return row.split("  ")[0]
+
+    def state():
+        return next(x["state"] for x in map(json.loads, run("-C", "hub", "enrol", "list", "--json").splitlines()) if x["principal"] == who)
+    assert (said(EN), said(VI)) == ("active", "đang hoạt động")
+    run("-C", "hub", "keys", "suspend", who)
+    until("it is suspended", lambda: state() == "suspended")
+    run("-C", "hub", "keys", "resume", who)
+    until("it is resumed", lambda: state() == "active")
+    run("-C", "hub", "keys", "revoke", who, "--reason", "stolen")
+    until("it is revoked", lambda: state() == "revoked")
+    assert (said(EN), said(VI)) == ("revoked", "đã thu hồi"), (said(EN), said(VI))
+    assert waiting() == []
+
+
 def main():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -341,6 +362,7 @@ def main():
     check_forms(text, line)
     check_bad(line)
     check_in(line)
+    check_gone()
     for directory in list(procs):
         stop(directory)
 
