@@ -45,10 +45,13 @@ enum lt_error { LT_ERRORS(LT_ERROR_ENUM) };
 /* Short lower-case text for a code; never NULL. Static storage. */
 const char *lt_strerror(int code);
 
+#define LT_ERR_TEXT 512 /* bytes of each language with its NUL */
+
 /* One error with words: what failed first, the subject in quotes, no full stop. Functions that
- * explain themselves take one, may be NULL; it is written only on failure. */
+ * explain themselves take one, may be NULL; it is written only on failure. The words are English; what people at a
+ * commune or a province run into is said in Vietnamese, too: that stands behind the NUL, for lt_err_vi(). */
 struct lt_err {
-	char text[512];
+	char text[2 * LT_ERR_TEXT];
 };
 
 /* int lt_err_set(struct lt_err *e, int code, const char *fmt, ...): format into e (NULL allowed) and
@@ -57,8 +60,15 @@ struct lt_err {
  * A macro, so that whoever reads one file only (the compiler, the analyser) sees the code come back. */
 #define lt_err_set(e, code, ...) (lt_err_put((e), __VA_ARGS__), lt_err_code(code))
 
-/* For lt_err_set(). */
+/* The same in both languages; both formats take the same arguments in the same order. */
+#define lt_err_both(e, code, en, ...) (lt_err_put_both((e), (en), __VA_ARGS__), lt_err_code(code))
+/* The Vietnamese words; "" where there are none. */
+const char *lt_err_vi(const struct lt_err *e);
+
+/* For lt_err_set() and lt_err_both(). */
 void lt_err_put(struct lt_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void lt_err_put_both(struct lt_err *e, const char *en, const char *vi, ...)
+    __attribute__((format(printf, 2, 4), format(printf, 3, 4)));
 static inline int
 lt_err_code(int code)
 {

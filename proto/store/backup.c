@@ -31,12 +31,14 @@ static const char *const names[] = { LT_BACKUP_STORE, LT_BACKUP_ESCROW, LT_BACKU
 void
 lt_backup_put(struct lt_backup_error *e, enum lt_backup_why why, const char *fmt, ...)
 {
+	char text[LT_ERR_TEXT];
 	va_list ap;
 
 	e->why = why;
 	va_start(ap, fmt);
-	(void)vsnprintf(e->err.text, sizeof(e->err.text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	lt_err_put(&e->err, "%s", text);
 }
 
 int

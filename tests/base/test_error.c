@@ -43,7 +43,39 @@ long_words_are_cut(void **state)
 	memset(longname, 'n', sizeof(longname) - 1);
 	longname[sizeof(longname) - 1] = '\0';
 	assert_int_equal(lt_err_set(&e, LT_E_INVALID, "%s", longname), LT_E_INVALID);
-	assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
+	assert_int_equal(strlen(e.text), LT_ERR_TEXT - 1);
+	assert_string_equal(lt_err_vi(&e), "");
+	assert_int_equal(
+	    lt_err_both(&e, LT_E_INVALID, "name %s", "tên %s", longname), LT_E_INVALID);
+	assert_int_equal(strlen(e.text), LT_ERR_TEXT - 1);
+	assert_int_equal(strlen(lt_err_vi(&e)), LT_ERR_TEXT - 1);
+	assert_memory_equal(e.text, "name nnn", 8);
+	assert_memory_equal(lt_err_vi(&e), "tên nnn", 8);
+}
+
+/* Who is told in English alone gets no Vietnamese words of an earlier failure. */
+static void
+vietnamese_words_belong_to_the_english_ones(void **state)
+{
+	struct lt_err e = { "" }, copy;
+
+	(void)state;
+	assert_string_equal(lt_err_vi(&e), "");
+	assert_int_equal(lt_err_both(NULL, LT_E_GAP, "%d", "%d", 1), LT_E_GAP);
+	assert_int_equal(
+	    lt_err_both(&e, LT_E_GAP, "feed %s, %d", "luồng %s, %d", "x", 7), LT_E_GAP);
+	copy = e;
+	assert_string_equal(copy.text, "feed x, 7");
+	assert_string_equal(lt_err_vi(&copy), "luồng x, 7");
+	/* Its own words among the arguments, longer and shorter than before. */
+	assert_int_equal(lt_err_both(&e, LT_E_GAP, "the second time: %s (%s)", "lần hai: %s (%s)",
+			     e.text, lt_err_vi(&e)),
+	    LT_E_GAP);
+	assert_string_equal(e.text, "the second time: feed x, 7 (luồng x, 7)");
+	assert_string_equal(lt_err_vi(&e), "lần hai: feed x, 7 (luồng x, 7)");
+	assert_int_equal(lt_err_set(&e, LT_E_GAP, "short"), LT_E_GAP);
+	assert_string_equal(e.text, "short");
+	assert_string_equal(lt_err_vi(&e), "");
 }
 
 int
@@ -53,6 +85,7 @@ main(void)
 		cmocka_unit_test(every_code_has_its_own_text),
 		cmocka_unit_test(words_go_in_and_the_code_comes_back),
 		cmocka_unit_test(long_words_are_cut),
+		cmocka_unit_test(vietnamese_words_belong_to_the_english_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
