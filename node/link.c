@@ -259,6 +259,43 @@ lt_link_sent(void *link, const struct lt_feed_id *feed, uint64_t seq)
 /* ---- the connection ---- */
 
 static void
+say_lost(struct lt_link *l, int rc, const char *why)
+{
+	lt_session_say_both(l->session, "the line to the hub", why,
+	    rc == LT_E_TIMEOUT
+		? "đường truyền tới đầu mối im lặng quá lâu; máy tự nối lại, nếu kéo dài hãy xem "
+		  "lại mạng"
+		: "mất đường truyền tới đầu mối; máy tự nối lại, nếu kéo dài hãy xem lại mạng");
+}
+
+/* A machine that was suspended or revoked learns no more than this: its people must hear whom to call. */
+static void
+say_unreached(struct lt_link *l, int rc, const char *why)
+{
+	bool door = rc == LT_E_DENIED && strcmp(why, LT_WHY_AT_THE_DOOR) == 0;
+	const char *vi =
+	    door ? "đầu mối đóng đường truyền ngay khi thấy khóa của máy này: máy đang bị tạm "
+		   "ngừng, đã bị "
+		   "thu hồi hoặc chưa được nhận, hay đầu mối quá bận; vẫn ghi được ở máy này, nếu "
+		   "kéo dài "
+		   "hãy gọi cho tỉnh"
+	    : rc == LT_E_DENIED ? "máy trả lời ở địa chỉ này không phải đầu mối mà máy này biết, "
+				  "hoặc thiết bị mạng chặn "
+				  "đường truyền; hãy xem lại mạng rồi gọi cho tỉnh"
+	    : rc == LT_E_TIMEOUT
+		? "đầu mối không trả lời kịp; máy tự thử lại, nếu kéo dài hãy xem lại mạng"
+		: "chưa tới được đầu mối; máy tự thử lại, nếu kéo dài hãy xem lại mạng";
+
+	lt_session_say_both(l->session, "cannot reach the hub",
+	    door ? "it closes the line once it has seen this machine's key: the machine is "
+		   "suspended, revoked or "
+		   "not let in yet, or the hub is too busy; go on writing here, and call the "
+		   "province if that lasts"
+		 : why,
+	    vi);
+}
+
+static void
 on_closed(void *ctx, int rc, const char *why)
 {
 	struct lt_link *l = ctx;
@@ -269,7 +306,7 @@ on_closed(void *ctx, int rc, const char *why)
 	l->silent += rc == LT_E_TIMEOUT && !ours;
 	pthread_mutex_unlock(&l->mx);
 	if (rc != LT_OK && !ours)
-		lt_session_say(l->session, "the line to the hub", why);
+		say_lost(l, rc, why);
 	post_kind(l, LT_SYNC_EV_LOST, false);
 }
 
@@ -280,7 +317,7 @@ on_dialed(void *ctx, struct lt_conn *conn, int rc, const char *why)
 	struct lt_link *l = ctx;
 
 	if (rc != LT_OK)
-		lt_session_say(l->session, "cannot reach the hub", why);
+		say_unreached(l, rc, why);
 	pthread_mutex_lock(&l->mx);
 	l->dialed = conn;
 	post_locked(l, &ev, NULL);

@@ -88,9 +88,8 @@ struct lt_session {
 	int64_t last_contact_ms;
 };
 
-/* vi: the same for people who read Vietnamese, "" if there are no such words. */
-static void
-say_both(struct lt_session *s, const char *what, const char *why, const char *vi)
+void
+lt_session_say_both(struct lt_session *s, const char *what, const char *why, const char *vi)
 {
 	pthread_mutex_lock(&s->mx);
 	(void)snprintf(s->error, sizeof(s->error), "%s: %s", what, why);
@@ -102,7 +101,7 @@ say_both(struct lt_session *s, const char *what, const char *why, const char *vi
 void
 lt_session_say(struct lt_session *s, const char *what, const char *why)
 {
-	say_both(s, what, why, "");
+	lt_session_say_both(s, what, why, "");
 }
 
 static void
@@ -150,7 +149,7 @@ take_join(struct lt_session *s, struct lt_session_call *c, const Ltpb__JoinReply
 		(void)snprintf(vi, sizeof(vi),
 		    "tỉnh không nhận máy này%s%s; hãy gọi cho tỉnh, rồi xin thư mời mới",
 		    r->reason[0] != '\0' ? ": " : "", r->reason);
-		say_both(s, "enrolment", why, vi);
+		lt_session_say_both(s, "enrolment", why, vi);
 	}
 	if (c->ev.active && meet(s, r->hub, r->province) != LT_OK)
 		c->ev.ok = c->ev.active = false;
@@ -1448,7 +1447,8 @@ weigh_failure(struct lt_session *s, struct lt_session_call *c, const struct lt_s
 		      status->code == LT_STATUS_INVALID_ARGUMENT ||
 		      status->code == LT_STATUS_UNAUTHENTICATED;
 	if (status->code != LT_STATUS_CANCELLED)
-		say_both(s, lt_status_name(status->code), status->message, status->message_vi);
+		lt_session_say_both(
+		    s, lt_status_name(status->code), status->message, status->message_vi);
 	if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
 		meet_fork(s, c);
 	/* For later, when the hub can; one that does not know the method is asked again at the next login. */

@@ -80,6 +80,8 @@ bool lt_session_pull_broke(struct lt_session *s);
 bool lt_session_sent(struct lt_session *s, const struct lt_feed_id *feed, uint64_t seq);
 /* What went wrong: logged, and kept as the last failure. */
 void lt_session_say(struct lt_session *s, const char *what, const char *why);
+/* The same, with a whole sentence for people who read Vietnamese. */
+void lt_session_say_both(struct lt_session *s, const char *what, const char *why, const char *vi);
 /* The last failure, "" when none since the last login, and the wall clock at the hub's last sign of life, 0: never. */
 void lt_session_status(
     struct lt_session *s, char *error, char *error_vi, size_t cap, int64_t *last_contact_ms);

@@ -485,7 +485,7 @@ rx_cb(void *arg)
 		    c->phase != LT_CONN_HANDSHAKE ? LT_E_CLOSED
 		    : lt_line_heard(c->line)      ? LT_E_DENIED
 						  : LT_E_UNAVAILABLE,
-		    c->phase == LT_CONN_HANDSHAKE ? "closed during the handshake"
+		    c->phase == LT_CONN_HANDSHAKE ? LT_WHY_AT_THE_DOOR
 						  : "closed by the other side");
 		goto out;
 	}

@@ -228,6 +228,10 @@ void lt_call_kick(struct lt_call *c);
 
 /* ---- client ---- */
 
+/* Why a connection could not be made, with LT_E_DENIED: the other side proved that it is the one that is meant, and hung up when it had
+ * seen our key. What it has against that key it tells nobody. */
+#define LT_WHY_AT_THE_DOOR "closed during the handshake"
+
 struct lt_dial_options {
 	struct lt_pool *pool;
 	const struct lt_clock *clock;

@@ -744,6 +744,16 @@ def in_time(what, cond):
         time.sleep(0.05)
 
 
+def shut_out(directory):
+    """The people at a machine that the province lets in no more read what may be, and whom to call."""
+    def said(lang):
+        p = subprocess.run([f"{BIN}/ltctl", "--lang", lang, "-C", directory, "status"], capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+        return [x for x in p.stdout.splitlines() if x.startswith(("line:", "đường truyền:"))][0]
+    in_time("it says that it is not let in", lambda: "suspended, revoked" in said("en") and "call the province" in said("en"))
+    vi = said("vi")
+    assert "tạm ngừng" in vi and "thu hồi" in vi and "hãy gọi cho tỉnh" in vi and not any(x in vi for x in ("hub", "closed", "handshake")), vi
+
+
 def check_keys():
     def connected():
         return lines(run(*h, "show", who, "--json"))[0]["connected"]
@@ -770,6 +780,7 @@ def check_keys():
     assert run(*h, "suspend", who).split() == [who, "suspended"]
     assert "tạm ngừng" in run(*h, "list", env=vi)
     in_time("it is cut off", lambda: not connected())
+    shut_out("burnt")
     assert lines(run(*h, "resume", who[:8], "--json"))[0]["state"] == "active"
     in_time("it comes back", connected)
     stop("burnt")
@@ -783,6 +794,7 @@ def check_keys():
     until("the old one serves, offline", "-C", "burnt", "feeds")
     in_time("and is not let in", lambda: "waiting to dial again" in run("-C", "burnt", "status", code=1))
     assert not connected()
+    shut_out("burnt")
     stop("burnt")
     gone = lines(run(*h, "show", who, "--json"))[0]
     assert gone["state"] == "revoked" and gone["revocations"][0]["reason"] == "stolen" and not gone["keys"][0]["active"], gone
