@@ -549,8 +549,10 @@ check_whom(
 	case LTPB__ROLE__ROLE_NODE:
 		if (lt_unit_set(&i->unit, lt_slice_str(req->unit)) != LT_OK ||
 		    !lt_unit_is_commune(&i->unit))
-			return lt_err_set(err, LT_E_INVALID,
+			return lt_err_both(err, LT_E_INVALID,
 			    "a node needs the five-digit code of its commune, not '%.16s'",
+			    "máy của xã cần mã xã năm chữ số, không phải '%.16s'; hãy xem mã bằng "
+			    "'ltctl list _unit --unit _'",
 			    req->unit);
 		return lt_grant_commune(e->h, &i->unit, err);
 	case LTPB__ROLE__ROLE_DEPARTMENT:
@@ -558,16 +560,19 @@ check_whom(
 		known = strlen(req->org) <= LT_NAME_MAX && lt_catalogue_org(cat, req->org) != NULL;
 		lt_catalogue_unref(cat);
 		if (!known)
-			return lt_err_set(err, LT_E_INVALID,
-			    "the catalogue has no organisation '%.64s'", req->org);
+			return lt_err_both(err, LT_E_INVALID,
+			    "the catalogue has no organisation '%.64s'",
+			    "danh mục không có cơ quan '%.64s'; hãy xem lại tên", req->org);
 		lt_slice_to_text(i->org, sizeof(i->org), lt_slice_str(req->org));
 		return LT_OK;
 	case LTPB__ROLE__ROLE_OPERATOR:
 	case LTPB__ROLE__ROLE_MIRROR:
 		return LT_OK;
 	default:
-		return lt_err_set(err, LT_E_INVALID,
-		    "only nodes, departments, operators and mirrors are invited");
+		return lt_err_both(err, LT_E_INVALID,
+		    "only nodes, departments, operators and mirrors are invited",
+		    "chỉ mời được máy của xã, sở ngành, người vận hành và máy chủ bản sao; hãy nêu "
+		    "một trong số đó");
 	}
 }
 
@@ -647,8 +652,10 @@ add_invitation(struct lt_enrol *e, const struct invitation *i, int64_t now_s, st
 	k = free_place(e, now_s);
 	pthread_mutex_unlock(&e->mx);
 	if (k == LT_INVITATIONS_OPEN_MAX)
-		rc = lt_err_set(err, LT_E_UNAVAILABLE,
-		    "too many open invitations; wait until some are used or expire");
+		rc = lt_err_both(err, LT_E_UNAVAILABLE,
+		    "too many open invitations; wait until some are used or expire",
+		    "đã có quá nhiều thư mời chưa dùng; hãy chờ một số thư được dùng hoặc hết hạn, "
+		    "hoặc hủy bớt");
 	if (rc == LT_OK)
 		rc = save(e, k < e->ninvitation ? &e->invitation[k].token : NULL, NULL, i, NULL);
 	if (rc == LT_OK) {
@@ -682,7 +689,8 @@ lt_enrol_invite_by(struct lt_enrol *e, const struct lt_issuer *issuer,
 	int rc = check_invite(e, req, &i, err);
 
 	if (rc == LT_OK && life > LT_INVITATION_MAX_S)
-		rc = lt_err_set(err, LT_E_INVALID, "an invitation lives at most %d days",
+		rc = lt_err_both(err, LT_E_INVALID, "an invitation lives at most %d days",
+		    "thư mời có hiệu lực nhiều nhất %d ngày; hãy đặt --expires ngắn hơn",
 		    LT_INVITATION_MAX_S / 86400);
 	if (rc != LT_OK)
 		goto out;
@@ -694,7 +702,9 @@ lt_enrol_invite_by(struct lt_enrol *e, const struct lt_issuer *issuer,
 	rc = invitation_line(e, &i, token, addresses, naddress, line);
 	sodium_memzero(token, sizeof(token));
 	if (rc != LT_OK) {
-		rc = lt_err_set(err, rc, "the invitation does not fit a line: %s", lt_strerror(rc));
+		rc = lt_err_both(err, rc, "the invitation does not fit a line: %s",
+		    "thư mời không vừa một dòng (%s); hãy bớt địa chỉ hoặc rút ngắn tên",
+		    lt_strerror(rc));
 		goto out;
 	}
 	rc = add_invitation(e, &i, now_s, err);
@@ -1063,9 +1073,11 @@ check_line(struct lt_kv_txn *log, void *ctx)
 
 	(void)log;
 	if (lt_registry_knows_line(reg, w->a->line_key) && !in_registry(w->e, w->a))
-		rc = lt_err_set(w->err, LT_E_CONFLICT,
+		rc = lt_err_both(w->err, LT_E_CONFLICT,
 		    "the key of its line is somebody's in the registry: it must join anew, with "
-		    "new keys");
+		    "new keys",
+		    "khóa đường truyền của máy này đã thuộc về một máy khác; máy phải xin lại với "
+		    "khóa mới và thư mời mới");
 	lt_registry_unref(reg);
 	return rc;
 }
@@ -1156,8 +1168,10 @@ answer_known(struct lt_enrol *e, struct asker *now, Ltpb__PrincipalState state, 
 
 	if (rc != LT_OK || state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
 		return rc;
-	return lt_err_set(
-	    err, LT_E_CONFLICT, "this enrolment has been approved already; revoke it instead");
+	return lt_err_both(err, LT_E_CONFLICT,
+	    "this enrolment has been approved already; revoke it instead",
+	    "máy này đã được chấp nhận rồi; nếu không muốn nữa thì hãy thu hồi bằng 'ltctl keys "
+	    "revoke'");
 }
 
 /* issuer: of an invitation that says to approve at once; NULL: a person answers. LT_E_REFUSED: it may not give this now. */
@@ -1170,19 +1184,24 @@ answer_locked(struct lt_enrol *e, const struct lt_id *principal, Ltpb__Principal
 
 	pthread_mutex_lock(&e->mx);
 	a = find_principal(e, principal);
-	rc = a == NULL ? lt_err_set(err, LT_E_NOTFOUND, "nobody with this id has asked to join")
-		       : LT_OK;
+	rc = a == NULL
+		 ? lt_err_both(err, LT_E_NOTFOUND, "nobody with this id has asked to join",
+		       "không có máy nào mang mã này xin tham gia; hãy xem 'ltctl enrol list'")
+		 : LT_OK;
 	if (rc == LT_OK)
 		now = *a;
 	pthread_mutex_unlock(&e->mx);
 	if (rc != LT_OK || now.state == state)
 		return rc;
 	if (now.state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING)
-		return lt_err_set(err, LT_E_CONFLICT, "this enrolment has been answered already");
+		return lt_err_both(err, LT_E_CONFLICT, "this enrolment has been answered already",
+		    "máy này đã được trả lời rồi; hãy xem 'ltctl enrol list', nếu cần thì thu hồi "
+		    "máy hoặc mời lại");
 	/* The registry in memory may be behind the log. */
 	if (lt_hub_wait_projected(e->h, lt_hub_log_position(e->h), REGISTRY_MS) != LT_OK)
-		return lt_err_set(err, LT_E_UNAVAILABLE,
-		    "the hub's tables do not show yet who is in; try again later");
+		return lt_err_both(err, LT_E_UNAVAILABLE,
+		    "the hub's tables do not show yet who is in; try again later",
+		    "các bảng của đầu mối chưa cho biết ai đã vào; hãy thử lại sau");
 	if (in_registry(e, &now))
 		return answer_known(e, &now, state, err);
 	if (issuer != NULL && !still_gives(e, issuer, &now))
@@ -1228,8 +1247,10 @@ take_reason(const char *text, char out[LT_ENROL_REASON_MAX + 1], struct lt_err *
 		lt_slice_to_text(out, LT_ENROL_REASON_MAX + 1, lt_buf_slice(&nfc));
 	lt_buf_fini(&nfc);
 	return good ? LT_OK
-		    : lt_err_set(err, LT_E_INVALID,
-			  "a reason is one line of at most %d bytes of text", LT_ENROL_REASON_MAX);
+		    : lt_err_both(err, LT_E_INVALID,
+			  "a reason is one line of at most %d bytes of text",
+			  "lý do là một dòng chữ, dài nhất %d byte; hãy viết ngắn lại",
+			  LT_ENROL_REASON_MAX);
 }
 
 int

@@ -91,9 +91,11 @@ check_mirror_verb(const struct taking *t, const char *verb)
 	for (i = 0; i < sizeof(mirror_verbs) / sizeof(mirror_verbs[0]); i++)
 		if (strcmp(mirror_verbs[i], verb) == 0)
 			return LT_OK;
-	return lt_err_set(t->err, LT_E_INVALID,
+	return lt_err_both(t->err, LT_E_INVALID,
 	    "a mirror can only pull feeds and open their personal values: its verbs are open, "
 	    "pull, not '%.64s'",
+	    "máy chủ bản sao chỉ lấy luồng dữ liệu và mở giá trị cá nhân trong đó: quyền của nó là "
+	    "open, pull, không phải '%.64s'; hãy sửa lại",
 	    verb);
 }
 
@@ -108,14 +110,16 @@ check_verb(const struct taking *t, const char *verb)
 		if (strcmp(operator_may[i], verb) != 0)
 			continue;
 		if (t->role == LTPB__ROLE__ROLE_DEPARTMENT && strcmp(verb, verb_read) != 0)
-			return lt_err_set(t->err, LT_E_INVALID,
+			return lt_err_both(t->err, LT_E_INVALID,
 			    "a department can only read: the verb '%s' would give it nothing; "
 			    "leave it out",
+			    "sở ngành chỉ được đọc, quyền '%s' không cho thêm gì; hãy bỏ quyền đó",
 			    verb);
 		return LT_OK;
 	}
-	return lt_err_set(t->err, LT_E_INVALID,
-	    "there is no verb '%.64s'; verbs are enrol, erase, inspect, read, write", verb);
+	return lt_err_both(t->err, LT_E_INVALID,
+	    "there is no verb '%.64s'; verbs are enrol, erase, inspect, read, write",
+	    "không có quyền '%.64s'; hãy chọn trong enrol, erase, inspect, read, write", verb);
 }
 
 int
@@ -133,9 +137,10 @@ lt_grant_commune(struct lt_hub *h, const struct lt_unit *unit, struct lt_err *er
 	lt_arena_fini(&arena);
 	lt_kv_abort(txn);
 	if (rc == LT_E_NOTFOUND)
-		return lt_err_set(err, LT_E_INVALID,
-		    "%s is no commune of province %s; 'ltctl list _unit' shows the codes", unit->s,
-		    lt_hub_province(h)->s);
+		return lt_err_both(err, LT_E_INVALID,
+		    "%s is no commune of province %s; 'ltctl list _unit --unit _' shows the codes",
+		    "%s không phải xã của tỉnh %s; hãy xem mã bằng 'ltctl list _unit --unit _'",
+		    unit->s, lt_hub_province(h)->s);
 	return rc;
 }
 
@@ -153,9 +158,11 @@ check_unit(const struct taking *t, const char *code)
 		    (t->role != LTPB__ROLE__ROLE_DEPARTMENT && strcmp(unit.s, "_") == 0))
 			return LT_OK;
 	}
-	return lt_err_set(t->err, LT_E_INVALID,
+	return lt_err_both(t->err, LT_E_INVALID,
 	    "a grant is for communes by their five-digit codes, the province (%s) or all, not "
 	    "'%.16s'",
+	    "quyền được cấp theo mã xã năm chữ số, tỉnh (%s) hoặc all, không phải '%.16s'; hãy sửa "
+	    "lại",
 	    province->s, code);
 }
 
@@ -166,13 +173,17 @@ check_collection(const struct taking *t, const char *id)
 	    strlen(id) <= LT_NAME_MAX ? lt_catalogue_find(t->cat, id) : NULL;
 
 	if (c == NULL)
-		return lt_err_set(t->err, LT_E_INVALID,
-		    "the catalogue has no collection '%.64s'; 'ltctl list _catalogue' shows the "
+		return lt_err_both(t->err, LT_E_INVALID,
+		    "the catalogue has no collection '%.64s'; 'ltctl list _catalogue --unit _' "
+		    "shows the "
 		    "names",
+		    "danh mục không có loại hồ sơ '%.64s'; hãy xem tên bằng 'ltctl list _catalogue "
+		    "--unit _'",
 		    id);
 	if (c->builtin && t->role == LTPB__ROLE__ROLE_DEPARTMENT)
-		return lt_err_set(t->err, LT_E_INVALID,
-		    "no grant opens or closes '%s' to a department; leave it out", id);
+		return lt_err_both(t->err, LT_E_INVALID,
+		    "no grant opens or closes '%s' to a department; leave it out",
+		    "không quyền nào mở hay đóng '%s' cho sở ngành; hãy bỏ tên đó", id);
 	return LT_OK;
 }
 
@@ -193,10 +204,15 @@ check_field(const struct taking *t, const char *name)
 		if (lt_collection_field(c, name) != NULL)
 			return LT_OK;
 	}
-	return lt_err_set(t->err, LT_E_INVALID,
-	    every ? "no collection has a field '%.64s'; check the name in the catalogue"
-		  : "none of the collections named has a field '%.64s'; check the name, or name "
-		    "its collection",
+	if (every)
+		return lt_err_both(t->err, LT_E_INVALID,
+		    "no collection has a field '%.64s'; check the name in the catalogue",
+		    "không loại hồ sơ nào có trường '%.64s'; hãy xem lại tên trong danh mục", name);
+	return lt_err_both(t->err, LT_E_INVALID,
+	    "none of the collections named has a field '%.64s'; check the name, or name its "
+	    "collection",
+	    "không loại hồ sơ nào đã nêu có trường '%.64s'; hãy xem lại tên, hoặc nêu loại hồ sơ "
+	    "của nó",
 	    name);
 }
 
@@ -224,9 +240,11 @@ take_list(const struct taking *t, const struct kind *k, char *const *asked, size
 	int rc = LT_OK;
 
 	if (n > k->max)
-		return lt_err_set(t->err, LT_E_INVALID,
-		    "%zu %s in one grant are too many, at most %zu; name fewer, or say all", n,
-		    k->what, k->max);
+		return lt_err_both(t->err, LT_E_INVALID,
+		    "%zu %s in one grant are too many, at most %zu; name fewer, or say all",
+		    "%zu %s trong một lần cấp quyền là quá nhiều, nhiều nhất %zu; hãy nêu ít hơn, "
+		    "hoặc all",
+		    n, k->what, k->max);
 	if (n == 0 || (n == 1 && strcmp(asked[0], all_word) == 0))
 		return LT_OK;
 	out = lt_arena_dup(arena, asked, n * sizeof(*out));
@@ -234,8 +252,10 @@ take_list(const struct taking *t, const struct kind *k, char *const *asked, size
 		return LT_E_NOMEM;
 	for (i = 0; rc == LT_OK && i < n; i++) {
 		if (strcmp(out[i], all_word) == 0)
-			rc = lt_err_set(t->err, LT_E_INVALID,
-			    "'all' among the %s stands alone: say all, or name them", k->what);
+			rc = lt_err_both(t->err, LT_E_INVALID,
+			    "'all' among the %s stands alone: say all, or name them",
+			    "'all' trong %s phải đứng một mình; hãy nêu all, hoặc nêu từng tên",
+			    k->what);
 		else
 			rc = k->check(t, out[i]);
 	}
@@ -268,9 +288,11 @@ check_feeds(const struct taking *t, const Ltpb__Grant *g)
 		pull |= strcmp(g->verbs[i], verb_pull) == 0 || strcmp(g->verbs[i], all_word) == 0;
 	if (!pull || (is_all(g->n_collections, g->collections) && is_all(g->n_fields, g->fields)))
 		return LT_OK;
-	return lt_err_set(t->err, LT_E_INVALID,
+	return lt_err_both(t->err, LT_E_INVALID,
 	    "feeds are pulled whole: name collections and fields in a grant with the verb open "
-	    "alone, not with pull");
+	    "alone, not with pull",
+	    "luồng dữ liệu được lấy trọn vẹn, không lấy từng phần; hãy nêu loại hồ sơ và trường "
+	    "trong một lần cấp chỉ có quyền open, không có pull");
 }
 
 static int
@@ -310,9 +332,11 @@ lt_grant_take(struct lt_hub *h, Ltpb__Role role, const Ltpb__Grant *asked, struc
 		return lt_grant_whole(role, out);
 	if (role != LTPB__ROLE__ROLE_DEPARTMENT && role != LTPB__ROLE__ROLE_OPERATOR &&
 	    role != LTPB__ROLE__ROLE_MIRROR)
-		return lt_err_set(err, LT_E_INVALID,
+		return lt_err_both(err, LT_E_INVALID,
 		    "a grant narrows departments, operators and mirrors only: a node's rights are "
-		    "those of its commune; invite it without");
+		    "those of its commune; invite it without",
+		    "chỉ thu hẹp được quyền của sở ngành, người vận hành và máy chủ bản sao: quyền "
+		    "của máy xã là quyền của xã; hãy mời mà không thu hẹp");
 	whole(role, &g);
 	cat = lt_hub_catalogue(h);
 	t.cat = cat;

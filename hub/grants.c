@@ -291,8 +291,8 @@ act_write(struct lt_hub *h, struct act *a, bool fresh, struct lt_err *err)
 
 	if (rc != LT_OK || w.rc == LT_OK || w.rc == LT_E_CONFLICT)
 		return rc != LT_OK ? rc : w.rc;
-	return lt_err_set(
-	    err, w.rc, "the registry does not take the grant: %s", w.violation.message);
+	return lt_err_both(err, w.rc, "the registry does not take the grant: %s",
+	    "sổ đăng ký không nhận quyền này: %s; hãy sửa lại", w.violation.message);
 }
 
 static bool
@@ -349,8 +349,9 @@ try_to_give(struct lt_hub *h, const struct lt_id *principal, const Ltpb__Grant *
 	if (*no != 0)
 		return LT_OK;
 	if (active >= LT_GRANTS_EACH_MAX)
-		return lt_err_set(err, LT_E_INVALID,
+		return lt_err_both(err, LT_E_INVALID,
 		    "%d grants are the most that one principal has; take one that it needs no more",
+		    "một tài khoản có nhiều nhất %d quyền; hãy thu hồi quyền không còn cần",
 		    LT_GRANTS_EACH_MAX);
 	*no = n == 0 ? 1 : held[n - 1].no + 1;
 	act_begin(&a, arena, principal, *no);

@@ -353,7 +353,9 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 
 	*n = 0;
 	if (!lt_hub_recovering(h))
-		return lt_err_set(err, LT_E_EXISTS, "this hub waits for nobody");
+		return lt_err_both(err, LT_E_EXISTS, "this hub waits for nobody",
+		    "đầu mối này không chờ máy nào; hãy xem 'ltctl recovery', không phải làm gì "
+		    "thêm");
 	l.id = malloc(HEARD_MAX * sizeof(*l.id));
 	if (l.id == NULL)
 		return LT_E_NOMEM;
@@ -362,13 +364,16 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 	pthread_mutex_lock(&l.r->mx);
 	rc = each_awaited(l.r, reg, leave_one, &l);
 	if (rc == LT_OK && l.n == 0)
-		rc = lt_err_set(err, LT_E_NOTFOUND, "no node of it is waited for");
+		rc = lt_err_both(err, LT_E_NOTFOUND, "no node of it is waited for",
+		    "không chờ máy nào của đơn vị này; hãy xem 'ltctl recovery'");
 	pthread_mutex_unlock(&l.r->mx);
 	lt_registry_unref(reg);
 	if (rc == LT_OK)
 		rc = lt_writer_run(h->writer, run_leave, &l);
 	if (rc == LT_E_EXISTS)
-		rc = lt_err_set(err, rc, "this hub waits for nobody any more");
+		rc = lt_err_both(err, rc, "this hub waits for nobody any more",
+		    "đầu mối này không chờ máy nào; hãy xem 'ltctl recovery', không phải làm gì "
+		    "thêm");
 	if (rc == LT_OK) {
 		pthread_mutex_lock(&l.r->mx);
 		for (i = 0; i < l.n; i++)

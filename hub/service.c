@@ -220,6 +220,12 @@ lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *word
 	lt_call_fail_code(a->call, rc, reason, words);
 }
 
+void
+lt_asking_refuse(struct lt_asking *a, int rc, const char *reason, const struct lt_err *err)
+{
+	lt_call_fail_err(a->call, rc, reason, err);
+}
+
 int
 lt_service_add(struct lt_service *s, struct lt_server *server, struct lt_err *err)
 {

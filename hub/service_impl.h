@@ -32,6 +32,8 @@ void lt_asking_begin(struct lt_asking *a, struct lt_service *s, void *closure_da
 void lt_asking_end(struct lt_asking *a);
 /* End the call with the status of an error code; words for people. */
 void lt_asking_fail(struct lt_asking *a, int rc, const char *reason, const char *words);
+/* The same with the words of an error, in both languages where it has both. */
+void lt_asking_refuse(struct lt_asking *a, int rc, const char *reason, const struct lt_err *err);
 
 /* Who is at the other end of a line, by the registry as it is now. The principal borrows from reg. */
 void lt_service_identify(struct lt_service *s, const struct lt_registry *reg,

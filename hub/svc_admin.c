@@ -215,7 +215,7 @@ list_forks(Ltpb__Admin_Service *service, const Ltpb__ListForksRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "FORKS", err.text);
+		lt_asking_refuse(&a, rc, "FORKS", &err);
 	lt_asking_end(&a);
 }
 
@@ -250,7 +250,7 @@ read_log(Ltpb__Admin_Service *service, const Ltpb__ReadLogRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "LOG", err.text);
+		lt_asking_refuse(&a, rc, "LOG", &err);
 	lt_asking_end(&a);
 }
 
@@ -283,13 +283,21 @@ may_invite(struct lt_asking *a, const Ltpb__InviteRequest *req, struct lt_err *e
 	if (rc == LT_OK)
 		rc = lt_grant_read(lt_buf_slice(&b), &a->arena, &grant);
 	if (rc == LT_OK && !lt_asking_may_give(a, req->role, req->unit, grant))
-		rc = lt_err_set(err, LT_E_DENIED, "%s",
-		    req->role == LTPB__ROLE__ROLE_NODE
-			? "this operator's grant does not cover all of that commune: it cannot "
-			  "invite "
-			  "its node"
-			: "an operator gives no more than its own grant has: name verbs, units, "
-			  "collections and fields within it");
+		rc = req->role == LTPB__ROLE__ROLE_NODE
+			 ? lt_err_both(err, LT_E_DENIED,
+			       "this operator's grant does not cover all of that commune: it "
+			       "cannot invite "
+			       "its node",
+			       "quyền của người vận hành này không gồm hết xã đó nên không mời "
+			       "được máy của xã; hãy "
+			       "nhờ người có quyền, hoặc mời tại máy đầu mối")
+			 : lt_err_both(err, LT_E_DENIED,
+			       "an operator gives no more than its own grant has: name verbs, "
+			       "units, "
+			       "collections and fields within it",
+			       "người vận hành không cấp nhiều hơn quyền mình có; hãy nêu verbs, "
+			       "units, "
+			       "collections và fields trong phần đó");
 	lt_buf_fini(&b);
 	return rc;
 }
@@ -334,7 +342,7 @@ invite(Ltpb__Admin_Service *service, const Ltpb__InviteRequest *req,
 		r.unit_name = unit_name(&a, req->unit);
 		closure(&r, data);
 	} else {
-		lt_asking_fail(&a, rc != LT_OK ? rc : line.err, "INVITE", err.text);
+		lt_asking_refuse(&a, rc != LT_OK ? rc : line.err, "INVITE", &err);
 	}
 	if (line.len != 0)
 		sodium_memzero(line.data, line.len); /* the token lets a machine in */
@@ -423,10 +431,12 @@ check_words(const char *heard, const char *fingerprint, struct lt_err *err)
 	if (rc == LT_OK)
 		rc = lt_words_parse(fingerprint, b, sizeof(b), err);
 	if (rc == LT_OK && sodium_memcmp(a, b, sizeof(a)) != 0)
-		rc = lt_err_set(err, LT_E_REFUSED,
+		rc = lt_err_both(err, LT_E_REFUSED,
 		    "the words are not this machine's: nobody was let in; have them read again, "
 		    "and "
-		    "reject the machine if they still differ");
+		    "reject the machine if they still differ",
+		    "tám từ không phải của máy này, nên chưa chấp nhận ai; hãy nghe đọc lại, nếu "
+		    "vẫn khác thì từ chối máy này");
 	return rc;
 }
 
@@ -449,9 +459,11 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 		if (rc == LT_OK && !lt_asking_may_give(&a, e->role, e->unit, e->grant))
 			rc = LT_E_NOTFOUND;
 		if (rc == LT_E_NOTFOUND)
-			(void)lt_err_set(&err, rc,
+			(void)lt_err_both(&err, rc,
 			    "nobody with this id has asked to join, or it would get more than who "
-			    "answers has itself");
+			    "answers has itself",
+			    "không có máy nào mang mã này xin tham gia, hoặc nó xin nhiều quyền "
+			    "hơn bạn có; hãy xem 'ltctl enrol list'");
 	}
 	if (rc == LT_OK && words[0] != '\0') {
 		rc = check_words(words, e->fingerprint, &err);
@@ -467,7 +479,7 @@ answer(Ltpb__Admin_Service *service, void *data, Ltpb__ApproveReply_Closure clos
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, subject, err.text);
+		lt_asking_refuse(&a, rc, subject, &err);
 	lt_asking_end(&a);
 }
 
@@ -524,11 +536,14 @@ cancel(struct lt_asking *a, const Ltpb__CancelInvitationRequest *req, Ltpb__Open
 	int rc;
 
 	if (req->id.len != LT_HASH_LEN)
-		return lt_err_set(err, LT_E_INVALID, "an invitation is named by 32 bytes");
+		return lt_err_both(err, LT_E_INVALID, "an invitation is named by 32 bytes",
+		    "thư mời được nêu bằng mã 32 byte; hãy xem 'ltctl enrol invitations'");
 	memcpy(id.b, req->id.data, LT_HASH_LEN);
 	rc = lt_enrol_invitation(a->s->enrol, &id, &a->arena, out);
 	if (rc == LT_E_NOTFOUND || (rc == LT_OK && !sees_invitation(a, *out)))
-		return lt_err_set(err, LT_E_NOTFOUND, "there is no such invitation");
+		return lt_err_both(err, LT_E_NOTFOUND, "there is no such invitation",
+		    "không có thư mời này, hoặc nó không thuộc quyền của bạn; hãy xem 'ltctl enrol "
+		    "invitations'");
 	if (rc == LT_OK)
 		rc = lt_enrol_cancel(a->s->enrol, &id, err);
 	if (rc == LT_OK)
@@ -552,7 +567,7 @@ cancel_invitation(Ltpb__Admin_Service *service, const Ltpb__CancelInvitationRequ
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "INVITATION", err.text);
+		lt_asking_refuse(&a, rc, "INVITATION", &err);
 	lt_asking_end(&a);
 }
 
@@ -644,7 +659,7 @@ rebuild(Ltpb__Admin_Service *service, const Ltpb__RebuildRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "REBUILD", err.text);
+		lt_asking_refuse(&a, rc, "REBUILD", &err);
 	lt_asking_end(&a);
 }
 
@@ -663,7 +678,8 @@ go_on(struct lt_asking *a, const Ltpb__RecoveryRequest *req, struct lt_err *err)
 		return LT_E_DENIED;
 	for (i = 0; rc == LT_OK && i < req->n_without; i++) {
 		if (lt_unit_set(&unit, lt_slice_str(req->without[i])) != LT_OK)
-			return lt_err_set(err, LT_E_INVALID, "a unit is named by its code");
+			return lt_err_both(err, LT_E_INVALID, "a unit is named by its code",
+			    "đơn vị được nêu bằng mã của nó; hãy xem 'ltctl recovery'");
 		rc = lt_hub_go_on_without(a->s->hub, &unit, by, &n, err);
 	}
 	if (rc == LT_OK && req->without_all)
@@ -689,7 +705,7 @@ recovery(Ltpb__Admin_Service *service, const Ltpb__RecoveryRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "RECOVERY", err.text);
+		lt_asking_refuse(&a, rc, "RECOVERY", &err);
 	lt_asking_end(&a);
 }
 

@@ -74,7 +74,7 @@ verify(Ltpb__Audit_Service *service, const Ltpb__AuditVerifyRequest *req,
 	rc = lt_audit_dir_verify(&d, lt_hub_identity(a.s->hub)->root_key, have ? &seen : NULL,
 	    lt_call_tick, a.call, &rep, &err);
 	if (rc == LT_E_NOMEM || rc == LT_E_CANCELLED || rc == LT_E_TIMEOUT) {
-		lt_asking_fail(&a, rc, "AUDIT", err.text);
+		lt_asking_refuse(&a, rc, "AUDIT", &err);
 		goto out;
 	}
 	fill(&r, &rep);
@@ -506,7 +506,7 @@ prove(Ltpb__Audit_Service *service, const Ltpb__AuditProveRequest *req,
 	} else if (rc == LT_OK || rc == LT_E_NOTFOUND) {
 		no_entry(&a, s);
 	} else {
-		lt_asking_fail(&a, rc, "AUDIT_ENTRY", err.text);
+		lt_asking_refuse(&a, rc, "AUDIT_ENTRY", &err);
 	}
 out:
 	free(s);
@@ -571,7 +571,7 @@ unit_parts(Ltpb__Audit_Service *service, const Ltpb__AuditUnitRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "AUDIT", err.text);
+		lt_asking_refuse(&a, rc, "AUDIT", &err);
 out:
 	free(s);
 	lt_asking_end(&a);

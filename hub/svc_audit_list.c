@@ -384,7 +384,7 @@ lt_audit_list(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "AUDIT", err.text);
+		lt_asking_refuse(&a, rc, "AUDIT", &err);
 out:
 	lt_asking_end(&a);
 }

@@ -111,7 +111,7 @@ lt_admin_erase(Ltpb__Admin_Service *service, const Ltpb__EraseRequest *req,
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, why, err.text);
+		lt_asking_refuse(&a, rc, why, &err);
 	lt_asking_end(&a);
 }
 

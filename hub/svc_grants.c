@@ -62,7 +62,8 @@ find(struct lt_asking *a, const ProtobufCBinaryData *id, const struct lt_princip
 	int rc;
 
 	if (id->len != LT_ID_LEN)
-		return lt_err_set(err, LT_E_INVALID, "a principal is named by its 16 bytes");
+		return lt_err_both(err, LT_E_INVALID, "a principal is named by its 16 bytes",
+		    "tài khoản được nêu bằng mã 16 byte; hãy xem 'ltctl grants list'");
 	memcpy(principal.b, id->data, LT_ID_LEN);
 	p = lt_registry_find(a->reg, &principal);
 	rc = lt_grants_of(a->s->hub, &principal, LT_GRANTS_TAKEN_TOLD, &a->arena, held, n);
@@ -70,12 +71,16 @@ find(struct lt_asking *a, const ProtobufCBinaryData *id, const struct lt_princip
 	for (i = 0; rc == LT_OK && p != NULL && !known && i < *n; i++)
 		known = may_have_given(a, p, &(*held)[i]);
 	if (rc == LT_OK && !known)
-		rc = lt_err_set(err, LT_E_NOTFOUND,
-		    "there is no such principal, or it is not this operator's to give to");
+		rc = lt_err_both(err, LT_E_NOTFOUND,
+		    "there is no such principal, or it is not this operator's to give to",
+		    "không có tài khoản này, hoặc nó không thuộc phần bạn được cấp; hãy xem 'ltctl "
+		    "grants list'");
 	if (rc == LT_OK && !is_bound(p))
-		rc = lt_err_set(err, LT_E_INVALID,
+		rc = lt_err_both(err, LT_E_INVALID,
 		    "grants bind departments, operators and mirrors; a node's rights are those of "
-		    "its commune");
+		    "its commune",
+		    "quyền chỉ dùng cho sở ngành, người vận hành và máy chủ bản sao: quyền của máy "
+		    "xã là quyền của xã; hãy nêu tài khoản khác");
 	*out = p;
 	return rc;
 }
@@ -155,7 +160,7 @@ lt_admin_list_grants(Ltpb__Admin_Service *service, const Ltpb__ListGrantsRequest
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "GRANTS", err.text);
+		lt_asking_refuse(&a, rc, "GRANTS", &err);
 	lt_asking_end(&a);
 }
 
@@ -186,9 +191,11 @@ take_asked(struct lt_asking *a, const struct lt_principal *p, const Ltpb__Grant 
 		rc = lt_grant_read(lt_buf_slice(&b), &a->arena, out);
 	lt_buf_fini(&b);
 	if (rc == LT_OK && !lt_asking_may_give(a, p->role, p->unit.s, *out))
-		rc = lt_err_set(err, LT_E_DENIED,
+		rc = lt_err_both(err, LT_E_DENIED,
 		    "an operator gives no more than one grant of its own has: name verbs, units, "
-		    "collections and fields within it");
+		    "collections and fields within it",
+		    "người vận hành không cấp nhiều hơn một quyền mà mình có; hãy nêu verbs, "
+		    "units, collections, fields trong phần đó");
 	return rc;
 }
 
@@ -214,7 +221,7 @@ lt_admin_give_grant(Ltpb__Admin_Service *service, const Ltpb__GiveGrantRequest *
 		log_act(&a, "given", p, r.number);
 		closure(&r, data);
 	} else {
-		lt_asking_fail(&a, rc, "GRANTS", err.text);
+		lt_asking_refuse(&a, rc, "GRANTS", &err);
 	}
 	lt_asking_end(&a);
 }
@@ -236,9 +243,11 @@ choose(struct lt_asking *a, const struct lt_principal *p, const struct lt_grant_
 		for (i = 0; i < n && held[i].no != req->number[k]; i++)
 			;
 		if (i == n || !may_have_given(a, p, &held[i]))
-			return lt_err_set(err, LT_E_NOTFOUND,
+			return lt_err_both(err, LT_E_NOTFOUND,
 			    "there is no grant %u of this principal, or it is not this operator's "
 			    "to take",
+			    "tài khoản này không có quyền số %u, hoặc quyền đó không thuộc phần "
+			    "bạn được thu hồi; hãy xem 'ltctl grants list'",
 			    req->number[k]);
 		r->number[r->n_number++] = held[i].no;
 	}
@@ -259,7 +268,8 @@ lt_admin_take_grant(Ltpb__Admin_Service *service, const Ltpb__TakeGrantRequest *
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
 	rc = req->n_number > LT_GRANTS_EACH_MAX
-		 ? lt_err_set(&err, LT_E_INVALID, "at most %d grants at once", LT_GRANTS_EACH_MAX)
+		 ? lt_err_both(&err, LT_E_INVALID, "at most %d grants at once",
+		       "mỗi lần nhiều nhất %d quyền; hãy chia thành nhiều lần", LT_GRANTS_EACH_MAX)
 		 : find(&a, &req->principal, &p, &held, &n, &err);
 	if (rc == LT_OK)
 		rc = choose(&a, p, held, n, req, &r, &err);
@@ -271,6 +281,6 @@ lt_admin_take_grant(Ltpb__Admin_Service *service, const Ltpb__TakeGrantRequest *
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "GRANTS", err.text);
+		lt_asking_refuse(&a, rc, "GRANTS", &err);
 	lt_asking_end(&a);
 }

@@ -346,7 +346,7 @@ change_principal(Ltpb__Keys_Service *service, const Ltpb__ChangePrincipalRequest
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, why, err.text);
+		lt_asking_refuse(&a, rc, why, &err);
 	lt_asking_end(&a);
 }
 
@@ -454,7 +454,7 @@ replace_principal(Ltpb__Keys_Service *service, const Ltpb__ReplacePrincipalReque
 		r.line = (char *)line.data;
 		closure(&r, data);
 	} else {
-		lt_asking_fail(&a, rc, why, err.text);
+		lt_asking_refuse(&a, rc, why, &err);
 	}
 	if (line.len != 0)
 		sodium_memzero(line.data, line.len); /* the token lets a machine in */

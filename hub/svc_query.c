@@ -150,7 +150,7 @@ fail(struct asking_query *x, int rc)
 	if (rc == LT_E_NOTFOUND && lt_scrubbing_not_found(x->a.s->scrubber, &st))
 		lt_call_fail(x->a.call, &st);
 	else
-		lt_asking_fail(&x->a, rc, "QUERY", x->err.text);
+		lt_asking_refuse(&x->a, rc, "QUERY", &x->err);
 }
 
 static void
@@ -340,7 +340,7 @@ prove(Ltpb__Query_Service *service, const Ltpb__ProveRequest *req, Ltpb__ProveRe
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&x.a, rc, "PROOF", x.err.text);
+		lt_asking_refuse(&x.a, rc, "PROOF", &x.err);
 	end(&x);
 }
 

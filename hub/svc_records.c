@@ -38,7 +38,7 @@ fail_write(struct lt_asking *a, int rc, const struct lt_write *w, const struct l
 	struct lt_status st;
 
 	if (rc != LT_OK) {
-		lt_asking_fail(a, rc, "WRITE", err->text);
+		lt_asking_refuse(a, rc, "WRITE", err);
 		return;
 	}
 	lt_status_set(&st, lt_status_from_error(w->rc), w->rc == LT_E_REFUSED ? "REFUSED" : "WRITE",
@@ -148,7 +148,7 @@ import(Ltpb__Records_Service *service, const Ltpb__ImportRequest *req,
 		if (rc == LT_OK)
 			closure(&r, data);
 		else
-			lt_asking_fail(&a, rc, "IMPORT", err.text);
+			lt_asking_refuse(&a, rc, "IMPORT", &err);
 	}
 	lt_asking_end(&a);
 }

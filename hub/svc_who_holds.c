@@ -301,6 +301,6 @@ lt_admin_who_holds(Ltpb__Admin_Service *service, const Ltpb__WhoHoldsRequest *re
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
-		lt_asking_fail(&a, rc, "WHO_HOLDS", err.text);
+		lt_asking_refuse(&a, rc, "WHO_HOLDS", &err);
 	lt_asking_end(&a);
 }

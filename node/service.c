@@ -49,7 +49,7 @@ lt_node_call_end(struct lt_node_call *c)
 void
 lt_node_call_fail(struct lt_node_call *c, int rc, const char *reason)
 {
-	lt_call_fail_code(c->call, rc, reason, c->err.text);
+	lt_call_fail_err(c->call, rc, reason, &c->err);
 }
 
 int

@@ -51,7 +51,10 @@ next_step(const struct lt_status *st)
 	case LT_STATUS_RESOURCE_EXHAUSTED:
 		return "the other side is full or busy; try again later";
 	case LT_STATUS_ABORTED:
-		return "read the record again, then decide";
+		/* Of the rest no record is spoken of: their words say what to do. */
+		return strcmp(st->reason, "WRITE") == 0 || strcmp(st->reason, "IMPORT") == 0
+			   ? "read the record again, then decide"
+			   : "";
 	case LT_STATUS_DATA_LOSS:
 		return "stored data is damaged; call whoever looks after this machine";
 	default:

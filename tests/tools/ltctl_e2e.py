@@ -187,6 +187,46 @@ def check_grant():
     check_grants(h, d, e[0]["principal"], want)
 
 
+def check_refusals():
+    """A slip of the operator's is answered with its reason in the reader's language, not with what was tried alone; nothing of the other
+    language stands beside it."""
+    who = lines(run("-C", "hub", "enrol", "list", "--json"))[0]["principal"]
+    node, client = ["enrol", "invite", "--unit"], ["enrol", "invite", "--org", "so_y_te"]
+    for args, en, vi in (
+            ([*node, "99999"], "99999 is no commune of province 40; 'ltctl list _unit --unit _'", "99999 không phải xã của tỉnh 40; hãy xem mã bằng 'ltctl list _unit --unit _'"),
+            ([*node, "40"], "five-digit code", "năm chữ số, không phải '40'"),
+            ([*node, "17254", "--expires", "91d"], "at most 90 days", "nhiều nhất 90 ngày"),
+            (["enrol", "invite", "--org", "so_noi_vv"], "no organisation 'so_noi_vv'", "không có cơ quan 'so_noi_vv'"),
+            ([*client, "--collections", "nope"], "no collection 'nope'", "không có loại hồ sơ 'nope'"),
+            ([*client, "--verbs", "write"], "can only read", "chỉ được đọc, quyền 'write'"),
+            ([*client, "--verbs", "dance"], "no verb 'dance'", "không có quyền 'dance'"),
+            ([*client, "--fields", "nope"], "no collection has a field 'nope'", "không loại hồ sơ nào có trường 'nope'"),
+            ([*client, "--collections", "school", "--fields", "nope"], "none of the collections", "không loại hồ sơ nào đã nêu có trường 'nope'"),
+            ([*client, "--units", "99999"], "no commune of province 40", "không phải xã của tỉnh 40"),
+            ([*client, "--units", "x"], "five-digit codes, the province (40)", "mã xã năm chữ số, tỉnh (40)"),
+            ([*client, "--collections", "dossier,all"], "stands alone", "phải đứng một mình"),
+            ([*client, "--collections", "_grant"], "no grant opens", "không quyền nào mở hay đóng '_grant'"),
+            (["enrol", "reject", who], "answered already", "đã được trả lời rồi; hãy xem 'ltctl enrol list'"),
+            (["enrol", "reject", who, "--reason", "x" * 256], "at most 255 bytes", "dài nhất 255 byte"),
+            (["enrol", "reject", who, "--reason", "a\nb"], "one line", "một dòng"),
+            (["enrol", "reject", "ab" * 16], "nobody with this id", "không có máy nào mang mã này"),
+            (["enrol", "approve", "ab" * 16], "nobody with this id", "không có máy nào mang mã này"),
+            (["recovery", "--without", "9"], "a unit is named by its code", "đơn vị được nêu bằng mã"),
+            (["recovery", "--without", "16906"], "waits for nobody", "không chờ máy nào"),
+            (["recovery", "--without-all"], "waits for nobody", "không chờ máy nào"),
+            (["grants", "give", "ab" * 16, "--all"], "no such principal", "không có tài khoản này"),
+            (["grants", "give", who, "--all"], "bind departments", "quyền của máy xã là quyền của xã")):
+        said = {}
+        for lang, want in (("en", en), ("vi", vi)):
+            p = subprocess.run([f"{BIN}/ltctl", "--lang", lang, "-C", "hub", *args], capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+            assert p.returncode == 1 and not p.stdout and want in p.stderr, (args, p)
+            said[lang] = p.stderr
+        assert "tiếng Anh" not in said["vi"] and len(said["vi"].splitlines()) == 1 and "; hãy " in said["vi"], said
+        assert "read the record" not in said["en"], said
+        p = subprocess.run([f"{BIN}/ltctl", "-C", "hub", *args, "--json"], capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S)
+        assert vi in json.loads(p.stderr)["message_vi"], p
+
+
 def check_grants(h, d, who, first):
     """Of one who is in: listed, given and taken, in both languages."""
     vi = {**ENV, "LIENTHONG_LANG": "vi"}
@@ -833,7 +873,7 @@ def check_words():
 
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
-    for step in (check_init, check_enrol, check_department, check_grant, check_records, check_languages, check_import, check_keys,
+    for step in (check_init, check_enrol, check_department, check_refusals, check_grant, check_records, check_languages, check_import, check_keys,
                  check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words):
         print(step.__name__, flush=True)
         step()
