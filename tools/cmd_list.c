@@ -118,7 +118,10 @@ csv_record(struct listing *l, const Ltpb__Record *r)
 	csv_cell(r->unit, false);
 	csv_cell(r->key, l->ncol == 0);
 	for (i = 0; i < l->ncol; i++)
-		csv_cell(ctl_value_text(&l->c->arena, value_of(r, l->column[i])), i + 1 == l->ncol);
+		csv_cell(is_masked(r, l->column[i]) && value_of(r, l->column[i]) == NULL
+			     ? "***"
+			     : ctl_value_text(&l->c->arena, value_of(r, l->column[i])),
+		    i + 1 == l->ncol);
 }
 
 static void

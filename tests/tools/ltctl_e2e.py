@@ -3,6 +3,7 @@
 
 usage: ltctl_e2e.py BIN SOURCE
 """
+import csv as csv_module
 import json
 import os
 import shutil
@@ -423,7 +424,15 @@ def check_query():
     assert desc == sorted(desc, reverse=True) and desc
     masked = lines(run(*d, "list", "household_poverty", "--unit", "16906", "--json"))
     assert len(masked) == 7 and all("head_name" in r["masked"] for r in masked[:-1])
-    assert "Lô Văn" not in run(*d, "list", "household_poverty", "--csv")
+    table = run(*d, "list", "household_poverty", "--csv")
+    assert "Lô Văn" not in table
+    # what is not for the asker's eyes is not what is not there
+    head, *rows = list(csv_module.DictReader(table.lstrip("\ufeff").splitlines(), delimiter=";")) or [None]
+    shown = lines(run(*d, "list", "household_poverty", "--json"))[0]
+    masked = shown["masked"]
+    assert "head_name" in masked and all(head[x] == "***" for x in masked if x in head), (head, masked)
+    absent = [x for x in head if x[0] != "_" and x not in masked and x not in shown["fields"]]
+    assert absent and all(head[x] == "" for x in absent), (head, absent)
     run(*d, "list", "household_poverty", "--where", "head_name = x", code=1)
     run(*d, "list", "household_poverty", "--where", "members < x", code=2)
     run(*d, "query", "household_poverty", "--group-by", "nothing", code=2)
