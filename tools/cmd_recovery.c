@@ -23,8 +23,8 @@ print_json(const Ltpb__RecoveryReply *r)
 	ctl_print_json(o);
 }
 
-static void
-print_text(struct ctl *c, const Ltpb__RecoveryReply *r)
+void
+ctl_print_recovery(struct ctl *c, const Ltpb__RecoveryReply *r)
 {
 	struct ctl_table t;
 	size_t i;
@@ -32,6 +32,17 @@ print_text(struct ctl *c, const Ltpb__RecoveryReply *r)
 	if (!r->recovering) {
 		printf("%s\n", T("this hub waits for nobody: it takes in and signs",
 				   "đầu mối không chờ ai: đang nhận và ký bình thường"));
+		return;
+	}
+	/* Between the last one heard and the first signature. */
+	if (r->n_awaited == 0) {
+		printf(T("restored %s; heard %u nodes, without %u, waiting for nobody any more: "
+			 "the hub "
+			 "takes in and signs again in a moment, by itself\n",
+			   "khôi phục lúc %s; đã nghe %u máy, bỏ qua %u, không còn chờ máy nào: "
+			   "đầu mối sẽ "
+			   "tự nhận và ký lại sau ít giây, không phải làm gì thêm\n"),
+		    ctl_time(&c->arena, r->restored_ms), r->heard, r->without);
 		return;
 	}
 	printf(T("restored %s; heard %u nodes, without %u, waiting for %zu:\n",
@@ -83,7 +94,7 @@ cmd_recovery(struct ctl *c, int argc, char **argv)
 	if (c->json)
 		print_json(r);
 	else
-		print_text(c, r);
+		ctl_print_recovery(c, r);
 	code = r->recovering ? CTL_NO : CTL_DONE;
 	ctl_reply_free(m);
 	return code;

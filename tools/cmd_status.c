@@ -120,8 +120,13 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 		held += r->lane[i]->receipted;
 	}
 	printf("%s ", T("Node of", "Máy của"));
-	ctl_say_text(stdout, r->unit_name[0] != '\0' ? r->unit_name : r->unit);
-	printf(" (%s), lt-node %s\n", r->unit, r->version);
+	/* Before its catalogue it does not know what its commune is called. */
+	if (r->unit_name[0] != '\0') {
+		ctl_say_text(stdout, r->unit_name);
+		printf(" (%s), lt-node %s\n", r->unit, r->version);
+	} else {
+		printf("%s, lt-node %s\n", r->unit, r->version);
+	}
 	printf("%s: %s", T("line", "đường truyền"), link_state(r->link_state));
 	if (r->link_error[0] != '\0' && !r->connected) {
 		(void)fputs(" (", stdout);
@@ -186,12 +191,21 @@ print_branches(const Ltpb__NodeStatus *s)
 	if (s->twins != 0) {
 		printf(T("ALARM: %s ", "BÁO ĐỘNG: %s "), s->unit);
 		ctl_say_text(stdout, s->label[0] != '\0' ? s->label : s->unit_name);
-		printf(
-		    T(": a second machine came %llu times with its keys while it was at work, and "
-		      "was refused\n",
-			": máy thứ hai đã %llu lần dùng khóa của máy này khi máy này đang chạy, và "
-			"bị từ chối\n"),
-		    (unsigned long long)s->twins);
+		if (s->twins == 1)
+			printf("%s\n", T(": a second machine came once with its keys while it was "
+					 "at work, and "
+					 "was refused",
+					   ": máy thứ hai đã một lần dùng khóa của máy này khi máy "
+					   "này đang chạy, và "
+					   "bị từ chối"));
+		else
+			printf(
+			    T(": a second machine came %llu times with its keys while it was at "
+			      "work, "
+			      "and was refused\n",
+				": máy thứ hai đã %llu lần dùng khóa của máy này khi máy này đang "
+				"chạy, và bị từ chối\n"),
+			    (unsigned long long)s->twins);
 	}
 	if (!s->foreign && s->forks == 0)
 		return;
@@ -271,9 +285,8 @@ print_hub(struct ctl *c, const Ltpb__StatusReply *r, const Ltpb__ListNodesReply 
 			   "forks'\n"),
 		    (unsigned long long)r->forks);
 	if (r->twins != 0)
-		printf(T("ALARM: %llu times since the start, a second machine came with the keys "
-			 "of one "
-			 "that was at work, and was refused; see 'ltctl nodes'\n",
+		printf(T("ALARM: %llu time(s) since the start, a second machine came with the keys "
+			 "of one that was at work, and was refused; see 'ltctl nodes'\n",
 			   "BÁO ĐỘNG: từ khi khởi động, %llu lần có máy thứ hai dùng khóa của máy "
 			   "đang "
 			   "chạy và bị từ chối; xem 'ltctl nodes'\n"),

@@ -197,6 +197,8 @@ const char *ctl_age(struct lt_arena *arena, int64_t ms);
 const char *ctl_lane(int lane);
 const char *ctl_role(Ltpb__Role role);
 const char *ctl_state(Ltpb__PrincipalState state); /* in the chosen language */
+/* What 'recovery' says, for people. */
+void ctl_print_recovery(struct ctl *c, const Ltpb__RecoveryReply *r);
 const char *ctl_state_name(
     Ltpb__PrincipalState state); /* the same word in every language, for programs */
 const char *ctl_delivery(Ltpb__Delivery d);

@@ -459,10 +459,92 @@ second_branches(void **state)
 	lt_buf_fini(&b);
 }
 
+/* What a function prints, in b. */
+static void
+printed(void (*print)(struct ctl *c, const void *m), const void *m, struct lt_buf *b)
+{
+	struct ctl c = { 0 };
+	int keep = dup(1);
+
+	lt_arena_init(&c.arena, 1 << 20);
+	(void)fflush(stdout);
+	assert_non_null(freopen("printed.out", "w", stdout));
+	print(&c, m);
+	(void)fflush(stdout);
+	(void)dup2(keep, 1);
+	(void)close(keep);
+	lt_arena_fini(&c.arena);
+	lt_buf_clear(b);
+	assert_int_equal(lt_file_read("printed.out", 16384, b, NULL), LT_OK);
+	lt_buf_u8(b, 0);
+}
+
+static void
+recovery_of(struct ctl *c, const void *m)
+{
+	ctl_print_recovery(c, m);
+}
+
+/* Between the last node that was heard and the first signature nobody is to be switched on. */
+static void
+recovery_that_waits_for_nobody(void **state)
+{
+	Ltpb__RecoveryReply r = LTPB__RECOVERY_REPLY__INIT;
+	Ltpb__Awaited one = LTPB__AWAITED__INIT, *list[] = { &one };
+	bool was = ctl_vietnamese;
+	struct lt_buf b = { 0 };
+
+	(void)state;
+	r.recovering = true;
+	r.heard = 3;
+	ctl_vietnamese = false;
+	printed(recovery_of, &r, &b);
+	assert_non_null(strstr((const char *)b.data, "heard 3 nodes"));
+	assert_non_null(strstr((const char *)b.data, "by itself"));
+	assert_null(strstr((const char *)b.data, "switch"));
+	assert_null(strstr((const char *)b.data, "principal"));
+	ctl_vietnamese = true;
+	printed(recovery_of, &r, &b);
+	assert_non_null(strstr((const char *)b.data, "không còn chờ máy nào"));
+	assert_null(strstr((const char *)b.data, "hãy bật"));
+	one.unit = (char *)"16906";
+	r.n_awaited = 1;
+	r.awaited = list;
+	printed(recovery_of, &r, &b);
+	assert_non_null(strstr((const char *)b.data, "còn chờ 1:"));
+	assert_non_null(strstr((const char *)b.data, "16906"));
+	assert_non_null(strstr((const char *)b.data, "hãy bật"));
+	ctl_vietnamese = was;
+	lt_buf_fini(&b);
+}
+
+/* Once is not "1 times". */
+static void
+a_second_machine_once(void **state)
+{
+	Ltpb__NodeStatus node = LTPB__NODE_STATUS__INIT, *nodes[] = { &node };
+	bool was = ctl_vietnamese;
+	struct lt_buf b = { 0 };
+
+	(void)state;
+	node.unit = (char *)"11111";
+	ctl_vietnamese = false;
+	node.twins = 1;
+	print_nodes(1, nodes, &b);
+	assert_non_null(strstr((const char *)b.data, "came once with its keys"));
+	node.twins = 2;
+	print_nodes(1, nodes, &b);
+	assert_non_null(strstr((const char *)b.data, "came 2 times with its keys"));
+	ctl_vietnamese = was;
+	lt_buf_fini(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recovery_that_waits_for_nobody),
+		cmocka_unit_test(a_second_machine_once),
 		cmocka_unit_test(every_row_explains_itself),
 		cmocka_unit_test(manual_has_every_option),
 		cmocka_unit_test(exit_codes),
