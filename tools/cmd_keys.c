@@ -1,6 +1,5 @@
 /* keys list, show, suspend, resume, retire, revoke, replace, rotate: the life of keys after enrolment, decided at the hub. */
-#include "proto/base/file.h"
-#include "tools/ctl.h"
+#include "tools/ctl_invitation.h"
 
 #include <string.h>
 
@@ -75,7 +74,7 @@ principal_json(const Ltpb__Principal *p)
 		json_array_append_new(revoked, revocation_json(p->revocation[i]));
 	json_object_set_new(o, "principal", ctl_json_hex(p->principal.data, p->principal.len));
 	json_object_set_new(o, "state", json_string(ctl_state_name(p->state)));
-	json_object_set_new(o, "role", json_string(ctl_role(p->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(p->role)));
 	json_object_set_new(o, "unit", ctl_json_text(p->unit));
 	json_object_set_new(o, "org", ctl_json_text(p->org));
 	json_object_set_new(o, "label", ctl_json_text(p->label));
@@ -155,8 +154,10 @@ print_principal(struct ctl *c, const Ltpb__Principal *p)
 	printf("%s %s\n", ctl_hex(&c->arena, p->principal.data, p->principal.len),
 	    ctl_state(p->state));
 	printf("%s %s%s %s\n", ctl_role(p->role), p->unit, p->org, p->unit_name);
-	if (p->label[0] != '\0')
+	if (p->label[0] != '\0') {
 		ctl_say_text(stdout, p->label);
+		(void)putchar('\n');
+	}
 	for (i = 0; i < p->n_key; i++)
 		printf(T("key %u, %s: %s\n", "khóa %u, %s: %s\n"), p->key[i]->key_no,
 		    p->key[i]->active ? T("in use", "đang dùng") : T("not in use", "không dùng"),
@@ -389,34 +390,29 @@ cmd_keys_revoke(struct ctl *c, int argc, char **argv)
 /* ---- replace ---- */
 
 struct replacing {
-	const char *reason, *out;
+	const char *reason;
+	struct ctl_handing hand;
 	bool approve;
 	uint64_t expires;
 	struct ctl_list address;
 };
 
-/* As of 'enrol invite': a secret until it is used. */
+/* As of 'enrol invite': for whoever stands at the new machine, with the steps. */
 static enum ctl_exit
-give_line(const struct replacing *o, const char *line)
+hand_over(struct ctl *c, struct replacing *o, const Ltpb__Principal *p,
+    const Ltpb__ReplacePrincipalReply *r)
 {
-	struct lt_err err = { "" };
-	struct lt_buf b;
-	int rc;
-
-	if (o->out == NULL) {
-		printf("%s\n", line);
-		return CTL_DONE;
-	}
-	lt_buf_init(&b, 0);
-	lt_buf_str(&b, line);
-	lt_buf_u8(&b, '\n');
-	rc = b.err != LT_OK ? b.err : lt_file_write(o->out, lt_buf_slice(&b), 0600, true, &err);
-	lt_buf_fini(&b);
-	return rc == LT_OK ? CTL_DONE : ctl_error(rc, &err);
+	o->hand.line = r->line;
+	o->hand.role = p->role;
+	o->hand.unit = p->unit;
+	o->hand.unit_name = p->unit_name;
+	o->hand.org = p->org;
+	o->hand.expires_s = r->expires_s;
+	return ctl_hand_over(c, &o->hand);
 }
 
 static enum ctl_exit
-replace(struct ctl *c, const struct replacing *o, const Ltpb__Principal *p)
+replace(struct ctl *c, struct replacing *o, const Ltpb__Principal *p)
 {
 	Ltpb__ReplacePrincipalRequest req = LTPB__REPLACE_PRINCIPAL_REQUEST__INIT;
 	const Ltpb__ReplacePrincipalReply *r;
@@ -432,7 +428,7 @@ replace(struct ctl *c, const struct replacing *o, const Ltpb__Principal *p)
 	code = ctl_call(c, &ltpb__keys__descriptor, "ReplacePrincipal", &req.base, &m);
 	r = (const Ltpb__ReplacePrincipalReply *)m;
 	if (code == CTL_DONE)
-		code = give_line(o, r->line);
+		code = hand_over(c, o, p, r);
 	if (code == CTL_DONE)
 		fprintf(stderr,
 		    T("%s is revoked; invitation for %s %s%s in its place, valid until %s; at the "
@@ -451,13 +447,16 @@ cmd_keys_replace(struct ctl *c, int argc, char **argv)
 	struct replacing o = { 0 };
 	const struct ctl_option options[] = { { "reason", CTL_TEXT, &o.reason },
 		{ "auto-approve", CTL_FLAG, &o.approve }, { "expires", CTL_SECONDS, &o.expires },
-		{ "address", CTL_LIST, &o.address }, { "out", CTL_TEXT, &o.out } };
+		{ "address", CTL_LIST, &o.address }, { "out", CTL_TEXT, &o.hand.out },
+		{ "qr", CTL_FLAG, &o.hand.qr }, { "no-qr", CTL_FLAG, &o.hand.no_qr } };
 	const Ltpb__Principal *p = NULL;
 	ProtobufCMessage *m = NULL;
 	struct ctl_list args;
 	enum ctl_exit code =
 	    ctl_options(c, argc, argv, options, sizeof(options) / sizeof(options[0]), &args, 1, 1);
 
+	if (code == CTL_DONE)
+		code = ctl_hand_check(&o.hand);
 	if (code == CTL_DONE)
 		code = find(c, args.item[0], &m, &p);
 	if (code == CTL_DONE)

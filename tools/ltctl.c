@@ -78,7 +78,7 @@ const struct ctl_command ctl_commands[] = {
 	    "khóa bị mất, bị lộ: từ nay mọi thứ ký bằng khóa đó vô hiệu; không lấy lại được" },
 	{ "keys replace", cmd_keys_replace,
 	    "PRINCIPAL [--reason WORD] [--auto-approve] [--expires 7d] [--address URL]... [--out "
-	    "FILE]",
+	    "FILE] [--qr|--no-qr]",
 	    "revoke a stolen or burnt machine and invite one in its place",
 	    "thu hồi khóa của máy mất hoặc hỏng và làm thư mời cho máy thay thế" },
 	{ "keys rotate", cmd_keys_rotate, "[--json]",
@@ -303,6 +303,39 @@ wants_help(int argc, char **argv)
 	return false;
 }
 
+static bool
+has_family(const char *word)
+{
+	size_t i, n = strlen(word);
+
+	for (i = 0; i < ctl_ncommands; i++)
+		if (strncmp(ctl_commands[i].name, word, n) == 0 && ctl_commands[i].name[n] == ' ')
+			return true;
+	return false;
+}
+
+/* Of a command of two words the first may be right: what is missing or wrong is the second one. */
+static void
+complain_unknown(int argc, char **argv)
+{
+	bool family = has_family(argv[0]);
+
+	if (!family)
+		ctl_complain(T("no command '%s'", "không có lệnh '%s'"), argv[0]);
+	else if (argc > 1)
+		ctl_complain(
+		    T("no command '%s %s'; there are:", "không có lệnh '%s %s'; có các lệnh:"),
+		    argv[0], argv[1]);
+	else
+		ctl_complain(T("'%s' needs one word more; there are:",
+				 "'%s' còn thiếu một từ; có các lệnh:"),
+		    argv[0]);
+	if (family)
+		(void)print_family(stderr, argv[0]);
+	else
+		print_usage(stderr);
+}
+
 static enum ctl_exit
 run_command(const char *dir, int argc, char **argv)
 {
@@ -315,9 +348,7 @@ run_command(const char *dir, int argc, char **argv)
 	if (cmd == NULL) {
 		if (argc > 1 && strcmp(argv[1], "--help") == 0 && print_family(stdout, argv[0]))
 			return CTL_DONE;
-		ctl_complain(T("no command '%s'", "không có lệnh '%s'"), argv[0]);
-		if (!print_family(stderr, argv[0]))
-			print_usage(stderr);
+		complain_unknown(argc, argv);
 		return CTL_USAGE;
 	}
 	if (wants_help(argc - words, argv + words)) {

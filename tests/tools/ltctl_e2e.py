@@ -836,7 +836,12 @@ def check_keys():
     # one command at the hub, one at the new machine
     line = run(*h, "replace", who, "--auto-approve", "--reason", "stolen").strip()
     assert line.startswith("LT1.")
-    run("-C", "fresh", "node", "init", line)
+    # in a file it is the letter of an invitation, for whoever stands at the new machine
+    assert run(*h, "replace", who, "--auto-approve", "--out", "letter-fresh") == ""
+    letter = open(f"{WORK}/letter-fresh").read()
+    assert os.stat(f"{WORK}/letter-fresh").st_mode & 0o777 == 0o600 and "Dành cho: " in letter and "(16906)" in letter, letter
+    assert "node init TỆP" in letter and "\nLT1." in letter and "Có hiệu lực đến" in letter, letter
+    run("-C", "fresh", "node", "init", "letter-fresh")
     start("lt-node", "fresh")
     until("the new machine has it all", "-C", "fresh", "get", "_unit", "16906")
     start("lt-node", "burnt")
@@ -851,6 +856,7 @@ def check_keys():
     assert who not in run(*h, "list") and who in run(*h, "list", "--gone")
     assert "mất cắp" in run(*h, "show", who, env=vi) and "every key (stolen)" in run(*h, "show", who)
     assert "revoked" in keys_words("resume", who) and "trạng thái" in keys_words("resume", who, lang="vi")
+    assert "Máy cũ" in run(*h, "show", who).splitlines(), "the label stands on a line of its own"
     # new keys for the new machine
     now = lines(run("-C", "fresh", "keys", "rotate", "--json"))[0]
     who = [p for p in lines(run(*h, "list", "--json")) if p["label"] == "Máy cũ"][0]
