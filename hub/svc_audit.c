@@ -80,6 +80,7 @@ verify(Ltpb__Audit_Service *service, const Ltpb__AuditVerifyRequest *req,
 	fill(&r, &rep);
 	r.good = rc == LT_OK;
 	r.problem = err.text;
+	r.problem_vi = (char *)lt_err_vi(&err);
 	r.expired = rc == LT_E_NOTFOUND && rep.expired;
 	r.stopped = st.stopped;
 	r.lost = st.lost;

@@ -12,7 +12,7 @@ ctl_alarm_json(const Ltpb__InvitationAlarm *a)
 
 	json_object_set_new(o, "alarm", json_string("invitation used a second time"));
 	json_object_set_new(o, "id", ctl_json_hex(a->id.data, a->id.len));
-	json_object_set_new(o, "role", json_string(ctl_role(a->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(a->role)));
 	json_object_set_new(o, "unit", ctl_json_text(a->unit));
 	json_object_set_new(o, "org", ctl_json_text(a->org));
 	json_object_set_new(o, "principal", ctl_json_hex(a->principal.data, a->principal.len));

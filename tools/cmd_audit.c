@@ -181,7 +181,11 @@ print_entry(struct ctl *c, const Ltpb__AuditEntry *e)
 		return;
 	}
 	ctl_say_text(stdout, who_name(c, e));
-	printf("  %s  ", kind_words(e->kind));
+	/* For the log it is a question like others; who reads is to see that something went. */
+	printf("  %s  ", e->kind == LTPB__AUDIT_KIND__AUDIT_KIND_READ &&
+				 strcmp(short_method(e->method), "Admin/Erase") == 0
+			     ? T("erasing, or its preview", "xóa, hoặc xem trước khi xóa")
+			     : kind_words(e->kind));
 	ctl_say_text(stdout, short_method(e->method));
 	if (e->status != 0)
 		printf("  %s", lt_status_name((int)e->status));
@@ -363,11 +367,15 @@ cmd_audit_list(struct ctl *c, int argc, char **argv)
 static enum ctl_exit
 print_verified(struct ctl *c, const Ltpb__AuditVerifyReply *r)
 {
+	const char *problem =
+	    ctl_vietnamese && r->problem_vi[0] != '\0' ? r->problem_vi : r->problem;
+
 	if (c->json) {
 		json_t *o = json_object();
 
 		json_object_set_new(o, "good", json_boolean(r->good));
 		json_object_set_new(o, "problem", ctl_json_text(r->problem));
+		json_object_set_new(o, "problem_vi", ctl_json_text(r->problem_vi));
 		json_object_set_new(o, "files", json_integer((json_int_t)r->files));
 		json_object_set_new(o, "entries", json_integer((json_int_t)r->entries));
 		json_object_set_new(o, "heads", json_integer((json_int_t)r->heads));
@@ -385,9 +393,9 @@ print_verified(struct ctl *c, const Ltpb__AuditVerifyReply *r)
 	if (r->expired)
 		printf(T("NOT TO BE TOLD: %s; what is kept is good\n",
 			   "KHÔNG KIỂM TRA ĐƯỢC: %s; phần còn giữ thì tốt\n"),
-		    r->problem);
+		    problem);
 	else if (!r->good)
-		printf(T("NOT GOOD: %s\n", "KHÔNG TỐT: %s\n"), r->problem);
+		printf(T("NOT GOOD: %s\n", "KHÔNG TỐT: %s\n"), problem);
 	printf(T("%llu entries, %llu signed heads, %llu files%s\n",
 		   "%llu mục, %llu đầu chuỗi đã ký, %llu tệp%s\n"),
 	    (unsigned long long)r->entries, (unsigned long long)r->heads,
@@ -450,6 +458,7 @@ verify_offline(struct ctl *c, const char *root)
 	r.good = rc == LT_OK;
 	r.expired = rep.expired;
 	r.problem = err.text;
+	r.problem_vi = (char *)lt_err_vi(&err);
 	r.files = rep.files;
 	r.entries = rep.entries;
 	r.heads = rep.heads;
@@ -617,8 +626,8 @@ tell_proof(struct ctl *c, const Ltpb__AuditProveReply *r, const char *query)
 	enum ctl_exit code = CTL_DONE;
 
 	if (check_proof(c, r, &e, &h, &err) != LT_OK)
-		return ctl_fail(
-		    CTL_NO, "%s: %s", T("NOT PROVEN", "KHÔNG CHỨNG MINH ĐƯỢC"), err.text);
+		return ctl_fail(CTL_NO, "%s: %s", T("NOT PROVEN", "KHÔNG CHỨNG MINH ĐƯỢC"),
+		    ctl_said(LT_E_INVALID, &err));
 	if (query != NULL)
 		code = check_query(c, r, &e, query, &same);
 	if (code != CTL_DONE)

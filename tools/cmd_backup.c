@@ -63,13 +63,16 @@ next_step(enum lt_backup_why why)
 static enum ctl_exit
 complain(const struct lt_backup_error *e, int rc)
 {
-	const char *what = e->err.text[0] != '\0' ? e->err.text : lt_strerror(rc);
+	const char *what = ctl_said(rc, &e->err);
 	const char *next = next_step(e->why);
 	bool no =
 	    e->why != LT_BACKUP_OTHER && e->why != LT_BACKUP_MEDIUM && e->why != LT_BACKUP_SOURCE;
 
 	if (next[0] == '\0')
 		return ctl_fail(CTL_UNKNOWN, "%s", what);
+	if (ctl_vietnamese && e->err.text[0] != '\0' && lt_err_vi(&e->err)[0] == '\0')
+		return ctl_fail(
+		    no ? CTL_NO : CTL_UNKNOWN, "%s; chi tiết (tiếng Anh): %s", next, what);
 	return ctl_fail(no ? CTL_NO : CTL_UNKNOWN, "%s (%s)", next, what);
 }
 
@@ -232,11 +235,11 @@ say_escrow(int rc, const struct lt_err *err)
 		      "one",
 			"các từ này là khóa gốc của liên thông khác: hãy tìm đúng tờ giấy"));
 	if (rc == LT_E_VERSION)
-		return ctl_fail(CTL_NO, "%s (%s)", next_step(LT_BACKUP_NEWER), err->text);
+		return ctl_fail(CTL_NO, "%s (%s)", next_step(LT_BACKUP_NEWER), ctl_said(rc, err));
 	return ctl_fail(CTL_NO, "%s: %s",
 	    T("the hub's keys cannot be opened; check the words and the file",
 		"không mở được khóa của đầu mối; hãy kiểm tra các từ và tệp"),
-	    err->text[0] != '\0' ? err->text : lt_strerror(rc));
+	    ctl_said(rc, err));
 }
 
 static enum ctl_exit
@@ -416,7 +419,8 @@ cmd_hub_escrow(struct ctl *c, int argc, char **argv)
 		rc = lt_file_write(args.item[0], lt_buf_slice(&b), 0600, true, &err);
 	lt_buf_fini(&b);
 	if (rc != LT_OK)
-		return rc == LT_E_EXISTS ? ctl_fail(CTL_NO, "%s", err.text) : ctl_error(rc, &err);
+		return rc == LT_E_EXISTS ? ctl_fail(CTL_NO, "%s", ctl_said(rc, &err))
+					 : ctl_error(rc, &err);
 	printf(
 	    T("The hub's keys are sealed in '%s': the 33 words of the root key open them, and "
 	      "nothing else.\nKeep it away from the words. Every backup of this hub has one too.\n",

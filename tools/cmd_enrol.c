@@ -124,12 +124,13 @@ cmd_enrol_invite(struct ctl *c, int argc, char **argv)
 		code = hand_over(c, &i, &req, (const Ltpb__InviteReply *)m);
 	if (code == CTL_DONE)
 		fprintf(stderr,
-		    T("invitation for %s %s%s, valid until %s; one use; keep it secret until "
+		    T("invitation for %s%s%s%s, valid until %s; one use; keep it secret until "
 		      "then\n",
-			"thư mời cho %s %s%s, có hiệu lực đến %s; dùng một lần; giữ kín cho đến "
+			"thư mời cho %s%s%s%s, có hiệu lực đến %s; dùng một lần; giữ kín cho đến "
 			"khi "
 			"dùng\n"),
-		    ctl_role(req.role), req.unit, req.org,
+		    ctl_role(req.role), req.unit[0] != '\0' || req.org[0] != '\0' ? " " : "",
+		    req.unit, req.org,
 		    ctl_time(&c->arena, ((const Ltpb__InviteReply *)m)->expires_s * 1000));
 	ctl_reply_free(m);
 	return code;
@@ -144,7 +145,7 @@ enrolment_json(const Ltpb__Enrolment *e)
 
 	json_object_set_new(o, "principal", ctl_json_hex(e->principal.data, e->principal.len));
 	json_object_set_new(o, "state", json_string(ctl_state_name(e->state)));
-	json_object_set_new(o, "role", json_string(ctl_role(e->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(e->role)));
 	json_object_set_new(o, "unit", ctl_json_text(e->unit));
 	json_object_set_new(o, "unit_name", ctl_json_text(e->unit_name));
 	json_object_set_new(o, "org", ctl_json_text(e->org));

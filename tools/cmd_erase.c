@@ -12,6 +12,22 @@
 #define RECORDS_MAX 4096
 #define TOKEN_MAX 1024 /* of a page */
 
+/* As the hub has it, in the reader's language; a later one's as it is. */
+static const char *
+reason_word(const char *reason)
+{
+	static const char *const words[][2] = { { "request", "theo yêu cầu" },
+		{ "withdrawn", "rút lại đồng ý" }, { "unlawful", "thu thập trái luật" },
+		{ "expired", "hết hạn lưu" }, { "mistake", "ghi nhầm" },
+		{ "order", "theo quyết định" }, { "other", "lý do khác" } };
+	size_t i;
+
+	for (i = 0; ctl_vietnamese && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], reason) == 0)
+			return words[i][1];
+	return reason;
+}
+
 /* ---- the number ---- */
 
 /* One line of a file or of standard input, so that it stands in no list of processes and in no shell's history. */
@@ -24,7 +40,7 @@ read_number(const char *path, char out[NUMBER_MAX + 2])
 	if (from == NULL)
 		return ctl_fail(CTL_UNKNOWN,
 		    T("cannot read \"%s\": %s", "không đọc được \"%s\": %s"), path,
-		    strerror(errno));
+		    T(strerror(errno), lt_errno_vi(errno)));
 	if (path == NULL && isatty(STDIN_FILENO))
 		(void)fprintf(stderr, "%s", T("number: ", "số định danh: "));
 	if (fgets(out, NUMBER_MAX + 2, from) != NULL)
@@ -152,7 +168,7 @@ holding_json(const Ltpb__Holding *h)
 		json_array_append_new(a,
 		    json_pack("{s:o,s:s,s:o,s:b}", "principal",
 			ctl_json_hex(h->machine[i]->principal.data, h->machine[i]->principal.len),
-			"role", ctl_role(h->machine[i]->role), "label",
+			"role", ctl_role_name(h->machine[i]->role), "label",
 			ctl_json_text(h->machine[i]->label), "values",
 			(int)h->machine[i]->openings));
 	json_object_set_new(o, "machines", a);
@@ -188,7 +204,7 @@ print_holding(struct ctl *c, void *ctx, const Ltpb__Holding *h)
 	say_list(
 	    T("departments that may read it", "các sở được đọc"), h->n_department, h->department);
 	for (i = 0; i < h->n_machine; i++) {
-		printf("    %s %s  ", T("machine", "máy"), ctl_role(h->machine[i]->role));
+		printf("    %s%s  ", T("machine ", ""), ctl_role(h->machine[i]->role));
 		ctl_say_text(stdout, h->machine[i]->label);
 		printf("  %s%s\n",
 		    ctl_hex(&c->arena, h->machine[i]->principal.data, h->machine[i]->principal.len),
@@ -513,7 +529,7 @@ list_act(struct ctl *c, struct listing *l, const Ltpb__ErasureAct *a)
 	ctl_cell(&l->table, "%s", a->unit);
 	ctl_cell(&l->table, "%s", a->number);
 	ctl_cell(&l->table, "%llu", (unsigned long long)a->values);
-	ctl_cell(&l->table, "%s", a->damaged ? T("damaged", "bị hỏng") : a->reason);
+	ctl_cell(&l->table, "%s", a->damaged ? T("damaged", "bị hỏng") : reason_word(a->reason));
 	ctl_cell_short(&l->table, a->basis);
 	ctl_cell(&l->table, "%s",
 	    a->by.len == 0 ? T("the hub's machine", "tại máy đầu mối")

@@ -126,7 +126,7 @@ save(struct ctl *c, const Ltpb__Fork *f, const char *path)
 	if (code == CTL_DONE) {
 		o = fork_file_make(f, c->id->root_key, c->id->salt, lt_buf_slice(&cert), &err);
 		if (o == NULL)
-			code = ctl_fail(CTL_NO, "%s", err.text);
+			code = ctl_fail(CTL_NO, "%s", ctl_said(LT_E_INVALID, &err));
 	}
 	if (code == CTL_DONE) {
 		struct fork_says says;
@@ -135,7 +135,8 @@ save(struct ctl *c, const Ltpb__Fork *f, const char *path)
 		rc = fork_file_verify(o, c->id->root_key, &says, &err);
 		if (rc != LT_OK)
 			code = ctl_fail(CTL_NO, "%s: %s",
-			    T("the evidence does not verify", "chứng cứ không đúng"), err.text);
+			    T("the evidence does not verify", "chứng cứ không đúng"),
+			    ctl_said(rc, &err));
 	}
 	if (code == CTL_DONE) {
 		text = json_dumps(o, JSON_INDENT(1));
@@ -259,8 +260,8 @@ tell(struct ctl *c, int rc, const struct fork_says *s, const struct lt_err *err)
 		return rc == LT_OK ? CTL_DONE : CTL_NO;
 	}
 	if (rc != LT_OK)
-		return ctl_fail(CTL_NO, "%s: %s", T("not proven", "không chứng minh được"),
-		    err->text[0] != '\0' ? err->text : lt_strerror(rc));
+		return ctl_fail(
+		    CTL_NO, "%s: %s", T("not proven", "không chứng minh được"), ctl_said(rc, err));
 	printf(
 	    T("Proven: under number %llu of feed %s of unit %s, two change-sets were signed "
 	      "with the author's key.\nThe province ruled on %s:\n  counts:      %s\n  does not:   "

@@ -15,7 +15,7 @@ record_json(const Ltpb__GrantRecord *g)
 
 	json_object_set_new(o, "principal", ctl_json_hex(g->principal.data, g->principal.len));
 	json_object_set_new(o, "number", json_integer(g->number));
-	json_object_set_new(o, "role", json_string(ctl_role(g->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(g->role)));
 	json_object_set_new(o, "org", ctl_json_text(g->org));
 	json_object_set_new(o, "label", ctl_json_text(g->label));
 	json_object_set_new(o, "state", json_string(ctl_state_name(g->state)));

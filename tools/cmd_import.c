@@ -247,7 +247,7 @@ add_row(struct importing *im, const char *collection, const struct lt_unit *unit
 	size_t size;
 	enum ctl_exit code = find_batch(im, collection, unit, &b);
 
-	if (code != CTL_DONE)
+	if (code != CTL_DONE || b == NULL)
 		return code;
 	r = make_row(&b->arena, (uint32_t)record, unit, key, set, nset);
 	if (r == NULL)
@@ -324,11 +324,12 @@ open_import(struct importing *im, struct lt_import **out)
 
 	im->options.english = !ctl_vietnamese;
 	if (lseek(im->fd, 0, SEEK_SET) != 0)
-		return ctl_fail(CTL_UNKNOWN, "'%s': %s", im->file, strerror(errno));
+		return ctl_fail(
+		    CTL_UNKNOWN, "'%s': %s", im->file, T(strerror(errno), lt_errno_vi(errno)));
 	rc = lt_import_open(&im->options, out, &err);
 	if (rc == LT_OK)
 		return CTL_DONE;
-	ctl_complain("'%s': %s", im->file, err.text[0] != '\0' ? err.text : lt_strerror(rc));
+	ctl_complain("'%s': %s", im->file, ctl_said(rc, &err));
 	return rc == LT_E_NOMEM || rc == LT_E_IO ? CTL_UNKNOWN : CTL_NO;
 }
 
@@ -551,8 +552,7 @@ load_map(struct importing *im)
 	if (code == CTL_DONE) {
 		rc = lt_import_map_parse(lt_buf_slice(&json), &im->map, &err);
 		if (rc != LT_OK)
-			code = ctl_fail(CTL_NO, "'%s': %s", im->map_file,
-			    err.text[0] != '\0' ? err.text : lt_strerror(rc));
+			code = ctl_fail(CTL_NO, "'%s': %s", im->map_file, ctl_said(rc, &err));
 	}
 	lt_buf_fini(&json);
 	for (i = 0; code == CTL_DONE && i < im->map->nderive; i++)
@@ -589,7 +589,8 @@ set_options(struct importing *im)
 		    T("--source is for JSON lines", "--source dành cho JSON lines"));
 	im->fd = open(im->file, O_RDONLY | O_CLOEXEC);
 	if (im->fd < 0)
-		return ctl_fail(CTL_UNKNOWN, "'%s': %s", im->file, strerror(errno));
+		return ctl_fail(
+		    CTL_UNKNOWN, "'%s': %s", im->file, T(strerror(errno), lt_errno_vi(errno)));
 	return CTL_DONE;
 }
 

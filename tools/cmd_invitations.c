@@ -38,7 +38,7 @@ invitation_json(const Ltpb__OpenInvitation *i)
 
 	json_object_set_new(o, "id", ctl_json_hex(i->id.data, i->id.len));
 	json_object_set_new(o, "state", json_string(state_name(i->state)));
-	json_object_set_new(o, "role", json_string(ctl_role(i->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(i->role)));
 	json_object_set_new(o, "unit", ctl_json_text(i->unit));
 	json_object_set_new(o, "unit_name", ctl_json_text(i->unit_name));
 	json_object_set_new(o, "org", ctl_json_text(i->org));

@@ -8,7 +8,7 @@ node_json(const Ltpb__NodeStatus *n)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "principal", ctl_json_hex(n->principal.data, n->principal.len));
-	json_object_set_new(o, "role", json_string(ctl_role(n->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(n->role)));
 	json_object_set_new(o, "unit", ctl_json_text(n->unit));
 	json_object_set_new(o, "unit_name", ctl_json_text(n->unit_name));
 	json_object_set_new(o, "org", ctl_json_text(n->org));

@@ -179,9 +179,10 @@ read_store(struct proving *p)
 	code = rc == LT_OK ? ctl_hub_certificate(p->c, s.log, &cert) : ctl_error(rc, &err);
 	if (code == CTL_DONE) {
 		rc = prove_from(p, &s, lt_buf_slice(&cert), &r, &err);
-		code = rc == LT_OK                                ? keep(p, &r)
-		       : rc == LT_E_NOTFOUND || rc == LT_E_DENIED ? ctl_fail(CTL_NO, "%s", err.text)
-								  : ctl_error(rc, &err);
+		code = rc == LT_OK ? keep(p, &r)
+		       : rc == LT_E_NOTFOUND || rc == LT_E_DENIED
+			   ? ctl_fail(CTL_NO, "%s", ctl_said(rc, &err))
+			   : ctl_error(rc, &err);
 	}
 	close_store(&s);
 	lt_buf_fini(&cert);
@@ -502,7 +503,8 @@ check_file(struct ctl *c, const char *path, const uint8_t root[32])
 	rc = lt_file_read(path, LT_PROOF_MAX, &bytes, &err);
 	if (rc != LT_OK) {
 		lt_buf_fini(&bytes);
-		return rc == LT_E_TOOBIG ? ctl_fail(CTL_NO, "%s", err.text) : ctl_error(rc, &err);
+		return rc == LT_E_TOOBIG ? ctl_fail(CTL_NO, "%s", ctl_said(rc, &err))
+					 : ctl_error(rc, &err);
 	}
 	lt_arena_init(&arena, LT_PROOF_ARENA);
 	rc = lt_proof_check(lt_buf_slice(&bytes), root, &arena, &proof, &err);

@@ -51,7 +51,8 @@ take_words(struct ctl *c, const struct lt_collection *col, const struct ctl_list
 		}
 		rc = ctl_assignment(col, args->item[i], &c->arena, &req->field[req->n_field], &err);
 		if (rc != LT_OK)
-			return ctl_fail(rc == LT_E_NOMEM ? CTL_UNKNOWN : CTL_USAGE, "%s", err.text);
+			return ctl_fail(
+			    rc == LT_E_NOMEM ? CTL_UNKNOWN : CTL_USAGE, "%s", ctl_said(rc, &err));
 		code = check_field(col, req->field[req->n_field++]);
 	}
 	return code == CTL_DONE ? check_key(c, col, req->key) : code;

@@ -77,7 +77,7 @@ show_receipt(struct checking *k, const Ltpb__ReceiptBody *b, int rc, const struc
 	}
 	if (rc != LT_OK) {
 		ctl_complain("%s: %s", T("a receipt does not verify", "một biên nhận không đúng"),
-		    err->text[0] != '\0' ? err->text : lt_strerror(rc));
+		    ctl_said(rc, err));
 		return;
 	}
 	ctl_cell(&k->table, "%s", b->unit);
@@ -201,7 +201,7 @@ check_all(struct checking *k, const Ltpb__ListReceiptsReply *r, const char *path
 	if (code == CTL_DONE) {
 		rc = check_certificate(k, lt_buf_slice(&cert), &err);
 		if (rc != LT_OK)
-			code = ctl_fail(CTL_NO, "%s", err.text);
+			code = ctl_fail(CTL_NO, "%s", ctl_said(rc, &err));
 	}
 	begin_table(k);
 	for (i = 0; code == CTL_DONE && i < r->n_receipt; i++) {
@@ -311,7 +311,7 @@ check_saved(struct checking *k, const json_t *saved)
 		lt_buf_fini(&b);
 		return ctl_fail(CTL_NO, "%s: %s",
 		    T("the hub's certificate does not verify", "chứng thư của đầu mối không đúng"),
-		    err.text);
+		    ctl_said(LT_E_BADSIG, &err));
 	}
 	begin_table(k);
 	for (i = 0; ok && i < json_array_size(list); i++) {

@@ -446,7 +446,7 @@ read_stdin(struct lt_buf *text)
 	if (ferror(stdin))
 		return ctl_fail(CTL_UNKNOWN, "%s: %s",
 		    T("standard input could not be read", "không đọc được đầu vào chuẩn"),
-		    strerror(errno));
+		    T(strerror(errno), lt_errno_vi(errno)));
 	return CTL_DONE;
 }
 

@@ -60,7 +60,8 @@ print_result(struct ctl *c, const struct ctl_feed *f, const struct verifying *v,
 	else
 		printf(T("NOT GOOD at %llu: %s", "KHÔNG TỐT ở gói %llu: %s"),
 		    (unsigned long long)(v->chain.seq + 1),
-		    v->err.text[0] != '\0' ? v->err.text : T("see the complaint", "xem lời báo"));
+		    v->err.text[0] != '\0' ? ctl_said(LT_E_INVALID, &v->err)
+					   : T("see the complaint", "xem lời báo"));
 	if (v->withheld != 0)
 		printf(T(" (%llu personal values not here, their commitments hold)",
 			   " (%llu giá trị cá nhân không có ở đây, cam kết vẫn đúng)"),

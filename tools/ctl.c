@@ -154,10 +154,45 @@ ctl_status(const struct ctl *c, const struct lt_status *st)
 	return exit_of(st);
 }
 
+const char *
+ctl_said(int rc, const struct lt_err *err)
+{
+	static const struct {
+		int rc;
+		const char *vi;
+	} codes[] = { { LT_E_NOMEM, "thiếu bộ nhớ; hãy đóng bớt chương trình rồi làm lại" },
+		{ LT_E_NOTFOUND, "không tìm thấy; hãy xem lại tên" },
+		{ LT_E_EXISTS, "đã có rồi; hãy chọn tên khác" },
+		{ LT_E_DENIED, "không được phép; hãy hỏi người phụ trách" },
+		{ LT_E_INVALID, "sai định dạng; hãy xem lại dữ liệu" },
+		{ LT_E_TOOBIG, "quá lớn; hãy bớt đi" },
+		{ LT_E_CORRUPT, "dữ liệu lưu bị hỏng; hãy gọi người phụ trách máy" },
+		{ LT_E_NOSPACE, "đĩa đầy; hãy dọn bớt, rồi làm lại" },
+		{ LT_E_IO, "đĩa không đọc hoặc ghi được; hãy kiểm tra đĩa" },
+		{ LT_E_BUSY, "đang được chương trình khác dùng; hãy dừng nó trước" },
+		{ LT_E_CLOSED, "kết nối đã đóng; hãy thử lại" },
+		{ LT_E_TIMEOUT, "quá thời hạn; hãy thử lại" },
+		{ LT_E_UNAVAILABLE, "lúc này chưa nối được; hãy thử lại sau" },
+		{ LT_E_BADSIG, "chữ ký không đúng" }, { LT_E_BADHASH, "giá trị băm không khớp" },
+		{ LT_E_VERSION, "do chương trình mới hơn ghi; hãy cập nhật chương trình" } };
+	size_t i;
+
+	if (!ctl_vietnamese)
+		return err != NULL && err->text[0] != '\0' ? err->text : lt_strerror(rc);
+	if (err != NULL && lt_err_vi(err)[0] != '\0')
+		return lt_err_vi(err);
+	if (err != NULL && err->text[0] != '\0')
+		return err->text;
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].rc == rc)
+			return codes[i].vi;
+	return lt_strerror(rc);
+}
+
 enum ctl_exit
 ctl_error(int rc, const struct lt_err *err)
 {
-	ctl_complain("%s", err != NULL && err->text[0] != '\0' ? err->text : lt_strerror(rc));
+	ctl_complain("%s", ctl_said(rc, err));
 	return CTL_UNKNOWN;
 }
 
@@ -373,8 +408,8 @@ dial_local(struct ctl *c)
 	    T("%s does not answer on '%s' (%s); is it running? start it with: %s -C %s",
 		"%s không trả lời ở '%s' (%s); chương trình có đang chạy không? khởi động bằng: %s "
 		"-C %s"),
-	    hub ? T("the hub", "đầu mối") : T("the node", "máy của xã"), path,
-	    err.text[0] != '\0' ? err.text : lt_strerror(rc), hub ? "lt-hub" : "lt-node", c->dir);
+	    hub ? T("the hub", "đầu mối") : T("the node", "máy của xã"), path, ctl_said(rc, &err),
+	    hub ? "lt-hub" : "lt-node", c->dir);
 }
 
 /* One of the hub's addresses after the other; says nothing. */
@@ -416,15 +451,19 @@ ctl_dial_hub(struct ctl *c)
 		return ctl_error(rc, NULL);
 	if (rc == LT_E_DENIED)
 		return ctl_fail(CTL_UNKNOWN,
-		    T("the hub at %s closes the line: it does not know this machine (was the "
-		      "invitation used elsewhere, "
-		      "or has it expired?)",
-			"đầu mối ở %s đóng kết nối: chưa biết máy này (thư mời đã dùng ở nơi khác, "
-			"hay đã hết hạn?)"),
+		    T("the hub at %s closes the line: it does not let this machine in (not "
+		      "approved yet, "
+		      "suspended or revoked, or the invitation was used elsewhere or has expired); "
+		      "call the "
+		      "province",
+			"đầu mối ở %s đóng kết nối: chưa cho máy này vào (chưa được nhận, đang tạm "
+			"ngừng hoặc "
+			"đã bị thu hồi, hay thư mời đã dùng ở nơi khác hoặc hết hạn); hãy gọi cho "
+			"tỉnh"),
 		    c->id->addresses);
 	return ctl_fail(CTL_UNKNOWN,
 	    T("no hub answers at %s (%s)", "không có đầu mối nào trả lời ở %s (%s)"),
-	    c->id->addresses, err.text[0] != '\0' ? err.text : lt_strerror(rc));
+	    c->id->addresses, ctl_said(rc, &err));
 }
 
 static bool

@@ -95,6 +95,8 @@ void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 enum ctl_exit ctl_status(const struct ctl *c, const struct lt_status *status);
 /* The same for an error of our own libraries; err may be empty. */
 enum ctl_exit ctl_error(int rc, const struct lt_err *err);
+/* Its words in the reader's language, as far as there are some; else those of the code. err NULL: these. */
+const char *ctl_said(int rc, const struct lt_err *err);
 
 /* ---- the data directory ---- */
 
@@ -195,10 +197,11 @@ const char *ctl_time(struct lt_arena *arena, int64_t ms);
 /* "5 giây", "3 phút", ...; "chưa bao giờ" for a negative age. */
 const char *ctl_age(struct lt_arena *arena, int64_t ms);
 const char *ctl_lane(int lane);
-const char *ctl_role(Ltpb__Role role);
-const char *ctl_state(Ltpb__PrincipalState state); /* in the chosen language */
 /* What 'recovery' says, for people. */
 void ctl_print_recovery(struct ctl *c, const Ltpb__RecoveryReply *r);
+const char *ctl_role(Ltpb__Role role);
+const char *ctl_role_name(Ltpb__Role role); /* for programs */
+const char *ctl_state(Ltpb__PrincipalState state); /* in the chosen language */
 const char *ctl_state_name(
     Ltpb__PrincipalState state); /* the same word in every language, for programs */
 const char *ctl_delivery(Ltpb__Delivery d);

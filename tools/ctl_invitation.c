@@ -140,7 +140,7 @@ read_stdin(struct lt_buf *b)
 	sodium_memzero(part, sizeof(part));
 	if (ferror(stdin))
 		return ctl_fail(CTL_UNKNOWN, T("standard input: %s", "không đọc được đầu vào: %s"),
-		    strerror(errno));
+		    T(strerror(errno), lt_errno_vi(errno)));
 	return CTL_DONE;
 }
 
@@ -269,7 +269,7 @@ ctl_words_json(const struct lt_identity *id)
 	both_words(id, &own, &hub);
 	lt_buf_u8(&own, 0);
 	lt_buf_u8(&hub, 0);
-	json_object_set_new(o, "role", json_string(ctl_role(id->role)));
+	json_object_set_new(o, "role", json_string(ctl_role_name(id->role)));
 	json_object_set_new(o, "unit", ctl_json_text(id->unit.s));
 	json_object_set_new(o, "org", ctl_json_text(id->org));
 	json_object_set_new(o, "principal", ctl_json_hex(id->principal.b, LT_ID_LEN));

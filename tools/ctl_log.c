@@ -35,7 +35,7 @@ open_store(struct ctl_log *log)
 		return ctl_error(LT_E_NOMEM, NULL);
 	rc = lt_kv_open_lmdb(&o, &log->kv, &err);
 	if (rc == LT_E_CORRUPT)
-		return ctl_fail(CTL_NO, "%s", err.text);
+		return ctl_fail(CTL_NO, "%s", ctl_said(rc, &err));
 	return rc == LT_OK ? CTL_DONE : ctl_error(rc, &err);
 }
 
@@ -199,8 +199,7 @@ static enum ctl_exit
 bad_change_set(uint64_t seq, int rc, const struct lt_err *err)
 {
 	return ctl_fail(rc == LT_E_NOMEM ? CTL_UNKNOWN : CTL_NO, "%s %llu: %s",
-	    T("change-set", "gói"), (unsigned long long)seq,
-	    err->text[0] != '\0' ? err->text : lt_strerror(rc));
+	    T("change-set", "gói"), (unsigned long long)seq, ctl_said(rc, err));
 }
 
 static enum ctl_exit
@@ -421,7 +420,7 @@ learn_hub(struct ctl_log *log)
 			code = ctl_fail(rc == LT_E_NOMEM ? CTL_UNKNOWN : CTL_NO, "%s: %s",
 			    T("the hub's certificate does not verify",
 				"chứng thư của đầu mối không đúng"),
-			    err.text[0] != '\0' ? err.text : lt_strerror(rc));
+			    ctl_said(rc, &err));
 	}
 	lt_arena_fini(&arena);
 	lt_buf_fini(&cert);

@@ -342,6 +342,25 @@ ctl_role(Ltpb__Role role)
 {
 	switch (role) {
 	case LTPB__ROLE__ROLE_NODE:
+		return T("node", "máy của xã");
+	case LTPB__ROLE__ROLE_HUB:
+		return T("hub", "đầu mối");
+	case LTPB__ROLE__ROLE_DEPARTMENT:
+		return T("department", "sở ngành");
+	case LTPB__ROLE__ROLE_OPERATOR:
+		return T("operator", "người vận hành");
+	case LTPB__ROLE__ROLE_MIRROR:
+		return T("mirror", "máy chủ bản sao");
+	default:
+		return "?";
+	}
+}
+
+const char *
+ctl_role_name(Ltpb__Role role)
+{
+	switch (role) {
+	case LTPB__ROLE__ROLE_NODE:
 		return "node";
 	case LTPB__ROLE__ROLE_HUB:
 		return "hub";

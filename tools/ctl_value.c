@@ -408,7 +408,7 @@ ctl_filters(struct ctl *c, const struct lt_collection *col, const struct ctl_lis
 		return ctl_error(LT_E_NOMEM, NULL);
 	for (i = 0; i < where->n; i++)
 		if (ctl_filter(col, where->item[i], today, &c->arena, &(*out)[i], &err) != LT_OK)
-			return ctl_fail(CTL_USAGE, "%s", err.text);
+			return ctl_fail(CTL_USAGE, "%s", ctl_said(LT_E_INVALID, &err));
 	return CTL_DONE;
 }
 

@@ -62,11 +62,16 @@ struct lt_err {
 
 /* The same in both languages; both formats take the same arguments in the same order. */
 #define lt_err_both(e, code, en, ...) (lt_err_put_both((e), (en), __VA_ARGS__), lt_err_code(code))
+/* The same with words that are made already, and are not e's own. */
+#define lt_err_pair(e, code, en, vi) (lt_err_put_pair((e), (en), (vi)), lt_err_code(code))
+/* What errno says, in Vietnamese; of the rare ones what strerror() says. */
+const char *lt_errno_vi(int e);
 /* The Vietnamese words; "" where there are none. */
 const char *lt_err_vi(const struct lt_err *e);
 
 /* For lt_err_set() and lt_err_both(). */
 void lt_err_put(struct lt_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void lt_err_put_pair(struct lt_err *e, const char *en, const char *vi);
 void lt_err_put_both(struct lt_err *e, const char *en, const char *vi, ...)
     __attribute__((format(printf, 2, 4), format(printf, 3, 4)));
 static inline int

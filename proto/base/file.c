@@ -35,16 +35,36 @@ code_of(int e)
 	}
 }
 
+enum doing { OPEN, READ, WRITE, NAME, OPEN_FOLDER, SYNC_FOLDER, MAKE_FOLDER, LOCK_FOLDER };
+
+static const struct {
+	const char *en, *vi;
+} doings[] = {
+	[OPEN] = { "cannot open", "không mở được" },
+	[READ] = { "cannot read", "không đọc được" },
+	[WRITE] = { "cannot write", "không ghi được" },
+	[NAME] = { "cannot name", "không đặt tên được" },
+	[OPEN_FOLDER] = { "cannot open folder", "không mở được thư mục" },
+	[SYNC_FOLDER] = { "cannot sync folder", "đĩa không nhận thư mục" },
+	[MAKE_FOLDER] = { "cannot make folder", "không tạo được thư mục" },
+	[LOCK_FOLDER] = { "cannot lock folder", "không khóa được thư mục" },
+};
+
 static int
-fail(struct lt_err *err, const char *what, const char *path, int e)
+fail(struct lt_err *err, enum doing what, const char *path, int e)
 {
-	return lt_err_set(err, code_of(e), "%s \"%s\": %s", what, path, strerror(e));
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
+
+	(void)snprintf(en, sizeof(en), "%s \"%s\": %s", doings[what].en, path, strerror(e));
+	(void)snprintf(vi, sizeof(vi), "%s \"%s\": %s", doings[what].vi, path, lt_errno_vi(e));
+	return lt_err_pair(err, code_of(e), en, vi);
 }
 
 static int
 too_long(struct lt_err *err, const char *path, size_t max)
 {
-	return lt_err_set(err, LT_E_TOOBIG, "file \"%s\" is longer than %zu bytes", path, max);
+	return lt_err_both(err, LT_E_TOOBIG, "file \"%s\" is longer than %zu bytes",
+	    "tệp \"%s\" dài hơn %zu byte; hãy xem lại tên", path, max);
 }
 
 /* Everything up to the end of the file, at most max bytes. */
@@ -60,7 +80,7 @@ read_all(int fd, const char *path, size_t max, struct lt_buf *out, struct lt_err
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail(err, "cannot read", path, errno);
+			return fail(err, READ, path, errno);
 		if (n == 0)
 			return LT_OK;
 		/* It may have grown since it was measured. */
@@ -84,11 +104,12 @@ lt_file_read(const char *path, size_t max, struct lt_buf *out, struct lt_err *er
 	/* A pipe left in place of the file must not block us. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return fail(err, "cannot open", path, errno);
+		return fail(err, OPEN, path, errno);
 	if (fstat(fd, &st) != 0)
-		rc = fail(err, "cannot read", path, errno);
+		rc = fail(err, READ, path, errno);
 	else if (!S_ISREG(st.st_mode))
-		rc = lt_err_set(err, LT_E_IO, "\"%s\" is not a regular file", path);
+		rc = lt_err_both(err, LT_E_IO, "\"%s\" is not a regular file",
+		    "\"%s\" không phải tệp thường; hãy xem lại tên", path);
 	else if (st.st_size < 0 || (uintmax_t)st.st_size > max)
 		rc =
 		    lt_err_set(err, LT_E_TOOBIG, "file \"%s\" is longer than %zu bytes", path, max);
@@ -106,10 +127,10 @@ lt_dir_sync(const char *path, struct lt_err *err)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = LT_OK;
 
 	if (fd < 0)
-		return fail(err, "cannot open folder", path, errno);
+		return fail(err, OPEN_FOLDER, path, errno);
 	/* EINVAL: this file system has no such thing as syncing a folder. */
 	if (fsync(fd) != 0 && errno != EINVAL)
-		rc = fail(err, "cannot sync folder", path, errno);
+		rc = fail(err, SYNC_FOLDER, path, errno);
 	(void)close(fd);
 	return rc;
 }
@@ -175,7 +196,7 @@ lt_file_name(const char *from, const char *to, struct lt_err *err)
 {
 	int e = put_in_place(from, to, true);
 
-	return e == 0 ? LT_OK : fail(err, "cannot name", to, e);
+	return e == 0 ? LT_OK : fail(err, NAME, to, e);
 }
 
 /* A new file beside path, under a name nobody else has; fd or -1 with errno. */
@@ -203,13 +224,13 @@ lt_file_write(const char *path, struct lt_slice data, unsigned mode, bool excl, 
 	int fd, e;
 
 	if (parent_of(path, dir, sizeof(dir)) != LT_OK)
-		return fail(err, "cannot write", path, ENAMETOOLONG);
+		return fail(err, WRITE, path, ENAMETOOLONG);
 	/* Asked again below, by the rename; here it spares the work. */
 	if (excl && access(path, F_OK) == 0)
-		return fail(err, "cannot write", path, EEXIST);
+		return fail(err, WRITE, path, EEXIST);
 	fd = open_temporary(path, mode, tmp, sizeof(tmp));
 	if (fd < 0)
-		return fail(err, "cannot write", path, errno);
+		return fail(err, WRITE, path, errno);
 	e = write_all(fd, data);
 	if (close(fd) != 0 && e == 0)
 		e = errno;
@@ -217,7 +238,7 @@ lt_file_write(const char *path, struct lt_slice data, unsigned mode, bool excl, 
 		e = put_in_place(tmp, path, excl);
 	if (e != 0) {
 		(void)unlink(tmp);
-		return fail(err, "cannot write", path, e);
+		return fail(err, WRITE, path, e);
 	}
 	return lt_dir_sync(dir, err);
 }
@@ -241,10 +262,10 @@ make_one(const char *path, unsigned mode, struct lt_err *err)
 	if (mkdir(path, (mode_t)mode) != 0) {
 		e = errno;
 		/* Another process may have made it meanwhile. */
-		return is_dir(path) ? LT_OK : fail(err, "cannot make folder", path, e);
+		return is_dir(path) ? LT_OK : fail(err, MAKE_FOLDER, path, e);
 	}
 	if (parent_of(path, dir, sizeof(dir)) != LT_OK)
-		return fail(err, "cannot make folder", path, ENAMETOOLONG);
+		return fail(err, MAKE_FOLDER, path, ENAMETOOLONG);
 	return lt_dir_sync(dir, err);
 }
 
@@ -256,7 +277,7 @@ lt_dir_make(const char *path, unsigned mode, struct lt_err *err)
 	int rc = LT_OK;
 
 	if (n == 0 || n >= sizeof(part))
-		return fail(err, "cannot make folder", path, n == 0 ? ENOENT : ENAMETOOLONG);
+		return fail(err, MAKE_FOLDER, path, n == 0 ? ENOENT : ENAMETOOLONG);
 	memcpy(part, path, n + 1);
 	for (i = 1; i < n && rc == LT_OK; i++) {
 		if (part[i] != '/' || part[i - 1] == '/')
@@ -276,9 +297,10 @@ busy(int fd, const char *dir, struct lt_err *err)
 	long pid = n > 0 ? strtol(text, NULL, 10) : 0;
 
 	if (pid <= 0)
-		return lt_err_set(
-		    err, LT_E_BUSY, "folder \"%s\" is in use by another process", dir);
-	return lt_err_set(err, LT_E_BUSY, "folder \"%s\" is in use by process %ld", dir, pid);
+		return lt_err_both(err, LT_E_BUSY, "folder \"%s\" is in use by another process",
+		    "thư mục \"%s\" đang được một chương trình khác dùng; hãy dừng nó trước", dir);
+	return lt_err_both(err, LT_E_BUSY, "folder \"%s\" is in use by process %ld",
+	    "thư mục \"%s\" đang được tiến trình %ld dùng; hãy dừng nó trước", dir, pid);
 }
 
 int
@@ -289,13 +311,12 @@ lt_dir_lock(const char *dir, int *fd, struct lt_err *err)
 
 	*fd = -1;
 	if ((size_t)snprintf(path, sizeof(path), "%s/lock", dir) >= sizeof(path))
-		return fail(err, "cannot lock folder", dir, ENAMETOOLONG);
+		return fail(err, LOCK_FOLDER, dir, ENAMETOOLONG);
 	f = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (f < 0)
-		return fail(err, "cannot lock folder", dir, errno);
+		return fail(err, LOCK_FOLDER, dir, errno);
 	if (flock(f, LOCK_EX | LOCK_NB) != 0) {
-		rc = errno == EWOULDBLOCK ? busy(f, dir, err)
-					  : fail(err, "cannot lock folder", dir, errno);
+		rc = errno == EWOULDBLOCK ? busy(f, dir, err) : fail(err, LOCK_FOLDER, dir, errno);
 		(void)close(f);
 		return rc;
 	}

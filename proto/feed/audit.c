@@ -413,15 +413,19 @@ lt_audit_shown_verify(const struct lt_audit_shown *s, const uint8_t sign_key[32]
 	if (lt_audit_entry_read(s->entry, entry) != LT_OK ||
 	    lt_audit_part_read(s->part, part) != LT_OK ||
 	    lt_audit_head_read(s->head, head) != LT_OK)
-		return lt_err_set(err, LT_E_INVALID, "an entry of the audit is malformed");
+		return lt_err_both(err, LT_E_INVALID, "an entry of the audit is malformed",
+		    "mục nhật ký truy cập sai định dạng");
 	if (memcmp(head->federation.b, fed->b, LT_FED_LEN) != 0)
-		return lt_err_set(
-		    err, LT_E_DENIED, "an entry of the audit is of another federation");
+		return lt_err_both(err, LT_E_DENIED,
+		    "an entry of the audit is of another federation",
+		    "mục nhật ký truy cập thuộc liên thông khác");
 	if (lt_sign_verify(sign_key, LT_TAG_AUDIT_HEAD, s->head, s->signature) != LT_OK)
-		return lt_err_set(
-		    err, LT_E_BADSIG, "a head of the audit is not signed by the hub's key");
+		return lt_err_both(err, LT_E_BADSIG,
+		    "a head of the audit is not signed by the hub's key",
+		    "đầu chuỗi của nhật ký truy cập không được ký bằng khóa của đầu mối");
 	if (verify_paths(s, entry, head) != LT_OK)
-		return lt_err_set(err, LT_E_BADHASH,
-		    "an entry of the audit does not lead to the head it came with");
+		return lt_err_both(err, LT_E_BADHASH,
+		    "an entry of the audit does not lead to the head it came with",
+		    "mục nhật ký truy cập không dẫn tới đầu chuỗi đi cùng nó");
 	return LT_OK;
 }

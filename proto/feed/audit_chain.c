@@ -95,8 +95,9 @@ key_of(struct lt_audit_chain *c, const struct lt_audit_start *s, const uint8_t r
 	if (rc == LT_OK && (body->role != LTPB__ROLE__ROLE_HUB || body->key_no != s->key_no ||
 			       body->principal.len != LT_ID_LEN ||
 			       memcmp(body->principal.data, s->hub.b, LT_ID_LEN) != 0))
-		rc = lt_err_set(
-		    err, LT_E_BADSIG, "the certificate in the audit is not that of its hub's key");
+		rc = lt_err_both(err, LT_E_BADSIG,
+		    "the certificate in the audit is not that of its hub's key",
+		    "chứng thư trong nhật ký không phải của khóa đầu mối đã ghi nhật ký");
 	if (rc == LT_OK)
 		memcpy(c->sign_key, body->sign_key.data, sizeof(c->sign_key));
 	lt_arena_fini(&arena);
@@ -113,7 +114,8 @@ take_units(struct lt_audit_chain *c, const struct lt_audit_start *s, bool known,
 	int rc = LT_OK;
 
 	if (known && s->nunits != c->nunit)
-		return lt_err_set(err, LT_E_BADHASH, "the table of units is not what the log says");
+		return lt_err_both(err, LT_E_BADHASH, "the table of units is not what the log says",
+		    "bảng đơn vị không khớp với nhật ký");
 	if (!known)
 		c->nunit = 0;
 	lt_reader_init(&r, s->units);
@@ -124,22 +126,26 @@ take_units(struct lt_audit_chain *c, const struct lt_audit_start *s, bool known,
 
 		h = lt_read_bytes(&r, LT_HASH_LEN);
 		if (r.err != LT_OK || name.len == 0 || name.len > LT_UNIT_MAX)
-			return lt_err_set(err, LT_E_INVALID, "a table of units is malformed");
+			return lt_err_both(err, LT_E_INVALID, "a table of units is malformed",
+			    "bảng đơn vị sai định dạng");
 		lt_slice_to_text(unit, sizeof(unit), name);
 		memcpy(leaf.b, h.data, LT_HASH_LEN);
 		if (strlen(unit) != name.len || !lt_audit_unit_valid(unit) ||
 		    strcmp(unit, last) <= 0)
-			return lt_err_set(err, LT_E_INVALID, "a table of units is malformed");
+			return lt_err_both(err, LT_E_INVALID, "a table of units is malformed",
+			    "bảng đơn vị sai định dạng");
 		memcpy(last, unit, sizeof(last));
 		if (!known)
 			rc = set_unit(c, unit, no, &leaf);
 		else if (strcmp(c->unit[i].unit, unit) != 0 || c->unit[i].no != no ||
 			 !lt_hash_eq(&c->unit[i].leaf, &leaf))
-			rc = lt_err_set(
-			    err, LT_E_BADHASH, "the table of units is not what the log says");
+			rc = lt_err_both(err, LT_E_BADHASH,
+			    "the table of units is not what the log says",
+			    "bảng đơn vị không khớp với nhật ký");
 	}
 	if (rc == LT_OK && lt_reader_left(&r) != 0)
-		rc = lt_err_set(err, LT_E_INVALID, "a table of units is malformed");
+		rc = lt_err_both(err, LT_E_INVALID, "a table of units is malformed",
+		    "bảng đơn vị sai định dạng");
 	return rc;
 }
 
@@ -147,20 +153,24 @@ static int
 goes_on(const struct lt_audit_chain *c, const struct lt_audit_start *s, struct lt_err *err)
 {
 	if (c->begun && s->segment != c->at.segment + 1)
-		return lt_err_set(err, LT_E_GAP, "file %llu is missing: %llu follows %llu",
+		return lt_err_both(err, LT_E_GAP, "file %llu is missing: %llu follows %llu",
+		    "thiếu tệp %llu: %llu đứng ngay sau %llu",
 		    (unsigned long long)c->at.segment + 1, (unsigned long long)s->segment,
 		    (unsigned long long)c->at.segment);
 	if (c->begun && s->log == c->at.log) {
 		if (c->nopen != 0)
-			return lt_err_set(err, LT_E_BADHASH,
-			    "the head over the last %u entries of a file is missing", c->nopen);
+			return lt_err_both(err, LT_E_BADHASH,
+			    "the head over the last %u entries of a file is missing",
+			    "thiếu đầu chuỗi trên %u mục cuối của một tệp", c->nopen);
 		if (!lt_hash_eq(&s->prev, &c->prev) || s->next_seq != c->next_seq ||
 		    s->next_head != c->next_head)
-			return lt_err_set(err, LT_E_BADHASH,
-			    "a file does not go on where the one before it ends");
+			return lt_err_both(err, LT_E_BADHASH,
+			    "a file does not go on where the one before it ends",
+			    "một tệp không nối tiếp tệp trước nó");
 	} else if (c->begun && (s->next_seq != 1 || s->next_head != 1 || s->nunits != 0)) {
-		return lt_err_set(
-		    err, LT_E_BADHASH, "another log begins, and not with its first entry");
+		return lt_err_both(err, LT_E_BADHASH,
+		    "another log begins, and not with its first entry",
+		    "một nhật ký khác bắt đầu mà không từ mục đầu tiên của nó");
 	}
 	return LT_OK;
 }
@@ -176,13 +186,15 @@ add_start(struct lt_audit_chain *c, struct lt_slice payload, const uint8_t root_
 
 	if (lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
 	    lt_audit_start_read(body, &s) != LT_OK)
-		return lt_err_set(err, LT_E_INVALID, "the start of a file is malformed");
+		return lt_err_both(err, LT_E_INVALID, "the start of a file is malformed",
+		    "phần đầu của một tệp sai định dạng");
 	rc = key_of(c, &s, root_key, err);
 	if (rc != LT_OK)
 		return rc;
 	if (lt_sign_verify(c->sign_key, LT_TAG_AUDIT_START, body, sig) != LT_OK)
-		return lt_err_set(
-		    err, LT_E_BADSIG, "the start of a file is not signed by the hub's key");
+		return lt_err_both(err, LT_E_BADSIG,
+		    "the start of a file is not signed by the hub's key",
+		    "phần đầu của một tệp không được ký bằng khóa của đầu mối");
 	rc = goes_on(c, &s, err);
 	known = c->begun && s.log == c->at.log;
 	if (rc == LT_OK)
@@ -256,19 +268,21 @@ add_entry(struct lt_audit_chain *c, struct lt_slice payload, struct lt_err *err)
 	int rc;
 
 	if (lt_audit_full_read(payload, &e) != LT_OK)
-		return lt_err_set(err, LT_E_INVALID, "entry %llu is malformed or was altered",
-		    (unsigned long long)c->next_seq);
+		return lt_err_both(err, LT_E_INVALID, "entry %llu is malformed or was altered",
+		    "mục %llu sai định dạng hoặc đã bị sửa", (unsigned long long)c->next_seq);
 	if (e.entry.seq != c->next_seq)
-		return lt_err_set(err, LT_E_GAP, "entry %llu stands where %llu belongs",
-		    (unsigned long long)e.entry.seq, (unsigned long long)c->next_seq);
+		return lt_err_both(err, LT_E_GAP, "entry %llu stands where %llu belongs",
+		    "mục %llu nằm ở chỗ của mục %llu", (unsigned long long)e.entry.seq,
+		    (unsigned long long)c->next_seq);
 	if (c->nopen == LT_AUDIT_ENTRIES_MAX)
-		return lt_err_set(
-		    err, LT_E_INVALID, "no head stands behind %d entries", LT_AUDIT_ENTRIES_MAX);
+		return lt_err_both(err, LT_E_INVALID, "no head stands behind %d entries",
+		    "không có đầu chuỗi nào sau %d mục", LT_AUDIT_ENTRIES_MAX);
 	rc = take_entry(c, &e, true);
 	return rc == LT_OK ? LT_OK
-			   : lt_err_set(err, rc,
+			   : lt_err_both(err, rc,
 				 "entry %llu has a part that does not follow the one before it of "
 				 "its unit",
+				 "mục %llu có một phần không nối tiếp phần trước của đơn vị đó",
 				 (unsigned long long)e.entry.seq);
 }
 
@@ -291,21 +305,24 @@ add_head(struct lt_audit_chain *c, struct lt_slice payload, struct lt_err *err)
 
 	if (lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
 	    lt_audit_head_read(body, &h) != LT_OK)
-		return lt_err_set(
-		    err, LT_E_INVALID, "head %llu is malformed", (unsigned long long)c->next_head);
+		return lt_err_both(err, LT_E_INVALID, "head %llu is malformed",
+		    "đầu chuỗi %llu sai định dạng", (unsigned long long)c->next_head);
 	if (lt_sign_verify(c->sign_key, LT_TAG_AUDIT_HEAD, body, sig) != LT_OK)
-		return lt_err_set(err, LT_E_BADSIG, "head %llu is not signed by the hub's key",
+		return lt_err_both(err, LT_E_BADSIG, "head %llu is not signed by the hub's key",
+		    "đầu chuỗi %llu không được ký bằng khóa của đầu mối",
 		    (unsigned long long)c->next_head);
 	if (h.no != c->next_head)
-		return lt_err_set(err, LT_E_GAP, "head %llu stands where %llu belongs",
-		    (unsigned long long)h.no, (unsigned long long)c->next_head);
+		return lt_err_both(err, LT_E_GAP, "head %llu stands where %llu belongs",
+		    "đầu chuỗi %llu nằm ở chỗ của đầu chuỗi %llu", (unsigned long long)h.no,
+		    (unsigned long long)c->next_head);
 	lt_merkle_root(c->open, c->nopen, &root);
 	if (h.log != c->at.log || h.key_no != c->at.key_no ||
 	    memcmp(h.federation.b, c->at.federation.b, LT_FED_LEN) != 0 ||
 	    !lt_id_eq(&h.hub, &c->at.hub) || !lt_hash_eq(&h.prev, &c->prev) ||
 	    h.count != c->nopen || h.first != c->next_seq - c->nopen || !lt_hash_eq(&h.root, &root))
-		return lt_err_set(err, LT_E_BADHASH,
+		return lt_err_both(err, LT_E_BADHASH,
 		    "the entries under head %llu are not those that were signed",
+		    "các mục dưới đầu chuỗi %llu không phải các mục đã ký",
 		    (unsigned long long)h.no);
 	lt_audit_chain_sealed(c, body);
 	return LT_OK;
@@ -318,10 +335,12 @@ lt_audit_chain_add(struct lt_audit_chain *c, enum lt_audit_frame type, struct lt
 	if (type == LT_AUDIT_START)
 		return add_start(c, payload, root_key, err);
 	if (!c->begun)
-		return lt_err_set(err, LT_E_INVALID, "a file has no start");
+		return lt_err_both(
+		    err, LT_E_INVALID, "a file has no start", "một tệp không có phần đầu");
 	if (type == LT_AUDIT_ENTRY)
 		return add_entry(c, payload, err);
 	if (type == LT_AUDIT_HEAD)
 		return add_head(c, payload, err);
-	return lt_err_set(err, LT_E_INVALID, "a frame is of no known type");
+	return lt_err_both(
+	    err, LT_E_INVALID, "a frame is of no known type", "một khung thuộc loại không biết");
 }

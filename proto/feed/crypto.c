@@ -285,18 +285,21 @@ lt_words_parse(const char *words, uint8_t *out, size_t len, struct lt_err *err)
 
 	for (i = 0; (n = next_word(&p, word)) != 0; i++) {
 		if (i == len)
-			return lt_err_set(
-			    err, LT_E_INVALID, "more than the %zu words expected", len);
+			return lt_err_both(err, LT_E_INVALID, "more than the %zu words expected",
+			    "nhiều hơn %zu từ cần có; hãy xem lại tờ giấy", len);
 		v = word_value(word);
 		if (v < 0) {
 			printable(shown, p - n, n);
-			return lt_err_set(err, LT_E_INVALID,
-			    "word %zu, \"%s\", is not one of our words", i + 1, shown);
+			return lt_err_both(err, LT_E_INVALID,
+			    "word %zu, \"%s\", is not one of our words",
+			    "từ thứ %zu, \"%s\", không có trong bảng từ; hãy xem lại tờ giấy",
+			    i + 1, shown);
 		}
 		out[i] = (uint8_t)v;
 	}
 	if (i < len)
-		return lt_err_set(err, LT_E_INVALID, "%zu words expected, %zu found", len, i);
+		return lt_err_both(err, LT_E_INVALID, "%zu words expected, %zu found",
+		    "cần %zu từ, mới có %zu; hãy xem lại tờ giấy", len, i);
 	return LT_OK;
 }
 

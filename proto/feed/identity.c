@@ -69,6 +69,16 @@ struct text {
 };
 
 static int
+io_err(struct lt_err *err, int rc, const char *en, const char *vi, const char *path, int e)
+{
+	char text[2][LT_ERR_TEXT];
+
+	(void)snprintf(text[0], sizeof(text[0]), "%s \"%s\": %s", en, path, strerror(e));
+	(void)snprintf(text[1], sizeof(text[1]), "%s \"%s\": %s", vi, path, lt_errno_vi(e));
+	return lt_err_pair(err, rc, text[0], text[1]);
+}
+
+static int
 text_init(struct text *t, struct lt_err *err)
 {
 	memset(t, 0, sizeof(*t));
@@ -269,7 +279,7 @@ lt_identity_forget_next(const char *dir, struct lt_err *err)
 	int rc = path_of(dir, SECOND_SLOT, path, err);
 
 	if (rc == LT_OK && unlink(path) != 0 && errno != ENOENT)
-		rc = lt_err_set(err, LT_E_IO, "cannot remove \"%s\": %s", path, strerror(errno));
+		rc = io_err(err, LT_E_IO, "cannot remove", "không xóa được", path, errno);
 	return rc;
 }
 
@@ -288,17 +298,22 @@ check_file(int fd, const char *path, struct lt_err *err)
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
-		return lt_err_set(err, LT_E_IO, "cannot read \"%s\": %s", path, strerror(errno));
+		return io_err(err, LT_E_IO, "cannot read", "không đọc được", path, errno);
 	if (!S_ISREG(st.st_mode))
-		return lt_err_set(err, LT_E_DENIED, "\"%s\" is not a regular file", path);
+		return lt_err_both(err, LT_E_DENIED, "\"%s\" is not a regular file",
+		    "\"%s\" không phải tệp thường; hãy xem lại thư mục", path);
 	if (st.st_uid != geteuid())
-		return lt_err_set(err, LT_E_DENIED,
-		    "\"%s\" belongs to user %ld, this program runs as %ld", path, (long)st.st_uid,
-		    (long)geteuid());
+		return lt_err_both(err, LT_E_DENIED,
+		    "\"%s\" belongs to user %ld, this program runs as %ld",
+		    "\"%s\" thuộc về người dùng %ld, chương trình này chạy bằng %ld; hãy dùng đúng "
+		    "tài khoản",
+		    path, (long)st.st_uid, (long)geteuid());
 	if ((st.st_mode & 07777) != 0600)
-		return lt_err_set(err, LT_E_DENIED,
+		return lt_err_both(err, LT_E_DENIED,
 		    "\"%s\" has mode %04o; it must be 0600, and if others could read it, new keys "
 		    "are needed",
+		    "\"%s\" có quyền %04o; hãy đặt lại 0600 (chmod 600), và nếu người khác đã đọc "
+		    "được thì phải thay khóa",
 		    path, (unsigned)(st.st_mode & 07777));
 	return LT_OK;
 }
@@ -310,17 +325,21 @@ check_dir(const char *dir, struct lt_err *err)
 	struct stat st;
 
 	if (stat(dir, &st) != 0)
-		return lt_err_set(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO,
-		    "cannot read \"%s\": %s", dir, strerror(errno));
+		return io_err(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO, "cannot read",
+		    "không đọc được", dir, errno);
 	if (st.st_uid != geteuid())
-		return lt_err_set(err, LT_E_DENIED,
-		    "directory \"%s\" belongs to user %ld, this program runs as %ld", dir,
-		    (long)st.st_uid, (long)geteuid());
+		return lt_err_both(err, LT_E_DENIED,
+		    "directory \"%s\" belongs to user %ld, this program runs as %ld",
+		    "thư mục \"%s\" thuộc về người dùng %ld, chương trình này chạy bằng %ld; hãy "
+		    "dùng đúng tài khoản",
+		    dir, (long)st.st_uid, (long)geteuid());
 	if ((st.st_mode & 0077) != 0)
-		return lt_err_set(err, LT_E_DENIED,
+		return lt_err_both(err, LT_E_DENIED,
 		    "directory \"%s\" has mode %04o, others can get in; it must be its owner's "
 		    "alone: "
 		    "chmod 700 \"%s\"",
+		    "thư mục \"%s\" có quyền %04o nên người khác vào được; hãy đặt lại cho riêng "
+		    "chủ của nó: chmod 700 \"%s\"",
 		    dir, (unsigned)(st.st_mode & 07777), dir);
 	return LT_OK;
 }
@@ -337,17 +356,19 @@ read_file(const char *path, struct text *t, struct lt_err *err)
 		e = errno;
 		rc = e == ENOENT ? LT_E_NOTFOUND
 				 : (e == EACCES || e == ELOOP ? LT_E_DENIED : LT_E_IO);
-		return lt_err_set(err, rc, "cannot open \"%s\": %s", path, strerror(e));
+		return io_err(err, rc, "cannot open", "không mở được", path, e);
 	}
 	rc = check_file(fd, path, err);
 	while (rc == LT_OK && n != 0) {
 		n = read(fd, t->p + t->len, FILE_MAX + 1 - t->len);
 		if (n < 0 && errno != EINTR)
-			rc = lt_err_set(
-			    err, LT_E_IO, "cannot read \"%s\": %s", path, strerror(errno));
+			rc = io_err(err, LT_E_IO, "cannot read", "không đọc được", path, errno);
 		t->len += n > 0 ? (size_t)n : 0;
 		if (t->len > FILE_MAX)
-			rc = lt_err_set(err, LT_E_INVALID, "\"%s\" is too long", path);
+			rc = lt_err_both(err, LT_E_INVALID, "\"%s\" is too long",
+			    "\"%s\" quá dài, không phải tệp danh tính; hãy phục hồi tệp từ bản sao "
+			    "lưu",
+			    path);
 	}
 	(void)close(fd);
 	return rc;
@@ -415,18 +436,25 @@ check_sum(const struct text *t, struct lt_err *err)
 	char want[2 * SUM_LEN + 1];
 
 	if (t->len < sizeof(MAGIC) - 1 || memcmp(t->p, "LTID", 4) != 0)
-		return lt_err_set(err, LT_E_INVALID, "identity: not an identity file");
+		return lt_err_both(err, LT_E_INVALID, "identity: not an identity file",
+		    "đây không phải tệp danh tính (identity); hãy phục hồi tệp từ bản sao lưu");
 	if (memcmp(t->p, MAGIC, sizeof(MAGIC) - 1) != 0)
-		return lt_err_set(
-		    err, LT_E_INVALID, "identity: made by a newer program, or damaged");
+		return lt_err_both(err, LT_E_INVALID,
+		    "identity: made by a newer program, or damaged",
+		    "tệp danh tính (identity) do chương trình mới hơn ghi, hoặc bị hỏng; hãy cập "
+		    "nhật chương trình, hoặc phục hồi tệp từ bản sao lưu");
 	if (t->len < sizeof(MAGIC) - 1 + last || t->p[t->len - 1] != '\n' ||
 	    memcmp(t->p + t->len - last, "sum=", 4) != 0)
-		return lt_err_set(err, LT_E_INVALID, "identity: cut off");
+		return lt_err_both(err, LT_E_INVALID,
+		    "identity: cut off; restore the file from its backup",
+		    "tệp danh tính (identity) bị cắt cụt; hãy phục hồi tệp từ bản sao lưu");
 	sum_of(t->p, t->len - last, sum);
 	lt_hex(want, sum, SUM_LEN);
 	if (memcmp(want, t->p + t->len - last + 4, 2 * SUM_LEN) != 0)
-		return lt_err_set(err, LT_E_INVALID,
-		    "identity: damaged, the sum does not fit; restore the file from its backup");
+		return lt_err_both(err, LT_E_INVALID,
+		    "identity: damaged, the sum does not fit; restore the file from its backup",
+		    "tệp danh tính (identity) bị hỏng, tổng kiểm tra không khớp; hãy phục hồi tệp "
+		    "từ bản sao lưu");
 	return LT_OK;
 }
 

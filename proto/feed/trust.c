@@ -50,10 +50,12 @@ check_certificate(const Ltpb__CertificateBody *b, struct lt_err *err)
 	if (b->federation.len != LT_FED_LEN || b->principal.len != LT_ID_LEN ||
 	    b->sign_key.len != crypto_sign_PUBLICKEYBYTES ||
 	    b->line_key.len != crypto_scalarmult_BYTES)
-		return lt_err_set(
-		    err, LT_E_INVALID, "certificate: a key or an id has the wrong length");
+		return lt_err_both(err, LT_E_INVALID,
+		    "certificate: a key or an id has the wrong length",
+		    "chứng thư sai định dạng: khóa hoặc mã có độ dài sai");
 	if (b->key_no == 0)
-		return lt_err_set(err, LT_E_INVALID, "certificate: key number 0");
+		return lt_err_both(err, LT_E_INVALID, "certificate: key number 0",
+		    "chứng thư sai định dạng: khóa số 0");
 	if (check_place(b->role, b->unit, b->org, &why) != LT_OK)
 		return lt_err_set(err, LT_E_INVALID, "certificate: %s", why.text);
 	return LT_OK;
@@ -106,7 +108,8 @@ lt_certificate_verify(struct lt_slice bytes, const uint8_t root_key[32], const s
 	raw = lt_slice(c->body.data, c->body.len);
 	if (lt_sign_verify(root_key, LT_TAG_CERTIFICATE, raw,
 		lt_slice(c->signature.data, c->signature.len)) != LT_OK)
-		return lt_err_set(err, LT_E_BADSIG, "certificate: not signed by the root key");
+		return lt_err_both(err, LT_E_BADSIG, "certificate: not signed by the root key",
+		    "chứng thư không được ký bằng khóa gốc này");
 	rc = lt_wire_unpack(
 	    &ltpb__certificate_body__descriptor, raw, CERTIFICATE_MAX, arena, &msg, err);
 	if (rc != LT_OK)
@@ -116,7 +119,8 @@ lt_certificate_verify(struct lt_slice bytes, const uint8_t root_key[32], const s
 	if (rc != LT_OK)
 		return rc;
 	if (!is_of(&b->federation, fed))
-		return lt_err_set(err, LT_E_DENIED, "certificate: of another federation");
+		return lt_err_both(err, LT_E_DENIED, "certificate: of another federation",
+		    "chứng thư thuộc liên thông khác");
 	*body = b;
 	return LT_OK;
 }

@@ -562,7 +562,8 @@ lt_dial(const struct lt_dial_options *o, struct lt_conn **out, struct lt_err *er
 	int rc = lt_dial_async(o, dial_done, &w);
 
 	if (rc != LT_OK)
-		return lt_err_set(err, rc, "cannot dial \"%s\": %s", o->url, lt_strerror(rc));
+		return lt_err_both(err, rc, "cannot dial \"%s\": %s", "không gọi được \"%s\" (%s)",
+		    o->url, lt_strerror(rc));
 	pthread_mutex_lock(&w.mx);
 	while (!w.done)
 		pthread_cond_wait(&w.cv, &w.mx);
@@ -570,7 +571,8 @@ lt_dial(const struct lt_dial_options *o, struct lt_conn **out, struct lt_err *er
 	pthread_cond_destroy(&w.cv);
 	pthread_mutex_destroy(&w.mx);
 	if (w.rc != LT_OK)
-		return lt_err_set(err, w.rc, "no connection to \"%s\": %s", o->url, w.why);
+		return lt_err_both(err, w.rc, "no connection to \"%s\": %s",
+		    "không nối được tới \"%s\" (%s)", o->url, w.why);
 	*out = w.c;
 	return LT_OK;
 }

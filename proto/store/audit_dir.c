@@ -27,6 +27,16 @@ lt_audit_dir_path(const char *dir, uint64_t segment, char *out, struct lt_err *e
 					      : lt_err_set(err, LT_E_INVALID, "path too long");
 }
 
+static int
+not_opened(struct lt_err *err, int rc, const char *path, int e)
+{
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
+
+	(void)snprintf(en, sizeof(en), "cannot open \"%s\": %s", path, strerror(e));
+	(void)snprintf(vi, sizeof(vi), "không mở được \"%s\": %s", path, lt_errno_vi(e));
+	return lt_err_pair(err, rc, en, vi);
+}
+
 int
 lt_audit_dir_next(const char *dir, uint64_t segment, char *out, struct lt_err *err)
 {
@@ -64,11 +74,11 @@ lt_audit_dir_list(const char *dir, struct lt_audit_dir *out, struct lt_err *err)
 		return lt_err_set(err, LT_E_INVALID, "path too long");
 	d = opendir(path);
 	if (d == NULL)
-		return lt_err_set(err,
+		return not_opened(err,
 		    errno == ENOENT   ? LT_E_NOTFOUND
 		    : errno == EACCES ? LT_E_DENIED
 				      : LT_E_IO,
-		    "cannot open \"%s\": %s", path, strerror(errno));
+		    path, errno);
 	while ((e = readdir(d)) != NULL) {
 		uint64_t n = number_of(e->d_name);
 
@@ -116,8 +126,7 @@ lt_audit_dir_start(const struct lt_audit_dir *d, uint64_t segment, struct lt_buf
 		return rc;
 	f = fopen(path, "rb");
 	if (f == NULL)
-		return lt_err_set(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO,
-		    "cannot open \"%s\": %s", path, strerror(errno));
+		return not_opened(err, errno == ENOENT ? LT_E_NOTFOUND : LT_E_IO, path, errno);
 	/* A search looks at many. */
 	lt_buf_clear(b);
 	want = fread(len, 1, sizeof(len), f) == sizeof(len) ? lt_load_u32(len) + FRAME_MORE : 0;
@@ -133,7 +142,8 @@ lt_audit_dir_start(const struct lt_audit_dir *d, uint64_t segment, struct lt_buf
 	if (lt_audit_frame_read(lt_buf_slice(b), &type, &payload, &used) != LT_OK ||
 	    type != LT_AUDIT_START || lt_audit_signed_read(payload, &body, &sig) != LT_OK ||
 	    lt_audit_start_read(body, out) != LT_OK)
-		return lt_err_set(err, LT_E_INVALID, "\"%s\" has no start", path);
+		return lt_err_both(
+		    err, LT_E_INVALID, "\"%s\" has no start", "\"%s\" không có phần đầu", path);
 	return LT_OK;
 }
 
@@ -188,7 +198,7 @@ lt_audit_witness_read(const char *dir, struct lt_audit_seen *out, struct lt_err 
 		return lt_err_set(err, LT_E_INVALID, "path too long");
 	rc = lt_file_read(path, 4096, &b, err);
 	if (rc == LT_OK && lt_audit_witness_parse(lt_buf_slice(&b), out) != LT_OK)
-		rc = lt_err_set(err, LT_E_CORRUPT, "\"%s\" is damaged", path);
+		rc = lt_err_both(err, LT_E_CORRUPT, "\"%s\" is damaged", "\"%s\" bị hỏng", path);
 	lt_buf_fini(&b);
 	return rc;
 }
@@ -324,8 +334,9 @@ on_head(struct verify *v)
 	if (v->seen == NULL || c->at.log != v->seen->log || c->next_head - 1 != v->seen->no)
 		return LT_OK;
 	if (!lt_hash_eq(&c->prev, &v->seen->hash))
-		return lt_err_set(v->err, LT_E_BADHASH,
+		return lt_err_both(v->err, LT_E_BADHASH,
 		    "head %llu is another than the one that was seen: the log was written anew",
+		    "đầu chuỗi %llu khác với đầu chuỗi đã thấy: nhật ký đã bị ghi lại",
 		    (unsigned long long)v->seen->no);
 	v->out->witnessed = true;
 	return LT_OK;
@@ -376,12 +387,15 @@ verify_file(struct verify *v, const struct lt_audit_dir *d, uint64_t n, struct l
 		rc = LT_OK;
 	}
 	if (rc == LT_OK && good < had)
-		rc = lt_err_set(v->err, LT_E_GAP,
+		rc = lt_err_both(v->err, LT_E_GAP,
 		    "file %llu ends at %zu, and %llu bytes of it had been synced",
+		    "tệp %llu kết thúc ở %zu, trong khi đĩa đã nhận %llu byte của nó",
 		    (unsigned long long)n, good, (unsigned long long)had);
 	if (rc != LT_OK && v->err->text[0] == '\0')
-		(void)lt_err_set(v->err, rc, "the bytes of file %llu are damaged or cut off at %zu",
-		    (unsigned long long)n, good);
+		(void)lt_err_both(v->err, rc,
+		    "the bytes of file %llu are damaged or cut off at %zu",
+		    "các byte của tệp %llu bị hỏng hoặc bị cắt ở vị trí %zu", (unsigned long long)n,
+		    good);
 	if (rc != LT_OK) {
 		v->out->bad_file = n;
 		v->out->bad_at = good;
@@ -405,7 +419,8 @@ begin_again(struct verify *v, const struct lt_audit_dir *d, uint64_t *n)
 		return LT_OK;
 	}
 	v->out->bad_file = *n;
-	return lt_err_set(v->err, LT_E_GAP, "file %llu is missing", (unsigned long long)*n);
+	return lt_err_both(
+	    v->err, LT_E_GAP, "file %llu is missing", "thiếu tệp %llu", (unsigned long long)*n);
 }
 
 /* The head that was seen is not in what is otherwise good. */
@@ -416,17 +431,20 @@ not_witnessed(struct verify *v)
 
 	v->out->expired = v->seen_log && v->seen->no < v->seen_from;
 	if (v->out->expired)
-		return lt_err_set(v->err, LT_E_NOTFOUND,
+		return lt_err_both(v->err, LT_E_NOTFOUND,
 		    "head %llu is older than what is kept of the log, which begins behind head "
 		    "%llu",
+		    "đầu chuỗi %llu cũ hơn phần còn giữ của nhật ký, bắt đầu sau đầu chuỗi %llu",
 		    no, (unsigned long long)v->seen_from - 1);
 	if (!v->seen_log)
-		return lt_err_set(v->err, LT_E_GAP,
-		    "head %llu that had been signed is of a log of which no file is here", no);
-	return lt_err_set(v->err, LT_E_GAP,
+		return lt_err_both(v->err, LT_E_GAP,
+		    "head %llu that had been signed is of a log of which no file is here",
+		    "đầu chuỗi %llu đã ký thuộc một nhật ký mà ở đây không còn tệp nào", no);
+	return lt_err_both(v->err, LT_E_GAP,
 	    "the log ends at head %llu, and head %llu that had been signed is not in it: a part "
 	    "was "
 	    "taken away",
+	    "nhật ký kết thúc ở đầu chuỗi %llu, thiếu đầu chuỗi %llu đã ký: một phần đã bị lấy mất",
 	    (unsigned long long)v->out->last_head, no);
 }
 
@@ -446,11 +464,13 @@ lt_audit_dir_verify(const struct lt_audit_dir *d, const uint8_t root_key[32],
 	v.err->text[0] = '\0';
 	lt_audit_synced_read(d->dir, &v.synced);
 	if (d->last == 0 && seen != NULL)
-		rc = lt_err_set(v.err, LT_E_GAP,
+		rc = lt_err_both(v.err, LT_E_GAP,
 		    "the log of the audit is gone: head %llu had been signed",
+		    "nhật ký truy cập đã mất: đầu chuỗi %llu từng được ký",
 		    (unsigned long long)seen->no);
 	else if (d->last == 0)
-		rc = lt_err_set(v.err, LT_E_NOTFOUND, "there is no audit here");
+		rc = lt_err_both(v.err, LT_E_NOTFOUND, "there is no audit here",
+		    "ở đây không có nhật ký truy cập; hãy xem lại thư mục (-C)");
 	for (n = d->first; rc == LT_OK && n != 0 && n <= d->last; n++) {
 		rc = verify_file(&v, d, n, &b);
 		if (rc == LT_E_NOTFOUND)

@@ -70,8 +70,12 @@ lt_backup_code(int e)
 int
 lt_backup_medium(struct lt_backup_error *e, int err, const char *what, const char *path)
 {
-	return lt_backup_fail(
-	    e, LT_BACKUP_MEDIUM, lt_backup_code(err), "%s \"%s\": %s", what, path, strerror(err));
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
+
+	e->why = LT_BACKUP_MEDIUM;
+	(void)snprintf(en, sizeof(en), "%s \"%s\": %s", what, path, strerror(err));
+	(void)snprintf(vi, sizeof(vi), "\"%s\": %s", path, lt_errno_vi(err));
+	return lt_err_pair(&e->err, lt_backup_code(err), en, vi);
 }
 
 int

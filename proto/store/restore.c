@@ -257,9 +257,12 @@ take_folder(struct restoring *r)
 		rc = look_around(r, &f);
 	if (rc != LT_OK)
 		return rc;
-	if (f.identity || f.other || (f.placed && !f.staging))
-		return lt_backup_fail(r->e, LT_BACKUP_NOT_EMPTY, LT_E_EXISTS,
-		    "there is \"%s\" in \"%s\"; nothing was changed", f.name, r->o->dir);
+	if (f.identity || f.other || (f.placed && !f.staging)) {
+		r->e->why = LT_BACKUP_NOT_EMPTY;
+		return lt_err_both(&r->e->err, LT_E_EXISTS,
+		    "there is \"%s\" in \"%s\"; nothing was changed",
+		    "đã có \"%s\" trong \"%s\"; chưa thay đổi gì", f.name, r->o->dir);
+	}
 	if (stat(r->o->dir, &st) != 0)
 		return lt_backup_medium(r->e, errno, "cannot examine", r->o->dir);
 	r->uid = st.st_uid;

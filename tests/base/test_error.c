@@ -38,6 +38,7 @@ long_words_are_cut(void **state)
 {
 	char longname[2000];
 	struct lt_err e;
+	size_t i;
 
 	(void)state;
 	memset(longname, 'n', sizeof(longname) - 1);
@@ -51,6 +52,17 @@ long_words_are_cut(void **state)
 	assert_int_equal(strlen(lt_err_vi(&e)), LT_ERR_TEXT - 1);
 	assert_memory_equal(e.text, "name nnn", 8);
 	assert_memory_equal(lt_err_vi(&e), "tên nnn", 8);
+	/* Between characters. */
+	longname[0] = ' ';
+	for (i = 1; i + 2 < sizeof(longname); i += 2)
+		memcpy(longname + i, "\xc4\x91", 2);
+	longname[i] = '\0';
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(
+		    lt_err_both(&e, LT_E_INVALID, "%s", "%s", longname + i), LT_E_INVALID);
+		assert_int_equal(strlen(e.text), LT_ERR_TEXT - 1 - i);
+		assert_string_equal(lt_err_vi(&e), e.text);
+	}
 }
 
 /* Who is told in English alone gets no Vietnamese words of an earlier failure. */

@@ -834,6 +834,8 @@ def check_keys():
     in_time("it comes back", connected)
     stop("burnt")
     # one command at the hub, one at the new machine
+    assert "there already" in keys_words("replace", who, "--out", "inv-burnt")
+    assert lines(run(*h, "show", who, "--json"))[0]["state"] == "active", "nobody would have got the invitation"
     line = run(*h, "replace", who, "--auto-approve", "--reason", "stolen").strip()
     assert line.startswith("LT1.")
     # in a file it is the letter of an invitation, for whoever stands at the new machine
@@ -854,9 +856,9 @@ def check_keys():
     assert gone["state"] == "revoked" and gone["revocations"][0]["reason"] == "stolen" and not gone["keys"][0]["active"], gone
     assert gone["revocations"][0]["by"] == "" and gone["revocations"][0]["key_no"] == 0, gone
     assert who not in run(*h, "list") and who in run(*h, "list", "--gone")
+    assert "Máy cũ" in run(*h, "show", who).splitlines(), "the label stands on a line of its own"
     assert "mất cắp" in run(*h, "show", who, env=vi) and "every key (stolen)" in run(*h, "show", who)
     assert "revoked" in keys_words("resume", who) and "trạng thái" in keys_words("resume", who, lang="vi")
-    assert "Máy cũ" in run(*h, "show", who).splitlines(), "the label stands on a line of its own"
     # new keys for the new machine
     now = lines(run("-C", "fresh", "keys", "rotate", "--json"))[0]
     who = [p for p in lines(run(*h, "list", "--json")) if p["label"] == "Máy cũ"][0]
@@ -871,6 +873,72 @@ def check_keys():
     until("all it wrote is here", *h, "retire", new)
     assert lines(run(*h, "show", new, "--json"))[0]["state"] == "retired"
     stop("fresh")
+
+
+def says(*args, code, lang="vi", directory="hub", text=None):
+    """Complaints and answers together."""
+    p = subprocess.run([f"{BIN}/ltctl", "--lang", lang, "-C", directory, *args], capture_output=True, text=True, cwd=WORK, env=ENV, timeout=WAIT_S, input=text,
+                       stdin=subprocess.DEVNULL if text is None else None)
+    assert p.returncode == code, (args, p)
+    return p.stdout + p.stderr
+
+
+def check_vietnamese():
+    """What does not come from a daemon is said in the reader's language too: files, folders, the words of the root key, the audit."""
+    words = ("cannot", "No such", "file", "found", "damaged", "head", "expected", "exists", "mode", "signed", "is in use", "department", "operator")
+
+    def vi(want, *args, code, **more):
+        said = says(*args, code=code, **more)
+        assert want in said and not any(x in said for x in words), (args, said)
+        return said
+    vi('không mở được "nowhere": không có tệp', "node", "init", "@nowhere", code=3, directory="nodir")
+    vi('không mở được "nowhere": không có tệp', "forks", "verify", "nowhere", code=3)
+    vi('không ghi được "words": đã có rồi', "hub", "escrow", "words", code=1)
+    vi("không mở được", "hub", "init", "--province", "40", "--units", "nowhere", code=3, directory="nodir")
+    os.mkdir(f"{WORK}/open")
+    os.chmod(f"{WORK}/open", 0o755)
+    vi('chmod 700 "open"', "status", code=3, directory="open")
+    shutil.copy(f"{WORK}/node/identity", f"{WORK}/open")
+    os.chmod(f"{WORK}/open", 0o700)
+    os.chmod(f"{WORK}/open/identity", 0o644)
+    vi("có quyền 0644", "status", code=3, directory="open")
+    os.chmod(f"{WORK}/open/identity", 0o600)
+    whole = open(f"{WORK}/open/identity").read()
+    open(f"{WORK}/open/identity", "w").write(whole[:-9])
+    vi("bị cắt cụt", "status", code=3, directory="open")
+    # the words of the root key
+    run("-C", "hub", "hub", "escrow", "sealed")
+    run("-C", "hub", "backup", "kept")
+    for text, want in (("", "cần 33 từ, mới có 0"), ("ba ba", "cần 33 từ, mới có 2"), ("ba xyz", "từ thứ 2"), ("ba " * 34, "nhiều hơn 33 từ")):
+        open(f"{WORK}/few", "w").write(text)
+        vi(want, "restore", "kept", "--escrow", "sealed", "--words-file", "few", code=1, directory="again")
+    vi("hãy khôi phục vào một thư mục trống: -C THƯ_MỤC (đã có ", "restore", "kept", "--escrow", "sealed", "--words-file", "words", code=1, directory="hub2")
+    vi('"nope": không có tệp', "restore", "kept", "--escrow", "sealed", "--words-file", "words", "--erasures", "nope", code=3, directory="again")
+    # the audit of a hub, a file of it cut
+    in_time("a read is signed", lambda: lines(run("-C", "hub", "audit", "verify", "--json"))[0]["entries"] > 0)
+    shutil.copytree(f"{WORK}/hub/audit", f"{WORK}/audited/audit")
+    os.chmod(f"{WORK}/audited", 0o700)
+    last = max(os.listdir(f"{WORK}/audited/audit"))
+    data = open(f"{WORK}/audited/audit/{last}", "rb").read()
+    open(f"{WORK}/audited/audit/{last}", "wb").write(data[:-10])
+    shutil.copy(f"{WORK}/hub/audit/{last}", f"{WORK}/audited/audit/{int(last) + 1:010}")  # so it is not the one that is being written
+    root = lines(run("-C", "hub", "backup", "verify", "kept", "--json"))[0]["root_key"]
+    vi("KHÔNG TỐT: các byte của tệp 1 bị hỏng hoặc bị cắt ở", "audit", "verify", "--offline", "--root", root, code=1, directory="audited")
+    open(f"{WORK}/audited/audit/{last}", "wb").write(data)
+    vi("KHÔNG TỐT: chứng thư không được ký bằng khóa gốc này", "audit", "verify", "--offline", "--root", "00" * 32, code=1, directory="audited")
+    vi("nhật ký mà ở đây không còn tệp nào", "audit", "verify", "--head", "ab" * 8 + ":4:" + "cd" * 32, code=1)
+    # who is meant
+    said = says("enrol", "invite", "--operator", "--out", "inv-op", code=0)
+    assert said.startswith("thư mời cho người vận hành, có hiệu lực đến"), said
+    assert says("enrol", "invite", "--org", "so_noi_vu", "--out", "inv-org", code=0).startswith("thư mời cho sở ngành so_noi_vu, có"), said
+    assert "invitation for operator, valid" in says("enrol", "invite", "--operator", "--out", "inv-op2", code=0, lang="en")
+    assert "sở ngành so_noi_vu" in says("keys", "list", code=0) and "department so_noi_vu" in says("keys", "list", code=0, lang="en")
+    assert {x["role"] for x in lines(says("keys", "list", "--json", code=0))} <= {"node", "hub", "department", "operator", "mirror"}
+    # half a command
+    for args, en, want in ((("enrol",), "'enrol' needs one word more", "'enrol' còn thiếu một từ"), (("enrol", "bogus"), "no command 'enrol bogus'", "không có lệnh 'enrol bogus'"),
+                           (("bogus",), "no command 'bogus'", "không có lệnh 'bogus'")):
+        assert want in says(*args, code=2) and en in says(*args, code=2, lang="en")
+        assert ("enrol invite" in says(*args, code=2)), args
 
 
 def check_words():
@@ -888,8 +956,8 @@ def check_words():
 
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
-    for step in (check_init, check_enrol, check_department, check_refusals, check_grant, check_records, check_languages, check_import, check_keys,
-                 check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words):
+    for step in (check_init, check_enrol, check_department, check_refusals, check_vietnamese, check_grant, check_records, check_languages, check_import,
+                 check_keys, check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words):
         print(step.__name__, flush=True)
         step()
 except BaseException:
