@@ -250,7 +250,7 @@ get_one(void **state)
 	Ltpb__FieldSet *set[3];
 	struct asking a;
 	struct env e;
-	char words[512], no_words[512], long_key[300];
+	char words[sizeof(struct lt_err)], no_words[sizeof(struct lt_err)], long_key[300];
 
 	(void)state;
 	memset(long_key, 'k', 299);
