@@ -752,6 +752,22 @@ raise_alarm(struct lt_enrol *e, const struct invitation *inv, const char *addres
 	lt_alarm_raise(e->alarms, &alarm);
 }
 
+/* The list has it, and the store does not any more: a hub that found itself in doubt (recovery.h) voided what was open, as it may have been
+ * used since. */
+static bool
+is_voided(struct lt_enrol *e, const struct invitation *i)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	int rc = lt_kv_begin_read(lt_hub_log(e->h), &txn);
+
+	if (rc != LT_OK)
+		return false;
+	rc = lt_kv_get(txn, LT_T_ENROL, lt_slice(i->token.b, LT_HASH_LEN), &v);
+	lt_kv_abort(txn);
+	return rc == LT_E_NOTFOUND;
+}
+
 static int
 check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_key[32],
     const char *address, struct invitation **inv, struct lt_err *err)
@@ -779,7 +795,7 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 		raise_alarm(e, *inv, address);
 		return lt_err_set(err, LT_E_CONFLICT, "another machine has used the invitation");
 	}
-	if ((*inv)->cancelled)
+	if ((*inv)->cancelled || is_voided(e, *inv))
 		return lt_err_set(err, LT_E_CANCELLED, "the invitation was cancelled");
 	if ((*inv)->expires_s <= now_s)
 		return lt_err_set(err, LT_E_TIMEOUT, "the invitation has expired");

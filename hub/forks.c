@@ -106,6 +106,28 @@ lt_forks_keep(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset
 }
 
 int
+lt_forks_keep_new(
+    struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is_new)
+{
+	struct lt_slice have;
+	char name[160];
+	uint64_t kept;
+	int rc;
+
+	*is_new = false;
+	evidence_name(name, &cs->unit, &cs->feed, cs->seq, &cs->hash);
+	rc = lt_local_get(txn, name, &have);
+	if (rc != LT_E_NOTFOUND && rc != LT_E_CORRUPT)
+		return rc;
+	(void)feed_name(name, &cs->unit, &cs->feed);
+	rc = count_rows(txn, name, FORKS_KEPT_MAX, &kept);
+	if (rc != LT_OK || kept == FORKS_KEPT_MAX)
+		return rc;
+	*is_new = true;
+	return lt_forks_keep(h, txn, cs);
+}
+
+int
 lt_hub_forks(
     struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n)
 {

@@ -193,6 +193,9 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	}
 	if (rc == LT_OK)
 		rc = lt_recovery_open(h, &h->recovery);
+	/* What came back may have been judged anew, and the process have ended before the tables were. */
+	if (rc == LT_OK && lt_hub_recovering(h))
+		rc = lt_projector_clear(h);
 	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
 	if (rc == LT_OK && !h->manual)
@@ -427,6 +430,11 @@ run_write(struct lt_kv_txn *txn, void *ctx)
 
 	w->position = 0;
 	w->log = txn;
+	/* Shown to be in doubt by a job before this one. */
+	if (lt_hub_recovering(w->h))
+		return lt_err_set(w->err, LT_E_UNAVAILABLE,
+		    "this hub signs nothing before its nodes have given back what it signed; see "
+		    "'ltctl recovery'");
 	if (w->request_id != NULL) {
 		rc = lt_request_recall(txn, w->request_id, &w->writes[0], w->arena, w->err);
 		if (rc != LT_E_NOTFOUND)

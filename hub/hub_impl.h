@@ -123,6 +123,8 @@ void lt_projector_stop(struct lt_hub *h);
 void lt_projector_kick(struct lt_hub *h);
 /* Empty the derived tables: at the start they are built anew then. */
 int lt_projector_clear(struct lt_hub *h);
+/* At the start: were the derived tables made of this very log when it reached further, or of another continuation of it? */
+int lt_projector_ahead(struct lt_hub *h, bool *ahead);
 /* Tests only: other limits, from the next batch on. */
 void lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
@@ -149,6 +151,9 @@ void lt_receipts_close(struct lt_receipts *r);
 
 /* This change-set is of a branch that does not count here: its bytes are kept, a ruling is owed, and the log has an alarm. */
 int lt_forks_keep(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs);
+/* The same where it is not kept already, or there is no room for more of its feed. *is_new: it was kept now. */
+int lt_forks_keep_new(
+    struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is_new);
 /* Write the rulings that are owed for one feed. Store errors: the transaction must be given up. */
 int lt_forks_rule(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed);
@@ -179,8 +184,14 @@ int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
 /* A verdict of ours that came back after a restore: what it covers is not judged a second time, but as it says, also where the
  * change-sets come back after it. In the transaction that takes it. */
+/* Change-sets that came back before it, and are judged otherwise by now, without a verdict yet, are judged as it says:
+ * *again is set, and the tables have to be built anew. */
 int lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
-    struct lt_slice verdict);
+    struct lt_slice verdict, bool *again);
+/* Does one that comes back clamp what another verdict has spoken of since, and otherwise? Who has the one and who has the other show other
+ * values, so it is a second branch, in another epoch. */
+int lt_verdicts_contradicts(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is);
 /* Add what one that came back says to the judgement of a change-set that is about to be appended, in the arena. The hash that it names is of
  * its last change-set alone, and what stands under the numbers before may be another branch: so it adds refusals and takes none away; which
  * dots are held, and the clamp, are as it says. LT_E_NOTFOUND: nothing; LT_E_FORK: it speaks of another branch. */

@@ -636,6 +636,10 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 
 	in->woken = NULL; /* a job may run again */
 	in->saw = 0;
+	/* Shown to be in doubt by a job before this one: what it signed of these is not back yet. */
+	if (rc == LT_OK && lt_hub_recovering(in->h))
+		rc = lt_err_set(&in->err, LT_E_UNAVAILABLE,
+		    "the hub takes nothing in before its nodes have given back what it signed");
 	/* The registry may have moved since the signatures were checked: a key revoked meanwhile must not get in. */
 	for (i = 0; rc == LT_OK && i < in->n; i++) {
 		struct item *it = &in->item[i];

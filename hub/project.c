@@ -107,6 +107,34 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 }
 
 int
+lt_projector_ahead(struct lt_hub *h, bool *ahead)
+{
+	struct lt_kv_txn *log, *derived;
+	struct lt_hash have;
+	struct cursor c;
+	uint64_t last = 0;
+	bool fits = true;
+	int rc = lt_kv_begin_read(h->log, &log);
+
+	*ahead = false;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_begin_read(h->derived, &derived);
+	if (rc == LT_OK) {
+		rc = read_cursor(h, log, derived, &c, &fits);
+		lt_kv_abort(derived);
+	}
+	if (rc == LT_OK && !fits && c.position != 0)
+		rc = lt_feed_log_last(log, &last);
+	if (rc == LT_OK && !fits && c.position != 0)
+		/* An entry that cannot be read is damage, and no sign of this. */
+		*ahead = c.position > last || (entry_hash(log, c.position, &have) == LT_OK &&
+						  !lt_hash_eq(&have, &c.hash));
+	lt_kv_abort(log);
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+int
 lt_projector_clear(struct lt_hub *h)
 {
 	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,

@@ -1,6 +1,7 @@
 #include "hub/recovery.h"
 #include "hub/hub_impl.h"
 #include "proto/base/log.h"
+#include "proto/base/simbug.h"
 #include "proto/store/admit.h"
 #include "proto/store/backup.h"
 #include "proto/store/erase.h"
@@ -27,6 +28,7 @@ struct lt_recovery {
 	uint64_t looked; /* position up to which the tables said who is awaited, when it was sent */
 	int64_t restored_ms;
 	uint8_t backup[LT_BACKUP_ID_LEN];
+	/* heard: since this process started, whatever came of it: files are put back while none runs. */
 	struct ids heard, without;
 	struct ids claimed; /* whose claim was logged since claimed_ms, on the monotonic clock */
 	int64_t claimed_ms;
@@ -246,12 +248,11 @@ lt_hub_heard(struct lt_hub *h, const struct lt_id *node)
 {
 	struct lt_recovery *r = h->recovery;
 
-	if (!lt_hub_recovering(h))
-		return;
 	pthread_mutex_lock(&r->mx);
 	(void)add(&r->heard, node);
 	pthread_mutex_unlock(&r->mx);
-	lt_recovery_look(h);
+	if (lt_hub_recovering(h))
+		lt_recovery_look(h);
 }
 
 bool
@@ -388,6 +389,36 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 	return rc;
 }
 
+/* ---- in doubt ---- */
+
+/* Files of this hub were put back without the tool. In the transaction that shows it: as if the tool had done it. */
+static int
+doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
+{
+	static const uint8_t no_backup[LT_BACKUP_ID_LEN];
+	int64_t now = lt_wall_ms(r->h->clock);
+	uint64_t voided;
+	int rc = lt_restore_mark(txn, true, no_backup, now, &voided);
+
+	if (rc != LT_OK)
+		return rc;
+	pthread_mutex_lock(&r->mx);
+	r->restored_ms = now;
+	memset(r->backup, 0, sizeof(r->backup));
+	r->without.n = 0;
+	pthread_mutex_unlock(&r->mx);
+	return LT_OK;
+}
+
+static void
+say_doubt(const char *how)
+{
+	lt_error("ALARM: files of this hub were put back without 'ltctl restore', or its disk lost "
+		 "what it had acknowledged: %s; it signs nothing before every active node has "
+		 "given back what it has of the hub's feeds (ltctl recovery)",
+	    how);
+}
+
 /* ---- what comes back ---- */
 
 struct taking {
@@ -399,6 +430,8 @@ struct taking {
 	size_t n;
 	struct lt_changeset *cs;
 	int rc; /* of what was given; those before it are taken */
+	bool again; /* change-sets were judged anew */
+	bool doubts, was_ever; /* it shows that files were put back by hand; before that */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
 };
@@ -479,7 +512,8 @@ note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 		    c->set[0].pb->value->v_case != LTPB__VALUE__V_BYTES)
 			continue;
 		rc = lt_verdicts_told(t->h->verdicts, txn, &cs->unit,
-		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len));
+		    lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
+		    &t->again);
 		if (rc == LT_E_INVALID || rc == LT_E_TOOBIG) {
 			lt_error("a verdict of this hub that came back (unit %s) is malformed: it "
 				 "counts for nothing",
@@ -490,9 +524,63 @@ note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 	return rc;
 }
 
+/* The epoch that we sign in now: whoever has more of it has it from us, and we forgot. */
+static int
+is_present_epoch(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
+{
+	char name[64];
+	uint64_t epoch;
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "epoch/%s/%d", cs->unit.s, (int)lt_feed_lane(&cs->feed));
+	rc = lt_local_get_u64(txn, name, &epoch);
+	*is = rc == LT_OK && epoch != 0 && epoch == lt_feed_epoch(&cs->feed);
+	return rc;
+}
+
+/* We signed this, and do not have it. After a restore that is what we wait for, and a node that was left out may come with it at any time
+ * later; where nothing was restored by the tool, or in an epoch that was begun since, it is the proof that files were put back by hand. A
+ * claim would be none: whoever made it could hold the hub up. From here on, in this very batch, nothing is signed. */
+static int
+look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	struct lt_recovery *r = t->h->recovery;
+	bool present = false;
+	int rc;
+
+	if (atomic_load(&r->on))
+		return LT_OK;
+	rc = is_present_epoch(txn, cs, &present);
+	if (rc != LT_OK || (atomic_load(&r->ever) && !present))
+		return rc;
+	t->was_ever = atomic_load(&r->ever);
+	rc = doubt(r, txn);
+	if (rc != LT_OK)
+		return rc;
+	t->doubts = true;
+	atomic_store(&r->ever, true);
+	atomic_store(&r->on, true);
+	return LT_OK;
+}
+
+/* Another one stands under its number, or before it: kept as evidence, once. What counts is what is here. */
+static int
+keep_other(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	bool is_new = false;
+	int rc = LT_SIM_BUG(HUB_FORK_NOT_KEPT) ? LT_OK : lt_forks_keep_new(t->h, txn, cs, &is_new);
+
+	if (rc != LT_OK || !is_new)
+		return rc;
+	lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds (unit "
+		 "%s): two hubs signed with one key, or one was restored by copying files",
+	    (unsigned long long)cs->seq, cs->unit.s);
+	return look_for_doubt(t, txn, cs);
+}
+
 /* *next: nothing was written yet, and cs is what comes next. What does not fit is left where it is. */
 static int
-look_at(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *next)
+look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *next)
 {
 	struct lt_head head;
 	struct lt_hash have;
@@ -509,12 +597,37 @@ look_at(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *next)
 		chain = LT_E_FORK;
 	}
 	if (chain == LT_E_FORK || chain == LT_E_BADHASH)
-		lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds "
-			 "(unit %s): two hubs signed with one key, or one was restored by copying "
-			 "files",
-		    (unsigned long long)cs->seq, cs->unit.s);
+		return keep_other(t, txn, cs);
 	*next = chain == LT_OK;
 	return LT_OK;
+}
+
+/* What was judged anew in the meantime, and said, cannot be judged as it says. *is: it was not taken for that. */
+static int
+contradicts(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	*is = false;
+	for (i = 0; rc == LT_OK && i < cs->nchange && !*is; i++) {
+		const struct lt_change *c = &cs->change[i];
+
+		if (strcmp(c->collection, "_verdict") == 0 && c->nset == 1 &&
+		    c->set[0].pb->value != NULL &&
+		    c->set[0].pb->value->v_case == LTPB__VALUE__V_BYTES)
+			rc = lt_verdicts_contradicts(txn, &cs->unit,
+			    lt_slice(
+				c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
+			    is);
+	}
+	if (*is)
+		lt_error(
+		    "ALARM: a node has a verdict of this hub (unit %s) that another one, signed "
+		    "since its files were put back, contradicts: it is not taken, and the "
+		    "node has to be set up anew",
+		    cs->unit.s);
+	return rc;
 }
 
 static int
@@ -522,10 +635,15 @@ take_one(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	struct lt_judgement accepted = { 0 };
 	uint64_t position, removed;
-	bool next;
-	int rc = look_at(txn, cs, &next);
+	bool next, other = false;
+	int rc = look_at(t, txn, cs, &next);
 
 	if (rc != LT_OK || !next)
+		return rc;
+	rc = look_for_doubt(t, txn, cs);
+	if (rc == LT_OK)
+		rc = contradicts(txn, cs, &other);
+	if (rc != LT_OK || other)
 		return rc;
 	rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(t->h->clock), &position);
 	if (rc == LT_OK)
@@ -544,6 +662,16 @@ take_one(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 	return rc == LT_OK ? lt_author_saw(txn, 0, cs->stamp) : rc;
 }
 
+static void
+take_back_doubt(struct taking *t)
+{
+	if (!t->doubts)
+		return;
+	t->doubts = false;
+	atomic_store(&t->h->recovery->on, false);
+	atomic_store(&t->h->recovery->ever, t->was_ever);
+}
+
 static int
 run_take(struct lt_kv_txn *txn, void *ctx)
 {
@@ -551,6 +679,8 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 	size_t i;
 	int rc = LT_OK;
 
+	take_back_doubt(t); /* a job may run again */
+	t->again = false;
 	for (i = 0; rc == LT_OK && i < t->n; i++)
 		rc = take_one(t, txn, &t->cs[i]);
 	return rc;
@@ -585,6 +715,12 @@ take_done(void *ctx, int rc)
 	struct lt_kv_txn *txn;
 	size_t i;
 
+	if (rc == LT_OK && t->again)
+		lt_hub_rebuild(t->h);
+	if (rc != LT_OK)
+		take_back_doubt(t);
+	else if (t->doubts)
+		say_doubt("a node has what it signed and does not have");
 	if (rc == LT_OK && t->n != 0) {
 		rc = lt_kv_begin_read(t->h->log, &txn);
 		if (rc == LT_OK) {
@@ -669,6 +805,31 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	return rc;
 }
 
+/* The tables know of more than the log has: the log was put back, or its disk lost what it had acknowledged. The only other place here that
+ * tells; who puts both back has the nodes to tell him. Before anything is signed. */
+static int
+ask_tables(struct lt_recovery *r)
+{
+	struct lt_kv_txn *txn;
+	bool ahead;
+	int rc = lt_projector_ahead(r->h, &ahead);
+
+	if (rc != LT_OK || !ahead || LT_SIM_BUG(TABLES_NO_WITNESS))
+		return rc;
+	rc = lt_kv_begin_write(r->h->log, &txn);
+	if (rc != LT_OK)
+		return rc;
+	rc = doubt(r, txn);
+	if (rc != LT_OK) {
+		lt_kv_abort(txn);
+		return rc;
+	}
+	rc = lt_kv_commit(txn);
+	if (rc == LT_OK)
+		say_doubt("its tables show more than its log has");
+	return rc;
+}
+
 int
 lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 {
@@ -681,7 +842,9 @@ lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 		return LT_E_NOMEM;
 	r->h = h;
 	pthread_mutex_init(&r->mx, NULL);
-	rc = lt_kv_begin_read(h->log, &txn);
+	rc = ask_tables(r);
+	if (rc == LT_OK)
+		rc = lt_kv_begin_read(h->log, &txn);
 	if (rc == LT_OK) {
 		rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
 		if (rc == LT_OK)

@@ -1,5 +1,5 @@
-/* hub/recovery.h - a hub restored from a backup: what it signed since lies with the nodes, and it signs nothing before they have given it
- * back (design section 8, "The hub is an author too").
+/* hub/recovery.h - a hub restored from a backup, or in doubt: what it signed since lies with the nodes, and it signs nothing before they have
+ * given it back (design section 8, "The hub is an author too").
  *
  * Each node says at login how far the hub's own feeds reach there; where they reach further than here, the hub asks for the tail,
  * which comes as a push (lt_hub_take_back()). A node whose feeds of the hub reach no further has been heard. Who is waited for: every node
@@ -7,7 +7,13 @@
  * or a verdict on what it wrote; so nobody is left out but by an operator, who says so, and it is logged. What such a node brings later is
  * taken all the same. Meanwhile: questions are answered, feeds go down, nothing is taken in, no verdict, receipt or act is signed.
  *
- * That no number is given twice is the restore's doing, which ended all epochs (proto/store/backup.h), and not this waiting's. */
+ * That no number is given twice is the restore's doing, which ended all epochs (proto/store/backup.h), and not this waiting's.
+ *
+ * In doubt is a hub whose files were put back by hand, or whose disk lost what it had acknowledged. Its tables tell at the start, if they show more
+ * than its log; else a node, by giving back what the hub signed and does not have: a claim alone does nothing. From then on it is as after
+ * a restore: epochs over, everybody awaited. What it signed before it knew may be a second branch of its own feed, or a verdict that
+ * contradicts one of before: the first is kept as evidence and ruled on, the second is not taken back, and an operator sets up anew who has
+ * it. Nothing at the hub can tell before that: log and tables that are put back together fit each other. */
 #ifndef LT_HUB_RECOVERY_H
 #define LT_HUB_RECOVERY_H
 
@@ -22,12 +28,12 @@ void lt_recovery_close(struct lt_recovery *r); /* NULL allowed */
 
 /* Any thread. */
 bool lt_hub_recovering(struct lt_hub *h);
-/* Once, and perhaps over: only such a hub asks for its own feeds and takes them. */
+/* Once, and perhaps over: a node that was left out may still come with what it has. */
 bool lt_hub_was_restored(struct lt_hub *h);
 /* This node's feeds of the hub reach no further than ours. */
 void lt_hub_heard(struct lt_hub *h, const struct lt_id *node);
-/* A node says that it has more of this hub's feeds than a hub that was never restored. true: worth a line in the log, which a node gets once
- * an hour, whatever it says. */
+/* A node says that it has more, or something else, of the feeds of a hub that was never restored. true: worth a line in the log, which a node
+ * gets once an hour, whatever it says. */
 bool lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node);
 /* Is it over? After commits, and when the tables moved. */
 void lt_recovery_look(struct lt_hub *h);

@@ -138,9 +138,109 @@ local_name(
  *
  * `told/unit/feed/to` in table local, for as long as the change-sets that it covers are not all back. */
 
+/* The clamp that a verdict gives one number. */
+static struct lt_judgement
+clamp_of(const Ltpb__Verdict *t, uint64_t seq)
+{
+	struct lt_judgement j = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->n_clamp; i++)
+		if (t->clamp[i]->from <= seq && seq <= t->clamp[i]->to) {
+			j.clamped = true;
+			j.floor = t->clamp[i]->floor;
+			j.ceiling = t->clamp[i]->ceiling;
+		}
+	return j;
+}
+
+/* One change-set that is here: as this verdict says, from now on; or (look) only whether it is. What was refused follows from the
+ * change-sets alone, and what is held is settled in the end; when a stamp came in is what differs. */
+static int
+judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, const Ltpb__Verdict *t, bool look, bool *differs)
+{
+	struct lt_judgement said = clamp_of(t, seq), j;
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	int rc = lt_feed_log_find(txn, unit, feed, seq, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(txn, position, &e);
+	if (rc != LT_OK)
+		return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	rc = lt_feed_log_judgement(txn, position, &arena, &j);
+	if (rc == LT_OK)
+		rc = lt_changeset_open(e.changeset, &arena, &cs);
+	if (rc == LT_OK &&
+	    (said.clamped != j.clamped ||
+		(j.clamped && (said.floor != j.floor || said.ceiling != j.ceiling)))) {
+		*differs = true;
+		j.clamped = said.clamped;
+		j.floor = said.floor;
+		j.ceiling = said.ceiling;
+		if (!look)
+			rc = lt_feed_log_judge(
+			    txn, unit, feed, seq, position, lt_judgement_stamp(&j, cs.stamp), &j);
+	}
+	lt_arena_fini(&arena);
+	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
+}
+
+/* Of the numbers above `from` up to `to` that are here and that this verdict covers, of the branch that it covers. */
+static int
+judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__Verdict *t, uint64_t from, uint64_t to, bool look, bool *differs)
+{
+	struct lt_hash have;
+	struct lt_head head;
+	uint64_t seq = from + 1 > t->from ? from + 1 : t->from;
+	int rc = lt_feed_log_head(txn, unit, feed, &head);
+
+	if (rc == LT_OK && head.seq >= t->to) {
+		rc = lt_feed_log_hash(txn, unit, feed, t->to, &have);
+		if (rc != LT_OK || memcmp(have.b, t->to_hash.data, LT_HASH_LEN) != 0)
+			return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	}
+	for (; rc == LT_OK && seq <= t->to && seq <= to && seq <= head.seq; seq++)
+		rc = judge_again(txn, unit, feed, seq, t, look, differs);
+	return rc;
+}
+
 int
-lt_verdicts_told(
-    struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice bytes)
+lt_verdicts_contradicts(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is)
+{
+	struct lt_arena arena;
+	struct lt_feed_id feed;
+	ProtobufCMessage *m;
+	const Ltpb__Verdict *t;
+	char name[160];
+	uint64_t covered;
+	int rc;
+
+	*is = false;
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	rc = lt_wire_unpack(&ltpb__verdict__descriptor, verdict, LT_VALUE_MAX, &arena, &m, NULL);
+	t = (const Ltpb__Verdict *)m;
+	if (rc == LT_OK && !t->settling && t->feed.len == LT_FEED_LEN && t->from != 0 &&
+	    t->to_hash.len == LT_HASH_LEN) {
+		memcpy(feed.b, t->feed.data, LT_FEED_LEN);
+		local_name(name, "verdicted", unit, &feed);
+		rc = lt_local_get_u64(txn, name, &covered);
+		if (rc == LT_OK)
+			rc = judge_all_again(txn, unit, &feed, t, 0, covered, true, is);
+	}
+	lt_arena_fini(&arena);
+	return rc == LT_E_INVALID || rc == LT_E_TOOBIG ? LT_OK : rc;
+}
+
+int
+lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
+    struct lt_slice bytes, bool *again)
 {
 	struct lt_arena arena;
 	struct lt_feed_id feed;
@@ -166,6 +266,8 @@ lt_verdicts_told(
 	rc = lt_local_get_u64(txn, name, &covered);
 	if (rc == LT_OK && covered < t->to)
 		rc = lt_local_put_u64(txn, name, t->to);
+	if (rc == LT_OK)
+		rc = judge_all_again(txn, unit, &feed, t, covered, UINT64_MAX, false, again);
 	if (rc == LT_OK)
 		rc = lt_feed_log_head(txn, unit, &feed, &head);
 	if (rc != LT_OK || head.seq >= t->to)
@@ -738,6 +840,9 @@ run_verdicts(struct lt_kv_txn *txn, void *ctx)
 	int64_t from = lt_mono_ms(d.h->clock);
 	int rc, first = LT_OK;
 
+	/* Shown to be in doubt by a job before this one. */
+	if (lt_hub_recovering(d.h))
+		return LT_E_UNAVAILABLE;
 	d.arena = &arena;
 	for (i = 0; i < j->n; i++) {
 		if (j->feed[i].rc != LT_OK)

@@ -72,6 +72,9 @@ struct lt_session {
 	size_t nwant;
 	struct wanted want[WANT_MAX];
 	bool other;
+	uint64_t other_line; /* on which it was shown what is here */
+	bool stuck; /* it asked, and took nothing */
+	uint64_t stuck_line;
 	/* What the hub held of ours at its last word on this line; HELD_MAX, made when first used. */
 	bool told;
 	size_t nheld;
@@ -302,10 +305,19 @@ recall_held(
 static bool
 note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 {
+	bool before; /* on this line it has been shown ours */
 	struct lt_kv_txn *txn;
+	uint64_t line;
 	size_t i;
 
+	pthread_mutex_lock(&s->mx);
+	line = s->line;
+	pthread_mutex_unlock(&s->mx);
+	before = s->other && s->other_line == line;
 	s->nwant = 0;
+	/* It took nothing of it: it will not on this line, and what this machine wrote does not wait for that. */
+	if (s->stuck && s->stuck_line == line)
+		return false;
 	if (n == 0 || lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
 		return n != 0;
 	for (i = 0; i < n && s->nwant < WANT_MAX; i++) {
@@ -330,6 +342,10 @@ note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 				 "it sent here before: report this to the province",
 			    (unsigned long long)w->after);
 		s->other = true;
+		/* Ours is the proof that there are two: given once on a line. */
+		w->after--;
+		s->nwant += !before;
+		s->other_line = line;
 	}
 	lt_kv_abort(txn);
 	if (s->nwant != 0)
@@ -670,7 +686,7 @@ ask_give_back(struct lt_session *s, struct lt_arena *arena, struct lt_session_re
 	return rc == LT_OK && r->n_change_set == 0 ? LT_E_NOTFOUND : rc;
 }
 
-/* Some progress, or the two would go round in a circle. */
+/* Some progress, or the two would go round in a circle: then it is given no more on this line. */
 static void
 take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply *r)
 {
@@ -682,6 +698,10 @@ take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__Pus
 			    memcmp(r->need[i]->feed.data, s->want[k].feed.b, LT_FEED_LEN) == 0 &&
 			    r->need[i]->seq > s->want[k].after)
 				c->ev.ok = true;
+	if (!c->ev.ok) {
+		s->stuck = c->ev.ok = true;
+		s->stuck_line = c->line;
+	}
 	say_contact(s);
 }
 

@@ -39,6 +39,10 @@
 	X(REISSUE_DROPPED, "what stood aside is dropped as if it had been written again") \
 	X(REISSUE_EARLY, "what stands aside is written again before all that the hub has is here") \
 	X(REISSUE_DOUBLED, "what was written again stands aside as before") \
+	X(HUB_ASKS_NOT, "a hub whose files were put back by hand asks for nothing that its nodes have more") \
+	X(TABLES_NO_WITNESS, "a hub goes on signing behind its log's end though its tables show more") \
+	X(HUB_EPOCH_KEPT, "a hub that is in doubt goes on in its old epochs") \
+	X(HUB_FORK_NOT_KEPT, "a second branch of a feed of the hub's own is left where it is") \
 	X(RECEIPTED_NOT_OFFERED, "a restored hub is not offered again what it gave a receipt for")
 /* clang-format on */
 

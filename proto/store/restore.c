@@ -99,7 +99,7 @@ lt_restore_mark(struct lt_kv_txn *txn, bool hub, const uint8_t id[LT_BACKUP_ID_L
 {
 	struct lt_buf b;
 	uint64_t n = 0;
-	int rc = LT_SIM_BUG(EPOCH_KEPT)
+	int rc = LT_SIM_BUG(EPOCH_KEPT) || (hub && LT_SIM_BUG(HUB_EPOCH_KEPT))
 		     ? LT_OK
 		     : drop_rows(txn, LT_T_LOCAL, lt_slice_str("epoch/"), always, &n);
 

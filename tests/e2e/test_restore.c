@@ -563,6 +563,120 @@ test_other_branch(void **state)
 	drop(p.base);
 }
 
+/* ---- files of the hub put back by hand ---- */
+
+static int
+look_judged(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	(void)unit;
+	(void)feed;
+	*(bool *)ctx &= head->judged == head->seq;
+	return LT_OK;
+}
+
+/* Nothing is owed to the node: a hub that starts has nothing to sign. */
+static bool
+all_judged(void *ctx)
+{
+	struct province *p = ctx;
+	struct lt_kv_txn *txn;
+	bool all = true;
+
+	assert_int_equal(lt_kv_begin_read(lt_node_kv(p->n.node), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(txn, NULL, look_judged, &all), LT_OK);
+	lt_kv_abort(txn);
+	return all && node_has_all(p);
+}
+
+static bool
+in_doubt(void *ctx)
+{
+	struct fed *f = ctx;
+
+	return lt_hub_recovering(f->hub);
+}
+
+/* A copy of the hub's folder, then work and acts; then the hub is off, and what is to be put back lies in old. */
+static void
+work_after_copy(struct province *p, char old[160])
+{
+	make_folder(p->base, sizeof(p->base), "copies");
+	(void)snprintf(old, 160, "%s/old", p->base);
+	fed_setup(&p->f);
+	fed_node_setup(&p->f, &p->n, UNIT);
+	fed_node_setup(&p->f, &p->m, OTHER);
+	fed_node_start(&p->f, &p->n);
+	fed_node_start(&p->f, &p->m);
+	fed_wait(has_catalogue, &p->n, WAIT_MS, "the catalogue comes down");
+	fed_wait(has_catalogue, &p->m, WAIT_MS, "the catalogue comes down");
+	put(&p->n, 1, 3);
+	put(&p->m, 1, 3);
+	whole(&p->f, &p->n, 1, 3);
+	whole(&p->f, &p->m, 1, 3);
+	fed_node_stop(&p->m);
+	fed_wait(all_judged, p, WAIT_MS, "the node has its verdicts");
+	fed_hub_stop(&p->f);
+	copy(p->f.dir, old);
+	fed_hub_start(&p->f);
+	fed_publish_second(&p->f);
+	put(&p->n, 4, 6);
+	whole(&p->f, &p->n, 1, 6);
+	fed_wait(node_has_second, &p->n, WAIT_MS, "the second catalogue comes down");
+	fed_wait(all_judged, p, WAIT_MS, "the node has its verdicts");
+	fed_hub_stop(&p->f);
+}
+
+/* It signs nothing before it has heard both; then everything is there, and no number was given twice. */
+static void
+comes_back(struct province *p)
+{
+	fed_wait(heard_one, p, WAIT_MS, "one of two is heard");
+	fed_wait(second_catalogue, &p->f, WAIT_MS, "acts of after the copy are back");
+	assert_int_equal(hub_writes(&p->f), LT_E_UNAVAILABLE);
+	fed_node_start(&p->f, &p->m);
+	fed_wait(recovered, &p->f, WAIT_MS, "all are heard");
+	assert_int_equal(hub_writes(&p->f), LT_OK);
+	put(&p->m, 4, 5);
+	whole(&p->f, &p->n, 1, 6);
+	whole(&p->f, &p->m, 1, 5);
+	no_fork(&p->f, &p->n);
+	no_fork(&p->f, &p->m);
+	end(p);
+}
+
+/* Log and tables of one moment: nothing here tells; the first node that has more does, and what it gives proves it. */
+static void
+test_put_back(void **state)
+{
+	struct province p;
+	char old[160];
+
+	(void)state;
+	work_after_copy(&p, old);
+	copy(old, p.f.dir);
+	fed_hub_start(&p.f);
+	fed_wait(in_doubt, &p.f, WAIT_MS, "the node's tail shows that files were put back");
+	comes_back(&p);
+}
+
+/* The log alone: the tables tell, before anything is signed. */
+static void
+test_log_put_back(void **state)
+{
+	char old[160], from[320], to[320];
+	struct province p;
+
+	(void)state;
+	work_after_copy(&p, old);
+	(void)snprintf(from, sizeof(from), "%s/log", old);
+	(void)snprintf(to, sizeof(to), "%s/log", p.f.dir);
+	copy(from, to);
+	fed_hub_start(&p.f);
+	assert_true(lt_hub_recovering(p.f.hub));
+	comes_back(&p);
+}
+
 /* ---- a revocation that comes back ---- */
 
 static atomic_bool disk_full;
@@ -656,6 +770,8 @@ main(void)
 		cmocka_unit_test(test_hub),
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_other_branch),
+		cmocka_unit_test(test_put_back),
+		cmocka_unit_test(test_log_put_back),
 		cmocka_unit_test(test_revocation_back),
 	};
 

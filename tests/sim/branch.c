@@ -11,12 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORKABLE_MAX 256
+#define FORKABLE_MAX 1024
 #define LANES 3
 
 struct sim_forkable {
 	size_t n;
 	struct lt_feed_id feed[FORKABLE_MAX];
+	bool closed[FORKABLE_MAX]; /* of the hub, which found out since */
 };
 
 /* ---- which feeds may have two branches ---- */
@@ -71,6 +72,72 @@ sim_forkable_note(struct sim *s, struct sim_machine *m)
 	lt_kv_abort(txn);
 }
 
+/* ---- the hub's own ---- */
+
+static void
+note_open(struct sim *s, const struct lt_feed_id *feed)
+{
+	struct sim_forkable *f = s->forkable;
+	size_t i;
+
+	for (i = 0; i < f->n && lt_feed_id_cmp(&f->feed[i], feed) != 0; i++)
+		;
+	if (i == FORKABLE_MAX)
+		abort();
+	f->n += i == f->n;
+	f->feed[i] = *feed;
+	f->closed[i] = false;
+}
+
+void
+sim_forkable_note_hub(struct sim *s)
+{
+	struct sim_machine *hub = &s->m[SIM_HUB];
+	const struct lt_slice in = lt_slice_str("epoch/");
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	int rc;
+
+	if (s->forkable == NULL)
+		s->forkable = calloc(1, sizeof(*s->forkable));
+	if (s->forkable == NULL || lt_kv_begin_read(hub->kv, &txn) != LT_OK ||
+	    lt_kv_cursor_open(txn, LT_T_LOCAL, &c) != LT_OK)
+		abort();
+	for (rc = lt_kv_seek_in(c, in, &k, &v); rc == LT_OK; rc = lt_kv_next_in(c, in, &k, &v))
+		if (v.len == 8) {
+			struct lt_feed_id feed = lt_feed_id_make(hub->id.principal,
+			    (enum lt_lane)(k.data[k.len - 1] - '0'), lt_load_u64(v.data));
+
+			note_open(s, &feed);
+		}
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+}
+
+void
+sim_forkable_close_hub(struct sim *s)
+{
+	size_t i;
+
+	for (i = 0; s->forkable != NULL && i < s->forkable->n; i++) {
+		struct lt_id of = lt_feed_author(&s->forkable->feed[i]);
+
+		s->forkable->closed[i] |= lt_id_eq(&of, &s->m[SIM_HUB].id.principal);
+	}
+}
+
+bool
+sim_is_closed(const struct sim *s, const struct lt_feed_id *feed)
+{
+	size_t i;
+
+	for (i = 0; s->forkable != NULL && i < s->forkable->n; i++)
+		if (lt_feed_id_cmp(&s->forkable->feed[i], feed) == 0)
+			return s->forkable->closed[i];
+	return false;
+}
+
 /* ---- what the hub knows of a branch ---- */
 
 struct known {
@@ -100,9 +167,8 @@ has_ruling(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_fe
 	return lt_ruling_get(txn, unit, feed, seq, other, &r) == LT_OK;
 }
 
-/* This change-set, or one before it that the hub has not either: is it kept as evidence, or ruled on? */
-static bool
-is_known(const struct sim *s, struct lt_kv_txn *hub, const struct lt_unit *unit,
+bool
+sim_is_known(const struct sim *s, struct lt_kv_txn *hub, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash)
 {
 	struct known k = { .feed = feed, .seq = seq, .hash = *hash };
@@ -124,6 +190,15 @@ is_known(const struct sim *s, struct lt_kv_txn *hub, const struct lt_unit *unit,
 
 /* ---- the first contact ---- */
 
+/* Of those the hub is given back what it lost: see hubhand.c. */
+static bool
+by_hub(const struct sim *s, const struct lt_feed_id *feed)
+{
+	struct lt_id author = lt_feed_author(feed);
+
+	return lt_id_eq(&author, &s->m[SIM_HUB].id.principal);
+}
+
 struct contact {
 	struct sim *s;
 	struct lt_kv_txn *hub;
@@ -140,7 +215,7 @@ look_at(struct contact *c, struct lt_slice bytes)
 
 	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
 	/* What a bit was turned over in nobody signed. */
-	if (lt_changeset_open(bytes, &arena, &cs) == LT_OK &&
+	if (lt_changeset_open(bytes, &arena, &cs) == LT_OK && !by_hub(c->s, &cs.feed) &&
 	    sim_ledger_prev(c->s, &cs.feed, cs.seq, &cs.hash, &prev)) {
 		bool other = lt_feed_log_hash(c->hub, &cs.unit, &cs.feed, cs.seq, &have) == LT_OK
 				 ? !lt_hash_eq(&have, &cs.hash)
@@ -149,7 +224,8 @@ look_at(struct contact *c, struct lt_slice bytes)
 				       !lt_hash_eq(&before, &cs.prev);
 
 		c->any |= other;
-		c->known |= other && is_known(c->s, c->hub, &cs.unit, &cs.feed, cs.seq, &cs.hash);
+		c->known |=
+		    other && sim_is_known(c->s, c->hub, &cs.unit, &cs.feed, cs.seq, &cs.hash);
 	}
 	lt_arena_fini(&arena);
 }

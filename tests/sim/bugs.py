@@ -11,10 +11,13 @@ SEEDS = 1000
 # What shows only where machines are restored, or files copied by hand.
 OPTIONS = {"EPOCH_KEPT": ["--restores", "12"], "RECEIPTED_NOT_OFFERED": ["--restores", "12"]}
 for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERGED", "ASIDE_SILENT", "TAIL_NOT_MET",
-              "REISSUE_DROPPED", "REISSUE_EARLY", "REISSUE_DOUBLED"):
+              "REISSUE_DROPPED", "REISSUE_EARLY", "REISSUE_DOUBLED",
+              "HUB_ASKS_NOT", "TABLES_NO_WITNESS", "HUB_EPOCH_KEPT"):
     OPTIONS[_name] = ["--copies", "8"]
 # Most of what a branch has is left for a person, where clocks go wild: more copies, to have enough that is not.
 OPTIONS["REISSUE_DOUBLED"] = ["--copies", "24"]
+# Two branches of the hub's own feed need that it is in a hurry when its files were put back.
+OPTIONS["HUB_FORK_NOT_KEPT"] = ["--copies", "16"]
 
 
 def planted(header):

@@ -58,7 +58,10 @@ sim_watch_copy(const struct sim_machine *m)
 void
 sim_watch_put(struct sim_machine *m, const struct sim_watch *w)
 {
-	*m->watch = *w;
+	if (w == NULL)
+		memset(m->watch, 0, sizeof(*m->watch));
+	else
+		*m->watch = *w;
 	m->watch->compared_hub = m->watch->compared_here = 0;
 }
 
@@ -207,6 +210,11 @@ check_author(struct sim *s, struct sim_machine *m, const struct lt_changeset *cs
 		    m->no, (unsigned long long)cs->seq, cs->unit.s);
 		return;
 	}
+	if (sim_is_closed(s, &cs->feed))
+		sim_fail(s,
+		    "the hub, in doubt since its files were put back, signs change-set %llu in an "
+		    "epoch of before",
+		    (unsigned long long)cs->seq);
 	if (rival(l, &cs->feed, cs->seq, &cs->hash, false) != NULL &&
 	    !sim_is_forkable(s, &cs->feed))
 		sim_fail(s, "machine %d signed change-set %llu of a feed twice", m->no,
@@ -354,6 +362,8 @@ sim_check_step(struct sim *s, int machine)
 	lt_kv_abort(txn);
 	if (!s->failed)
 		check_bounds(s, m);
+	if (!s->failed && machine == SIM_HUB)
+		sim_check_hub_up(s);
 }
 
 /* ---- acknowledged ---- */
@@ -503,7 +513,7 @@ compare_back(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fee
 	if (!lt_id_eq(&author, &p->m->id.principal))
 		return LT_OK;
 	if (lt_node_receipted(p->node, unit, feed, &receipted) != LT_OK ||
-	    (receipted > other.seq && p->s->restored_hub == 0))
+	    (receipted > other.seq && !sim_hub_was_back(p->s)))
 		sim_fail(p->s, "node %d holds a receipt for %llu of a feed, the hub holds %llu",
 		    p->m->no, (unsigned long long)receipted, (unsigned long long)other.seq);
 	if (receipted != head->seq)
@@ -708,11 +718,11 @@ rows_are_done(struct sim *s, const struct sim_machine *m, struct lt_kv_txn *txn)
 static void
 compare_rows(struct pair *p, bool whole)
 {
+	if (!p->s->failed)
+		(void)lt_feed_log_each(p->hub, NULL, compare_judgements, p);
 	compare_table(p, LT_T_RECORD, "records");
 	if (!p->s->failed && whole)
 		compare_table(p, LT_T_DIGEST, "digests");
-	if (!p->s->failed && whole)
-		(void)lt_feed_log_each(p->hub, NULL, compare_judgements, p);
 }
 
 /* The hub and one node, unless both are as they were when it was last done. */
@@ -758,7 +768,8 @@ sim_converged(struct sim *s)
 		(void)snprintf(s->waits_for, sizeof(s->waits_for), "the hub is not done");
 		return false;
 	}
-	if (s->o.copies != 0 && !sim_copies_settle(s))
+	if (s->o.copies != 0 &&
+	    (!sim_hub_goes_on(s) || !sim_copies_settle(s) || !sim_hub_remedy(s)))
 		return false;
 	for (i = 1; i <= SIM_NODES && all; i++) {
 		if (!s->m[i].enrolled)
@@ -1035,7 +1046,7 @@ check_held(struct sim *s)
 
 	if (lt_kv_begin_read(s->m[SIM_HUB].kv, &txn) != LT_OK)
 		return;
-	if (lt_kv_count(txn, LT_T_HELD, &held) != LT_OK || held != 0)
+	if (lt_kv_count(txn, LT_T_HELD, &held) != LT_OK || (held != 0 && !s->hub_forked))
 		sim_fail(s, "the hub still holds back %llu dots though everything is here",
 		    (unsigned long long)held);
 	lt_kv_abort(txn);

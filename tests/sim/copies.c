@@ -250,12 +250,13 @@ begin_to_lie(struct sim *s, struct sim_machine *m)
 	return true;
 }
 
-static void
-stop_lying(struct sim_machine *m)
+void
+sim_stop_lying(struct sim_machine *m)
 {
 	lt_kv_image_free(m->synced);
+	lt_kv_image_free(m->synced_derived);
 	free(m->synced_watch);
-	m->synced = NULL;
+	m->synced = m->synced_derived = NULL;
 	m->synced_watch = NULL;
 }
 
@@ -264,14 +265,18 @@ sim_power_cut(struct sim *s, int machine)
 {
 	struct sim_machine *m = &s->m[machine];
 
-	if (m->synced != NULL && m->up)
+	if ((m->synced != NULL || m->synced_derived != NULL) && m->up)
 		sim_crash(s, machine, sim_rng_between(&s->rng, 100, 20000));
-	stop_lying(m); /* it was off in good order: all is written */
+	sim_stop_lying(m); /* it was off in good order: all is written */
 }
 
 void
 sim_disk_truth(struct sim *s, struct sim_machine *m)
 {
+	if (m->no == SIM_HUB) {
+		sim_hub_truth(s);
+		return;
+	}
 	if (m->synced == NULL)
 		return;
 	sim_check_step(s, m->no);
@@ -283,7 +288,7 @@ sim_disk_truth(struct sim *s, struct sim_machine *m)
 		sim_forkable_note(s, m);
 		sim_forget_lost(s, m, &s->lost_by_hand);
 	}
-	stop_lying(m);
+	sim_stop_lying(m);
 }
 
 /* ---- one of them ---- */
@@ -294,6 +299,14 @@ sim_copy(struct sim *s)
 	struct sim_machine *m = &s->m[1 + sim_rng_below(&s->rng, s->o.nodes)];
 	enum sim_by_hand kind = (enum sim_by_hand)sim_rng_below(&s->rng, SIM_BY_HAND_COUNT);
 	bool done = false;
+
+	/* The hub's are put back only while no second machine lives: in every other run there is none. */
+	if (s->o.seed % 2 != 0 && (kind == SIM_F_TWIN || kind == SIM_F_THIEF))
+		kind = kind == SIM_F_TWIN ? SIM_F_HUB_BOTH : SIM_F_HUB_LOG;
+	if (kind >= SIM_F_HUB_BOTH) {
+		s->copies_put_off += s->healed || !sim_hub_back(s, kind);
+		return;
+	}
 
 	if (!m->enrolled || s->healed || !sim_node_may_go(s, m)) {
 		s->copies_put_off++;
@@ -368,7 +381,7 @@ sim_copies_settle(struct sim *s)
 			}
 		t->held_off = false;
 		sim_start(s, i);
-		if (!t->up || !sim_same_feeds(s, i) ||
+		if (!t->up || (!sim_same_feeds(s, i) && !sim_hub_left_copy(s, i)) ||
 		    !sim_branches_ruled(s, i, s->waits_for, sizeof(s->waits_for)))
 			return false;
 		go_for_good(s, t);
@@ -384,5 +397,5 @@ sim_copies_free(struct sim *s)
 	int i;
 
 	for (i = 0; i < SIM_MACHINES; i++)
-		stop_lying(&s->m[i]);
+		sim_stop_lying(&s->m[i]);
 }

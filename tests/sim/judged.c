@@ -56,18 +56,18 @@ sim_check_judged(
 	} else {
 		/* Machines here are honest and write by the rules. One that was told that another branch of its feed counts, and has
 		 * not got that yet, names its own. */
-		if (sim_is_copied(s, &author) && only_contexts(&j))
+		if ((sim_is_copied(s, &author) || s->hub_forked) && only_contexts(&j))
 			s->named_other += j.nrefused;
 		else if (j.nrefused != 0)
 			sim_fail(s, "the hub refuses change %u of change-set %llu of unit %s (%d)",
 			    j.refused[0]->index, (unsigned long long)cs->seq, cs->unit.s,
 			    (int)j.refused[0]->reason);
 		/* A restored hub judges what it judged before as it did then. */
-		if (s->restored_hub == 0 &&
+		if (!sim_hub_was_back(s) &&
 		    LT_STAMP_MS(lt_judgement_stamp(&j, cs->stamp)) > (int64_t)e->arrival_ms)
 			sim_fail(s, "change-set %llu of unit %s counts as of a time after it came",
 			    (unsigned long long)cs->seq, cs->unit.s);
-		if (s->restored_hub == 0)
+		if (!sim_hub_was_back(s))
 			check_contexts(s, txn, cs, &j);
 	}
 	lt_arena_fini(&arena);

@@ -596,6 +596,7 @@ send_packed(struct sim *s, struct sim_line *l, uint64_t call, enum sim_message_k
 struct push {
 	struct sim *s;
 	int thief; /* who sent it; 0: no thief */
+	bool hub_lacked; /* change-sets of its own */
 	const Ltpb__PushRequest *req; /* in the arena */
 	uint64_t line, call, life;
 	struct lt_buf bytes;
@@ -615,6 +616,8 @@ pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st)
 			sim_check_contact(s, p->req, r == NULL);
 		if (p->thief != 0 && r == NULL && strcmp(st->reason, "FORK") == 0)
 			sim_thief_met_fork(s, p->thief, p->req);
+		if (r != NULL)
+			sim_check_given_back(s, p->req, p->hub_lacked);
 		for (i = 0; r != NULL && i < r->n_receipt; i++)
 			sim_check_receipt(s, r->receipt[i]);
 		if (r != NULL)
@@ -728,6 +731,7 @@ serve_push(struct sim *s, struct sim_line *l, struct sim_message *msg, struct lt
 	p->call = msg->call;
 	p->life = s->m[SIM_HUB].life;
 	s->received += req->n_change_set;
+	p->hub_lacked = sim_hub_lacks(s, req);
 	lt_answer_push(a, req, pushed, p);
 	sim_step_due(s, SIM_HUB);
 }
@@ -746,8 +750,10 @@ serve_unary(struct sim *s, struct sim_line *l, uint64_t call, struct lt_asking *
 	    lt_answer_join(a, (const Ltpb__JoinRequest *)req, &join, &st))
 		reply = &join.base;
 	if (strcmp(method, "Hello") == 0 &&
-	    lt_answer_hello(a, (const Ltpb__HelloRequest *)req, &hello, &st))
+	    lt_answer_hello(a, (const Ltpb__HelloRequest *)req, &hello, &st)) {
+		sim_check_hello(s, (const Ltpb__HelloRequest *)req, &hello);
 		reply = &hello.base;
+	}
 	if (strcmp(method, "Announce") == 0 &&
 	    lt_answer_announce(a, (const Ltpb__AnnounceRequest *)req, &announce, &st))
 		reply = &announce.base;

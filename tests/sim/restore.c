@@ -14,6 +14,7 @@
 
 struct copy {
 	struct lt_kv_image *img;
+	struct lt_kv_image *derived; /* of the hub */
 	struct sim_watch *watch;
 };
 
@@ -31,6 +32,7 @@ sim_backups_free(struct sim *s)
 	for (i = 0; i <= SIM_NODES; i++)
 		for (k = 0; k < KEPT; k++) {
 			lt_kv_image_free(s->backups->of[i][k].img);
+			lt_kv_image_free(s->backups->of[i][k].derived);
 			free(s->backups->of[i][k].watch);
 		}
 	free(s->backups);
@@ -55,27 +57,54 @@ sim_backup(struct sim *s)
 		abort();
 	c = &s->backups->of[m->no][sim_rng_below(&s->rng, KEPT)];
 	lt_kv_image_free(c->img);
+	lt_kv_image_free(c->derived);
 	free(c->watch);
-	if (lt_kv_image_take(m->kv, &c->img) != LT_OK)
+	c->derived = NULL;
+	if (lt_kv_image_take(m->kv, &c->img) != LT_OK ||
+	    (m->no == SIM_HUB && lt_kv_image_take(m->derived, &c->derived) != LT_OK))
 		abort();
 	c->watch = sim_watch_copy(m);
 	sim_say(s, "a backup of machine %d", m->no);
+}
+
+static const struct copy *
+some_copy(struct sim *s, int machine)
+{
+	const struct copy *c = NULL;
+	size_t at = sim_rng_below(&s->rng, KEPT), k;
+
+	if (s->backups == NULL)
+		return NULL;
+	for (k = 0; k < KEPT && (c == NULL || c->img == NULL); k++)
+		c = &s->backups->of[machine][(at + k) % KEPT];
+	return c->img != NULL ? c : NULL;
 }
 
 bool
 sim_backup_of(
     struct sim *s, int machine, const struct lt_kv_image **img, const struct sim_watch **w)
 {
-	const struct copy *c = NULL;
-	size_t at = sim_rng_below(&s->rng, KEPT), k;
+	const struct copy *c = some_copy(s, machine);
 
-	if (s->backups == NULL)
+	if (c == NULL)
 		return false;
-	for (k = 0; k < KEPT && (c == NULL || c->img == NULL); k++)
-		c = &s->backups->of[machine][(at + k) % KEPT];
 	*img = c->img;
 	*w = c->watch;
-	return c->img != NULL;
+	return true;
+}
+
+bool
+sim_backup_of_hub(struct sim *s, const struct lt_kv_image **log, const struct lt_kv_image **derived,
+    const struct sim_watch **w)
+{
+	const struct copy *c = some_copy(s, SIM_HUB);
+
+	if (c == NULL)
+		return false;
+	*log = c->img;
+	*derived = c->derived;
+	*w = c->watch;
+	return true;
 }
 
 /* ---- may it be lost now? ---- */
@@ -170,8 +199,8 @@ somebody_has(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *fee
 	return LT_OK;
 }
 
-static bool
-hub_may_go(struct sim *s)
+bool
+sim_hub_may_go(struct sim *s)
 {
 	struct asking a = { .s = s, .ok = true };
 
@@ -251,10 +280,10 @@ sim_restore(struct sim *s)
 	struct sim_machine *m = some(s);
 	struct copy *c;
 
-	if (s->backups == NULL || m->synced != NULL)
+	if (s->backups == NULL || m->synced != NULL || m->synced_derived != NULL)
 		return;
 	c = &s->backups->of[m->no][sim_rng_below(&s->rng, KEPT)];
-	if (c->img == NULL || (m->no == SIM_HUB ? !hub_may_go(s) : !sim_node_may_go(s, m))) {
+	if (c->img == NULL || (m->no == SIM_HUB ? !sim_hub_may_go(s) : !sim_node_may_go(s, m))) {
 		s->restores_put_off++;
 		return;
 	}

@@ -2,8 +2,8 @@
  * time, network, disks and randomness. One 64-bit seed is a whole run.
  *
  * world.c makes machines and lets them crash, net.c carries messages between session and hub, work.c is people, fault.c
- * what goes wrong, restore.c backups and the tool's restore, copies.c files copied by hand, thieves and disks that lie, check.c what
- * must hold, branch.c what must hold of forks, sim.c the order of it all.
+ * what goes wrong, restore.c backups and the tool's restore, copies.c files copied by hand, thieves and disks that lie, hubhand.c the same
+ * of the hub's, check.c what must hold, branch.c what must hold of forks, sim.c the order of it all.
  */
 #ifndef LT_TESTS_SIM_H
 #define LT_TESTS_SIM_H
@@ -37,7 +37,9 @@
 	X(LOSS, "loss")
 /* Of files copied by hand, as many as --copies says: by the order of these names. */
 #define SIM_BY_HAND(X) \
-	X(ROLLED_BACK, "rolled-back") X(TWIN, "twin") X(THIEF, "thief") X(LYING_DISK, "lying-disk")
+	X(ROLLED_BACK, "rolled-back") X(TWIN, "twin") X(THIEF, "thief") X(LYING_DISK, "lying-disk") \
+	X(HUB_BOTH, "hub-both") X(HUB_LOG, "hub-log") X(HUB_TABLES, "hub-tables") \
+	X(HUB_LYING, "hub-lying-disk")
 /* clang-format on */
 
 #define SIM_FAULT_ENUM(name, text) SIM_F_##name,
@@ -225,6 +227,7 @@ struct sim_machine {
 	bool held_off; /* stays off */
 	struct lt_kv_image *synced; /* a disk that lies: what it really has */
 	struct sim_watch *synced_watch;
+	struct lt_kv_image *synced_derived; /* of a hub: with synced, or alone */
 
 	/* check.c */
 	struct sim_watch *watch;
@@ -286,6 +289,14 @@ struct sim {
 	uint64_t lost_by_hand; /* saved, and gone with files that were put over them */
 	uint64_t reissued, aside_left; /* of what was saved on branches that do not count */
 	uint64_t named_other; /* changes refused, as they named a branch that does not count */
+	/* hubhand.c */
+	unsigned hub_went_back; /* how often its log did, by hand */
+	bool hub_hurries; /* it is written at as soon as it is up */
+	bool hub_must_doubt; /* its tables tell at its next start */
+	bool hub_forked; /* it signed numbers again that a node has */
+	uint64_t hub_doubts; /* how often it found out */
+	uint64_t set_up_anew; /* nodes that had another branch of a feed of the hub's */
+	uint64_t hub_lost; /* change-sets of the hub's own that went with those */
 	uint64_t branches; /* that were found, of feeds signed by two */
 	struct sim_forkable *forkable;
 	struct sim_ledger *ledger;
@@ -335,6 +346,7 @@ void sim_lines_lost(struct sim *s, int machine, bool silent);
 
 /* work.c */
 void sim_work(struct sim *s);
+void sim_work_province(struct sim *s); /* the hub's own writes */
 void sim_work_at(struct sim *s, struct sim_machine *m); /* a clerk, or an import */
 void sim_work_retry(struct sim *s, int node);
 void sim_late_join(struct sim *s);
@@ -372,6 +384,13 @@ bool sim_is_made(struct sim *s, int node, uint64_t token);
 /* The epochs that a disk goes on in: whoever has a copy of it may sign the same numbers. */
 void sim_forkable_note(struct sim *s, struct sim_machine *m);
 bool sim_is_forkable(const struct sim *s, const struct lt_feed_id *feed);
+/* The same of the hub's log, in all units; and from now on it may sign in none of them. */
+void sim_forkable_note_hub(struct sim *s);
+void sim_forkable_close_hub(struct sim *s);
+bool sim_is_closed(const struct sim *s, const struct lt_feed_id *feed);
+/* This change-set, or one before it that the hub has not either: is it kept as evidence, or ruled on? */
+bool sim_is_known(const struct sim *s, struct lt_kv_txn *hub, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
 bool sim_is_copied(const struct sim *s, const struct lt_id *author); /* a feed of it is */
 /* After a push was answered: what it met is known from then on. */
 void sim_check_contact(struct sim *s, const Ltpb__PushRequest *req, bool refused_as_fork);
@@ -402,6 +421,29 @@ bool sim_recovering(struct sim *s);
 bool sim_backup_of(
     struct sim *s, int machine, const struct lt_kv_image **img, const struct sim_watch **w);
 
+/* The hub's, both tables, of one moment. */
+bool sim_backup_of_hub(struct sim *s, const struct lt_kv_image **log,
+    const struct lt_kv_image **derived, const struct sim_watch **w);
+/* Is everything that the hub has on the disk of some node that will not be touched? */
+bool sim_hub_may_go(struct sim *s);
+
+/* hubhand.c */
+bool sim_hub_back(struct sim *s, enum sim_by_hand kind); /* false: not now */
+/* The hub is off: a disk that lied shows what it has. */
+void sim_hub_truth(struct sim *s);
+bool sim_hub_was_back(const struct sim *s); /* its log, by the tool or by hand */
+void sim_check_hub_up(struct sim *s); /* after each step of the hub */
+void sim_check_hello(struct sim *s, const Ltpb__HelloRequest *req, const Ltpb__HelloReply *r);
+/* Before a push is handed over, and when it was answered: change-sets of the hub's own. */
+bool sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req);
+void sim_check_given_back(struct sim *s, const Ltpb__PushRequest *req, bool lacked);
+/* After the last fault: what an operator does about nodes that have another branch of a feed of the hub's. true: nothing is left to do. */
+bool sim_hub_remedy(struct sim *s);
+/* Before that, and before copies come one by one: it does not wait for such nodes any more. true: it waits for nobody. */
+bool sim_hub_goes_on(struct sim *s);
+/* A copy that has another branch of the hub's, and whose own feeds the hub has. */
+bool sim_hub_left_copy(struct sim *s, int machine);
+
 /* copies.c */
 void sim_copy(struct sim *s);
 void sim_power_cut(struct sim *s, int machine);
@@ -414,7 +456,8 @@ bool sim_copies_live(const struct sim *s);
 /* After the last fault: copies come to the hub one by one, while their originals are off, and then go for good. true: all did. */
 bool sim_copies_settle(struct sim *s);
 void sim_copies_free(struct sim *s);
-/* What was seen on its disk, for a copy of the disk; free(). And back. */
+void sim_stop_lying(struct sim_machine *m);
+/* What was seen on its disk, for a copy of the disk; free(). And back; NULL: nothing. */
 struct sim_watch *sim_watch_copy(const struct sim_machine *m);
 void sim_watch_put(struct sim_machine *m, const struct sim_watch *w);
 

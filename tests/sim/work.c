@@ -234,8 +234,8 @@ import(struct sim *s, struct sim_machine *m)
 
 /* ---- the province ---- */
 
-static void
-province(struct sim *s)
+void
+sim_work_province(struct sim *s)
 {
 	struct sim_machine *hub = &s->m[SIM_HUB];
 	struct lt_err err = { "" };
@@ -369,7 +369,7 @@ sim_work(struct sim *s)
 		return;
 	}
 	if (what < 12) {
-		province(s);
+		sim_work_province(s);
 		sim_after(s, SIM_HUB);
 		return;
 	}
