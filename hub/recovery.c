@@ -520,6 +520,12 @@ note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 			    cs->unit.s);
 			rc = LT_OK; /* nothing was written for it */
 		}
+		if (rc == LT_E_CORRUPT) {
+			lt_error("a verdict of this hub that came back (unit %s) is not obeyed as a "
+				 "whole: rows of the feed that it speaks of are damaged",
+			    cs->unit.s);
+			rc = LT_OK; /* one feed's damage does not keep back what else came */
+		}
 	}
 	return rc;
 }
@@ -592,6 +598,9 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 	chain = lt_changeset_verify_chain(cs, head.seq, &head.hash, head.stamp);
 	if (chain == LT_E_EXISTS) {
 		rc = lt_feed_log_hash(txn, &cs->unit, &cs->feed, cs->seq, &have);
+		/* What is damaged here is the repair's matter, and no reason to leave the rest of what came. */
+		if (rc == LT_E_CORRUPT)
+			return LT_OK;
 		if (rc != LT_OK || lt_hash_eq(&have, &cs->hash))
 			return rc;
 		chain = LT_E_FORK;

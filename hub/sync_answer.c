@@ -14,6 +14,7 @@
 #define TWIN_RETRY_MS 30000
 #define PENDING_RETRY_MS 5000
 #define PULL_HAVE_MAX 4096
+#define HUB_HEADS_MAX 2048 /* feeds of hubs that a hello names (FORMAT.md 12.7) */
 #define HELD_MAX \
 	1024 /* epochs of one author told in a reply: some 80 KB of the message's megabyte */
 
@@ -192,6 +193,33 @@ all_heads_sane(size_t n, Ltpb__FeedHead *const *v)
 	return n <= 4096;
 }
 
+static int
+cmp_heads(const void *x, const void *y)
+{
+	const Ltpb__FeedHead *a = *(Ltpb__FeedHead *const *)x, *b = *(Ltpb__FeedHead *const *)y;
+	int c = memcmp(a->feed.data, b->feed.data, LT_FEED_LEN);
+
+	return c != 0 ? c : strcmp(a->unit, b->unit);
+}
+
+/* No feed twice: a hello costs at most one entry read for each feed that there is. Heads that are sane. */
+static int
+all_heads_differ(struct lt_asking *a, size_t n, Ltpb__FeedHead *const *v, bool *differ)
+{
+	Ltpb__FeedHead **by_feed = lt_arena_alloc(&a->arena, (n + 1) * sizeof(Ltpb__FeedHead *));
+	size_t i;
+
+	*differ = true;
+	if (by_feed == NULL)
+		return LT_E_NOMEM;
+	if (n != 0)
+		memcpy(by_feed, v, n * sizeof(Ltpb__FeedHead *));
+	qsort(by_feed, n, sizeof(Ltpb__FeedHead *), cmp_heads);
+	for (i = 1; i < n; i++)
+		*differ &= cmp_heads(&by_feed[i - 1], &by_feed[i]) != 0;
+	return LT_OK;
+}
+
 static void
 note_contact(const struct lt_asking *a, size_t n, Ltpb__FeedHead *const *head, int64_t clock_ms)
 {
@@ -215,22 +243,39 @@ tell_held(struct lt_asking *a, size_t *n, Ltpb__FeedHead ***held)
 	return rc;
 }
 
-/* A node names a head of ours that is not here. *want: up to where it has what we have, as far as that can be told. */
+/* What stands here under the number that a node names, where that reaches no further than ours. LT_E_CORRUPT: it cannot be told. */
+static int
+hash_named(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head, uint64_t seq, struct lt_hash *out)
+{
+	int rc;
+
+	*out = head->hash;
+	if (seq == head->seq) /* nearly always: nothing is read */
+		return LT_OK;
+	rc = lt_feed_log_hash(txn, unit, feed, seq, out);
+	return rc == LT_E_NOTFOUND ? LT_E_CORRUPT : rc;
+}
+
+/* A node names a head of ours that is not here. *want: up to where it has what we have, as far as that can be told. What is damaged here asks
+ * for nothing and keeps nobody out: its repair begins behind this hello. */
 static int
 weigh_own(struct lt_asking *a, struct lt_kv_txn *txn, const Ltpb__FeedHead *there,
     const struct lt_unit *unit, const struct lt_feed_id *feed, struct lt_head *want, bool *wanted)
 {
-	struct lt_hash have = { { 0 } };
+	struct lt_hash have;
 	int rc = lt_feed_log_head(txn, unit, feed, want);
 
 	*wanted = false;
 	if (rc != LT_OK || there->seq == 0 || there->hash.len != LT_HASH_LEN)
-		return rc;
+		return rc == LT_E_CORRUPT ? LT_OK : rc;
 	if (want->seq < there->seq) {
 		*wanted = true;
 	} else {
-		rc = lt_feed_log_hash(txn, unit, feed, there->seq, &have);
-		*wanted = rc == LT_OK && memcmp(have.b, there->hash.data, LT_HASH_LEN) != 0;
+		rc = hash_named(txn, unit, feed, want, there->seq, &have);
+		if (rc != LT_OK)
+			return rc == LT_E_CORRUPT ? LT_OK : rc;
+		*wanted = memcmp(have.b, there->hash.data, LT_HASH_LEN) != 0;
 		want->seq = there->seq;
 		want->hash = have;
 	}
@@ -241,7 +286,7 @@ weigh_own(struct lt_asking *a, struct lt_kv_txn *txn, const Ltpb__FeedHead *ther
 			 "back without 'ltctl restore'? It is asked for it",
 		    a->who.principal->unit.s, (unsigned long long)there->seq,
 		    (unsigned long long)want->seq);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	return LT_OK;
 }
 
 /* Own feeds that reach further at the node than here, or have something else there. It is asked whether a restore is known of or not: what
@@ -324,6 +369,7 @@ lt_answer_hello(
     struct lt_asking *a, const Ltpb__HelloRequest *req, Ltpb__HelloReply *r, struct lt_status *st)
 {
 	const struct lt_identity *id = lt_hub_identity(a->s->hub);
+	bool differ = false;
 	int rc;
 
 	if (!is_a_node(a, st))
@@ -333,6 +379,12 @@ lt_answer_hello(
 	    req->instance.len != 16 || !all_heads_sane(req->n_head, req->head) ||
 	    !all_heads_sane(req->n_hub_head, req->hub_head))
 		return no(st, LT_E_INVALID, "HELLO", "the hello does not fit the line it came on");
+	rc = all_heads_differ(a, req->n_hub_head, req->hub_head, &differ);
+	if (rc != LT_OK)
+		return no(st, rc, "HELLO", "");
+	if (!differ || req->n_hub_head > HUB_HEADS_MAX)
+		return no(st, LT_E_INVALID, "HELLO",
+		    "the hello names a feed of the hub twice, or more than 2048 of them");
 	if (!is_alone(a, req, st))
 		return false;
 	rc = tell_held(a, &r->n_held, &r->held);

@@ -190,21 +190,64 @@ judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_f
 	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
 }
 
+/* The hash that change-set seq must have had, by the one that stands behind it. */
+static int
+hash_before(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, struct lt_hash *out)
+{
+	struct lt_changeset next;
+	struct lt_arena arena;
+	struct lt_entry e;
+	uint64_t position;
+	int rc = lt_feed_log_find(txn, unit, feed, seq, &position);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(txn, position, &e);
+	lt_arena_init(&arena, LT_HUB_ARENA);
+	if (rc == LT_OK)
+		rc = lt_changeset_open(e.changeset, &arena, &next);
+	if (rc == LT_OK)
+		*out = next.prev;
+	lt_arena_fini(&arena);
+	return rc == LT_E_NOTFOUND || rc == LT_E_INVALID ? LT_E_CORRUPT : rc;
+}
+
+/* Is what stands here up to `to` the branch that this verdict covers? Also where that entry is damaged: the head, or the one behind it, names its hash. */
+static int
+is_covered(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head, const Ltpb__Verdict *t, bool *is)
+{
+	struct lt_hash have = head->hash;
+	int rc = LT_OK;
+
+	if (t->to != head->seq)
+		rc = lt_feed_log_hash(txn, unit, feed, t->to, &have);
+	if (rc == LT_E_CORRUPT)
+		rc = hash_before(txn, unit, feed, t->to + 1, &have);
+	*is = rc == LT_OK && memcmp(have.b, t->to_hash.data, LT_HASH_LEN) == 0;
+	if (rc != LT_E_CORRUPT)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	lt_error("a verdict of this hub that came back (unit %s) cannot be compared with what is "
+		 "here: change-sets %llu and %llu that it speaks of are damaged; they stay judged "
+		 "as they are",
+	    unit->s, (unsigned long long)t->to, (unsigned long long)t->to + 1);
+	return LT_OK;
+}
+
 /* Of the numbers above `from` up to `to` that are here and that this verdict covers, of the branch that it covers. */
 static int
 judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
     const Ltpb__Verdict *t, uint64_t from, uint64_t to, bool look, bool *differs)
 {
-	struct lt_hash have;
 	struct lt_head head;
 	uint64_t seq = from + 1 > t->from ? from + 1 : t->from;
+	bool ours = true;
 	int rc = lt_feed_log_head(txn, unit, feed, &head);
 
-	if (rc == LT_OK && head.seq >= t->to) {
-		rc = lt_feed_log_hash(txn, unit, feed, t->to, &have);
-		if (rc != LT_OK || memcmp(have.b, t->to_hash.data, LT_HASH_LEN) != 0)
-			return rc == LT_E_NOTFOUND ? LT_OK : rc;
-	}
+	if (rc == LT_OK && head.seq >= t->to)
+		rc = is_covered(txn, unit, feed, &head, t, &ours);
+	if (!ours)
+		return rc;
 	for (; rc == LT_OK && seq <= t->to && seq <= to && seq <= head.seq; seq++)
 		rc = judge_again(txn, unit, feed, seq, t, look, differs);
 	return rc;

@@ -1,0 +1,575 @@
+/* A hub that finds out that its files were put back by hand: what it is given back by a node that has more, with damage in between, verdicts
+ * that say something else than what stands here, and stops in the middle. What it signed and forgot is signed here in a transaction
+ * that is given up. */
+#include "hub/hub_impl.h"
+#include "hub/recovery.h"
+#include "proto/base/wire.h"
+#include "proto/store/author.h"
+#include "proto/store/feed_log.h"
+#include "proto/store/kv_test.h"
+#include "tests/lib/memfed.h"
+#include "tests/lib/random.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define UNIT "17254"
+#define HELLO "/lienthong.v1.Sync/Hello"
+#define PUSH "/lienthong.v1.Sync/Push"
+#define HEADS_MAX 2048 /* FORMAT.md 12.7 */
+#define SETS_MAX 4
+
+struct fix {
+	struct memfed m;
+	struct memfed_marks marks;
+	struct lt_arena arena;
+	struct fed_peer node;
+	struct lt_peer line;
+	struct fed_feed feed;
+	struct lt_unit unit;
+	size_t nset;
+	struct lt_buf set[SETS_MAX]; /* signed by the hub, and not here */
+};
+
+static void
+begin(struct fix *x)
+{
+	uint8_t proof[LT_SIG_LEN];
+	Ltpb__JoinRequest r;
+
+	memset(x, 0, sizeof(*x));
+	lt_arena_init(&x->arena, (size_t)256 << 20);
+	assert_int_equal(lt_unit_set(&x->unit, lt_slice_str(UNIT)), LT_OK);
+	memfed_open(&x->m, true, &x->marks);
+	memfed_invite(&x->m, &x->node, 9, UNIT);
+	test_random_system(); /* each epoch is another one */
+	x->line = memfed_line(&x->node.id);
+	fed_join_request(&x->node.id, proof, &r);
+	assert_int_equal(
+	    memfed_ask(&x->m, &x->line, "/lienthong.v1.Enrol/Join", &r.base, NULL, NULL),
+	    LT_STATUS_OK);
+	fed_feed_init(&x->feed, &x->node, UNIT, LT_LANE_NORMAL, 1);
+}
+
+static void
+end(struct fix *x)
+{
+	memfed_close(&x->m);
+	while (x->nset > 0)
+		lt_buf_fini(&x->set[--x->nset]);
+	lt_arena_fini(&x->arena);
+}
+
+/* ---- what is asked of the hub ---- */
+
+static int
+push_sets(struct fix *x, const struct lt_buf *set, size_t n)
+{
+	Ltpb__PushRequest r = LTPB__PUSH_REQUEST__INIT;
+	ProtobufCBinaryData d[SETS_MAX];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		d[i].data = set[i].data;
+		d[i].len = set[i].len;
+	}
+	r.change_set = d;
+	r.n_change_set = n;
+	return memfed_ask(&x->m, &x->line, PUSH, &r.base, NULL, NULL);
+}
+
+/* status NULL: a dossier made; else only that. */
+static void
+put(struct fix *x, unsigned number, const char *status)
+{
+	struct lt_draft draft = { 0 };
+	struct lt_buf b;
+	char key[32];
+
+	(void)snprintf(key, sizeof(key), "H41.65-261120-%04u", number);
+	if (status == NULL)
+		fed_draft_dossier(&x->arena, &draft, key);
+	else
+		fed_draft_status(&x->arena, &draft, key, status);
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	x->feed.next_stamp = lt_hlc_next(x->feed.stamp, x->m.now_ms);
+	fed_seal(&x->m.f, &x->feed, &draft, 1, &b);
+	assert_int_equal(push_sets(x, &b, 1), LT_STATUS_OK);
+	lt_buf_fini(&b);
+}
+
+/* The hub writes the name of a unit. */
+static void
+name_unit(struct fix *x, const char *name, struct lt_write *w, Ltpb__FieldSet *set[1])
+{
+	memset(w, 0, sizeof(*w));
+	set[0] = fed_field(&x->arena, "name", LT_TYPE_TEXT, name);
+	w->collection = "_unit";
+	w->key = "99998";
+	w->builtin = true;
+	w->writer = LT_WRITER_PROVINCE;
+	w->set = set;
+	w->nset = 1;
+}
+
+static int
+hub_writes(struct fix *x, const char *name)
+{
+	struct lt_unit all = { "_" };
+	struct lt_err err = { "" };
+	Ltpb__FieldSet *set[1];
+	struct lt_write w;
+	int rc;
+
+	name_unit(x, name, &w, set);
+	rc = lt_hub_write(x->m.f.hub, &all, &w, 1, &x->arena, &err);
+	memfed_settle(&x->m);
+	return rc;
+}
+
+struct want {
+	size_t n;
+	uint64_t seq; /* of the first */
+};
+
+static void
+wanted(void *ctx, const ProtobufCMessage *m)
+{
+	const Ltpb__HelloReply *r = (const Ltpb__HelloReply *)m;
+	struct want *w = ctx;
+
+	w->n = r->n_want;
+	w->seq = r->n_want != 0 ? r->want[0]->seq : 0;
+}
+
+static int
+hello(struct fix *x, Ltpb__FeedHead **head, size_t n, struct want *out)
+{
+	Ltpb__HelloRequest r = LTPB__HELLO_REQUEST__INIT;
+	uint8_t instance[16] = { 1 };
+
+	memset(out, 0, sizeof(*out));
+	r.principal.data = x->node.id.principal.b;
+	r.principal.len = LT_ID_LEN;
+	r.instance.data = instance;
+	r.instance.len = sizeof(instance);
+	r.hub_head = head;
+	r.n_hub_head = n;
+	return memfed_ask(&x->m, &x->line, HELLO, &r.base, wanted, out);
+}
+
+/* ---- the hub's own feeds ---- */
+
+struct heads {
+	struct fix *x;
+	size_t n;
+	Ltpb__FeedHead *v[HEADS_MAX + 1];
+	uint64_t position[HEADS_MAX + 1];
+};
+
+static Ltpb__FeedHead *
+head_of(struct fix *x, const char *unit, const struct lt_feed_id *feed, uint64_t seq,
+    const struct lt_hash *hash)
+{
+	Ltpb__FeedHead *h = lt_arena_alloc(&x->arena, sizeof(*h));
+
+	assert_non_null(h);
+	ltpb__feed_head__init(h);
+	h->unit = lt_arena_dup(&x->arena, unit, strlen(unit));
+	h->feed.data = lt_arena_dup(&x->arena, feed->b, LT_FEED_LEN);
+	h->feed.len = LT_FEED_LEN;
+	h->seq = seq;
+	h->hash.data = lt_arena_dup(&x->arena, hash->b, LT_HASH_LEN);
+	h->hash.len = LT_HASH_LEN;
+	return h;
+}
+
+static int
+note_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct heads *h = ctx;
+	struct lt_id author = lt_feed_author(feed);
+
+	if (!lt_id_eq(&author, &h->x->m.f.hub->author.id))
+		return LT_OK;
+	assert_true(h->n < HEADS_MAX);
+	h->position[h->n] = head->last_position;
+	h->v[h->n++] = head_of(h->x, unit->s, feed, head->seq, &head->hash);
+	return LT_OK;
+}
+
+static void
+own_heads(struct fix *x, struct heads *h)
+{
+	struct lt_kv_txn *txn;
+
+	memset(h, 0, sizeof(*h));
+	h->x = x;
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_each(txn, NULL, note_head, h), LT_OK);
+	lt_kv_abort(txn);
+	assert_true(h->n > 0);
+}
+
+static void
+damage_entry(struct fix *x, uint64_t position)
+{
+	uint8_t key[8];
+
+	lt_store_u64(key, position);
+	assert_int_equal(
+	    lt_kv_test_flip(x->m.log, LT_T_ENTRY, lt_slice(key, sizeof(key)), 900, NULL), LT_OK);
+}
+
+/* The next change-set of the hub's in that unit, behind those signed so before: kept, while the log forgets it with the transaction. */
+static void
+sign(struct fix *x, struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_write *w)
+{
+	struct lt_hub *h = x->m.f.hub;
+	struct lt_catalogue *cat = lt_hub_catalogue(h);
+	struct lt_buf *out = &x->set[x->nset];
+	struct lt_err err = { "" };
+	struct lt_kv_txn *derived;
+	struct lt_entry e;
+	uint64_t last;
+
+	assert_true(x->nset < SETS_MAX);
+	assert_int_equal(lt_kv_begin_read(x->m.derived, &derived), LT_OK);
+	assert_int_equal(lt_author_write(txn, derived, &h->author, cat, unit, w, 1, &x->arena, NULL,
+			     NULL, &err),
+	    LT_OK);
+	assert_int_equal(w->rc, LT_OK);
+	assert_false(w->unchanged);
+	lt_kv_abort(derived);
+	lt_catalogue_unref(cat);
+	assert_int_equal(lt_feed_log_last(txn, &last), LT_OK);
+	assert_int_equal(lt_feed_log_read(txn, last, &e), LT_OK);
+	lt_buf_init(out, LT_MESSAGE_MAX);
+	assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, out, &err), LT_OK);
+	x->nset++;
+}
+
+static void
+forget_sets(struct fix *x)
+{
+	while (x->nset > 0)
+		lt_buf_fini(&x->set[--x->nset]);
+}
+
+static void
+sign_name(struct fix *x, const char *name)
+{
+	struct lt_unit all = { "_" };
+	Ltpb__FieldSet *set[1];
+	struct lt_kv_txn *txn;
+	struct lt_write w;
+
+	name_unit(x, name, &w, set);
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	sign(x, txn, &all, &w);
+	lt_kv_abort(txn);
+}
+
+/* A verdict on the node's feed as the hub writes them. */
+static void
+sign_verdict(struct fix *x, struct lt_kv_txn *txn, const Ltpb__Verdict *v)
+{
+	Ltpb__FieldSet fs = LTPB__FIELD_SET__INIT, *set[1] = { &fs };
+	Ltpb__Value value = LTPB__VALUE__INIT;
+	struct lt_write w = {
+		.collection = "_verdict", .builtin = true, .writer = LT_WRITER_PROVINCE
+	};
+	char hex[2 * LT_FEED_LEN + 1], key[120];
+	struct lt_buf bytes;
+
+	lt_hex(hex, x->feed.id.b, LT_FEED_LEN);
+	(void)snprintf(key, sizeof(key), "%s/%llu", hex, (unsigned long long)v->from);
+	lt_buf_init(&bytes, LT_VALUE_MAX);
+	assert_int_equal(lt_wire_pack(&v->base, LT_VALUE_MAX, &bytes), LT_OK);
+	value.v_case = LTPB__VALUE__V_BYTES;
+	value.bytes.data = bytes.data;
+	value.bytes.len = bytes.len;
+	fs.name = (char *)(uintptr_t) "verdict";
+	fs.value = &value;
+	w.key = key;
+	w.set = set;
+	w.nset = 1;
+	sign(x, txn, &x->unit, &w);
+	lt_buf_fini(&bytes);
+}
+
+/* On change-sets from to to of the node's feed. */
+static void
+verdict_on(struct fix *x, uint64_t from, uint64_t to, Ltpb__Verdict *v)
+{
+	struct lt_kv_txn *txn;
+	struct lt_hash h;
+
+	ltpb__verdict__init(v);
+	v->feed.data = x->feed.id.b;
+	v->feed.len = LT_FEED_LEN;
+	v->from = from;
+	v->to = to;
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_hash(txn, &x->unit, &x->feed.id, to, &h), LT_OK);
+	lt_kv_abort(txn);
+	v->to_hash.data = lt_arena_dup(&x->arena, h.b, LT_HASH_LEN);
+	v->to_hash.len = LT_HASH_LEN;
+}
+
+static uint64_t
+position_of(struct fix *x, uint64_t seq)
+{
+	struct lt_kv_txn *txn;
+	uint64_t position;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_find(txn, &x->unit, &x->feed.id, seq, &position), LT_OK);
+	lt_kv_abort(txn);
+	return position;
+}
+
+/* Of the node's feed; in the arena. */
+static struct lt_judgement
+judged(struct fix *x, uint64_t seq)
+{
+	uint64_t position = position_of(x, seq);
+	struct lt_judgement j;
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_feed_log_judgement(txn, position, &x->arena, &j), LT_OK);
+	lt_kv_abort(txn);
+	return j;
+}
+
+static void
+verdicted_name(struct fix *x, char out[160])
+{
+	char hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, x->feed.id.b, LT_FEED_LEN);
+	(void)snprintf(out, 160, "verdicted/%s/%s", UNIT, hex);
+}
+
+/* As if no verdict had been said on the node's feed yet. */
+static void
+unsay(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	char name[160];
+
+	verdicted_name(x, name);
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_put_u64(txn, name, 0), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* The last of its own that was signed here is in the hub's log. */
+static bool
+has_last(struct fix *x)
+{
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_hash have;
+	int rc;
+
+	assert_int_equal(
+	    lt_changeset_parse(lt_buf_slice(&x->set[x->nset - 1]), &x->arena, &cs, NULL), LT_OK);
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	rc = lt_feed_log_hash(txn, &cs.unit, &cs.feed, cs.seq, &have);
+	lt_kv_abort(txn);
+	return rc == LT_OK && lt_hash_eq(&have, &cs.hash);
+}
+
+static void
+go_on(struct fix *x)
+{
+	struct lt_err err = { "" };
+	size_t n;
+
+	assert_int_equal(lt_hub_go_on_without(x->m.f.hub, NULL, NULL, &n, &err), LT_OK);
+	assert_int_equal(n, 1);
+	memfed_settle(&x->m);
+}
+
+/* ---- damage in between ---- */
+
+/* Nodes that have all say so in each hello: not one entry is read for that, and one that is damaged keeps nobody out. */
+static void
+test_hello_over_damage(void **state)
+{
+	struct heads h;
+	struct want w;
+	struct fix x;
+	size_t i;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	assert_int_equal(hub_writes(&x, "Hai"), LT_OK);
+	own_heads(&x, &h);
+	assert_int_equal(hello(&x, h.v, h.n, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, 0);
+	for (i = 0; i < h.n; i++)
+		damage_entry(&x, h.position[i]);
+	assert_int_equal(hello(&x, h.v, h.n, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, 0);
+	/* Another head under that number: it is asked for, the entry is not needed for that. */
+	h.v[0]->hash.data[0] ^= 1;
+	assert_int_equal(hello(&x, h.v, h.n, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.seq, h.v[0]->seq);
+	end(&x);
+}
+
+/* A node that is behind names one that is damaged: what it has cannot be told, and it comes in. */
+static void
+test_hello_behind_damage(void **state)
+{
+	struct lt_hash nothing = { { 0 } };
+	struct lt_unit all = { "_" };
+	Ltpb__FeedHead *behind;
+	struct lt_feed_id feed;
+	struct lt_kv_txn *txn;
+	struct lt_head head;
+	uint64_t position;
+	struct want w;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	assert_int_equal(hub_writes(&x, "Hai"), LT_OK);
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	assert_int_equal(
+	    lt_author_feed(txn, &x.m.f.hub->author, &all, LT_LANE_NORMAL, &feed), LT_OK);
+	assert_int_equal(lt_feed_log_head(txn, &all, &feed, &head), LT_OK);
+	assert_true(head.seq > 1);
+	assert_int_equal(lt_feed_log_find(txn, &all, &feed, head.seq - 1, &position), LT_OK);
+	lt_kv_abort(txn);
+	behind = head_of(&x, "_", &feed, head.seq - 1, &nothing);
+	assert_int_equal(hello(&x, &behind, 1, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, 1);
+	damage_entry(&x, position);
+	assert_int_equal(hello(&x, &behind, 1, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, 0);
+	end(&x);
+}
+
+/* A feed named twice, and one feed too many. */
+static void
+test_heads_named(void **state)
+{
+	struct lt_hash nothing = { { 0 } };
+	struct lt_feed_id feed;
+	struct heads h;
+	struct want w;
+	struct fix x;
+	size_t have;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	own_heads(&x, &h);
+	have = h.n;
+	h.v[h.n] = h.v[0];
+	assert_int_equal(hello(&x, h.v, h.n + 1, &w), LT_STATUS_INVALID_ARGUMENT);
+	for (; h.n < HEADS_MAX + 1; h.n++) {
+		feed = lt_feed_id_make(x.m.f.hub->author.id, LT_LANE_NORMAL, h.n + 1000);
+		h.v[h.n] = head_of(&x, "_", &feed, 1, &nothing);
+	}
+	assert_int_equal(hello(&x, h.v, HEADS_MAX, &w), LT_STATUS_OK);
+	assert_int_equal(w.n, HEADS_MAX - have);
+	assert_int_equal(hello(&x, h.v, HEADS_MAX + 1, &w), LT_STATUS_INVALID_ARGUMENT);
+	end(&x);
+}
+
+/* A verdict comes back on change-sets of which the last is damaged here: the one behind it names its hash, or the head does. */
+static void
+verdict_over_damage(uint64_t to)
+{
+	Ltpb__Clamp clamp = LTPB__CLAMP__INIT, *clamps[1] = { &clamp };
+	struct lt_judgement j;
+	struct lt_kv_txn *txn;
+	Ltpb__Verdict v;
+	struct fix x;
+	unsigned i;
+
+	begin(&x);
+	for (i = 1; i <= 3; i++)
+		put(&x, i, NULL);
+	unsay(&x);
+	verdict_on(&x, 1, to, &v);
+	clamp.from = clamp.to = 1;
+	clamp.floor = 1;
+	clamp.ceiling = LT_STAMP(x.m.now_ms - 3600000, 0);
+	v.clamp = clamps;
+	v.n_clamp = 1;
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	sign_verdict(&x, txn, &v);
+	lt_kv_abort(txn);
+	damage_entry(&x, position_of(&x, to));
+	assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+	assert_true(has_last(&x));
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	j = judged(&x, 1);
+	assert_true(j.clamped);
+	assert_true(j.ceiling == clamp.ceiling);
+	end(&x);
+}
+
+static void
+test_verdict_over_damage(void **state)
+{
+	(void)state;
+	verdict_over_damage(2);
+	verdict_over_damage(3);
+}
+
+/* That one and the next are damaged: nothing can be compared, and what else came is taken. */
+static void
+test_verdict_not_compared(void **state)
+{
+	struct lt_kv_txn *txn;
+	Ltpb__Verdict v;
+	struct fix x;
+	unsigned i;
+
+	(void)state;
+	begin(&x);
+	for (i = 1; i <= 4; i++)
+		put(&x, i, NULL);
+	unsay(&x);
+	verdict_on(&x, 1, 2, &v);
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	sign_verdict(&x, txn, &v);
+	verdict_on(&x, 3, 4, &v);
+	sign_verdict(&x, txn, &v);
+	lt_kv_abort(txn);
+	damage_entry(&x, position_of(&x, 2));
+	damage_entry(&x, position_of(&x, 3));
+	assert_int_equal(push_sets(&x, x.set, 2), LT_STATUS_OK);
+	assert_true(has_last(&x));
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	end(&x);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hello_over_damage),
+		cmocka_unit_test(test_hello_behind_damage),
+		cmocka_unit_test(test_heads_named),
+		cmocka_unit_test(test_verdict_over_damage),
+		cmocka_unit_test(test_verdict_not_compared),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
