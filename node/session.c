@@ -36,7 +36,13 @@ struct wanted {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
 	uint64_t after;
-	struct lt_hash hash;
+	bool other; /* the hub has another change-set under the next number */
+	size_t given; /* change-sets in the push under way */
+};
+
+struct given {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
 };
 
 struct held {
@@ -67,14 +73,16 @@ struct lt_session {
 	bool caught_up; /* this pull brought all there was */
 	uint64_t pull_taken; /* change-sets of this pull that are on disk */
 	uint64_t push_no; /* of the last push */
-	/* What the hub asks back, as of the last hello, but for feeds of which it has another branch: of those it goes on asking, and does not
-	 * count this node as heard. other: that was said. */
+	/* What the hub asks back, as of the last hello. */
 	size_t nwant;
 	struct wanted want[WANT_MAX];
-	bool other;
-	uint64_t other_line; /* on which it was shown what is here */
-	bool stuck; /* it asked, and took nothing */
-	uint64_t stuck_line;
+	bool other; /* it has another branch of one: that was said */
+	/* Of these it is given no more on this line: it was shown its other branch, it took nothing, or they cannot be read here. It goes on
+	 * asking, and does not count this node as heard; what this machine wrote does not wait for that. */
+	uint64_t given_line;
+	bool all_given; /* there was no room to tell them apart */
+	size_t ngiven;
+	struct given *given; /* HUB_HEADS_MAX, made when first used */
 	/* What the hub held of ours at its last word on this line; HELD_MAX, made when first used. */
 	bool told;
 	size_t nheld;
@@ -301,11 +309,68 @@ recall_held(
 	return rc;
 }
 
-/* What the hub asks back, as far as it is of the branch that is here. */
+/* ---- what the hub asks back ---- */
+
+static bool
+is_given(const struct lt_session *s, const struct lt_unit *unit, const struct lt_feed_id *feed)
+{
+	size_t i;
+
+	for (i = 0; i < s->ngiven; i++)
+		if (lt_feed_id_cmp(&s->given[i].feed, feed) == 0 &&
+		    lt_unit_eq(&s->given[i].unit, unit))
+			return true;
+	return s->all_given;
+}
+
+/* No more of this feed on this line: the others are given all the same. */
+static void
+note_given(struct lt_session *s, const struct wanted *w)
+{
+	if (s->given == NULL)
+		s->given = malloc(HUB_HEADS_MAX * sizeof(*s->given));
+	s->all_given |= s->given == NULL || s->ngiven == HUB_HEADS_MAX;
+	if (s->all_given)
+		return;
+	s->given[s->ngiven].unit = w->unit;
+	s->given[s->ngiven++].feed = w->feed;
+}
+
+/* *w: what it asks of one feed. false: it gets nothing of it. */
+static bool
+weigh_wanted(struct lt_session *s, struct lt_kv_txn *txn, const Ltpb__FeedHead *asked,
+    struct wanted *w)
+{
+	struct lt_hash have;
+
+	memset(w, 0, sizeof(*w));
+	if (asked->feed.len != LT_FEED_LEN || asked->hash.len != LT_HASH_LEN ||
+	    lt_unit_set(&w->unit, lt_slice_str(asked->unit)) != LT_OK)
+		return false;
+	memcpy(w->feed.b, asked->feed.data, LT_FEED_LEN);
+	w->after = asked->seq;
+	if (is_given(s, &w->unit, &w->feed))
+		return false;
+	if (w->after == 0)
+		return true;
+	if (lt_feed_log_hash(txn, &w->unit, &w->feed, w->after, &have) != LT_OK)
+		return false;
+	if (memcmp(have.b, asked->hash.data, LT_HASH_LEN) == 0)
+		return true;
+	if (!s->other)
+		lt_error("the hub has another change-set %llu of one of its own feeds than the one "
+			 "it sent here before: report this to the province",
+		    (unsigned long long)w->after);
+	/* Ours is the proof that there are two. */
+	s->other = w->other = true;
+	w->after--;
+	return true;
+}
+
+/* Is there something to give back? */
 static bool
 note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 {
-	bool before; /* on this line it has been shown ours */
 	struct lt_kv_txn *txn;
 	uint64_t line;
 	size_t i;
@@ -313,40 +378,16 @@ note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 	pthread_mutex_lock(&s->mx);
 	line = s->line;
 	pthread_mutex_unlock(&s->mx);
-	before = s->other && s->other_line == line;
-	s->nwant = 0;
-	/* It took nothing of it: it will not on this line, and what this machine wrote does not wait for that. */
-	if (s->stuck && s->stuck_line == line)
-		return false;
-	if (n == 0 || lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
-		return n != 0;
-	for (i = 0; i < n && s->nwant < WANT_MAX; i++) {
-		struct wanted *w = &s->want[s->nwant];
-		struct lt_hash have = { { 0 } };
-
-		if (want[i]->feed.len != LT_FEED_LEN || want[i]->hash.len != LT_HASH_LEN ||
-		    lt_unit_set(&w->unit, lt_slice_str(want[i]->unit)) != LT_OK)
-			continue;
-		memcpy(w->feed.b, want[i]->feed.data, LT_FEED_LEN);
-		w->after = want[i]->seq;
-		if (w->after != 0 &&
-		    lt_feed_log_hash(txn, &w->unit, &w->feed, w->after, &have) != LT_OK)
-			continue;
-		if (w->after == 0 || memcmp(have.b, want[i]->hash.data, LT_HASH_LEN) == 0) {
-			s->nwant++;
-			continue;
-		}
-		if (!s->other)
-			lt_error("the hub has another change-set %llu of one of its own feeds than "
-				 "the one "
-				 "it sent here before: report this to the province",
-			    (unsigned long long)w->after);
-		s->other = true;
-		/* Ours is the proof that there are two: given once on a line. */
-		w->after--;
-		s->nwant += !before;
-		s->other_line = line;
+	if (s->given_line != line) {
+		s->given_line = line;
+		s->all_given = false;
+		s->ngiven = 0;
 	}
+	s->nwant = 0;
+	if (n == 0 || lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
+		return false;
+	for (i = 0; i < n && s->nwant < WANT_MAX; i++)
+		s->nwant += weigh_wanted(s, txn, want[i], &s->want[s->nwant]);
 	lt_kv_abort(txn);
 	if (s->nwant != 0)
 		lt_info("the hub was restored from a backup: it is given back what it signed since "
@@ -620,9 +661,9 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 
 /* ---- what a restored hub gets back ---- */
 
-/* Of one feed, openings included as far as they are here. false: no more room in the message. */
+/* Of one feed, openings included as far as they are here. *full: no more room in the message. What cannot be read ends this feed alone. */
 static int
-gather_back(struct lt_kv_txn *txn, const struct wanted *w, struct lt_arena *arena,
+gather_back(struct lt_kv_txn *txn, struct wanted *w, struct lt_arena *arena,
     Ltpb__PushRequest *r, size_t *bytes, bool *full)
 {
 	struct lt_err err = { "" };
@@ -653,13 +694,14 @@ gather_back(struct lt_kv_txn *txn, const struct wanted *w, struct lt_arena *aren
 			*bytes += b.len;
 			rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
 			r->n_change_set += rc == LT_OK;
+			w->given += rc == LT_OK;
 		}
 		lt_buf_fini(&b);
 	}
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
 		lt_error("change-set %llu of the hub cannot be read for giving it back: %s %s",
-		    (unsigned long long)seq, lt_strerror(rc), err.text);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+		    (unsigned long long)seq - 1, lt_strerror(rc), err.text);
+	return rc == LT_E_NOMEM ? rc : LT_OK;
 }
 
 static int
@@ -678,30 +720,42 @@ ask_give_back(struct lt_session *s, struct lt_arena *arena, struct lt_session_re
 	rc = r->change_set == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(s->node), &txn);
 	if (rc != LT_OK)
 		return rc;
-	for (i = 0; rc == LT_OK && i < s->nwant && !full; i++)
+	for (i = 0; rc == LT_OK && i < s->nwant && !full; i++) {
 		rc = gather_back(txn, &s->want[i], arena, r, &bytes, &full);
+		if (rc == LT_OK && !full && s->want[i].given == 0)
+			note_given(s, &s->want[i]);
+	}
 	lt_kv_abort(txn);
 	out->method = "Push";
 	out->message = &r->base;
 	return rc == LT_OK && r->n_change_set == 0 ? LT_E_NOTFOUND : rc;
 }
 
-/* Some progress, or the two would go round in a circle: then it is given no more on this line. */
+/* Does this feed reach further at the hub than before? */
+static bool
+has_moved(const struct wanted *w, const Ltpb__PushReply *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_need; i++)
+		if (r->need[i]->feed.len == LT_FEED_LEN &&
+		    memcmp(r->need[i]->feed.data, w->feed.b, LT_FEED_LEN) == 0 &&
+		    r->need[i]->seq > w->after)
+			return true;
+	return false;
+}
+
+/* Some progress with each feed that was in it, or the two would go round in a circle: then the hub is given no more of that one on this
+ * line. */
 static void
 take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__PushReply *r)
 {
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < r->n_need; i++)
-		for (k = 0; k < s->nwant; k++)
-			if (r->need[i]->feed.len == LT_FEED_LEN &&
-			    memcmp(r->need[i]->feed.data, s->want[k].feed.b, LT_FEED_LEN) == 0 &&
-			    r->need[i]->seq > s->want[k].after)
-				c->ev.ok = true;
-	if (!c->ev.ok) {
-		s->stuck = c->ev.ok = true;
-		s->stuck_line = c->line;
-	}
+	for (i = 0; i < s->nwant && c->line == s->given_line; i++)
+		if (s->want[i].given != 0 && (s->want[i].other || !has_moved(&s->want[i], r)))
+			note_given(s, &s->want[i]);
+	c->ev.ok = true;
 	say_contact(s);
 }
 
@@ -1409,6 +1463,8 @@ lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_a
 		c->ev.ok = true; /* of what the hub lacks nothing is here */
 		forget_lost(s, c);
 	}
+	if (rc == LT_E_NOTFOUND && c->ev.kind == LT_SYNC_EV_GIVEN_BACK)
+		c->ev.ok = true; /* nothing of it can be read: the next hello goes without */
 	return rc;
 }
 
@@ -1547,5 +1603,6 @@ lt_session_free(struct lt_session *s)
 	free(s->held);
 	free(s->astray);
 	free(s->lost);
+	free(s->given);
 	free(s);
 }

@@ -54,9 +54,9 @@ int lt_session_new(const struct lt_session_options *o, struct lt_session **out);
 /* No call and no change-set may be under way (lt_session_await_idle). NULL allowed. */
 void lt_session_free(struct lt_session *s);
 
-/* The request of DO_JOIN, DO_HELLO, DO_PULL, DO_PUSH, DO_ANNOUNCE, DO_FETCH or DO_SUPPLY. For DO_PULL nothing pulled before may still be under
- * way to the disk, as positions are asked for from there. LT_E_NOTFOUND: nothing to push, to fetch, or to supply; LT_E_NOMEM, store errors: in each
- * case the call is over, and the event in it says that it failed. */
+/* The request of DO_JOIN, DO_HELLO, DO_GIVE_BACK, DO_PULL, DO_PUSH, DO_ANNOUNCE, DO_FETCH or DO_SUPPLY. For DO_PULL nothing pulled before may still be under
+ * way to the disk, as positions are asked for from there. LT_E_NOTFOUND: nothing to push, to give back, to fetch, or to supply; LT_E_NOMEM,
+ * store errors: in each case the call is over, and the event in it says how. */
 int lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena,
     struct lt_session_call *c, struct lt_session_request *out);
 /* A reply, or an item of the pull. Before an item wait for room, or ask. */
