@@ -147,6 +147,11 @@ void lt_receipts_wait(struct lt_receipts *r);
 /* After the last one was given: does what waits, then ends the threads. NULL allowed. */
 void lt_receipts_close(struct lt_receipts *r);
 
+/* intake.c: table quarantine, in a transaction of the log: a change of this log position is refused; or it is not any more */
+int lt_hub_note_refused(
+    struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason);
+int lt_hub_unnote_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change);
+
 /* forks.c: branches of one feed, in a transaction of the log */
 
 /* This change-set is of a branch that does not count here: its bytes are kept, a ruling is owed, and the log has an alarm. */
@@ -183,13 +188,12 @@ void lt_verdicts_note(
 int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
 /* A verdict of ours that came back after a restore: what it covers is not judged a second time, but as it says, also where the
- * change-sets come back after it. In the transaction that takes it. */
-/* Change-sets that came back before it, and are judged otherwise by now, without a verdict yet, are judged as it says:
- * *again is set, and the tables have to be built anew. */
+ * change-sets come back after it. Those that came back before it, without a verdict yet, are judged as it says, too, clamps and refusals:
+ * where that changes something *again is set, and the tables have to be built anew. In the transaction that takes it. */
 int lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
     struct lt_slice verdict, bool *again);
-/* Does one that comes back clamp what another verdict has spoken of since, and otherwise? Who has the one and who has the other show other
- * values, so it is a second branch, in another epoch. */
+/* Does one that comes back clamp or refuse otherwise what another verdict has spoken of since? Who has the one and who has the other show other
+ * values. */
 int lt_verdicts_contradicts(
     struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is);
 /* Add what one that came back says to the judgement of a change-set that is about to be appended, in the arena. The hash that it names is of

@@ -327,8 +327,9 @@ copy_judgement(struct intake *in, const struct lt_judgement *from, struct lt_jud
 	return LT_OK;
 }
 
-static int
-note_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason)
+int
+lt_hub_note_refused(
+    struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason)
 {
 	uint8_t key[12], value[2];
 
@@ -337,6 +338,18 @@ note_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__Re
 	lt_store_u16(value, (uint16_t)reason);
 	return lt_kv_put(
 	    txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)), lt_slice(value, sizeof(value)));
+}
+
+int
+lt_hub_unnote_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change)
+{
+	uint8_t key[12];
+	int rc;
+
+	lt_store_u64(key, position);
+	lt_store_u32(key + 8, change);
+	rc = lt_kv_del(txn, LT_T_QUARANTINE, lt_slice(key, sizeof(key)));
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
 static int
@@ -364,7 +377,8 @@ settle_one(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t positi
 	size_t i, k = 0;
 	int rc = lt_feed_log_judgement(txn, position, arena, &j);
 
-	if (rc != LT_OK)
+	/* Decided since, by a verdict that came back. */
+	if (rc != LT_OK || !lt_judgement_holds(&j, index))
 		return rc;
 	for (i = 0; i < j.nheld; i++)
 		if (j.held[i]->index != index)
@@ -386,7 +400,7 @@ settle_one(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t positi
 			refused[i + 1] = j.refused[i];
 		j.refused = refused;
 		j.nrefused++;
-		rc = note_refused(txn, position, index, r->reason);
+		rc = lt_hub_note_refused(txn, position, index, r->reason);
 	}
 	if (rc == LT_OK)
 		rc = lt_feed_log_judge(txn, &cs->unit, &cs->feed, cs->seq, position,
@@ -560,7 +574,7 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 		rc = told ? wake_one(in, txn, &it->cs, it->position, j->held[i]->index)
 			  : note_held(txn, &it->cs, j->held[i]->index, it->position);
 	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
-		rc = note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
+		rc = lt_hub_note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
 	if (rc == LT_OK)
 		rc = wake_held(in, txn, &it->cs);
 	if (effective > in->saw)

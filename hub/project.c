@@ -228,8 +228,9 @@ add_settled_dot(struct batch *b, const struct lt_unit *unit, const struct lt_fee
 		rc = lt_feed_log_judgement(b->log, position, &arena, &j);
 	if (rc == LT_OK && dot->index >= cs.nchange)
 		rc = LT_E_CORRUPT;
-	/* Likewise: held here, and settled once more when what it waits for is back. */
-	if (rc == LT_OK && !lt_judgement_holds(&j, dot->index)) {
+	/* Likewise: held here, and settled once more when what it waits for is back; or refused by another verdict that came back. */
+	if (rc == LT_OK && !lt_judgement_holds(&j, dot->index) &&
+	    !lt_judgement_refuses(&j, dot->index, NULL)) {
 		mc.stamp = lt_judgement_stamp(&j, cs.stamp);
 		mc.hash8 = lt_load_u64(cs.hash.b);
 		mc.change = &cs.change[dot->index];

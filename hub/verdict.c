@@ -9,6 +9,7 @@
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
+#include "proto/feed/trust.h"
 #include "proto/store/feed_log.h"
 
 #include <stdio.h>
@@ -154,13 +155,117 @@ clamp_of(const Ltpb__Verdict *t, uint64_t seq)
 	return j;
 }
 
-/* One change-set that is here: as this verdict says, from now on; or (look) only whether it is. What was refused follows from the
- * change-sets alone, and what is held is settled in the end; when a stamp came in is what differs. */
+/* Both lists rise by index. Where both refuse, the reason that was said counts. */
+static int
+add_told_refused(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j)
+{
+	Ltpb__RefusedDot **both =
+	    lt_arena_alloc(arena, (j->nrefused + t->n_refused + 1) * sizeof(Ltpb__RefusedDot *));
+	size_t i = 0, k = 0, n = 0;
+
+	if (both == NULL)
+		return LT_E_NOMEM;
+	while (i < j->nrefused || k < t->n_refused) {
+		Ltpb__RefusedDot *dot;
+
+		if (k < t->n_refused &&
+		    (t->refused[k]->seq != cs->seq || t->refused[k]->index >= cs->nchange)) {
+			k++;
+			continue;
+		}
+		if (k < t->n_refused &&
+		    (i == j->nrefused || t->refused[k]->index <= j->refused[i]->index))
+			dot = t->refused[k++];
+		else
+			dot = j->refused[i++];
+		if (n == 0 || dot->index > both[n - 1]->index)
+			both[n++] = dot;
+	}
+	j->refused = both;
+	j->nrefused = n;
+	return LT_OK;
+}
+
+static bool
+names_held(const Ltpb__Verdict *t, uint64_t seq, uint32_t index)
+{
+	return lt_verdict_names(t->n_held, t->held, seq, index);
+}
+
+/* *j: what stands here of a change-set, made what this verdict says of it. sure: its hash vouches for what is here, so it refuses these and no
+ * others, but for those that it held and that were settled since; else it adds refusals and takes none away. What it does not hold and
+ * is held here is settled in the end. */
+static int
+refuse_as_said(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure,
+    struct lt_arena *arena, struct lt_judgement *j)
+{
+	struct lt_judgement was = *j;
+	size_t i;
+	int rc;
+
+	j->refused = lt_arena_alloc(arena, (was.nrefused + 1) * sizeof(*j->refused));
+	j->held = lt_arena_alloc(arena, (was.nheld + 1) * sizeof(*j->held));
+	if (j->refused == NULL || j->held == NULL)
+		return LT_E_NOMEM;
+	j->nrefused = j->nheld = 0;
+	for (i = 0; i < was.nrefused; i++)
+		if (!sure || names_held(t, cs->seq, was.refused[i]->index))
+			j->refused[j->nrefused++] = was.refused[i];
+	rc = add_told_refused(t, cs, arena, j);
+	for (i = 0; rc == LT_OK && i < was.nheld; i++)
+		if (!lt_judgement_refuses(j, was.held[i]->index, NULL))
+			j->held[j->nheld++] = was.held[i];
+	return rc;
+}
+
+static bool
+same_refused(const struct lt_judgement *a, const struct lt_judgement *b)
+{
+	size_t i;
+
+	if (a->nrefused != b->nrefused)
+		return false;
+	for (i = 0; i < a->nrefused; i++)
+		if (a->refused[i]->index != b->refused[i]->index)
+			return false;
+	return true;
+}
+
+static bool
+same_judgement(const struct lt_judgement *a, const struct lt_judgement *b)
+{
+	return a->clamped == b->clamped &&
+	       (!a->clamped || (a->floor == b->floor && a->ceiling == b->ceiling)) &&
+	       same_refused(a, b);
+}
+
+/* From now on; in the list of what was refused, too. */
+static int
+judge_as(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    uint64_t seq, uint64_t position, uint64_t stamp, const struct lt_judgement *was,
+    const struct lt_judgement *now)
+{
+	size_t i;
+	int rc = lt_feed_log_judge(
+	    txn, unit, feed, seq, position, lt_judgement_stamp(now, stamp), now);
+
+	for (i = 0; rc == LT_OK && i < was->nrefused; i++)
+		if (!lt_judgement_refuses(now, was->refused[i]->index, NULL))
+			rc = lt_hub_unnote_refused(txn, position, was->refused[i]->index);
+	for (i = 0; rc == LT_OK && i < now->nrefused; i++)
+		rc = lt_hub_note_refused(
+		    txn, position, now->refused[i]->index, now->refused[i]->reason);
+	return rc;
+}
+
+/* One change-set that is here: as this verdict says, from now on; or (look) only whether it is. It does not follow from the change-sets alone:
+ * who may write what, and who had come, the hub knew otherwise then. */
 static int
 judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, const Ltpb__Verdict *t, bool look, bool *differs)
+    uint64_t seq, const Ltpb__Verdict *t, bool sure, bool look, bool *differs)
 {
-	struct lt_judgement said = clamp_of(t, seq), j;
+	struct lt_judgement said = clamp_of(t, seq), was, now;
 	struct lt_changeset cs;
 	struct lt_arena arena;
 	struct lt_entry e;
@@ -172,19 +277,21 @@ judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_f
 	if (rc != LT_OK)
 		return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
 	lt_arena_init(&arena, LT_HUB_ARENA);
-	rc = lt_feed_log_judgement(txn, position, &arena, &j);
+	rc = lt_feed_log_judgement(txn, position, &arena, &was);
 	if (rc == LT_OK)
 		rc = lt_changeset_open(e.changeset, &arena, &cs);
-	if (rc == LT_OK &&
-	    (said.clamped != j.clamped ||
-		(j.clamped && (said.floor != j.floor || said.ceiling != j.ceiling)))) {
+	if (rc == LT_OK) {
+		now = was;
+		now.clamped = said.clamped;
+		now.floor = said.floor;
+		now.ceiling = said.ceiling;
+		rc = refuse_as_said(t, &cs, sure, &arena, &now);
+	}
+	if (rc == LT_OK && !same_judgement(&was, &now)) {
 		*differs = true;
-		j.clamped = said.clamped;
-		j.floor = said.floor;
-		j.ceiling = said.ceiling;
 		if (!look)
-			rc = lt_feed_log_judge(
-			    txn, unit, feed, seq, position, lt_judgement_stamp(&j, cs.stamp), &j);
+			rc =
+			    judge_as(txn, unit, feed, seq, position, cs.stamp, &was, &now);
 	}
 	lt_arena_fini(&arena);
 	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
@@ -241,15 +348,16 @@ judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct 
 {
 	struct lt_head head;
 	uint64_t seq = from + 1 > t->from ? from + 1 : t->from;
-	bool ours = true;
+	bool ours = true, sure;
 	int rc = lt_feed_log_head(txn, unit, feed, &head);
 
-	if (rc == LT_OK && head.seq >= t->to)
+	sure = rc == LT_OK && head.seq >= t->to;
+	if (sure)
 		rc = is_covered(txn, unit, feed, &head, t, &ours);
 	if (!ours)
 		return rc;
 	for (; rc == LT_OK && seq <= t->to && seq <= to && seq <= head.seq; seq++)
-		rc = judge_again(txn, unit, feed, seq, t, look, differs);
+		rc = judge_again(txn, unit, feed, seq, t, sure, look, differs);
 	return rc;
 }
 
@@ -357,38 +465,6 @@ find_told(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena 
 		return rc;
 	*out = (const Ltpb__Verdict *)m;
 	return (*out)->from <= cs->seq ? LT_OK : LT_E_NOTFOUND;
-}
-
-/* Both lists rise by index. Where both refuse, the reason that was said counts. */
-static int
-add_told_refused(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
-    struct lt_judgement *j)
-{
-	Ltpb__RefusedDot **both =
-	    lt_arena_alloc(arena, (j->nrefused + t->n_refused + 1) * sizeof(Ltpb__RefusedDot *));
-	size_t i = 0, k = 0, n = 0;
-
-	if (both == NULL)
-		return LT_E_NOMEM;
-	while (i < j->nrefused || k < t->n_refused) {
-		Ltpb__RefusedDot *dot;
-
-		if (k < t->n_refused &&
-		    (t->refused[k]->seq != cs->seq || t->refused[k]->index >= cs->nchange)) {
-			k++;
-			continue;
-		}
-		if (k < t->n_refused &&
-		    (i == j->nrefused || t->refused[k]->index <= j->refused[i]->index))
-			dot = t->refused[k++];
-		else
-			dot = j->refused[i++];
-		if (n == 0 || dot->index > both[n - 1]->index)
-			both[n++] = dot;
-	}
-	j->refused = both;
-	j->nrefused = n;
-	return LT_OK;
 }
 
 /* Held as it was then: a context that is not here again yet was here when it was accepted. */

@@ -560,6 +560,178 @@ test_verdict_not_compared(void **state)
 	end(&x);
 }
 
+/* ---- verdicts that say something else than what stands here ---- */
+
+static uint64_t
+quarantined(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	uint64_t n;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_kv_count(txn, LT_T_QUARANTINE, &n), LT_OK);
+	lt_kv_abort(txn);
+	return n;
+}
+
+static bool
+shows(struct fix *x, unsigned number, const char *status)
+{
+	char text[64];
+
+	return fed_hub_field(&x->m.f, UNIT, number, "status", text, sizeof(text)) &&
+	       strcmp(text, status) == 0;
+}
+
+/* Sign this verdict, and give it back. */
+static void
+say(struct fix *x, const Ltpb__Verdict *v)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	sign_verdict(x, txn, v);
+	lt_kv_abort(txn);
+	assert_int_equal(push_sets(x, x->set, x->nset), LT_STATUS_OK);
+	assert_true(has_last(x));
+}
+
+static void
+refuse(struct fix *x, Ltpb__Verdict *v, uint64_t seq, Ltpb__ReasonCode reason)
+{
+	Ltpb__RefusedDot *dot = lt_arena_alloc(&x->arena, sizeof(*dot));
+
+	v->refused = lt_arena_alloc(&x->arena, sizeof(Ltpb__RefusedDot *));
+	assert_true(dot != NULL && v->refused != NULL);
+	ltpb__refused_dot__init(dot);
+	dot->seq = seq;
+	dot->index = 0;
+	dot->reason = reason;
+	v->refused[0] = dot;
+	v->n_refused = 1;
+}
+
+/* It was refused then, as of what the registry said, and taken since: nodes have it refused. */
+static void
+test_refused_then(void **state)
+{
+	struct lt_judgement j;
+	Ltpb__Verdict v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	put(&x, 2, NULL);
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	assert_int_equal(quarantined(&x), 0);
+	unsay(&x);
+	verdict_on(&x, 1, 2, &v);
+	refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_AUTHORITY);
+	say(&x, &v);
+	j = judged(&x, 1);
+	assert_int_equal(j.nrefused, 1);
+	assert_int_equal(j.refused[0]->reason, LTPB__REASON_CODE__REASON_AUTHORITY);
+	assert_int_equal(judged(&x, 2).nrefused, 0);
+	assert_int_equal(quarantined(&x), 1);
+	assert_false(shows(&x, 1, "tiep_nhan"));
+	assert_true(shows(&x, 2, "tiep_nhan"));
+	end(&x);
+}
+
+/* And the other way round: it counted then, and was refused since. */
+static void
+test_counted_then(void **state)
+{
+	Ltpb__Verdict v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	put(&x, 1, "xong_roi");
+	assert_int_equal(judged(&x, 2).nrefused, 1);
+	assert_int_equal(quarantined(&x), 1);
+	unsay(&x);
+	verdict_on(&x, 1, 2, &v);
+	say(&x, &v);
+	assert_int_equal(judged(&x, 2).nrefused, 0);
+	assert_int_equal(quarantined(&x), 0);
+	assert_true(shows(&x, 1, "xong_roi"));
+	end(&x);
+}
+
+/* Of numbers that are not all here it is not known that they are those of the verdict: it adds refusals, and takes none away. */
+static void
+test_not_all_here(void **state)
+{
+	Ltpb__Verdict v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	put(&x, 1, "xong_roi");
+	unsay(&x);
+	verdict_on(&x, 1, 2, &v);
+	v.to = 3;
+	refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_AUTHORITY);
+	say(&x, &v);
+	assert_int_equal(judged(&x, 1).nrefused, 1);
+	assert_int_equal(judged(&x, 2).nrefused, 1);
+	assert_int_equal(quarantined(&x), 2);
+	end(&x);
+}
+
+/* It is held here, and was refused then: refused it stays, also when what it waited for comes. */
+static void
+test_held_here(void **state)
+{
+	struct lt_draft draft = { 0 };
+	struct lt_context seen = { .seq = 1 };
+	struct fed_feed first;
+	struct lt_judgement j;
+	struct lt_buf b;
+	Ltpb__Verdict v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	first = x.feed;
+	fed_feed_init(&x.feed, &x.node, UNIT, LT_LANE_NORMAL, 2);
+	seen.feed = x.feed.id;
+	fed_draft_dossier(&x.arena, &draft, "H41.65-261120-0001");
+	draft.context = &seen;
+	draft.ncontext = 1;
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	first.next_stamp = lt_hlc_next(0, x.m.now_ms);
+	fed_seal(&x.m.f, &first, &draft, 1, &b);
+	assert_int_equal(push_sets(&x, &b, 1), LT_STATUS_OK);
+	lt_buf_fini(&b);
+	{
+		struct fed_feed second = x.feed;
+
+		x.feed = first;
+		j = judged(&x, 1);
+		assert_int_equal(j.nheld, 1);
+		unsay(&x);
+		verdict_on(&x, 1, 1, &v);
+		refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_BAD_CONTEXT);
+		say(&x, &v);
+		j = judged(&x, 1);
+		assert_int_equal(j.nheld, 0);
+		assert_int_equal(j.nrefused, 1);
+		go_on(&x);
+		x.feed = second;
+	}
+	put(&x, 2, NULL);
+	assert_true(shows(&x, 2, "tiep_nhan"));
+	assert_false(shows(&x, 1, "tiep_nhan"));
+	x.feed = first;
+	assert_int_equal(judged(&x, 1).nrefused, 1);
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -569,6 +741,10 @@ main(void)
 		cmocka_unit_test(test_heads_named),
 		cmocka_unit_test(test_verdict_over_damage),
 		cmocka_unit_test(test_verdict_not_compared),
+		cmocka_unit_test(test_refused_then),
+		cmocka_unit_test(test_counted_then),
+		cmocka_unit_test(test_not_all_here),
+		cmocka_unit_test(test_held_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
