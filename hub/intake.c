@@ -574,7 +574,8 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 		rc = told ? wake_one(in, txn, &it->cs, it->position, j->held[i]->index)
 			  : note_held(txn, &it->cs, j->held[i]->index, it->position);
 	for (i = 0; rc == LT_OK && i < j->nrefused; i++)
-		rc = lt_hub_note_refused(txn, it->position, j->refused[i]->index, j->refused[i]->reason);
+		rc = lt_hub_note_refused(
+		    txn, it->position, j->refused[i]->index, j->refused[i]->reason);
 	if (rc == LT_OK)
 		rc = wake_held(in, txn, &it->cs);
 	if (effective > in->saw)

@@ -1,5 +1,6 @@
 #include "hub/pull_plan.h"
 #include "hub/keys.h"
+#include "hub/recovery.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/store/access.h"
@@ -155,6 +156,8 @@ struct sending {
 	void *ctx;
 	unsigned sent;
 	bool again; /* in a fresh transaction */
+	bool late; /* all else was sent: now what is late (recovery.h), and what stands behind it */
+	bool left; /* there is such */
 };
 
 static int
@@ -209,6 +212,10 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 		w->again = w->sent >= READ_AT_ONCE;
 		if (w->again)
 			return LT_E_BUSY; /* ends the walk over feeds */
+		if (!w->late && lt_recovery_late(w->plan->h, w->txn, unit, feed, p->next)) {
+			w->left = true;
+			break;
+		}
 		rc = send_one(w, p);
 		if (rc != LT_OK)
 			return rc;
@@ -221,7 +228,7 @@ send_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 }
 
 static int
-send_units(struct sending *w)
+walk_units(struct sending *w)
 {
 	struct lt_unit units[3] = { { "_" }, *lt_hub_province(w->plan->h), w->plan->unit };
 	size_t i;
@@ -232,6 +239,18 @@ send_units(struct sending *w)
 	if (rc == LT_OK) /* a mirror: whatever else there is */
 		rc = lt_feed_log_each(w->txn, every_unit(w->plan) ? NULL : &units[2], send_feed, w);
 	return rc;
+}
+
+/* Of two verdicts that contradict each other a node obeys the one that comes first: that must be the one that counts here. */
+static int
+send_units(struct sending *w)
+{
+	int rc = walk_units(w);
+
+	if (rc != LT_OK || !w->left)
+		return rc;
+	w->late = true;
+	return walk_units(w);
 }
 
 /* A stream lives long: who asks, and what it may, is asked again for every round. */

@@ -6,6 +6,7 @@
 #include "proto/store/backup.h"
 #include "proto/store/erase.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct lt_recovery {
 	struct lt_hub *h;
 	atomic_bool on;
 	atomic_bool ever; /* restored once: a node may come with what it lacks at any time */
+	atomic_bool late; /* there are, or were, rows `late/...` */
 	pthread_mutex_t mx; /* guards what follows */
 	bool ending; /* the job that ends it is on its way */
 	uint64_t looked; /* position up to which the tables said who is awaited, when it was sent */
@@ -521,8 +523,9 @@ note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 			rc = LT_OK; /* nothing was written for it */
 		}
 		if (rc == LT_E_CORRUPT) {
-			lt_error("a verdict of this hub that came back (unit %s) is not obeyed as a "
-				 "whole: rows of the feed that it speaks of are damaged",
+			lt_error(
+			    "a verdict of this hub that came back (unit %s) is not obeyed as a "
+			    "whole: rows of the feed that it speaks of are damaged",
 			    cs->unit.s);
 			rc = LT_OK; /* one feed's damage does not keep back what else came */
 		}
@@ -611,15 +614,40 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 	return LT_OK;
 }
 
-/* What was judged anew in the meantime, and said, cannot be judged as it says. *is: it was not taken for that. */
-static int
-contradicts(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
+/* `late/unit/feed/seq` in table local: this change-set of ours has a verdict that another one contradicts, which was said before it came back. */
+static void
+late_name(char out[160], const struct lt_unit *unit, const struct lt_feed_id *feed, uint64_t seq)
 {
+	char hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, feed->b, LT_FEED_LEN);
+	(void)snprintf(out, 160, "late/%s/%s/%016llx", unit->s, hex, (unsigned long long)seq);
+}
+
+bool
+lt_recovery_late(struct lt_hub *h, struct lt_kv_txn *log, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq)
+{
+	struct lt_slice v;
+	char name[160];
+
+	if (h->recovery == NULL || !atomic_load(&h->recovery->late))
+		return false;
+	late_name(name, unit, feed, seq);
+	return lt_local_get(log, name, &v) != LT_E_NOTFOUND; /* also a damaged one */
+}
+
+/* What was judged anew in the meantime, and said, stays as that says; all else that the change-set brings counts. */
+static int
+look_for_contradiction(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+{
+	static const uint8_t one = 1;
+	char name[160];
+	bool is = false;
 	size_t i;
 	int rc = LT_OK;
 
-	*is = false;
-	for (i = 0; rc == LT_OK && i < cs->nchange && !*is; i++) {
+	for (i = 0; rc == LT_OK && i < cs->nchange && !is; i++) {
 		const struct lt_change *c = &cs->change[i];
 
 		if (strcmp(c->collection, "_verdict") == 0 && c->nset == 1 &&
@@ -628,14 +656,18 @@ contradicts(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
 			rc = lt_verdicts_contradicts(txn, &cs->unit,
 			    lt_slice(
 				c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
-			    is);
+			    &is);
 	}
-	if (*is)
-		lt_error(
-		    "ALARM: a node has a verdict of this hub (unit %s) that another one, signed "
-		    "since its files were put back, contradicts: it is not taken, and the "
-		    "node has to be set up anew",
-		    cs->unit.s);
+	if (rc != LT_OK || !is)
+		return rc;
+	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said since "
+		 "files were put back, contradicts: the later one counts; that node shows other "
+		 "values, and has to be set up anew",
+	    cs->unit.s);
+	late_name(name, &cs->unit, &cs->feed, cs->seq);
+	rc = lt_local_put(txn, name, lt_slice(&one, 1));
+	if (rc == LT_OK)
+		atomic_store(&t->h->recovery->late, true);
 	return rc;
 }
 
@@ -644,17 +676,16 @@ take_one(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	struct lt_judgement accepted = { 0 };
 	uint64_t position, removed;
-	bool next, other = false;
+	bool next;
 	int rc = look_at(t, txn, cs, &next);
 
 	if (rc != LT_OK || !next)
 		return rc;
 	rc = look_for_doubt(t, txn, cs);
 	if (rc == LT_OK)
-		rc = contradicts(txn, cs, &other);
-	if (rc != LT_OK || other)
-		return rc;
-	rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(t->h->clock), &position);
+		rc = look_for_contradiction(t, txn, cs);
+	if (rc == LT_OK)
+		rc = lt_feed_log_append(txn, cs, (uint64_t)lt_wall_ms(t->h->clock), &position);
 	if (rc == LT_OK)
 		rc = lt_feed_log_judge(
 		    txn, &cs->unit, &cs->feed, cs->seq, position, cs->stamp, &accepted);
@@ -839,6 +870,23 @@ ask_tables(struct lt_recovery *r)
 	return rc;
 }
 
+/* Is there any? */
+static int
+scan_late(struct lt_recovery *r, struct lt_kv_txn *txn)
+{
+	const struct lt_slice in = lt_slice_str("late/");
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek_at(c, in, in, &k, &v);
+	atomic_store(&r->late, rc == LT_OK || rc == LT_E_CORRUPT);
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
 int
 lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 {
@@ -860,6 +908,8 @@ lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 			rc = read_row(r, v);
 		else if (rc == LT_E_NOTFOUND)
 			rc = LT_OK;
+		if (rc == LT_OK)
+			rc = scan_late(r, txn);
 		lt_kv_abort(txn);
 	}
 	if (rc != LT_OK) {

@@ -12,8 +12,9 @@
  * In doubt is a hub whose files were put back by hand, or whose disk lost what it had acknowledged. Its tables tell at the start, if they show more
  * than its log; else a node, by giving back what the hub signed and does not have: a claim alone does nothing. From then on it is as after
  * a restore: epochs over, everybody awaited. What it signed before it knew may be a second branch of its own feed, or a verdict that
- * contradicts one of before: the first is kept as evidence and ruled on, the second is not taken back, and an operator sets up anew who has
- * it. Nothing at the hub can tell before that: log and tables that are put back together fit each other. */
+ * contradicts one of before: the first is kept as evidence and ruled on; the second is taken with all that stands behind it, and on what another
+ * one has spoken of since it has no effect. Nodes get it behind all else (lt_recovery_late()), so that who has neither obeys the one that
+ * counts; an operator sets up anew who had it. Nothing at the hub can tell before that: log and tables that are put back together fit each other. */
 #ifndef LT_HUB_RECOVERY_H
 #define LT_HUB_RECOVERY_H
 
@@ -35,6 +36,9 @@ void lt_hub_heard(struct lt_hub *h, const struct lt_id *node);
 /* A node says that it has more, or something else, of the feeds of a hub that was never restored. true: worth a line in the log, which a node
  * gets once an hour, whatever it says. */
 bool lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node);
+/* Has this change-set of the hub's own a verdict that another one contradicts, which was said before it came back? */
+bool lt_recovery_late(struct lt_hub *h, struct lt_kv_txn *log, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t seq);
 /* Is it over? After commits, and when the tables moved. */
 void lt_recovery_look(struct lt_hub *h);
 /* Go on without the nodes of this unit, or (NULL) without all who are still awaited: from now on, restarts included. *n: how many. by: the

@@ -187,10 +187,45 @@ add_told_refused(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct l
 	return LT_OK;
 }
 
-static bool
-names_held(const Ltpb__Verdict *t, uint64_t seq, uint32_t index)
+/* What becomes of a change-set that is here when a verdict on it comes back. */
+enum again {
+	LOOK, /* nothing: is it judged as the verdict says? */
+	OBEY, /* no other one was said: it is judged as the verdict says */
+	SETTLE /* another one was said: this one refuses what that one held, as at a node, and has no other effect */
+};
+
+static void
+drop_refused(struct lt_judgement *j, const struct lt_judgement *was)
 {
-	return lt_verdict_names(t->n_held, t->held, seq, index);
+	size_t i;
+
+	j->nheld = 0;
+	for (i = 0; i < was->nheld; i++)
+		if (!lt_judgement_refuses(j, was->held[i]->index, NULL))
+			j->held[j->nheld++] = was->held[i];
+}
+
+static int
+refuse_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j)
+{
+	const struct lt_judgement was = *j;
+	Ltpb__Verdict of_held = *t;
+	size_t i;
+	int rc;
+
+	of_held.refused = lt_arena_alloc(arena, (t->n_refused + 1) * sizeof(*of_held.refused));
+	j->held = lt_arena_alloc(arena, (was.nheld + 1) * sizeof(*j->held));
+	if (of_held.refused == NULL || j->held == NULL)
+		return LT_E_NOMEM;
+	of_held.n_refused = 0;
+	for (i = 0; i < t->n_refused; i++)
+		if (t->refused[i]->seq == cs->seq && lt_judgement_holds(&was, t->refused[i]->index))
+			of_held.refused[of_held.n_refused++] = t->refused[i];
+	rc = add_told_refused(&of_held, cs, arena, j);
+	if (rc == LT_OK)
+		drop_refused(j, &was);
+	return rc;
 }
 
 /* *j: what stands here of a change-set, made what this verdict says of it. sure: its hash vouches for what is here, so it refuses these and no
@@ -210,34 +245,35 @@ refuse_as_said(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure,
 		return LT_E_NOMEM;
 	j->nrefused = j->nheld = 0;
 	for (i = 0; i < was.nrefused; i++)
-		if (!sure || names_held(t, cs->seq, was.refused[i]->index))
+		if (!sure || lt_verdict_names(t->n_held, t->held, cs->seq, was.refused[i]->index))
 			j->refused[j->nrefused++] = was.refused[i];
 	rc = add_told_refused(t, cs, arena, j);
-	for (i = 0; rc == LT_OK && i < was.nheld; i++)
-		if (!lt_judgement_refuses(j, was.held[i]->index, NULL))
-			j->held[j->nheld++] = was.held[i];
+	if (rc == LT_OK)
+		drop_refused(j, &was);
 	return rc;
 }
 
 static bool
-same_refused(const struct lt_judgement *a, const struct lt_judgement *b)
+same_refused(const struct lt_judgement *a, const struct lt_judgement *b, bool reasons)
 {
 	size_t i;
 
 	if (a->nrefused != b->nrefused)
 		return false;
 	for (i = 0; i < a->nrefused; i++)
-		if (a->refused[i]->index != b->refused[i]->index)
+		if (a->refused[i]->index != b->refused[i]->index ||
+		    (reasons && a->refused[i]->reason != b->refused[i]->reason))
 			return false;
 	return true;
 }
 
+/* reasons: those of what was refused, too; they change no value. */
 static bool
-same_judgement(const struct lt_judgement *a, const struct lt_judgement *b)
+same_judgement(const struct lt_judgement *a, const struct lt_judgement *b, bool reasons)
 {
 	return a->clamped == b->clamped &&
 	       (!a->clamped || (a->floor == b->floor && a->ceiling == b->ceiling)) &&
-	       same_refused(a, b);
+	       same_refused(a, b, reasons);
 }
 
 /* From now on; in the list of what was refused, too. */
@@ -247,8 +283,8 @@ judge_as(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed
     const struct lt_judgement *now)
 {
 	size_t i;
-	int rc = lt_feed_log_judge(
-	    txn, unit, feed, seq, position, lt_judgement_stamp(now, stamp), now);
+	int rc =
+	    lt_feed_log_judge(txn, unit, feed, seq, position, lt_judgement_stamp(now, stamp), now);
 
 	for (i = 0; rc == LT_OK && i < was->nrefused; i++)
 		if (!lt_judgement_refuses(now, was->refused[i]->index, NULL))
@@ -259,13 +295,27 @@ judge_as(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed
 	return rc;
 }
 
-/* One change-set that is here: as this verdict says, from now on; or (look) only whether it is. It does not follow from the change-sets alone:
- * who may write what, and who had come, the hub knew otherwise then. */
+static int
+weigh_again(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure, enum again how,
+    struct lt_arena *arena, struct lt_judgement *j)
+{
+	struct lt_judgement said = clamp_of(t, cs->seq);
+
+	if (how == SETTLE)
+		return sure ? refuse_held(t, cs, arena, j) : LT_OK;
+	j->clamped = said.clamped;
+	j->floor = said.floor;
+	j->ceiling = said.ceiling;
+	return refuse_as_said(t, cs, sure, arena, j);
+}
+
+/* One change-set that is here. How it was judged does not follow from the change-sets alone: who may write what, and when it came, the hub
+ * knew otherwise then. */
 static int
 judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, const Ltpb__Verdict *t, bool sure, bool look, bool *differs)
+    uint64_t seq, const Ltpb__Verdict *t, bool sure, enum again how, bool *differs)
 {
-	struct lt_judgement said = clamp_of(t, seq), was, now;
+	struct lt_judgement was = { 0 }, now;
 	struct lt_changeset cs;
 	struct lt_arena arena;
 	struct lt_entry e;
@@ -280,18 +330,16 @@ judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_f
 	rc = lt_feed_log_judgement(txn, position, &arena, &was);
 	if (rc == LT_OK)
 		rc = lt_changeset_open(e.changeset, &arena, &cs);
-	if (rc == LT_OK) {
-		now = was;
-		now.clamped = said.clamped;
-		now.floor = said.floor;
-		now.ceiling = said.ceiling;
-		rc = refuse_as_said(t, &cs, sure, &arena, &now);
-	}
-	if (rc == LT_OK && !same_judgement(&was, &now)) {
+	/* What it would settle here, as at nodes, contradicts nobody. */
+	if (rc == LT_OK && how == LOOK && sure)
+		rc = refuse_held(t, &cs, &arena, &was);
+	now = was;
+	if (rc == LT_OK)
+		rc = weigh_again(t, &cs, sure, how, &arena, &now);
+	if (rc == LT_OK && !same_judgement(&was, &now, how != LOOK)) {
 		*differs = true;
-		if (!look)
-			rc =
-			    judge_as(txn, unit, feed, seq, position, cs.stamp, &was, &now);
+		if (how != LOOK)
+			rc = judge_as(txn, unit, feed, seq, position, cs.stamp, &was, &now);
 	}
 	lt_arena_fini(&arena);
 	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
@@ -344,7 +392,7 @@ is_covered(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_fe
 /* Of the numbers above `from` up to `to` that are here and that this verdict covers, of the branch that it covers. */
 static int
 judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const Ltpb__Verdict *t, uint64_t from, uint64_t to, bool look, bool *differs)
+    const Ltpb__Verdict *t, uint64_t from, uint64_t to, enum again how, bool *differs)
 {
 	struct lt_head head;
 	uint64_t seq = from + 1 > t->from ? from + 1 : t->from;
@@ -357,7 +405,7 @@ judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct 
 	if (!ours)
 		return rc;
 	for (; rc == LT_OK && seq <= t->to && seq <= to && seq <= head.seq; seq++)
-		rc = judge_again(txn, unit, feed, seq, t, sure, look, differs);
+		rc = judge_again(txn, unit, feed, seq, t, sure, how, differs);
 	return rc;
 }
 
@@ -383,10 +431,11 @@ lt_verdicts_contradicts(
 		local_name(name, "verdicted", unit, &feed);
 		rc = lt_local_get_u64(txn, name, &covered);
 		if (rc == LT_OK)
-			rc = judge_all_again(txn, unit, &feed, t, 0, covered, true, is);
+			rc = judge_all_again(txn, unit, &feed, t, 0, covered, LOOK, is);
 	}
 	lt_arena_fini(&arena);
-	return rc == LT_E_INVALID || rc == LT_E_TOOBIG ? LT_OK : rc;
+	/* What is malformed, or speaks of what is damaged here, contradicts nothing. */
+	return rc == LT_E_INVALID || rc == LT_E_TOOBIG || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 int
@@ -418,7 +467,9 @@ lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_u
 	if (rc == LT_OK && covered < t->to)
 		rc = lt_local_put_u64(txn, name, t->to);
 	if (rc == LT_OK)
-		rc = judge_all_again(txn, unit, &feed, t, covered, UINT64_MAX, false, again);
+		rc = judge_all_again(txn, unit, &feed, t, 0, covered, SETTLE, again);
+	if (rc == LT_OK)
+		rc = judge_all_again(txn, unit, &feed, t, covered, UINT64_MAX, OBEY, again);
 	if (rc == LT_OK)
 		rc = lt_feed_log_head(txn, unit, &feed, &head);
 	if (rc != LT_OK || head.seq >= t->to)

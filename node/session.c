@@ -338,8 +338,8 @@ note_given(struct lt_session *s, const struct wanted *w)
 
 /* *w: what it asks of one feed. false: it gets nothing of it. */
 static bool
-weigh_wanted(struct lt_session *s, struct lt_kv_txn *txn, const Ltpb__FeedHead *asked,
-    struct wanted *w)
+weigh_wanted(
+    struct lt_session *s, struct lt_kv_txn *txn, const Ltpb__FeedHead *asked, struct wanted *w)
 {
 	struct lt_hash have;
 
@@ -663,8 +663,8 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 
 /* Of one feed, openings included as far as they are here. *full: no more room in the message. What cannot be read ends this feed alone. */
 static int
-gather_back(struct lt_kv_txn *txn, struct wanted *w, struct lt_arena *arena,
-    Ltpb__PushRequest *r, size_t *bytes, bool *full)
+gather_back(struct lt_kv_txn *txn, struct wanted *w, struct lt_arena *arena, Ltpb__PushRequest *r,
+    size_t *bytes, bool *full)
 {
 	struct lt_err err = { "" };
 	uint64_t seq, position;

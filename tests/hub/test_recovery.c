@@ -240,8 +240,8 @@ sign(struct fix *x, struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt
 
 	assert_true(x->nset < SETS_MAX);
 	assert_int_equal(lt_kv_begin_read(x->m.derived, &derived), LT_OK);
-	assert_int_equal(lt_author_write(txn, derived, &h->author, cat, unit, w, 1, &x->arena, NULL,
-			     NULL, &err),
+	assert_int_equal(
+	    lt_author_write(txn, derived, &h->author, cat, unit, w, 1, &x->arena, NULL, NULL, &err),
 	    LT_OK);
 	assert_int_equal(w->rc, LT_OK);
 	assert_false(w->unchanged);
@@ -537,7 +537,7 @@ static void
 test_verdict_not_compared(void **state)
 {
 	struct lt_kv_txn *txn;
-	Ltpb__Verdict v;
+	Ltpb__Verdict v, behind;
 	struct fix x;
 	unsigned i;
 
@@ -547,10 +547,10 @@ test_verdict_not_compared(void **state)
 		put(&x, i, NULL);
 	unsay(&x);
 	verdict_on(&x, 1, 2, &v);
+	verdict_on(&x, 3, 4, &behind);
 	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
 	sign_verdict(&x, txn, &v);
-	verdict_on(&x, 3, 4, &v);
-	sign_verdict(&x, txn, &v);
+	sign_verdict(&x, txn, &behind);
 	lt_kv_abort(txn);
 	damage_entry(&x, position_of(&x, 2));
 	damage_entry(&x, position_of(&x, 3));
@@ -732,6 +732,117 @@ test_held_here(void **state)
 	end(&x);
 }
 
+/* What a node gets, in order: epochs of the hub's verdicts on it. */
+struct order {
+	struct fix *x;
+	size_t n;
+	uint64_t epoch[8];
+};
+
+static void
+pulled(void *ctx, const ProtobufCMessage *m)
+{
+	const Ltpb__PullItem *it = (const Ltpb__PullItem *)m;
+	struct order *o = ctx;
+	struct lt_changeset cs;
+	struct lt_id author;
+
+	if (it->item_case != LTPB__PULL_ITEM__ITEM_CHANGE_SET)
+		return;
+	assert_int_equal(lt_changeset_parse(lt_slice(it->change_set.data, it->change_set.len),
+			     &o->x->arena, &cs, NULL),
+	    LT_OK);
+	author = lt_feed_author(&cs.feed);
+	if (!lt_id_eq(&author, &o->x->m.f.hub->author.id) || !lt_unit_eq(&cs.unit, &o->x->unit))
+		return;
+	assert_true(o->n < sizeof(o->epoch) / sizeof(o->epoch[0]));
+	o->epoch[o->n++] = lt_feed_epoch(&cs.feed);
+}
+
+static void
+pull(struct fix *x, struct order *o)
+{
+	Ltpb__PullRequest r = LTPB__PULL_REQUEST__INIT;
+
+	memset(o, 0, sizeof(*o));
+	o->x = x;
+	assert_int_equal(memfed_ask(&x->m, &x->line, "/lienthong.v1.Sync/Pull", &r.base, pulled, o),
+	    LT_STATUS_OK);
+}
+
+/* Another epoch of the hub's for verdicts on the node, behind the one of before in the order of feeds. Returns that one. */
+static uint64_t
+new_epoch(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	char name[64];
+	uint64_t was;
+
+	(void)snprintf(name, sizeof(name), "epoch/%s/%d", UNIT, (int)LT_LANE_URGENT);
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, name, &was), LT_OK);
+	assert_true(was != 0);
+	assert_int_equal(lt_local_put_u64(txn, name, UINT64_MAX - 1), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	return was;
+}
+
+/* A verdict comes back that says something else than the one that was said since. That one counts, here and at who gets both; and what stands
+ * behind the other in its feed is taken all the same. */
+static void
+test_contradicted(void **state)
+{
+	struct lt_draft draft = { 0 };
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_judgement j;
+	struct order o;
+	struct fed_feed ahead;
+	struct lt_buf b;
+	uint64_t before;
+	Ltpb__Verdict v, behind;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	/* The node's second, which the hub has not got again yet when it signs the first verdict on it. */
+	ahead = x.feed;
+	fed_draft_dossier(&x.arena, &draft, "H41.65-261120-0002");
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	ahead.next_stamp = lt_hlc_next(ahead.stamp, x.m.now_ms);
+	fed_seal(&x.m.f, &ahead, &draft, 1, &b);
+	assert_int_equal(lt_changeset_parse(lt_buf_slice(&b), &x.arena, &cs, NULL), LT_OK);
+	verdict_on(&x, 1, 1, &behind);
+	verdict_on(&x, 1, 1, &v);
+	v.from = v.to = 2;
+	v.to_hash.data = cs.hash.b;
+	refuse(&x, &v, 2, LTPB__REASON_CODE__REASON_AUTHORITY);
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	sign_verdict(&x, txn, &v);
+	sign_verdict(&x, txn, &behind);
+	lt_kv_abort(txn);
+	before = new_epoch(&x);
+	assert_int_equal(push_sets(&x, &b, 1), LT_STATUS_OK);
+	pull(&x, &o);
+	assert_int_equal(o.n, 2);
+	assert_int_equal(o.epoch[0], before);
+	assert_true(o.epoch[1] == UINT64_MAX - 1);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_true(has_last(&x));
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	j = judged(&x, 2);
+	assert_int_equal(j.nrefused, 0);
+	assert_true(shows(&x, 2, "tiep_nhan"));
+	pull(&x, &o);
+	assert_int_equal(o.n, 4);
+	assert_true(o.epoch[1] == UINT64_MAX - 1);
+	assert_int_equal(o.epoch[2], before);
+	assert_int_equal(o.epoch[3], before);
+	lt_buf_fini(&b);
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -745,6 +856,7 @@ main(void)
 		cmocka_unit_test(test_counted_then),
 		cmocka_unit_test(test_not_all_here),
 		cmocka_unit_test(test_held_here),
+		cmocka_unit_test(test_contradicted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,10 +154,8 @@ greet(struct fix *x)
 	struct lt_arena arena;
 
 	lt_arena_init(&arena, (size_t)8 << 20);
-	assert_int_equal(
-	    lt_session_ask(x->story.a.session, &a, &arena, &x->call, &req), LT_OK);
-	assert_int_equal(
-	    memfed_ask(&x->story.m, &x->story.a.line, HELLO, req.message, greeted, x),
+	assert_int_equal(lt_session_ask(x->story.a.session, &a, &arena, &x->call, &req), LT_OK);
+	assert_int_equal(memfed_ask(&x->story.m, &x->story.a.line, HELLO, req.message, greeted, x),
 	    LT_STATUS_OK);
 	lt_session_end(x->story.a.session, &x->call, &st);
 	lt_arena_fini(&arena);
@@ -278,8 +276,7 @@ test_one_is_damaged(void **state)
 	(void)state;
 	begin(&x);
 	assert_int_equal(lt_kv_begin_read(x.story.a.kv, &txn), LT_OK);
-	assert_int_equal(
-	    lt_feed_log_find(txn, &x.many.unit, &x.many.feed, 1, &position), LT_OK);
+	assert_int_equal(lt_feed_log_find(txn, &x.many.unit, &x.many.feed, 1, &position), LT_OK);
 	lt_kv_abort(txn);
 	lt_store_u64(key, position);
 	assert_int_equal(

@@ -732,7 +732,8 @@ compare_node(struct sim *s, int node, bool whole)
 	struct sim_watch *w = s->m[node].watch;
 	struct pair p;
 
-	if (!s->m[node].up || !hub_is_done(s))
+	/* To be set up anew (hubhand.c). */
+	if (!s->m[node].up || s->m[node].said_otherwise || !hub_is_done(s))
 		return;
 	if (!whole && w->compared_hub == s->m[SIM_HUB].watch->last && w->compared_here == w->last)
 		return;

@@ -12,7 +12,9 @@
  * own feeds are not touched: they are pushed, judged and receipted. But it has a branch of the hub's that does not count, and will not get
  * the other one: an operator goes on without it, and when it has pushed all it has sets it up anew. The hub's own change-sets
  * of that branch are gone with it (hub_lost), and a change that named one of them as seen waits or is refused for good, with its reason, as one that names a branch of a node
- * that does not count. Counted, not hidden. */
+ * that does not count. A verdict that comes back when another one was said on the same change-sets, after an operator went on without the
+ * node that had it, contradicts that: it is taken with all that stands behind it, the later one counts, and that node is set up anew, too. Counted, not hidden. */
+#include "hub/hub_impl.h"
 #include "hub/recovery.h"
 #include "proto/base/wire.h"
 #include "proto/store/author.h"
@@ -242,15 +244,42 @@ is_open(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 	       (lt_local_get_u64(txn, name, &epoch) == LT_OK && epoch == lt_feed_epoch(&cs->feed));
 }
 
+/* A verdict that another one, said since, contradicts: who has it shows other values. */
+static bool
+contradicts(struct sim *s, struct lt_kv_txn *txn, const ProtobufCBinaryData *d)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	bool is = false;
+	size_t i;
+
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	if (open_own(s, d, &arena, &cs) &&
+	    lt_changeset_parse(lt_slice(d->data, d->len), &arena, &cs, NULL) == LT_OK)
+		for (i = 0; i < cs.nchange && !is; i++) {
+			const struct lt_change *c = &cs.change[i];
+
+			if (strcmp(c->collection, "_verdict") == 0 && c->nset == 1 &&
+			    lt_verdicts_contradicts(txn, &cs.unit,
+				lt_slice(c->set[0].pb->value->bytes.data,
+				    c->set[0].pb->value->bytes.len),
+				&is) != LT_OK)
+				is = false;
+		}
+	lt_arena_fini(&arena);
+	return is;
+}
+
 /* In an epoch that it still writes in, it signed this, and has it not. */
 bool
-sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req)
+sim_hub_lacks(struct sim *s, int node, const Ltpb__PushRequest *req)
 {
 	struct lt_changeset cs;
 	struct lt_arena arena;
 	struct lt_kv_txn *txn;
 	struct lt_hash have;
 	bool lacks = false;
+	size_t i;
 
 	if (req->n_change_set == 0 || lt_kv_begin_read(s->m[SIM_HUB].kv, &txn) != LT_OK)
 		return false;
@@ -261,6 +290,12 @@ sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req)
 			    !lt_hash_eq(&have, &cs.hash)) &&
 			!sim_is_known(s, txn, &cs.unit, &cs.feed, cs.seq, &cs.hash);
 	lt_arena_fini(&arena);
+	for (i = 0; i < req->n_change_set && sim_hub_was_back(s); i++)
+		if (contradicts(s, txn, &req->change_set[i]) && !s->m[node].said_otherwise) {
+			s->m[node].said_otherwise = true;
+			s->hub_contradicted++;
+			sim_say(s, "node %d has a verdict that another one contradicts", node);
+		}
 	lt_kv_abort(txn);
 	return lacks;
 }
@@ -341,11 +376,6 @@ look_feed(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 		l->foreign = true;
 		l->lost++;
 	}
-	/* It was offered this, and did not take it: it contradicts what it signed since. */
-	if (head->seq > other.seq && has_said_hello(l->s, l->m)) {
-		l->foreign = true;
-		l->lost += seq == other.seq ? head->seq - other.seq : 0;
-	}
 	if (seq < head->seq && seq < other.seq) {
 		l->lost += head->seq > other.seq ? head->seq - other.seq : 0;
 		l->unknown |= !sim_is_known(l->s, l->hub, unit, feed, head->seq, &head->hash);
@@ -384,6 +414,7 @@ set_up_anew(struct sim *s, struct sim_machine *m)
 	if (lt_kv_open_mem(&o, &m->kv, &err) != LT_OK)
 		abort();
 	lt_kv_set_fault(m->kv, sim_store_call, m);
+	m->said_otherwise = false;
 	sim_watch_put(m, NULL);
 	sim_forget_lost(s, m, &s->lost_by_hand);
 	s->set_up_anew++;
@@ -438,7 +469,7 @@ sim_hub_remedy(struct sim *s)
 		if (!s->m[i].up)
 			continue;
 		look_node(s, i, &l);
-		if (!l.foreign)
+		if (!l.foreign && !s->m[i].said_otherwise)
 			continue;
 		s->hub_forked = true;
 		(void)snprintf(s->waits_for, sizeof(s->waits_for),

@@ -228,6 +228,7 @@ struct sim_machine {
 	struct lt_kv_image *synced; /* a disk that lies: what it really has */
 	struct sim_watch *synced_watch;
 	struct lt_kv_image *synced_derived; /* of a hub: with synced, or alone */
+	bool said_otherwise; /* it has a verdict of the hub's that another one contradicts */
 
 	/* check.c */
 	struct sim_watch *watch;
@@ -295,6 +296,7 @@ struct sim {
 	bool hub_must_doubt; /* its tables tell at its next start */
 	bool hub_forked; /* it signed numbers again that a node has */
 	uint64_t hub_doubts; /* how often it found out */
+	uint64_t hub_contradicted; /* nodes that had a verdict that another one contradicts */
 	uint64_t set_up_anew; /* nodes that had another branch of a feed of the hub's */
 	uint64_t hub_lost; /* change-sets of the hub's own that went with those */
 	uint64_t branches; /* that were found, of feeds signed by two */
@@ -435,7 +437,7 @@ bool sim_hub_was_back(const struct sim *s); /* its log, by the tool or by hand *
 void sim_check_hub_up(struct sim *s); /* after each step of the hub */
 void sim_check_hello(struct sim *s, const Ltpb__HelloRequest *req, const Ltpb__HelloReply *r);
 /* Before a push is handed over, and when it was answered: change-sets of the hub's own. */
-bool sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req);
+bool sim_hub_lacks(struct sim *s, int node, const Ltpb__PushRequest *req);
 void sim_check_given_back(struct sim *s, const Ltpb__PushRequest *req, bool lacked);
 /* After the last fault: what an operator does about nodes that have another branch of a feed of the hub's. true: nothing is left to do. */
 bool sim_hub_remedy(struct sim *s);
