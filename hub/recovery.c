@@ -210,6 +210,7 @@ end_done(void *ctx, int rc)
 		return;
 	}
 	atomic_store(&r->on, false);
+	no_end_yet(r); /* it may find itself in doubt in this very process, and then that has an end, too */
 	lt_info("this hub, restored from a backup, has heard whom it waited for: it takes in and "
 		"signs again, in new epochs");
 	(void)lt_verdicts_kick(r->h->verdicts);
@@ -408,6 +409,7 @@ doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
 	r->restored_ms = now;
 	memset(r->backup, 0, sizeof(r->backup));
 	r->without.n = 0;
+	r->ending = false;
 	pthread_mutex_unlock(&r->mx);
 	return LT_OK;
 }

@@ -398,6 +398,34 @@ go_on(struct fix *x)
 	memfed_settle(&x->m);
 }
 
+/* ---- doubt ---- */
+
+/* In doubt, on again, and in doubt once more, in one process: each has its end. */
+static void
+test_twice(void **state)
+{
+	struct fix x;
+	unsigned i;
+	char name[32];
+
+	(void)state;
+	begin(&x);
+	for (i = 1; i <= 3; i++) {
+		(void)snprintf(name, sizeof(name), "Lần %u", i);
+		assert_int_equal(hub_writes(&x, name), LT_OK);
+		sign_name(&x, "Bị quên");
+		assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+		assert_true(has_last(&x));
+		assert_true(lt_hub_recovering(x.m.f.hub));
+		assert_int_equal(hub_writes(&x, "Không được"), LT_E_UNAVAILABLE);
+		go_on(&x);
+		assert_false(lt_hub_recovering(x.m.f.hub));
+		forget_sets(&x);
+	}
+	assert_int_equal(hub_writes(&x, "Sau cùng"), LT_OK);
+	end(&x);
+}
+
 /* ---- damage in between ---- */
 
 /* Nodes that have all say so in each hello: not one entry is read for that, and one that is damaged keeps nobody out. */
@@ -847,6 +875,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_hello_over_damage),
 		cmocka_unit_test(test_hello_behind_damage),
 		cmocka_unit_test(test_heads_named),
