@@ -193,9 +193,9 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	}
 	if (rc == LT_OK)
 		rc = lt_recovery_open(h, &h->recovery);
-	/* What came back may have been judged anew, and the process have ended before the tables were. */
-	if (rc == LT_OK && lt_hub_recovering(h))
-		rc = lt_projector_clear(h);
+	/* What came back was judged anew, and the process ended before the tables were. */
+	if (rc == LT_OK)
+		rc = lt_projector_clear_owed(h);
 	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
 	if (rc == LT_OK && !h->manual)

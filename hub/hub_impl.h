@@ -123,6 +123,12 @@ void lt_projector_stop(struct lt_hub *h);
 void lt_projector_kick(struct lt_hub *h);
 /* Empty the derived tables: at the start they are built anew then. */
 int lt_projector_clear(struct lt_hub *h);
+/* In a transaction of the log that appends, and judges change-sets anew: tables that were not emptied since are of before. Who calls this asks
+ * for a rebuild when that is committed (lt_hub_rebuild()); after a stop in between, and of tables put back by hand, the start finds it out. */
+#define LT_LOCAL_REBUILD "rebuild"
+int lt_projector_owe(struct lt_kv_txn *log);
+/* At the start: the same as lt_projector_clear() where the tables are of before. On a full disk it is done when there is room. */
+int lt_projector_clear_owed(struct lt_hub *h);
 /* At the start: were the derived tables made of this very log when it reached further, or of another continuation of it? */
 int lt_projector_ahead(struct lt_hub *h, bool *ahead);
 /* Tests only: other limits, from the next batch on. */

@@ -10,9 +10,11 @@
  * a failure, and all of a manual hub. No more than one is ahead, so no more than two are in memory; what was worked out behind one that
  * could not be written is thrown away. The memory of one that is over is the next one's, as long as there is more to do. */
 #include "hub/hub_impl.h"
+#include "hub/recovery.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 #include "proto/base/simbug.h"
+#include "proto/store/author.h"
 #include "proto/store/erase.h"
 #include "proto/store/projection.h"
 
@@ -34,6 +36,8 @@
 #define PAUSE_MS_MAX 50
 #define PAUSE_BYTES ((size_t)2 * 1024 * 1024)
 #define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
+
+#define REBUILT "rebuilt" /* of table cursor: see lt_projector_owe() */
 
 struct cursor {
 	uint64_t position;
@@ -134,21 +138,108 @@ lt_projector_ahead(struct lt_hub *h, bool *ahead)
 	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
+/* ---- a rebuild that is owed ----
+ *
+ * Change-sets that are in the tables were judged anew, which the cursor does not tell: row `rebuild` of table local, in the log, and the same
+ * number in the tables that were emptied since. */
+
+int
+lt_projector_owe(struct lt_kv_txn *log)
+{
+	uint64_t last;
+	int rc = lt_feed_log_last(log, &last);
+
+	return rc == LT_OK ? lt_local_put_u64(log, LT_LOCAL_REBUILD, last) : rc;
+}
+
+/* *owed: names the last time; 0: there was none. A damaged row has a name of its own. */
+static int
+look_owed(struct lt_hub *h, uint64_t *owed)
+{
+	struct lt_kv_txn *log;
+	int rc = lt_kv_begin_read(h->log, &log);
+
+	*owed = 0;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_local_get_u64(log, LT_LOCAL_REBUILD, owed);
+	if (rc == LT_E_CORRUPT)
+		*owed = UINT64_MAX;
+	lt_kv_abort(log);
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+static int
+put_rebuilt(struct lt_kv_txn *derived, uint64_t owed)
+{
+	uint8_t v[8];
+
+	lt_store_u64(v, owed);
+	return lt_kv_put(derived, LT_T_CURSOR, lt_slice_str(REBUILT), lt_slice(v, sizeof(v)));
+}
+
+/* Of what time the tables are. */
+static int
+is_rebuilt(struct lt_hub *h, uint64_t owed, bool *is)
+{
+	struct lt_kv_txn *derived;
+	struct lt_slice v;
+	int rc = lt_kv_begin_read(h->derived, &derived);
+
+	*is = false;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_get(derived, LT_T_CURSOR, lt_slice_str(REBUILT), &v);
+	if (rc == LT_OK)
+		*is = v.len == 8 && lt_load_u64(v.data) == owed;
+	if (rc == LT_E_NOTFOUND)
+		*is = owed == 0;
+	lt_kv_abort(derived);
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
 int
 lt_projector_clear(struct lt_hub *h)
 {
 	static const enum lt_table tables[] = { LT_T_RECORD, LT_T_SHOWN, LT_T_INDEX, LT_T_HISTORY,
 		LT_T_DIGEST, LT_T_CURSOR };
 	struct lt_kv_txn *txn;
+	uint64_t owed;
 	size_t i;
-	int rc = lt_kv_begin_write(h->derived, &txn);
+	int rc = look_owed(h, &owed);
 
-	for (i = 0; rc == LT_OK && i < sizeof(tables) / sizeof(tables[0]); i++) {
+	if (rc == LT_OK)
+		rc = lt_kv_begin_write(h->derived, &txn);
+	if (rc != LT_OK)
+		return rc;
+	for (i = 0; rc == LT_OK && i < sizeof(tables) / sizeof(tables[0]); i++)
 		rc = lt_kv_clear(txn, tables[i]);
-		if (rc != LT_OK)
-			lt_kv_abort(txn);
-	}
-	return rc == LT_OK ? lt_kv_commit(txn) : rc;
+	if (rc == LT_OK && owed != 0)
+		rc = put_rebuilt(txn, owed);
+	if (rc == LT_OK)
+		return lt_kv_commit(txn);
+	lt_kv_abort(txn);
+	return rc;
+}
+
+int
+lt_projector_clear_owed(struct lt_hub *h)
+{
+	uint64_t owed;
+	bool is = true;
+	int rc = look_owed(h, &owed);
+
+	if (rc == LT_OK)
+		rc = is_rebuilt(h, owed, &is);
+	if (rc != LT_OK || is)
+		return rc;
+	lt_warn("change-sets were judged anew: the derived tables are built anew");
+	rc = lt_projector_clear(h);
+	if (rc != LT_E_NOSPACE)
+		return rc;
+	/* When there is room; until then answers say that they are being mended. */
+	lt_hub_rebuild(h);
+	return LT_OK;
 }
 
 /* ---- one batch ---- */
@@ -925,8 +1016,13 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 		lt_warn("the derived tables do not fit the feed log: they are built anew");
 		rc = lt_projector_clear(h);
 		memset(&c, 0, sizeof(c));
-		if (rc == LT_OK)
+		if (rc == LT_OK) {
 			rc = lt_hub_reload(h, err);
+		} else if (rc == LT_E_NOSPACE && lt_hub_recovering(h)) {
+			/* The disk is no reason not to hear the nodes. They are emptied when there is room. */
+			lt_hub_rebuild(h);
+			rc = LT_OK;
+		}
 	}
 	if (c.position == 0) {
 		h->mending = true;

@@ -210,7 +210,8 @@ end_done(void *ctx, int rc)
 		return;
 	}
 	atomic_store(&r->on, false);
-	no_end_yet(r); /* it may find itself in doubt in this very process, and then that has an end, too */
+	no_end_yet(
+	    r); /* it may find itself in doubt in this very process, and then that has an end, too */
 	lt_info("this hub, restored from a backup, has heard whom it waited for: it takes in and "
 		"signs again, in new epochs");
 	(void)lt_verdicts_kick(r->h->verdicts);
@@ -725,7 +726,7 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 	t->again = false;
 	for (i = 0; rc == LT_OK && i < t->n; i++)
 		rc = take_one(t, txn, &t->cs[i]);
-	return rc;
+	return rc == LT_OK && t->again ? lt_projector_owe(txn) : rc;
 }
 
 static int

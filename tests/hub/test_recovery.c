@@ -871,6 +871,256 @@ test_contradicted(void **state)
 	end(&x);
 }
 
+/* ---- stops, and a full disk ---- */
+
+/* Are the tables of before change-sets were judged anew? */
+static bool
+owed(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	uint64_t log, derived = 0;
+	struct lt_slice v;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, LT_LOCAL_REBUILD, &log), LT_OK);
+	lt_kv_abort(txn);
+	assert_int_equal(lt_kv_begin_read(x->m.derived, &txn), LT_OK);
+	if (lt_kv_get(txn, LT_T_CURSOR, lt_slice_str("rebuilt"), &v) == LT_OK)
+		derived = lt_load_u64(v.data);
+	lt_kv_abort(txn);
+	return log != derived;
+}
+
+static void
+owe(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_projector_owe(txn), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+static void
+count_call(void *ctx, const struct lt_intake_result *r)
+{
+	assert_int_equal(r->rc, LT_OK);
+	++*(unsigned *)ctx;
+}
+
+/* A verdict comes back long after the hub went on, and it stops between the commit and the tables: they are built anew at the next start. */
+static void
+test_stopped_between(void **state)
+{
+	struct lt_slice bytes;
+	struct lt_kv_txn *txn;
+	unsigned calls = 0;
+	Ltpb__Verdict v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	unsay(&x);
+	verdict_on(&x, 1, 1, &v);
+	refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_AUTHORITY);
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	sign_verdict(&x, txn, &v);
+	lt_kv_abort(txn);
+	sign_name(&x, "Hai");
+	assert_int_equal(push_sets(&x, x.set + 1, 1), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	go_on(&x);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_false(owed(&x));
+	bytes = lt_buf_slice(&x.set[0]);
+	lt_hub_take_back(x.m.f.hub, &bytes, 1, count_call, &calls);
+	while (calls == 0)
+		assert_true(lt_writer_step(x.m.f.hub->writer));
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_true(owed(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_false(shows(&x, 1, "tiep_nhan"));
+	assert_false(owed(&x));
+	/* And not once more. */
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	assert_int_equal(x.m.f.hub->builds, 0);
+	end(&x);
+}
+
+/* A rebuild that began before is none. */
+static void
+test_judged_while_built(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	owe(&x);
+	lt_hub_rebuild(x.m.f.hub);
+	memfed_settle(&x.m);
+	assert_false(owed(&x));
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	lt_hub_rebuild(x.m.f.hub);
+	assert_true(lt_projector_step(x.m.f.hub)); /* it begins */
+	owe(&x);
+	memfed_settle(&x.m);
+	assert_true(owed(&x));
+	lt_hub_rebuild(x.m.f.hub);
+	memfed_settle(&x.m);
+	assert_false(owed(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	end(&x);
+}
+
+/* A wait that goes on over a restart builds nothing anew. */
+static void
+test_restart_in_doubt(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	sign_name(&x, "Hai");
+	assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(x.m.f.hub->builds, 0);
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	end(&x);
+}
+
+static int
+full(void *ctx, uint64_t ordinal)
+{
+	(void)ctx;
+	(void)ordinal;
+	return LT_E_NOSPACE;
+}
+
+/* The row of the one dossier. */
+static void
+lose_record(struct fix *x)
+{
+	static const char of[] = "H41.65-261120-0001";
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	uint8_t key[LT_KV_KEY_MAX];
+	size_t len;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_write(x->m.derived, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_RECORD, &c), LT_OK);
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	while (rc == LT_OK && (k.len < sizeof(of) - 1 || memcmp(k.data + k.len - (sizeof(of) - 1),
+							     of, sizeof(of) - 1) != 0))
+		rc = lt_kv_next(c, &k, &v);
+	assert_int_equal(rc, LT_OK);
+	len = k.len;
+	memcpy(key, k.data, len);
+	lt_kv_cursor_close(c);
+	assert_int_equal(lt_kv_del(txn, LT_T_RECORD, lt_slice(key, len)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* Tables of before, put back by hand, whose cursor fits. */
+static void
+test_old_tables(void **state)
+{
+	struct lt_kv_txn *txn;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	owe(&x);
+	lt_hub_rebuild(x.m.f.hub);
+	memfed_settle(&x.m);
+	memfed_close_hub(&x.m);
+	assert_int_equal(lt_kv_begin_write(x.m.derived, &txn), LT_OK);
+	assert_int_equal(lt_kv_del(txn, LT_T_CURSOR, lt_slice_str("rebuilt")), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	assert_int_equal(x.m.f.hub->builds, 1);
+	assert_false(owed(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	end(&x);
+}
+
+/* A rebuild is owed and the tables cannot be emptied: it starts, says that they are being mended, and builds them when there is room. */
+static void
+test_full_disk(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	owe(&x);
+	memfed_close_hub(&x.m);
+	lose_record(&x);
+	lt_kv_set_fault(x.m.derived, full, NULL);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	assert_true(lt_hub_mending(x.m.f.hub));
+	assert_true(owed(&x));
+	lt_kv_set_fault(x.m.derived, NULL, NULL);
+	memfed_settle(&x.m);
+	memfed_settle(&x.m);
+	assert_false(lt_hub_mending(x.m.f.hub));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	assert_false(owed(&x));
+	end(&x);
+}
+
+/* The cursor of the tables is beyond the log: in doubt, and there is no room to empty them. */
+static void
+test_full_disk_in_doubt(void **state)
+{
+	struct lt_kv_txn *txn;
+	uint8_t cursor[68]; /* FORMAT.md 9.3 */
+	struct lt_slice v;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	memfed_close_hub(&x.m);
+	assert_int_equal(lt_kv_begin_write(x.m.derived, &txn), LT_OK);
+	assert_int_equal(lt_kv_get(txn, LT_T_CURSOR, lt_slice_str("projector"), &v), LT_OK);
+	assert_int_equal(v.len, sizeof(cursor));
+	memcpy(cursor, v.data, v.len);
+	lt_store_u64(cursor + 16, lt_load_u64(cursor + 16) + 1);
+	assert_int_equal(lt_kv_put(txn, LT_T_CURSOR, lt_slice_str("projector"),
+			     lt_slice(cursor, sizeof(cursor))),
+	    LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	lt_kv_set_fault(x.m.derived, full, NULL);
+	memfed_start_hub(&x.m);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	assert_true(lt_hub_mending(x.m.f.hub));
+	lt_kv_set_fault(x.m.derived, NULL, NULL);
+	memfed_settle(&x.m);
+	memfed_settle(&x.m);
+	assert_false(lt_hub_mending(x.m.f.hub));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	go_on(&x);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -886,6 +1136,12 @@ main(void)
 		cmocka_unit_test(test_not_all_here),
 		cmocka_unit_test(test_held_here),
 		cmocka_unit_test(test_contradicted),
+		cmocka_unit_test(test_stopped_between),
+		cmocka_unit_test(test_judged_while_built),
+		cmocka_unit_test(test_old_tables),
+		cmocka_unit_test(test_restart_in_doubt),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_full_disk_in_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,11 +42,26 @@ memfed_store(const struct fed *f, enum lt_kv_kind kind)
 }
 
 void
-memfed_open(struct memfed *m, bool manual, struct memfed_marks *marks)
+memfed_start_hub(struct memfed *m)
 {
-	struct lt_hub_options ho = { .manual = manual };
+	const struct lt_hub_options ho = { .identity = m->f.hub_id,
+		.clock = &m->clock,
+		.log = m->log,
+		.derived = m->derived,
+		.manual = m->manual };
 	struct lt_err err = { "" };
 
+	check(lt_hub_open(&ho, &m->f.hub, &err), "hub", err.text);
+	check(lt_enrol_open(m->f.hub, &m->f.enrol, &err), "enrol", err.text);
+	check(lt_fresh_open(m->f.hub, &m->f.fresh), "fresh", "");
+	m->f.service.hub = m->f.hub;
+	m->f.service.enrol = m->f.enrol;
+	m->f.service.fresh = m->f.fresh;
+}
+
+void
+memfed_open(struct memfed *m, bool manual, struct memfed_marks *marks)
+{
 	memset(m, 0, sizeof(*m));
 	m->now_ms = START_MS;
 	m->clock.wall_ms = now;
@@ -59,18 +74,9 @@ memfed_open(struct memfed *m, bool manual, struct memfed_marks *marks)
 	test_random_constant();
 	m->log = memfed_store(&m->f, LT_KV_HUB_LOG);
 	m->derived = memfed_store(&m->f, LT_KV_HUB_DERIVED);
-	ho.identity = m->f.hub_id;
-	ho.clock = &m->clock;
-	ho.log = m->log;
-	ho.derived = m->derived;
-	check(lt_hub_open(&ho, &m->f.hub, &err), "hub", err.text);
-	check(lt_enrol_open(m->f.hub, &m->f.enrol, &err), "enrol", err.text);
-	check(lt_fresh_open(m->f.hub, &m->f.fresh), "fresh", "");
+	memfed_start_hub(m);
 	(void)snprintf(m->f.address, sizeof(m->f.address), "tcp://127.0.0.1:7340");
 	m->f.addresses[0] = m->f.address;
-	m->f.service.hub = m->f.hub;
-	m->f.service.enrol = m->f.enrol;
-	m->f.service.fresh = m->f.fresh;
 	fed_publish(&m->f);
 	memfed_settle(m);
 }

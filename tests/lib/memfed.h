@@ -32,6 +32,7 @@ struct lt_kv *memfed_store(const struct fed *f, enum lt_kv_kind kind);
 /* Catalogue 1 and units are published. */
 void memfed_open(struct memfed *m, bool manual, struct memfed_marks *marks);
 void memfed_close_hub(struct memfed *m); /* the stores stay */
+void memfed_start_hub(struct memfed *m); /* over them, again */
 void memfed_close(struct memfed *m);
 /* Until nothing is left to do. Then a second passes. */
 void memfed_settle(struct memfed *m);
