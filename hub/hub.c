@@ -3,6 +3,7 @@
 #include "proto/base/log.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
+#include "proto/store/compact.h"
 #include "proto/store/catalogue_store.h"
 #include "proto/store/erase.h"
 #include "proto/store/hub_cert.h"
@@ -130,11 +131,20 @@ static int
 open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name,
     struct lt_kv *given, struct lt_kv **out, bool *own, struct lt_err *err)
 {
+	int rc;
+
 	if (given != NULL) {
 		*out = given;
 		return LT_OK;
 	}
 	*own = true;
+	rc = lt_tables_open(o->dir, name, kind, &h->identity->federation, o->map_bytes, out, err);
+	if (rc != LT_OK || kind != LT_KV_HUB_LOG || !lt_compact_is_owed(*out))
+		return rc;
+	lt_kv_close(*out);
+	*out = NULL;
+	lt_compact_owed(
+	    o->dir, name, o->derived == NULL ? "derived" : NULL, kind, &h->identity->federation);
 	return lt_tables_open(o->dir, name, kind, &h->identity->federation, o->map_bytes, out, err);
 }
 

@@ -5,6 +5,7 @@
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
 #include "proto/feed/trust.h"
+#include "proto/store/compact.h"
 #include "proto/store/admit.h"
 #include "proto/store/hub_cert.h"
 #include "proto/store/catalogue_store.h"
@@ -199,11 +200,20 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 static int
 open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
 {
+	int rc;
+
 	if (o->kv != NULL) {
 		n->kv = o->kv;
 		return LT_OK;
 	}
 	n->own_kv = true;
+	rc = lt_tables_open(
+	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
+	if (rc != LT_OK || !lt_compact_is_owed(n->kv))
+		return rc;
+	lt_kv_close(n->kv);
+	n->kv = NULL;
+	lt_compact_owed(o->dir, "store", NULL, LT_KV_NODE, &n->identity->federation);
 	return lt_tables_open(
 	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
 }

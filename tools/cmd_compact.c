@@ -58,6 +58,10 @@ cmd_compact(struct ctl *c, int argc, char **argv)
 	    &c->id->federation, &report, &err);
 	if (rc == LT_OK && hub)
 		rc = lt_store_drop_derived(c->dir, "derived", &derived, &err);
+	/* Else the next start would do it once more. */
+	if (rc == LT_OK)
+		rc = lt_compact_settle(c->dir, hub ? "log" : "store",
+		    hub ? LT_KV_HUB_LOG : LT_KV_NODE, &c->id->federation, &err);
 	(void)close(lock);
 	return rc == LT_OK ? say(c, &report, derived) : ctl_error(rc, &err);
 }

@@ -1,5 +1,6 @@
 #include "proto/store/compact.h"
 #include "proto/base/failpoint.h"
+#include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/store/tables.h"
 
@@ -256,6 +257,31 @@ check_room(const struct place *p, const struct stat *st)
 }
 
 static int
+check_size(const struct place *p)
+{
+	struct stat st;
+
+	if (fstatat(p->dir, DATA_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return failed(p, errno, "there is no store", DATA_FILE);
+	return (uint64_t)st.st_size <= LT_COMPACT_START_MAX
+		   ? LT_OK
+		   : lt_err_set(p->err, LT_E_TOOBIG, "the store in \"%s\" has %llu MiB", p->path,
+			 (unsigned long long)st.st_size >> 20);
+}
+
+/* To whom it belongs, and who may what. A service under systemd may not call chown(2), and has no need to. */
+static bool
+as_before(int fd, const struct stat *st)
+{
+	struct stat own;
+
+	if (fchmod(fd, st->st_mode & 0777) != 0 || fstat(fd, &own) != 0)
+		return false;
+	return (own.st_uid == st->st_uid && own.st_gid == st->st_gid) ||
+	       fchown(fd, st->st_uid, st->st_gid) == 0;
+}
+
+static int
 copy_to(const struct place *p, struct lt_kv *kv, const struct stat *st)
 {
 	int work, fd, rc;
@@ -268,8 +294,7 @@ copy_to(const struct place *p, struct lt_kv *kv, const struct stat *st)
 		rc = failed(p, errno, "cannot make", WORK_DIR "/" DATA_FILE);
 	} else {
 		rc = lt_kv_copy(kv, fd);
-		if (rc == LT_OK && (fchmod(fd, st->st_mode & 0777) != 0 ||
-				       fchown(fd, st->st_uid, st->st_gid) != 0 || fsync(fd) != 0))
+		if (rc == LT_OK && (!as_before(fd, st) || fsync(fd) != 0))
 			rc = failed(p, errno, "cannot write", WORK_DIR "/" DATA_FILE);
 		(void)close(fd);
 	}
@@ -518,9 +543,9 @@ give_up(struct place *p)
 	p->err = err;
 }
 
-int
-lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
-    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err)
+static int
+compact(const char *dir, const char *name, enum lt_kv_kind kind, const struct lt_fed *federation,
+    bool sound, struct lt_compact_report *out, struct lt_err *err)
 {
 	struct place p;
 	bool begun;
@@ -533,6 +558,8 @@ lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
 		rc = clear_left(&p);
 	place_release(&p); /* who opens it to copy takes the locks himself */
 	begun = rc == LT_OK;
+	if (rc == LT_OK && sound)
+		rc = check_size(&p);
 	if (rc == LT_OK)
 		rc = make_copy(&p, dir, name, kind, federation, out);
 	if (rc == LT_OK) {
@@ -543,12 +570,29 @@ lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
 		rc = clean_copy(&p);
 	if (rc == LT_OK)
 		rc = check_copy(&p, kind, federation, &out->bad);
+	if (rc == LT_OK && sound && out->bad != 0)
+		rc = lt_err_set(err, LT_E_CORRUPT, "%llu values of the store in \"%s\" are damaged",
+		    (unsigned long long)out->bad, p.path);
 	if (rc == LT_OK)
 		rc = put_in_place(&p, out);
 	else if (begun)
 		give_up(&p);
 	place_close(&p);
 	return rc;
+}
+
+int
+lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err)
+{
+	return compact(dir, name, kind, federation, false, out, err);
+}
+
+int
+lt_store_compact_sound(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err)
+{
+	return compact(dir, name, kind, federation, true, out, err);
 }
 
 /* ---- derived tables ---- */
@@ -604,4 +648,78 @@ lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct
 		rc = wipe_damaged(&p, bytes);
 	place_close(&p);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+/* ---- by itself ---- */
+
+static const char owed_row[] = "uncompacted";
+
+int
+lt_compact_owe(struct lt_kv_txn *txn)
+{
+	static const uint8_t yes = 1;
+
+	return lt_kv_put(txn, LT_T_LOCAL, lt_slice_str(owed_row), lt_slice(&yes, 1));
+}
+
+bool
+lt_compact_is_owed(struct lt_kv *kv)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	bool owed;
+
+	if (lt_kv_begin_read(kv, &txn) != LT_OK)
+		return false;
+	owed = lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(owed_row), &v) == LT_OK;
+	lt_kv_abort(txn);
+	return owed;
+}
+
+int
+lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_err *err)
+{
+	struct lt_kv_txn *txn;
+	struct lt_kv *kv;
+	int rc = lt_tables_open(dir, name, kind, federation, 0, &kv, err);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_begin_write(kv, &txn);
+	if (rc == LT_OK) {
+		rc = lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(owed_row));
+		if (rc == LT_OK)
+			rc = lt_kv_commit(txn);
+		else
+			lt_kv_abort(txn);
+	}
+	lt_kv_close(kv);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+void
+lt_compact_owed(const char *dir, const char *name, const char *derived, enum lt_kv_kind kind,
+    const struct lt_fed *federation)
+{
+	struct lt_compact_report r;
+	struct lt_err err = { "" };
+	uint64_t bytes;
+	int rc;
+
+	lt_info("values were erased: the store in \"%s\" is written anew without their bytes", dir);
+	rc = lt_store_compact_sound(dir, name, kind, federation, &r, &err);
+	if (rc == LT_OK && derived != NULL)
+		rc = lt_store_drop_derived(dir, derived, &bytes, &err);
+	LT_FAILPOINT("compact.settle");
+	if (rc == LT_OK)
+		rc = lt_compact_settle(dir, name, kind, federation, &err);
+	if (rc == LT_OK)
+		lt_info("the store has %llu KiB, before it had %llu KiB",
+		    (unsigned long long)r.after / 1024, (unsigned long long)r.before / 1024);
+	else
+		lt_warn("bytes of what was erased stay in the files in \"%s\" (%s): run 'ltctl "
+			"compact' "
+			"while the service is stopped, or it is tried again at the next start",
+		    dir, err.text[0] != '\0' ? err.text : lt_strerror(rc));
 }

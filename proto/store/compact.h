@@ -9,6 +9,10 @@
 #include "proto/base/ids.h"
 #include "proto/store/kv.h"
 
+#define LT_COMPACT_START_MAX \
+	((uint64_t)512 \
+	    << 20) /* bytes of a file that a start compacts: a larger one would keep a service away for minutes */
+
 struct lt_compact_report {
 	uint64_t before, after; /* bytes of the file */
 	uint64_t bad; /* values that do not verify: they are as they were */
@@ -20,8 +24,27 @@ struct lt_compact_report {
  * open; LT_E_CORRUPT, as lt_kv_open_lmdb(); LT_E_IO. */
 int lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
     const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err);
+/* The same, but nothing is changed where anything of it is damaged (LT_E_CORRUPT: a repair may need what lies around it) or the file is larger than
+ * LT_COMPACT_START_MAX (LT_E_TOOBIG). */
+int lt_store_compact_sound(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err);
 /* dir/name, a hub's derived tables: overwritten and removed, with those that were set aside for damage. They are made from the log at the next
  * start. LT_E_BUSY, LT_E_IO. None there: LT_OK. */
 int lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct lt_err *err);
+
+/* ---- by itself ----
+ *
+ * An erasure that took something leaves row `uncompacted` in table local, in its transaction. A daemon that finds it as it opens its store
+ * closes that again, compacts, and takes the row away when all is done: after a stop in between it is done again. */
+
+int lt_compact_owe(struct lt_kv_txn *txn);
+bool lt_compact_is_owed(struct lt_kv *kv);
+/* What is owed of dir/name, and of a hub's derived tables (NULL: none), all closed. A log line says what was done, or why it was not: no
+ * room, damage, too large. Either way the store can be opened as before. */
+void lt_compact_owed(const char *dir, const char *name, const char *derived, enum lt_kv_kind kind,
+    const struct lt_fed *federation);
+/* Nothing is owed any more. */
+int lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_err *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "proto/store/erase.h"
 #include "proto/base/wire.h"
+#include "proto/store/compact.h"
 #include "proto/store/feed_log_impl.h"
 #include "proto/store/log_view.h"
 #include "proto/store/projection_impl.h"
@@ -233,6 +234,7 @@ struct taking {
 	struct lt_kv_txn *log;
 	struct lt_log_view view;
 	uint64_t removed; /* values */
+	bool dropped; /* rows whose change-set cannot be read */
 };
 
 static int
@@ -301,8 +303,10 @@ take_one(struct taking *t, uint64_t position, const struct lt_erased *e)
 		return LT_OK; /* another branch's */
 	if (rc == LT_OK)
 		rc = take_fields(t, e->index, e->nfield, e->field);
-	if (rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND)
+	if (rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND) {
+		t->dropped = true;
 		return drop_named(t->log, position, e);
+	}
 	return rc == LT_OK ? lt_opening_erase_seed(t->log, position) : rc;
 }
 
@@ -326,6 +330,8 @@ lt_erase(struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_eras
 			    LT_OK; /* still to come, or to be found again by a repair: lt_erase_again() */
 	}
 	lt_log_view_close(&t.view);
+	if (rc == LT_OK && (t.removed != 0 || t.dropped))
+		rc = lt_compact_owe(log);
 	*removed = t.removed;
 	return rc;
 }
@@ -376,7 +382,9 @@ lt_erase_again(struct lt_kv_txn *log, const struct lt_changeset *cs, uint64_t po
 			break;
 	}
 	lt_log_view_close(&t.view);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (rc == LT_E_NOTFOUND)
+		rc = t.removed != 0 ? lt_compact_owe(log) : LT_OK;
+	return rc;
 }
 
 int

@@ -1510,6 +1510,46 @@ no_byte_is_left(void **state)
 	end(&w);
 }
 
+/* Nobody runs anything by hand: the machines compact when they start the next time, once, and go on where they were. */
+static void
+compacted_at_a_start(void **state)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	struct lt_dot before, after;
+	struct world w;
+	const char *why;
+
+	(void)state;
+	begin(&w);
+	assert_int_equal(fed_put_dossier(&w.n, 2, "dang_xu_ly", &before), LT_OK);
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	e.key = "H41.65-261120-0002";
+	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
+	fed_wait(node_has_let_go_of_both, &w, WAIT_MS, "the node has let go of both");
+	fed_node_stop(&w.n);
+	fed_hub_stop(&w.f);
+	assert_true(
+	    count_in_file(w.n.dir, "store", NUMBER) + count_in_file(w.f.dir, "log", NUMBER) != 0);
+	fed_hub_start(&w.f);
+	fed_node_start(&w.f, &w.n);
+	assert_false(lt_compact_is_owed(lt_hub_log(w.f.hub)));
+	assert_false(lt_compact_is_owed(lt_node_kv(w.n.node)));
+	assert_int_equal(
+	    lt_hub_wait_projected(w.f.hub, lt_hub_log_position(w.f.hub), WAIT_MS), LT_OK);
+	assert_int_equal(count_in_file(w.n.dir, "store", NUMBER), 0);
+	assert_int_equal(count_in_file(w.f.dir, "log", NUMBER), 0);
+	assert_int_equal(count_in_file(w.f.dir, "derived", NUMBER), 0);
+	assert_int_equal(fed_put_dossier(&w.n, 2, "da_giai_quyet", &after), LT_OK);
+	assert_int_equal(lt_feed_id_cmp(&before.feed, &after.feed), 0);
+	assert_int_equal(fed_put_dossier(&w.n, 4, NULL, NULL), LT_OK);
+	fed_wait(fourth_at_hub, &w, WAIT_MS, "another dossier is at the hub");
+	feeds_verify(lt_hub_log(w.f.hub));
+	feeds_verify(lt_node_kv(w.n.node));
+	end(&w);
+}
+
 /* Killed when the log has the act and the tables do not show it yet: they are of before it, and go on from there. */
 static void
 killed_between(void **state)
@@ -1561,6 +1601,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(restored_hub),
 		cmocka_unit_test(said_again),
 		cmocka_unit_test(no_byte_is_left),
+		cmocka_unit_test(compacted_at_a_start),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "erase") == 0)

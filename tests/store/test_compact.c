@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -419,10 +420,157 @@ derived_tables_killed(void **state)
 	assert_false(there(p, "data.mdb"));
 }
 
+/* ---- by itself ---- */
+
+/* Something was erased; nothing of it is in another table. */
+static void
+owe(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+	char key[400];
+	unsigned i;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	for (i = 0; i < ROWS; i++)
+		ok(lt_kv_del(txn, LT_T_LOCAL, key_of(i, key)));
+	ok(lt_compact_owe(txn));
+	ok(lt_kv_commit(txn));
+	lt_kv_close(kv);
+}
+
+static bool
+is_owed(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	bool yes = lt_compact_is_owed(kv);
+
+	lt_kv_close(kv);
+	return yes;
+}
+
+static void
+index_is_whole(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+	uint64_t n;
+
+	ok(lt_kv_begin_read(kv, &txn));
+	ok(lt_kv_count(txn, LT_T_INDEX, &n));
+	assert_int_equal(n, ROWS / 2);
+	lt_kv_abort(txn);
+	lt_kv_close(kv);
+	assert_false(there(p, "before.mdb"));
+	assert_false(there(p, "compacting"));
+}
+
+static void
+what_is_owed(void **state)
+{
+	struct place *p = *state;
+
+	assert_false(is_owed(p));
+	owe(p);
+	assert_true(is_owed(p));
+	assert_true(count_in_file(p->data, GONE) != 0);
+	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	assert_false(is_owed(p));
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+	index_is_whole(p);
+}
+
+/* Killed at any point, it is owed as long as it is not done. */
+static void
+what_is_owed_killed(void **state)
+{
+	static const char *const points[] = { "compact.copied", "compact.linked",
+		"compact.in_place", "compact.settle" };
+	struct place *p = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		if (i == 0)
+			owe(p);
+		else {
+			struct lt_kv *kv = open_store(p->dir);
+			struct lt_kv_txn *txn;
+
+			ok(lt_kv_begin_write(kv, &txn));
+			ok(lt_compact_owe(txn));
+			ok(lt_kv_commit(txn));
+			lt_kv_close(kv);
+		}
+		killed_at(p, "owed", points[i]);
+		assert_true(is_owed(p));
+		lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+		assert_false(is_owed(p));
+		assert_int_equal(count_in_file(p->data, GONE), 0);
+		index_is_whole(p);
+	}
+}
+
+/* Nothing is touched where something is damaged, and it stays owed until that is repaired. */
+static void
+owed_and_damaged(void **state)
+{
+	struct place *p = *state;
+	struct lt_kv *kv;
+	char key[400];
+
+	owe(p);
+	kv = open_store(p->dir);
+	ok(lt_kv_test_flip(kv, LT_T_INDEX, key_of(1, key), 3, NULL));
+	lt_kv_close(kv);
+	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	assert_true(is_owed(p));
+	assert_true(count_in_file(p->data, GONE) != 0);
+	assert_false(there(p, "before.mdb"));
+	assert_false(there(p, "compacting"));
+}
+
+/* Nor where it is larger than a start has time for, or there is no room for the copy. */
+static void
+owed_and_not_done(void **state)
+{
+	struct place *p = *state;
+	struct stat st;
+	int status;
+	pid_t pid;
+
+	owe(p);
+	assert_int_equal(stat(p->data, &st), 0);
+	assert_int_equal(truncate(p->data, (off_t)LT_COMPACT_START_MAX + 1), 0);
+	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	assert_int_equal(truncate(p->data, st.st_size), 0);
+	assert_true(is_owed(p));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const struct rlimit little = { 200 * 1024, 200 * 1024 };
+
+		(void)signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(RLIMIT_FSIZE, &little) != 0)
+			_exit(1);
+		lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(is_owed(p));
+	index_is_whole(p);
+	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	assert_false(is_owed(p));
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_owed, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_owed_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(owed_and_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(owed_and_not_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_but_what_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_bound_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_behind_a_value, setup, teardown),
@@ -440,6 +588,10 @@ main(int argc, char **argv)
 		return lt_store_drop_derived(argv[2], "store", &bytes, &err) == LT_OK ? 0 : 1;
 	}
 
+	if (argc == 3 && strcmp(argv[1], "owed") == 0) {
+		lt_compact_owed(argv[2], "store", NULL, LT_KV_NODE, &fed);
+		return 0;
+	}
 	if (argc == 3 && strcmp(argv[1], "compact") == 0) {
 		struct lt_compact_report r;
 		struct lt_err err = { "" };

@@ -87,6 +87,7 @@ all_rows(struct fix *f, struct lt_kv_txn *txn)
 {
 	rows_are(f, txn, LT_T_OPENING, "", "opening", false);
 	rows_are(f, txn, LT_T_LOCAL, "erased/", "notes", true);
+	rows_are(f, txn, LT_T_LOCAL, "uncompacted", "uncompacted", true);
 }
 
 /* What it names, there and back. */
