@@ -131,21 +131,45 @@ static int
 open_env(struct lt_hub *h, const struct lt_hub_options *o, enum lt_kv_kind kind, const char *name,
     struct lt_kv *given, struct lt_kv **out, bool *own, struct lt_err *err)
 {
-	int rc;
-
 	if (given != NULL) {
 		*out = given;
 		return LT_OK;
 	}
 	*own = true;
-	rc = lt_tables_open(o->dir, name, kind, &h->identity->federation, o->map_bytes, out, err);
-	if (rc != LT_OK || kind != LT_KV_HUB_LOG || !lt_compact_is_owed(*out))
-		return rc;
-	lt_kv_close(*out);
-	*out = NULL;
-	lt_compact_owed(
-	    o->dir, name, o->derived == NULL ? "derived" : NULL, kind, &h->identity->federation);
 	return lt_tables_open(o->dir, name, kind, &h->identity->federation, o->map_bytes, out, err);
+}
+
+static int
+open_log(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *err)
+{
+	return open_env(h, o, LT_KV_HUB_LOG, "log", o->log, &h->log, &h->own_log, err);
+}
+
+static int
+open_derived(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *err)
+{
+	return open_env(
+	    h, o, LT_KV_HUB_DERIVED, "derived", o->derived, &h->derived, &h->own_derived, err);
+}
+
+/* Values were erased since the last time. It needs the stores closed, and takes the derived tables away: what they tell has been heard. */
+static int
+compact_when_owed(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *err)
+{
+	int rc;
+
+	if (!h->own_log || !lt_compact_is_owed(h->log))
+		return LT_OK;
+	lt_kv_close(h->log);
+	h->log = NULL;
+	if (h->own_derived) {
+		lt_kv_close(h->derived);
+		h->derived = NULL;
+	}
+	lt_compact_owed(o->dir, "log", h->own_derived ? "derived" : NULL, LT_KV_HUB_LOG,
+	    &h->identity->federation);
+	rc = open_log(h, o, err);
+	return rc == LT_OK && h->own_derived ? open_derived(h, o, err) : rc;
 }
 
 static void
@@ -186,10 +210,13 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	pthread_condattr_destroy(&attr);
 	set_author(h, o);
 	wo.committed_ctx = h;
-	rc = open_env(h, o, LT_KV_HUB_LOG, "log", o->log, &h->log, &h->own_log, err);
+	rc = open_log(h, o, err);
 	if (rc == LT_OK)
-		rc = open_env(h, o, LT_KV_HUB_DERIVED, "derived", o->derived, &h->derived,
-		    &h->own_derived, err);
+		rc = open_derived(h, o, err);
+	if (rc == LT_OK)
+		rc = lt_recovery_ask_tables(h);
+	if (rc == LT_OK)
+		rc = compact_when_owed(h, o, err);
 	if (rc == LT_OK)
 		rc = read_position(h);
 	h->must_see = h->log_position;

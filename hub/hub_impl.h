@@ -129,8 +129,6 @@ int lt_projector_clear(struct lt_hub *h);
 int lt_projector_owe(struct lt_kv_txn *log);
 /* At the start: the same as lt_projector_clear() where the tables are of before. On a full disk it is done when there is room. */
 int lt_projector_clear_owed(struct lt_hub *h);
-/* At the start: were the derived tables made of this very log when it reached further, or of another continuation of it? */
-int lt_projector_ahead(struct lt_hub *h, bool *ahead);
 /* Tests only: other limits, from the next batch on. */
 void lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */

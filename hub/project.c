@@ -15,6 +15,7 @@
 #include "proto/base/thread.h"
 #include "proto/base/simbug.h"
 #include "proto/store/author.h"
+#include "proto/store/derived.h"
 #include "proto/store/erase.h"
 #include "proto/store/projection.h"
 
@@ -35,7 +36,6 @@
 #define PAUSE_TIMES 3
 #define PAUSE_MS_MAX 50
 #define PAUSE_BYTES ((size_t)2 * 1024 * 1024)
-#define CURSOR_LEN (16 + 8 + 32 + 4 + 8)
 
 #define REBUILT "rebuilt" /* of table cursor: see lt_projector_owe() */
 
@@ -48,14 +48,14 @@ struct cursor {
 static int
 write_cursor(struct lt_hub *h, struct lt_kv_txn *txn, const struct cursor *c)
 {
-	uint8_t v[CURSOR_LEN];
+	uint8_t v[LT_DERIVED_CURSOR_LEN];
 
 	memcpy(v, lt_kv_incarnation(h->log), 16);
 	lt_store_u64(v + 16, c->position);
 	memcpy(v + 24, c->hash.b, 32);
 	lt_store_u32(v + 56, LT_MERGE_VERSION);
 	lt_store_u64(v + 60, c->catalogue_version);
-	return lt_kv_put(txn, LT_T_CURSOR, lt_slice_str("projector"), lt_slice(v, sizeof(v)));
+	return lt_kv_put(txn, LT_T_CURSOR, lt_slice_str(LT_DERIVED_CURSOR), lt_slice(v, sizeof(v)));
 }
 
 static int
@@ -90,13 +90,13 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 	struct lt_slice v;
 	struct lt_hash have;
 	uint64_t last;
-	int rc = lt_kv_get(derived, LT_T_CURSOR, lt_slice_str("projector"), &v);
+	int rc = lt_kv_get(derived, LT_T_CURSOR, lt_slice_str(LT_DERIVED_CURSOR), &v);
 
 	memset(c, 0, sizeof(*c));
 	*fits = false;
 	if (rc != LT_OK)
 		return rc == LT_E_NOTFOUND ? is_empty(derived, fits) : rc;
-	if (v.len != CURSOR_LEN || memcmp(v.data, lt_kv_incarnation(h->log), 16) != 0 ||
+	if (v.len != LT_DERIVED_CURSOR_LEN || memcmp(v.data, lt_kv_incarnation(h->log), 16) != 0 ||
 	    lt_load_u32(v.data + 56) != LT_MERGE_VERSION)
 		return LT_OK;
 	c->position = lt_load_u64(v.data + 16);
@@ -108,34 +108,6 @@ read_cursor(struct lt_hub *h, struct lt_kv_txn *log, struct lt_kv_txn *derived, 
 	rc = entry_hash(log, c->position, &have);
 	*fits = rc == LT_OK && lt_hash_eq(&have, &c->hash);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
-}
-
-int
-lt_projector_ahead(struct lt_hub *h, bool *ahead)
-{
-	struct lt_kv_txn *log, *derived;
-	struct lt_hash have;
-	struct cursor c;
-	uint64_t last = 0;
-	bool fits = true;
-	int rc = lt_kv_begin_read(h->log, &log);
-
-	*ahead = false;
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_kv_begin_read(h->derived, &derived);
-	if (rc == LT_OK) {
-		rc = read_cursor(h, log, derived, &c, &fits);
-		lt_kv_abort(derived);
-	}
-	if (rc == LT_OK && !fits && c.position != 0)
-		rc = lt_feed_log_last(log, &last);
-	if (rc == LT_OK && !fits && c.position != 0)
-		/* An entry that cannot be read is damage, and no sign of this. */
-		*ahead = c.position > last || (entry_hash(log, c.position, &have) == LT_OK &&
-						  !lt_hash_eq(&have, &c.hash));
-	lt_kv_abort(log);
-	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 /* ---- a rebuild that is owed ----

@@ -4,6 +4,7 @@
 #include "proto/base/simbug.h"
 #include "proto/store/admit.h"
 #include "proto/store/backup.h"
+#include "proto/store/derived.h"
 #include "proto/store/erase.h"
 
 #include <stdio.h>
@@ -397,12 +398,19 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 
 /* Files of this hub were put back without the tool. In the transaction that shows it: as if the tool had done it. */
 static int
-doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
+mark(struct lt_kv_txn *txn, int64_t now)
 {
 	static const uint8_t no_backup[LT_BACKUP_ID_LEN];
-	int64_t now = lt_wall_ms(r->h->clock);
 	uint64_t voided;
-	int rc = lt_restore_mark(txn, true, no_backup, now, &voided);
+
+	return lt_restore_mark(txn, true, no_backup, now, &voided);
+}
+
+static int
+doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
+{
+	int64_t now = lt_wall_ms(r->h->clock);
+	int rc = mark(txn, now);
 
 	if (rc != LT_OK)
 		return rc;
@@ -848,21 +856,19 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	return rc;
 }
 
-/* The tables know of more than the log has: the log was put back, or its disk lost what it had acknowledged. The only other place here that
- * tells; who puts both back has the nodes to tell him. Before anything is signed. */
-static int
-ask_tables(struct lt_recovery *r)
+int
+lt_recovery_ask_tables(struct lt_hub *h)
 {
 	struct lt_kv_txn *txn;
 	bool ahead;
-	int rc = lt_projector_ahead(r->h, &ahead);
+	int rc = lt_derived_ahead(h->log, h->derived, &ahead);
 
 	if (rc != LT_OK || !ahead || LT_SIM_BUG(TABLES_NO_WITNESS))
 		return rc;
-	rc = lt_kv_begin_write(r->h->log, &txn);
+	rc = lt_kv_begin_write(h->log, &txn);
 	if (rc != LT_OK)
 		return rc;
-	rc = doubt(r, txn);
+	rc = mark(txn, lt_wall_ms(h->clock));
 	if (rc != LT_OK) {
 		lt_kv_abort(txn);
 		return rc;
@@ -902,9 +908,7 @@ lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 		return LT_E_NOMEM;
 	r->h = h;
 	pthread_mutex_init(&r->mx, NULL);
-	rc = ask_tables(r);
-	if (rc == LT_OK)
-		rc = lt_kv_begin_read(h->log, &txn);
+	rc = lt_kv_begin_read(h->log, &txn);
 	if (rc == LT_OK) {
 		rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
 		if (rc == LT_OK)

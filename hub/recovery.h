@@ -24,6 +24,9 @@
 
 struct lt_recovery;
 
+/* Before lt_recovery_open(), and before anything is signed or takes the tables away: they may know of more than the log has. The log was put back
+ * then, or its disk lost what it had acknowledged. Who puts both back has the nodes to tell him. */
+int lt_recovery_ask_tables(struct lt_hub *h);
 int lt_recovery_open(struct lt_hub *h, struct lt_recovery **out);
 void lt_recovery_close(struct lt_recovery *r); /* NULL allowed */
 

@@ -1,6 +1,8 @@
 /* compact: the store of a stopped machine without the bytes that it does not use any more (FORMAT.md 9.15). */
 #include "proto/base/file.h"
 #include "proto/store/compact.h"
+#include "proto/store/derived.h"
+#include "proto/store/tables.h"
 #include "tools/ctl.h"
 
 #include <string.h>
@@ -26,6 +28,26 @@ say(struct ctl *c, const struct lt_compact_report *r, uint64_t derived)
 				 "%llu giá trị bị hỏng như trước; xem 'ltctl scrub'"),
 		    (unsigned long long)r->bad);
 	return CTL_DONE;
+}
+
+/* A hub's tables that show more than its log are the witness of files put back by hand, and compacting takes them away. What cannot be opened
+ * tells nothing here. */
+static bool
+is_witness(const struct ctl *c)
+{
+	struct lt_kv *log = NULL, *derived = NULL;
+	struct lt_err err = { "" };
+	bool ahead = false;
+	int rc = lt_tables_open(c->dir, "log", LT_KV_HUB_LOG, &c->id->federation, 0, &log, &err);
+
+	if (rc == LT_OK)
+		rc = lt_tables_open(
+		    c->dir, "derived", LT_KV_HUB_DERIVED, &c->id->federation, 0, &derived, &err);
+	if (rc == LT_OK && lt_derived_ahead(log, derived, &ahead) != LT_OK)
+		ahead = false;
+	lt_kv_close(derived);
+	lt_kv_close(log);
+	return ahead;
 }
 
 enum ctl_exit
@@ -54,6 +76,17 @@ cmd_compact(struct ctl *c, int argc, char **argv)
 					     T("stop the service first: its store is in use",
 						 "hãy dừng dịch vụ trước: kho đang được dùng"))
 				       : ctl_error(rc, &err);
+	if (hub && is_witness(c)) {
+		(void)close(lock);
+		return ctl_fail(CTL_NO, "%s",
+		    T("the hub's tables show more than its log: files were put back by hand, and "
+		      "only the tables tell; start the hub first, then it waits for its nodes "
+		      "(see 'ltctl recovery')",
+			"các bảng của tỉnh có nhiều hơn nhật ký: tệp cũ đã được chép về, và chỉ "
+			"các "
+			"bảng cho biết điều đó; hãy khởi động dịch vụ trước, nó sẽ chờ các máy xã "
+			"(xem 'ltctl recovery')"));
+	}
 	rc = lt_store_compact(c->dir, hub ? "log" : "store", hub ? LT_KV_HUB_LOG : LT_KV_NODE,
 	    &c->id->federation, &report, &err);
 	if (rc == LT_OK && hub)

@@ -4,6 +4,7 @@
 #include "hub/recovery.h"
 #include "proto/base/wire.h"
 #include "proto/store/access.h"
+#include "proto/store/compact.h"
 #include "proto/store/feed_log.h"
 #include "proto/store/query.h"
 
@@ -815,6 +816,35 @@ goes_on(void *ctx)
 	return !lt_hub_recovering(h->f.hub);
 }
 
+/* A compaction at the start takes the tables away: what they tell of the log is heard before. */
+static void
+test_witness_compacted(void **state)
+{
+	struct lt_kv_txn *txn;
+	struct fed_peer p;
+	struct fed_feed w;
+	struct hubfx h;
+	size_t left;
+
+	(void)state;
+	hubfx_open(&h);
+	hubfx_node(&h, &p, HUB_UNIT);
+	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
+	take(&h, &p, &w, 1, NULL);
+	hubfx_settle(&h);
+	assert_int_equal(lt_kv_begin_write(lt_hub_log(h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_compact_owe(txn), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	damage(&h, BEYOND);
+	hubfx_restart(&h);
+	assert_false(lt_compact_is_owed(lt_hub_log(h.f.hub)));
+	assert_true(lt_hub_recovering(h.f.hub));
+	fed_wait(knows_whom, &h, HUB_WAIT_MS, "it knows whom it waits for");
+	assert_int_equal(lt_hub_go_on_without(h.f.hub, NULL, NULL, &left, NULL), LT_OK);
+	fed_wait(goes_on, &h, HUB_WAIT_MS, "it goes on");
+	hubfx_close(&h);
+}
+
 static void
 test_damaged_cursor(void **state)
 {
@@ -1337,6 +1367,7 @@ main(void)
 		cmocka_unit_test(test_more_owe_than_fit),
 		cmocka_unit_test(test_settling_is_bounded),
 		cmocka_unit_test(test_damaged_cursor),
+		cmocka_unit_test(test_witness_compacted),
 		cmocka_unit_test(test_two_threads),
 		cmocka_unit_test(test_pauses),
 		cmocka_unit_test(test_refused_ticks),

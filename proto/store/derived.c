@@ -1,0 +1,49 @@
+#include "proto/store/derived.h"
+#include "proto/base/wire.h"
+#include "proto/model/merge.h"
+#include "proto/store/feed_log.h"
+
+#include <string.h>
+
+static int
+compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *ahead)
+{
+	struct lt_entry e;
+	uint64_t position, last;
+	int rc;
+
+	if (cursor.len != LT_DERIVED_CURSOR_LEN ||
+	    memcmp(cursor.data, lt_kv_incarnation(log), 16) != 0 ||
+	    lt_load_u32(cursor.data + 56) != LT_MERGE_VERSION)
+		return LT_OK;
+	position = lt_load_u64(cursor.data + 16);
+	rc = lt_feed_log_last(txn, &last);
+	if (rc != LT_OK || position == 0)
+		return rc;
+	*ahead = position > last;
+	/* An entry that cannot be read is damage, and no sign of this. */
+	if (!*ahead && lt_feed_log_read(txn, position, &e) == LT_OK)
+		*ahead = memcmp(e.running.b, cursor.data + 24, LT_HASH_LEN) != 0;
+	return LT_OK;
+}
+
+int
+lt_derived_ahead(struct lt_kv *log, struct lt_kv *derived, bool *ahead)
+{
+	struct lt_kv_txn *l, *d;
+	struct lt_slice v;
+	int rc = lt_kv_begin_read(log, &l);
+
+	*ahead = false;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_begin_read(derived, &d);
+	if (rc == LT_OK) {
+		rc = lt_kv_get(d, LT_T_CURSOR, lt_slice_str(LT_DERIVED_CURSOR), &v);
+		if (rc == LT_OK)
+			rc = compare(log, l, v, ahead);
+		lt_kv_abort(d);
+	}
+	lt_kv_abort(l);
+	return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
