@@ -194,17 +194,6 @@ enum again {
 	SETTLE /* another one was said: this one refuses what that one held, as at a node, and has no other effect */
 };
 
-static void
-drop_refused(struct lt_judgement *j, const struct lt_judgement *was)
-{
-	size_t i;
-
-	j->nheld = 0;
-	for (i = 0; i < was->nheld; i++)
-		if (!lt_judgement_refuses(j, was->held[i]->index, NULL))
-			j->held[j->nheld++] = was->held[i];
-}
-
 static int
 refuse_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
     struct lt_judgement *j)
@@ -223,14 +212,16 @@ refuse_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_are
 		if (t->refused[i]->seq == cs->seq && lt_judgement_holds(&was, t->refused[i]->index))
 			of_held.refused[of_held.n_refused++] = t->refused[i];
 	rc = add_told_refused(&of_held, cs, arena, j);
-	if (rc == LT_OK)
-		drop_refused(j, &was);
+	j->nheld = 0;
+	for (i = 0; rc == LT_OK && i < was.nheld; i++)
+		if (!lt_judgement_refuses(j, was.held[i]->index, NULL))
+			j->held[j->nheld++] = was.held[i];
 	return rc;
 }
 
 /* *j: what stands here of a change-set, made what this verdict says of it. sure: its hash vouches for what is here, so it refuses these and no
- * others, but for those that it held and that were settled since; else it adds refusals and takes none away. What it does not hold and
- * is held here is settled in the end. */
+ * others, but for those that it held and that were settled since; else it adds refusals and takes none away. Held is what it held and is held
+ * here: what another one names and is not here was here then. */
 static int
 refuse_as_said(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure,
     struct lt_arena *arena, struct lt_judgement *j)
@@ -248,8 +239,10 @@ refuse_as_said(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure,
 		if (!sure || lt_verdict_names(t->n_held, t->held, cs->seq, was.refused[i]->index))
 			j->refused[j->nrefused++] = was.refused[i];
 	rc = add_told_refused(t, cs, arena, j);
-	if (rc == LT_OK)
-		drop_refused(j, &was);
+	for (i = 0; rc == LT_OK && i < was.nheld; i++)
+		if (!lt_judgement_refuses(j, was.held[i]->index, NULL) &&
+		    lt_verdict_names(t->n_held, t->held, cs->seq, was.held[i]->index))
+			j->held[j->nheld++] = was.held[i];
 	return rc;
 }
 
@@ -267,13 +260,13 @@ same_refused(const struct lt_judgement *a, const struct lt_judgement *b, bool re
 	return true;
 }
 
-/* reasons: those of what was refused, too; they change no value. */
+/* b is made of a. whole: the reasons of what was refused, too, which change no value, and what is held, which is settled in the end. */
 static bool
-same_judgement(const struct lt_judgement *a, const struct lt_judgement *b, bool reasons)
+same_judgement(const struct lt_judgement *a, const struct lt_judgement *b, bool whole)
 {
 	return a->clamped == b->clamped &&
 	       (!a->clamped || (a->floor == b->floor && a->ceiling == b->ceiling)) &&
-	       same_refused(a, b, reasons);
+	       same_refused(a, b, whole) && (!whole || a->nheld == b->nheld);
 }
 
 /* From now on; in the list of what was refused, too. */

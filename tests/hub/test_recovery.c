@@ -711,53 +711,63 @@ test_not_all_here(void **state)
 	end(&x);
 }
 
-/* It is held here, and was refused then: refused it stays, also when what it waited for comes. */
+/* A dossier of the node's that names what is not here yet: the first of feed `second`, which is another one of its own. */
 static void
-test_held_here(void **state)
+put_early(struct fix *x, const struct fed_feed *second)
 {
 	struct lt_draft draft = { 0 };
-	struct lt_context seen = { .seq = 1 };
-	struct fed_feed first;
-	struct lt_judgement j;
+	struct lt_context seen = { .feed = second->id, .seq = 1 };
 	struct lt_buf b;
-	Ltpb__Verdict v;
-	struct fix x;
 
-	(void)state;
-	begin(&x);
-	first = x.feed;
-	fed_feed_init(&x.feed, &x.node, UNIT, LT_LANE_NORMAL, 2);
-	seen.feed = x.feed.id;
-	fed_draft_dossier(&x.arena, &draft, "H41.65-261120-0001");
+	fed_draft_dossier(&x->arena, &draft, "H41.65-261120-0001");
 	draft.context = &seen;
 	draft.ncontext = 1;
 	lt_buf_init(&b, LT_MESSAGE_MAX);
-	first.next_stamp = lt_hlc_next(0, x.m.now_ms);
-	fed_seal(&x.m.f, &first, &draft, 1, &b);
-	assert_int_equal(push_sets(&x, &b, 1), LT_STATUS_OK);
+	x->feed.next_stamp = lt_hlc_next(x->feed.stamp, x->m.now_ms);
+	fed_seal(&x->m.f, &x->feed, &draft, 1, &b);
+	assert_int_equal(push_sets(x, &b, 1), LT_STATUS_OK);
 	lt_buf_fini(&b);
-	{
-		struct fed_feed second = x.feed;
+	assert_int_equal(judged(x, 1).nheld, 1);
+}
 
-		x.feed = first;
-		j = judged(&x, 1);
-		assert_int_equal(j.nheld, 1);
-		unsay(&x);
-		verdict_on(&x, 1, 1, &v);
+/* It is held here, and was refused then, or counted: so it stays, also when what it waited for comes. */
+static void
+held_here(bool refused)
+{
+	struct fed_feed first, second;
+	Ltpb__Verdict v;
+	struct fix x;
+
+	begin(&x);
+	fed_feed_init(&second, &x.node, UNIT, LT_LANE_NORMAL, 2);
+	put_early(&x, &second);
+	assert_false(shows(&x, 1, "tiep_nhan"));
+	unsay(&x);
+	verdict_on(&x, 1, 1, &v);
+	if (refused)
 		refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_BAD_CONTEXT);
-		say(&x, &v);
-		j = judged(&x, 1);
-		assert_int_equal(j.nheld, 0);
-		assert_int_equal(j.nrefused, 1);
-		go_on(&x);
-		x.feed = second;
-	}
+	say(&x, &v);
+	assert_int_equal(judged(&x, 1).nheld, 0);
+	assert_int_equal(judged(&x, 1).nrefused, refused);
+	assert_true(shows(&x, 1, "tiep_nhan") == !refused);
+	go_on(&x);
+	first = x.feed;
+	x.feed = second;
 	put(&x, 2, NULL);
 	assert_true(shows(&x, 2, "tiep_nhan"));
-	assert_false(shows(&x, 1, "tiep_nhan"));
 	x.feed = first;
-	assert_int_equal(judged(&x, 1).nrefused, 1);
+	assert_int_equal(judged(&x, 1).nheld, 0);
+	assert_int_equal(judged(&x, 1).nrefused, refused);
+	assert_true(shows(&x, 1, "tiep_nhan") == !refused);
 	end(&x);
+}
+
+static void
+test_held_here(void **state)
+{
+	(void)state;
+	held_here(true);
+	held_here(false);
 }
 
 /* What a node gets, in order: epochs of the hub's verdicts on it. */
