@@ -21,6 +21,8 @@
 #define PULL_HAVE_MAX 4096
 #define WANT_MAX 64 /* feeds of the hub given back at once; the others after another hello */
 #define HUB_HEADS_MAX 2048
+#define OTHER_BACK \
+	64 /* numbers before the one in which the hub has another change-set, that it is shown besides */
 #define HELD_MAX 1024
 #define LOST_MAX 256 /* kept of what the hub asks for; it asks again for the others */
 #define CALL_MS 60000
@@ -37,12 +39,22 @@ struct wanted {
 	struct lt_feed_id feed;
 	uint64_t after;
 	bool other; /* the hub has another change-set under the next number */
+	uint64_t from, to; /* what it is given, as far as there is room; from above to: downwards */
 	size_t given; /* change-sets in the push under way */
 };
 
 struct given {
 	struct lt_unit unit;
 	struct lt_feed_id feed;
+};
+
+/* Of a feed of which the hub has another branch: what it was shown of ours by this process. */
+struct shown {
+	struct lt_unit unit;
+	struct lt_feed_id feed;
+	uint64_t low, high;
+	uint64_t
+	    line; /* on which it was shown the number that it names: it may have forgotten, so that is shown on each */
 };
 
 struct held {
@@ -83,6 +95,11 @@ struct lt_session {
 	bool all_given; /* there was no room to tell them apart */
 	size_t ngiven;
 	struct given *given; /* HUB_HEADS_MAX, made when first used */
+	bool
+	    one_by_one; /* on this line: several feeds in one push were refused, of which one alone may be the reason */
+	size_t back_bytes; /* of the next push, by what this line carried */
+	size_t nshown;
+	struct shown *shown; /* HUB_HEADS_MAX, made when first used */
 	/* What the hub held of ours at its last word on this line; HELD_MAX, made when first used. */
 	bool told;
 	size_t nheld;
@@ -336,6 +353,67 @@ note_given(struct lt_session *s, const struct wanted *w)
 	s->given[s->ngiven++].feed = w->feed;
 }
 
+/* Its entry, made when there is none. NULL: no room, or no memory. */
+static struct shown *
+find_shown(struct lt_session *s, const struct wanted *w)
+{
+	size_t i;
+
+	if (s->shown == NULL)
+		s->shown = calloc(HUB_HEADS_MAX, sizeof(*s->shown));
+	if (s->shown == NULL)
+		return NULL;
+	for (i = 0; i < s->nshown; i++)
+		if (lt_feed_id_cmp(&s->shown[i].feed, &w->feed) == 0 &&
+		    lt_unit_eq(&s->shown[i].unit, &w->unit))
+			return &s->shown[i];
+	if (s->nshown == HUB_HEADS_MAX)
+		return NULL;
+	s->shown[s->nshown].unit = w->unit;
+	s->shown[s->nshown].feed = w->feed;
+	return &s->shown[s->nshown++];
+}
+
+/* The hub has another change-set than ours under the number `asked`. Ours is the proof, and alone on each line. Once, besides: what stands
+ * behind it, and some of what stands before it, as from where on there are two nobody can tell: acts in it stay in force. */
+static bool
+weigh_other(struct lt_session *s, struct lt_kv_txn *txn, uint64_t asked, struct wanted *w)
+{
+	const struct shown *e = find_shown(s, w);
+	uint64_t floor = asked > OTHER_BACK ? asked - OTHER_BACK : 1;
+	struct lt_head head;
+
+	w->other = true;
+	if (e == NULL || e->low == 0 || e->line != s->given_line) {
+		w->from = w->to = asked;
+		return true;
+	}
+	if (lt_feed_log_head(txn, &w->unit, &w->feed, &head) != LT_OK)
+		return false;
+	w->from = e->high < head.seq ? e->high + 1 : e->low - 1;
+	w->to = e->high < head.seq ? head.seq : floor;
+	return e->high < head.seq || e->low > floor;
+}
+
+/* It has what was given of such a feed. */
+static void
+note_shown(struct lt_session *s, const struct wanted *w)
+{
+	struct shown *e = find_shown(s, w);
+
+	if (e == NULL) {
+		note_given(s, w);
+	} else if (e->low == 0 || e->line != s->given_line) {
+		e->line = s->given_line;
+		if (e->low == 0)
+			e->low = e->high = w->from;
+	} else if (w->from > e->high) {
+		e->high += w->given;
+	} else {
+		e->low -= w->given;
+	}
+}
+
 /* *w: what it asks of one feed. false: it gets nothing of it. */
 static bool
 weigh_wanted(
@@ -349,6 +427,8 @@ weigh_wanted(
 		return false;
 	memcpy(w->feed.b, asked->feed.data, LT_FEED_LEN);
 	w->after = asked->seq;
+	w->from = w->after + 1;
+	w->to = UINT64_MAX;
 	if (is_given(s, &w->unit, &w->feed))
 		return false;
 	if (w->after == 0)
@@ -361,10 +441,8 @@ weigh_wanted(
 		lt_error("the hub has another change-set %llu of one of its own feeds than the one "
 			 "it sent here before: report this to the province",
 		    (unsigned long long)w->after);
-	/* Ours is the proof that there are two. */
-	s->other = w->other = true;
-	w->after--;
-	return true;
+	s->other = true;
+	return weigh_other(s, txn, w->after, w);
 }
 
 /* Is there something to give back? */
@@ -380,8 +458,9 @@ note_wanted(struct lt_session *s, size_t n, Ltpb__FeedHead *const *want)
 	pthread_mutex_unlock(&s->mx);
 	if (s->given_line != line) {
 		s->given_line = line;
-		s->all_given = false;
+		s->all_given = s->one_by_one = false;
 		s->ngiven = 0;
+		s->back_bytes = LT_SYNC_BATCH_FIRST;
 	}
 	s->nwant = 0;
 	if (n == 0 || lt_kv_begin_read(lt_node_kv(s->node), &txn) != LT_OK)
@@ -661,46 +740,66 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 
 /* ---- what a restored hub gets back ---- */
 
-/* Of one feed, openings included as far as they are here. *full: no more room in the message. What cannot be read ends this feed alone. */
+struct giving {
+	struct lt_kv_txn *txn;
+	struct lt_arena *arena;
+	Ltpb__PushRequest *r;
+	size_t bytes, cap;
+	bool full; /* no more room in the message */
+};
+
+/* One change-set of it, openings included as far as they are here. LT_E_NOTFOUND: there is none, or no room for it; what cannot be read was
+ * logged. */
 static int
-gather_back(struct lt_kv_txn *txn, struct wanted *w, struct lt_arena *arena, Ltpb__PushRequest *r,
-    size_t *bytes, bool *full)
+gather_one(struct giving *g, struct wanted *w, uint64_t seq)
 {
 	struct lt_err err = { "" };
-	uint64_t seq, position;
+	uint64_t position;
 	struct lt_entry e;
 	struct lt_buf b;
-	int rc = LT_OK;
+	int rc;
 
-	for (seq = w->after + 1; rc == LT_OK && !*full; seq++) {
-		*full = r->n_change_set == LT_PUSH_MAX;
-		rc = *full ? LT_E_NOTFOUND
-			   : lt_feed_log_find(txn, &w->unit, &w->feed, seq, &position);
-		if (rc == LT_OK)
-			rc = lt_feed_log_read(txn, position, &e);
-		lt_buf_init(&b, LT_MESSAGE_MAX);
-		if (rc == LT_OK)
-			rc = lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err);
-		if (rc == LT_OK && r->n_change_set != 0 &&
-		    *bytes + b.len > LT_MESSAGE_MAX - 65536) {
-			*full = true;
-			rc = LT_E_NOTFOUND;
-		}
-		if (rc == LT_OK) {
-			ProtobufCBinaryData *d = &r->change_set[r->n_change_set];
-
-			d->data = lt_arena_dup(arena, b.data, b.len);
-			d->len = b.len;
-			*bytes += b.len;
-			rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
-			r->n_change_set += rc == LT_OK;
-			w->given += rc == LT_OK;
-		}
-		lt_buf_fini(&b);
+	g->full = g->r->n_change_set == LT_PUSH_MAX;
+	rc = g->full ? LT_E_NOTFOUND : lt_feed_log_find(g->txn, &w->unit, &w->feed, seq, &position);
+	if (rc == LT_OK)
+		rc = lt_feed_log_read(g->txn, position, &e);
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	if (rc == LT_OK)
+		rc = lt_feed_log_compose(g->txn, &e, NULL, NULL, &b, &err);
+	if (rc == LT_OK && g->r->n_change_set != 0 && g->bytes + b.len > g->cap) {
+		g->full = true;
+		rc = LT_E_NOTFOUND;
 	}
+	if (rc == LT_OK) {
+		ProtobufCBinaryData *d = &g->r->change_set[g->r->n_change_set];
+
+		d->data = lt_arena_dup(g->arena, b.data, b.len);
+		d->len = b.len;
+		g->bytes += b.len;
+		rc = d->data == NULL ? LT_E_NOMEM : LT_OK;
+		g->r->n_change_set += rc == LT_OK;
+		w->given += rc == LT_OK;
+	}
+	lt_buf_fini(&b);
 	if (rc != LT_OK && rc != LT_E_NOTFOUND)
 		lt_error("change-set %llu of the hub cannot be read for giving it back: %s %s",
-		    (unsigned long long)seq - 1, lt_strerror(rc), err.text);
+		    (unsigned long long)seq, lt_strerror(rc), err.text);
+	return rc;
+}
+
+/* Of one feed. What cannot be read ends this feed alone. */
+static int
+gather_back(struct giving *g, struct wanted *w)
+{
+	bool down = w->from > w->to;
+	uint64_t seq;
+	int rc = LT_OK;
+
+	for (seq = w->from; rc == LT_OK && !g->full; seq = down ? seq - 1 : seq + 1) {
+		rc = gather_one(g, w, seq);
+		if (seq == w->to)
+			break;
+	}
 	return rc == LT_E_NOMEM ? rc : LT_OK;
 }
 
@@ -708,24 +807,24 @@ static int
 ask_give_back(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
 {
 	Ltpb__PushRequest *r = lt_arena_alloc(arena, sizeof(*r));
-	struct lt_kv_txn *txn;
-	size_t i, bytes = 0;
-	bool full = false;
+	struct giving g = { .arena = arena, .r = r, .cap = s->back_bytes };
+	size_t i;
 	int rc;
 
 	if (r == NULL)
 		return LT_E_NOMEM;
 	ltpb__push_request__init(r);
 	r->change_set = lt_arena_alloc(arena, LT_PUSH_MAX * sizeof(*r->change_set));
-	rc = r->change_set == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(s->node), &txn);
+	rc = r->change_set == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(s->node), &g.txn);
 	if (rc != LT_OK)
 		return rc;
-	for (i = 0; rc == LT_OK && i < s->nwant && !full; i++) {
-		rc = gather_back(txn, &s->want[i], arena, r, &bytes, &full);
-		if (rc == LT_OK && !full && s->want[i].given == 0)
+	for (i = 0; rc == LT_OK && i < s->nwant && !g.full; i++) {
+		rc = gather_back(&g, &s->want[i]);
+		if (rc == LT_OK && !g.full && s->want[i].given == 0)
 			note_given(s, &s->want[i]);
+		g.full |= s->one_by_one && s->want[i].given != 0;
 	}
-	lt_kv_abort(txn);
+	lt_kv_abort(g.txn);
 	out->method = "Push";
 	out->message = &r->base;
 	return rc == LT_OK && r->n_change_set == 0 ? LT_E_NOTFOUND : rc;
@@ -752,11 +851,38 @@ take_given_back(struct lt_session *s, struct lt_session_call *c, const Ltpb__Pus
 {
 	size_t i;
 
-	for (i = 0; i < s->nwant && c->line == s->given_line; i++)
-		if (s->want[i].given != 0 && (s->want[i].other || !has_moved(&s->want[i], r)))
-			note_given(s, &s->want[i]);
+	for (i = 0; i < s->nwant && c->line == s->given_line; i++) {
+		const struct wanted *w = &s->want[i];
+
+		if (w->given != 0 && w->other)
+			note_shown(s, w);
+		else if (w->given != 0 && !has_moved(w, r))
+			note_given(s, w);
+	}
+	if (s->back_bytes < LT_SYNC_BATCH_MAX)
+		s->back_bytes *= 2;
 	c->ev.ok = true;
 	say_contact(s);
+}
+
+/* It was refused, as a whole: a disk is full there, or one feed cannot be taken. That one is found, and given no more on this line; the line
+ * goes on, and a later one begins anew. */
+static void
+meet_refusal(struct lt_session *s, const struct lt_session_call *c)
+{
+	size_t i, n = 0;
+
+	if (c->line != s->given_line)
+		return;
+	for (i = 0; i < s->nwant; i++)
+		n += s->want[i].given != 0;
+	if (n == 0) /* it was not even asked */
+		s->all_given = true;
+	for (i = 0; i < s->nwant && n == 1; i++)
+		if (s->want[i].given != 0)
+			note_given(s, &s->want[i]);
+	s->one_by_one = true;
+	s->back_bytes = LT_SYNC_BATCH_FIRST;
 }
 
 /* ---- announce ---- */
@@ -1465,6 +1591,8 @@ lt_session_ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_a
 	}
 	if (rc == LT_E_NOTFOUND && c->ev.kind == LT_SYNC_EV_GIVEN_BACK)
 		c->ev.ok = true; /* nothing of it can be read: the next hello goes without */
+	else if (rc != LT_OK && c->ev.kind == LT_SYNC_EV_GIVEN_BACK)
+		s->all_given = true;
 	return rc;
 }
 
@@ -1527,6 +1655,8 @@ weigh_failure(struct lt_session *s, struct lt_session_call *c, const struct lt_s
 		    s, lt_status_name(status->code), status->message, status->message_vi);
 	if (c->ev.kind == LT_SYNC_EV_PUSHED && strcmp(status->reason, "FORK") == 0)
 		meet_fork(s, c);
+	if (c->ev.kind == LT_SYNC_EV_GIVEN_BACK)
+		meet_refusal(s, c);
 	/* For later, when the hub can; one that does not know the method is asked again at the next login. */
 	if (c->ev.kind == LT_SYNC_EV_FETCHED && !c->ev.final &&
 	    status->code != LT_STATUS_UNIMPLEMENTED)
@@ -1586,6 +1716,7 @@ lt_session_new(const struct lt_session_options *o, struct lt_session **out)
 		return LT_E_NOMEM;
 	s->o = *o;
 	s->node = o->node;
+	s->back_bytes = LT_SYNC_BATCH_FIRST;
 	randombytes_buf(s->instance, sizeof(s->instance));
 	pthread_mutex_init(&s->mx, NULL);
 	pthread_cond_init(&s->cond, NULL);
@@ -1604,5 +1735,6 @@ lt_session_free(struct lt_session *s)
 	free(s->astray);
 	free(s->lost);
 	free(s->given);
+	free(s->shown);
 	free(s);
 }

@@ -52,6 +52,7 @@ forget_session(struct lt_sync *s)
 	size_t i;
 
 	s->pulling = s->announcing = false;
+	s->give_again_ms = 0;
 	s->pull_at_ms = 0;
 	s->hold_until_ms = 0;
 	s->push_failures = s->pull_failures = 0;
@@ -203,6 +204,8 @@ arm(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo *todo
 			at = s->pull_at_ms;
 		if (s->hold_until_ms > ev->now_ms && s->hold_until_ms < at)
 			at = s->hold_until_ms;
+		if (s->give_again_ms != 0 && s->give_again_ms < at)
+			at = s->give_again_ms;
 		wake_for(&s->fetch, &at);
 		wake_for(&s->supply, &at);
 	}
@@ -409,6 +412,10 @@ on_timer(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_todo 
 		s->wait_until_ms =
 		    ev->now_ms + LT_SYNC_BACKOFF_MAX_MS; /* the answer sets it anew */
 		add(todo, LT_SYNC_DO_JOIN);
+	} else if (s->phase == LT_SYNC_ONLINE && s->give_again_ms != 0 &&
+		   ev->now_ms >= s->give_again_ms) {
+		add(todo, LT_SYNC_DO_CLOSE);
+		wait_and_redial(s, ev);
 	}
 }
 
@@ -512,8 +519,9 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 		if (ev->ok) {
 			add(todo, LT_SYNC_DO_HELLO); /* is there more? */
 		} else {
-			add(todo, LT_SYNC_DO_CLOSE);
-			wait_and_redial(s, ev);
+			/* What else there is goes on without; this is tried again with a line of its own. */
+			s->give_again_ms = again_at(s, ev, 0) + LT_SYNC_GIVE_AGAIN_MS;
+			add(todo, LT_SYNC_DO_HELLO);
 		}
 		break;
 	case LT_SYNC_EV_PUSHED:

@@ -29,6 +29,8 @@
 #define LT_SYNC_JOIN_MS 5000
 /* Until the next attempt to put right what is damaged, here or at the hub, after one that failed or led no further. */
 #define LT_SYNC_REPAIR_MS 60000
+/* On a line that could not give back what the hub asked for: until the next line. */
+#define LT_SYNC_GIVE_AGAIN_MS 120000
 
 enum lt_sync_phase {
 	LT_SYNC_WAITING, /* until the timer, then dial */
@@ -47,7 +49,7 @@ enum lt_sync_event_kind {
 	LT_SYNC_EV_LOST, /* the connection is gone */
 	LT_SYNC_EV_JOINED, /* answer to join: ok and active, or not yet, or refused for good */
 	LT_SYNC_EV_GREETED, /* answer to hello; held in feeds */
-	LT_SYNC_EV_GIVEN_BACK, /* answer to what was given back; ok: it took some */
+	LT_SYNC_EV_GIVEN_BACK, /* answer to what was given back; ok: it was not refused as a whole */
 	LT_SYNC_EV_PUSHED, /* answer to a push */
 	LT_SYNC_EV_ANNOUNCED,
 	LT_SYNC_EV_PULL_ENDED, /* the pull stream ended while the connection lives; ok: not by a failure */
@@ -145,6 +147,8 @@ struct lt_sync {
 	int64_t pull_at_ms; /* when to pull again after the stream ended; 0 not */
 	int64_t wait_until_ms; /* phase WAITING and JOINING */
 	int64_t hold_until_ms; /* pushes held back: the hub asked for time */
+	int64_t
+	    give_again_ms; /* the line is given up then, and what was refused given once more; 0 not */
 	int64_t push_started_ms[4]; /* by lane */
 	struct lt_sync_repair fetch, supply;
 	size_t batch_bytes;

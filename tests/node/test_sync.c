@@ -1016,7 +1016,8 @@ test_slow_announcement(void **state)
 
 /* ---- a hub restored from a backup ---- */
 
-/* It gets back what it asks for, until it asks for nothing more; only then anything else goes. One that takes nothing is left. */
+/* It gets back what it asks for, until it asks for nothing more; only then anything else goes. Where it refuses, the line goes on without,
+ * and the next one tries it again. */
 static void
 test_given_back(void **state)
 {
@@ -1043,9 +1044,24 @@ test_given_back(void **state)
 	STEP(&r, 0, START);
 	STEP(&r, 0, DIALED, .ok = true);
 	STEP(&r, 0, GREETED, .ok = true, .wants_back = true);
-	STEP(&r, 5, GIVEN_BACK, .ok = false);
+	STEP(&r, 5, GIVEN_BACK, .ok = false, .retry_after_ms = 1000);
+	assert_int_equal(r.s.phase, LT_SYNC_GREETING);
+	assert_int_equal(r.todo.n, 1);
+	assert_int_equal(r.todo.action[0].kind, LT_SYNC_DO_HELLO);
+	STEP(&r, 9, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+	assert_non_null(find(&r, LT_SYNC_DO_PUSH));
+	STEP(&r, 121004, TIMER);
+	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+	assert_true(find(&r, LT_SYNC_DO_TIMER)->at_ms <= 123005);
+	STEP(&r, 123005, TIMER);
 	assert_int_equal(r.s.phase, LT_SYNC_WAITING);
 	assert_non_null(find(&r, LT_SYNC_DO_CLOSE));
+	STEP(&r, 200000, TIMER);
+	STEP(&r, 200000, DIALED, .ok = true);
+	STEP(&r, 200000, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	STEP(&r, 400000, TIMER);
+	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
 }
 
 /* What the hub turns out to lack later is sent without another login; what it refused for good is not. */
