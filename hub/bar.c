@@ -114,8 +114,8 @@ integer_of(const struct lt_change *c, const char *name)
 	return 0;
 }
 
-static bool
-says_rotated(const struct lt_change *c)
+bool
+lt_bar_says_rotated(const struct lt_change *c)
 {
 	size_t i;
 
@@ -140,7 +140,7 @@ bar_change(struct lt_hub *h, const struct lt_change *c, uint64_t until)
 	if (lt_unhex(id.b, LT_ID_LEN, hex) != LT_OK)
 		return LT_OK;
 	no = integer_of(c, "key_no");
-	return lt_bar_put(h, says_rotated(c) ? LT_BAR_LATER : LT_BAR_OUT, &id,
+	return lt_bar_put(h, lt_bar_says_rotated(c) ? LT_BAR_LATER : LT_BAR_OUT, &id,
 	    no > 0 && no <= UINT32_MAX ? (uint32_t)no : 0, until);
 }
 
@@ -152,6 +152,19 @@ lt_bars_note(struct lt_hub *h, const struct lt_changeset *cs, uint64_t until)
 
 	for (i = 0; rc == LT_OK && strcmp(cs->unit.s, "_") == 0 && i < cs->nchange; i++)
 		rc = bar_change(h, &cs->change[i], until);
+	return rc;
+}
+
+int
+lt_bars_owed(struct lt_hub *h, const struct lt_changeset *cs)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	/* A change of keys is not said again: the new one would have to be, too. */
+	for (i = 0; rc == LT_OK && strcmp(cs->unit.s, "_") == 0 && i < cs->nchange; i++)
+		if (!lt_bar_says_rotated(&cs->change[i]))
+			rc = bar_change(h, &cs->change[i], LT_BAR_WRITING);
 	return rc;
 }
 
@@ -188,9 +201,11 @@ lt_bars_open(struct lt_hub *h)
 	rebuilding = h->rebuild_until != 0;
 	projected = h->projected;
 	pthread_mutex_unlock(&h->mx);
-	/* While the tables are built anew nobody is let in at all (lt_hub_knows_principals()). */
-	if (rebuilding)
+	/* While the tables are built anew from nothing nobody is let in at all. With a registry of before they are, but for whom the log revokes. */
+	if (rebuilding && !lt_hub_knows_principals(h))
 		return LT_OK;
+	if (rebuilding)
+		projected = 0;
 	rc = lt_kv_begin_read(h->log, &txn);
 	if (rc != LT_OK)
 		return rc;

@@ -232,7 +232,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 		rc = lt_recovery_open(h, &h->recovery);
 	/* What came back was judged anew, and the process ended before the tables were. */
 	if (rc == LT_OK)
-		rc = lt_projector_clear_owed(h);
+		rc = lt_projector_clear_owed(h, err);
 	if (rc == LT_OK)
 		rc = lt_verdicts_open(h, &h->verdicts);
 	if (rc == LT_OK && !h->manual)

@@ -114,6 +114,10 @@ void lt_bar_until(struct lt_hub *h, enum lt_bar_kind kind, const struct lt_id *p
 int lt_bar_check(struct lt_hub *h, const struct lt_id *principal, uint32_t key_no);
 /* Those that a change-set of this hub calls for, until the tables reach its place in the log. LT_E_NOMEM. */
 int lt_bars_note(struct lt_hub *h, const struct lt_changeset *cs, uint64_t until);
+/* A revocation: its keys were changed, it is not out. */
+bool lt_bar_says_rotated(const struct lt_change *c);
+/* Those of one whose acts are to be said again: whom it revokes is out until that is done, or this process ends. LT_E_NOMEM. */
+int lt_bars_owed(struct lt_hub *h, const struct lt_changeset *cs);
 /* At the start, from what the log has and the tables have not. */
 int lt_bars_open(struct lt_hub *h);
 
@@ -128,7 +132,7 @@ int lt_projector_clear(struct lt_hub *h);
 #define LT_LOCAL_REBUILD "rebuild"
 int lt_projector_owe(struct lt_kv_txn *log);
 /* At the start: the same as lt_projector_clear() where the tables are of before. On a full disk it is done when there is room. */
-int lt_projector_clear_owed(struct lt_hub *h);
+int lt_projector_clear_owed(struct lt_hub *h, struct lt_err *err);
 /* Tests only: other limits, from the next batch on. */
 void lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
@@ -174,7 +178,11 @@ int lt_forks_told(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit 
 /* At the start: what is owed goes to v. */
 int lt_forks_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn);
 
-/* resay.c: acts of erasure of a feed of before a restore, known from a list alone, in a transaction of the log */
+/* resay.c: acts of erasure of a feed of before a restore, known from a list alone, and those and revocations of a branch that does not count;
+ * in a transaction of the log */
+
+/* Of a change-set of ours under whose number another one stands: its acts are in force from now on, and are to be said again. */
+int lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs);
 
 /* Say again those of this feed that did not come back. Store errors, LT_E_REFUSED: the transaction must be given up. */
 int lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,

@@ -195,7 +195,7 @@ lt_projector_clear(struct lt_hub *h)
 }
 
 int
-lt_projector_clear_owed(struct lt_hub *h)
+lt_projector_clear_owed(struct lt_hub *h, struct lt_err *err)
 {
 	uint64_t owed;
 	bool is = true;
@@ -207,6 +207,9 @@ lt_projector_clear_owed(struct lt_hub *h)
 		return rc;
 	lt_warn("change-sets were judged anew: the derived tables are built anew");
 	rc = lt_projector_clear(h);
+	/* The registry in memory is of tables that are gone, and the log may have revoked since who is in it. */
+	if (rc == LT_OK)
+		return lt_hub_reload(h, err);
 	if (rc != LT_E_NOSPACE)
 		return rc;
 	/* When there is room; until then answers say that they are being mended. */

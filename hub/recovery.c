@@ -13,6 +13,7 @@
 
 #define HEARD_MAX 8192 /* twice the country's communes */
 #define ROW_HEAD (1 + 8 + LT_BACKUP_ID_LEN)
+#define OVER_LEN (1 + 8) /* of the row when the wait is over */
 #define FEEDS_MAX LT_PUSH_MAX
 #define CLAIMED_MS INT64_C(3600000)
 
@@ -26,8 +27,11 @@ struct lt_recovery {
 	atomic_bool on;
 	atomic_bool ever; /* restored once: a node may come with what it lacks at any time */
 	atomic_bool late; /* there are, or were, rows `late/...` */
+	_Atomic uint64_t
+	    ended; /* stamp: the last wait was over then, and what has a later one was signed since */
 	pthread_mutex_t mx; /* guards what follows */
 	bool ending; /* the job that ends it is on its way */
+	uint64_t ending_stamp; /* of that job, which alone writes it */
 	uint64_t looked; /* position up to which the tables said who is awaited, when it was sent */
 	int64_t restored_ms;
 	uint8_t backup[LT_BACKUP_ID_LEN];
@@ -172,10 +176,32 @@ lt_hub_was_restored(struct lt_hub *h)
 	return h->recovery != NULL && atomic_load(&h->recovery->ever);
 }
 
+/* Nothing that was signed so far has a later stamp, and all that is signed from now on has. */
+static int
+write_over(struct lt_recovery *r, struct lt_kv_txn *txn)
+{
+	int64_t now = lt_wall_ms(r->h->clock);
+	uint64_t stamp = now > 0 ? LT_STAMP((uint64_t)now, 0) : 0, hlc;
+	uint8_t row[OVER_LEN] = { 2 };
+	int rc = lt_local_get_u64(txn, "hlc", &hlc);
+
+	if (rc == LT_E_CORRUPT)
+		hlc = 0;
+	else if (rc != LT_OK)
+		return rc;
+	if (stamp < hlc)
+		stamp = hlc;
+	rc = lt_author_saw(txn, 0, stamp);
+	if (rc != LT_OK && rc != LT_E_CORRUPT)
+		return rc;
+	lt_store_u64(row + 1, stamp);
+	r->ending_stamp = stamp;
+	return lt_local_put(txn, LT_LOCAL_RESTORED, lt_slice(row, sizeof(row)));
+}
+
 static int
 run_end(struct lt_kv_txn *txn, void *ctx)
 {
-	static const uint8_t over = 2;
 	struct lt_recovery *r = ctx;
 	uint64_t looked, last;
 	int rc = lt_feed_log_last(txn, &last);
@@ -188,7 +214,7 @@ run_end(struct lt_kv_txn *txn, void *ctx)
 		rc = LT_E_BUSY;
 	if (rc != LT_OK)
 		return rc;
-	return lt_local_put(txn, LT_LOCAL_RESTORED, lt_slice(&over, 1));
+	return write_over(r, txn);
 }
 
 static void
@@ -210,6 +236,7 @@ end_done(void *ctx, int rc)
 			lt_recovery_look(r->h); /* what came may be projected already */
 		return;
 	}
+	atomic_store(&r->ended, r->ending_stamp);
 	atomic_store(&r->on, false);
 	no_end_yet(
 	    r); /* it may find itself in doubt in this very process, and then that has an end, too */
@@ -323,7 +350,7 @@ run_leave(struct lt_kv_txn *txn, void *ctx)
 	if (rc != LT_OK)
 		return rc;
 	if (v.len < ROW_HEAD || v.data[0] != 1)
-		return v.len == 1 && v.data[0] == 2 ? LT_E_EXISTS : LT_E_CORRUPT;
+		return v.len == OVER_LEN && v.data[0] == 2 ? LT_E_EXISTS : LT_E_CORRUPT;
 	l->row.len = 0; /* a job may run again */
 	lt_buf_put(&l->row, v.data, v.len);
 	for (i = 0; i < l->n; i++)
@@ -396,21 +423,27 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 
 /* ---- in doubt ---- */
 
-/* Files of this hub were put back without the tool. In the transaction that shows it: as if the tool had done it. */
+/* Files of this hub were put back without the tool. In the transaction that shows it: as if the tool had done it. shown_by: in place of the
+ * backup. */
 static int
-mark(struct lt_kv_txn *txn, int64_t now)
+mark(struct lt_kv_txn *txn, const uint8_t shown_by[LT_BACKUP_ID_LEN], int64_t now)
 {
-	static const uint8_t no_backup[LT_BACKUP_ID_LEN];
-	uint64_t voided;
+	uint64_t voided = 0;
+	int rc = lt_restore_mark(txn, true, shown_by, now, &voided);
 
-	return lt_restore_mark(txn, true, no_backup, now, &voided);
+	if (rc == LT_OK && voided != 0)
+		lt_warn(
+		    "%llu invitations that may have been used since, or cannot be read, are void",
+		    (unsigned long long)voided);
+	return rc;
 }
 
 static int
 doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
 {
+	static const uint8_t by_a_node[LT_BACKUP_ID_LEN];
 	int64_t now = lt_wall_ms(r->h->clock);
-	int rc = mark(txn, now);
+	int rc = mark(txn, by_a_node, now);
 
 	if (rc != LT_OK)
 		return rc;
@@ -468,9 +501,9 @@ lt_hub_wrote(struct lt_hub *h, struct lt_slice change_set)
 }
 
 static int
-read_one(struct taking *t, const struct lt_registry *reg, struct lt_slice bytes)
+read_one(
+    struct taking *t, const struct lt_registry *reg, struct lt_slice bytes, struct lt_changeset *cs)
 {
-	struct lt_changeset *cs = &t->cs[t->n];
 	struct lt_id author;
 	int rc;
 
@@ -495,6 +528,9 @@ end_epoch(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 	struct lt_feed_id now;
 	int rc = lt_author_feed(txn, &t->h->author, &cs->unit, lane, &now);
 
+	/* Which one we are in cannot be read: it is over, too. */
+	if (rc == LT_E_CORRUPT)
+		return lt_author_end_epoch(txn, &cs->unit, lane);
 	if (rc != LT_OK || lt_feed_id_cmp(&now, &cs->feed) != 0)
 		return rc;
 	return lt_author_end_epoch(txn, &cs->unit, lane);
@@ -517,6 +553,12 @@ note_acts(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs
 				    "it counts for nothing",
 				    cs->unit.s);
 				rc = LT_OK; /* nothing was written for it */
+			}
+			if (rc == LT_E_CORRUPT) {
+				lt_error("a ruling of this hub that came back (unit %s) cannot be "
+					 "compared with the row that is here: that is damaged",
+				    cs->unit.s);
+				rc = LT_OK; /* as below */
 			}
 			continue;
 		}
@@ -554,12 +596,14 @@ is_present_epoch(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
 
 	(void)snprintf(name, sizeof(name), "epoch/%s/%d", cs->unit.s, (int)lt_feed_lane(&cs->feed));
 	rc = lt_local_get_u64(txn, name, &epoch);
-	*is = rc == LT_OK && epoch != 0 && epoch == lt_feed_epoch(&cs->feed);
-	return rc;
+	/* One that cannot be read may be this one. */
+	*is =
+	    rc == LT_E_CORRUPT || (rc == LT_OK && epoch != 0 && epoch == lt_feed_epoch(&cs->feed));
+	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
 /* We signed this, and do not have it. After a restore that is what we wait for, and a node that was left out may come with it at any time
- * later; where nothing was restored by the tool, or in an epoch that was begun since, it is the proof that files were put back by hand. A
+ * later; where nothing was restored by the tool, or it was signed since (in the epoch of now, or later than the last wait was over), it is the proof that files were put back by hand. A
  * claim would be none: whoever made it could hold the hub up. From here on, in this very batch, nothing is signed. */
 static int
 look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
@@ -571,7 +615,8 @@ look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changese
 	if (atomic_load(&r->on))
 		return LT_OK;
 	rc = is_present_epoch(txn, cs, &present);
-	if (rc != LT_OK || (atomic_load(&r->ever) && !present))
+	if (rc != LT_OK ||
+	    (atomic_load(&r->ever) && !present && cs->stamp <= atomic_load(&r->ended)))
 		return rc;
 	t->was_ever = atomic_load(&r->ever);
 	rc = doubt(r, txn);
@@ -583,13 +628,16 @@ look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changese
 	return LT_OK;
 }
 
-/* Another one stands under its number, or before it: kept as evidence, once. What counts is what is here. */
+/* Another one stands under its number, or before it: kept as evidence, once. What counts is what is here; but what it erased stays erased, and
+ * whom it revoked is out. */
 static int
 keep_other(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	bool is_new = false;
 	int rc = LT_SIM_BUG(HUB_FORK_NOT_KEPT) ? LT_OK : lt_forks_keep_new(t->h, txn, cs, &is_new);
 
+	if (rc == LT_OK)
+		rc = lt_resay_lost(t->h, txn, cs);
 	if (rc != LT_OK || !is_new)
 		return rc;
 	lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds (unit "
@@ -672,8 +720,8 @@ look_for_contradiction(struct taking *t, struct lt_kv_txn *txn, const struct lt_
 	if (rc != LT_OK || !is)
 		return rc;
 	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said since "
-		 "files were put back, contradicts: the later one counts; that node shows other "
-		 "values, and has to be set up anew",
+		 "files were put back, contradicts: the later one counts; that node, and any other "
+		 "that had it before, shows other values, and has to be set up anew",
 	    cs->unit.s);
 	late_name(name, &cs->unit, &cs->feed, cs->seq);
 	rc = lt_local_put(txn, name, lt_slice(&one, 1));
@@ -798,6 +846,7 @@ lt_hub_take_back(
 	struct lt_intake_result none = { .rc = LT_E_NOMEM, .why = "out of memory" };
 	struct taking *t = calloc(1, sizeof(*t));
 	struct lt_registry *reg;
+	size_t i;
 	int rc;
 
 	if (t == NULL) {
@@ -811,9 +860,12 @@ lt_hub_take_back(
 	t->cs = n > LT_PUSH_MAX ? NULL : lt_arena_alloc(&t->arena, (n + 1) * sizeof(*t->cs));
 	t->rc = t->cs == NULL ? LT_E_INVALID : LT_OK;
 	reg = lt_hub_registry(h);
-	while (t->n < n && t->rc == LT_OK) {
-		t->rc = read_one(t, reg, bytes[t->n]);
-		t->n += t->rc == LT_OK;
+	/* One that cannot be taken ends its own feed, as what follows it does not fit then. */
+	for (i = 0; t->cs != NULL && i < n; i++) {
+		rc = read_one(t, reg, bytes[i], &t->cs[t->n]);
+		t->n += rc == LT_OK;
+		if (t->rc == LT_OK)
+			t->rc = rc;
 	}
 	lt_registry_unref(reg);
 	if (t->n == 0) {
@@ -836,8 +888,10 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	int rc = LT_OK;
 
 	atomic_store(&r->ever, true);
-	if (v.len == 1 && v.data[0] == 2)
+	if (v.len == OVER_LEN && v.data[0] == 2) {
+		atomic_store(&r->ended, lt_load_u64(v.data + 1));
 		return LT_OK;
+	}
 	lt_reader_init(&rd, v);
 	if (lt_read_u8(&rd) != 1)
 		return LT_E_CORRUPT;
@@ -856,20 +910,35 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	return rc;
 }
 
+/* It waits since they told it, and could not empty them yet: what operators said in the meantime stands. */
+static int
+is_known_sign(struct lt_kv_txn *txn, const uint8_t sign[LT_BACKUP_ID_LEN], bool *is)
+{
+	struct lt_slice v;
+	int rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
+
+	*is = rc == LT_OK && v.len >= ROW_HEAD && v.data[0] == 1 &&
+	      memcmp(v.data + ROW_HEAD - LT_BACKUP_ID_LEN, sign, LT_BACKUP_ID_LEN) == 0;
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
 int
 lt_recovery_ask_tables(struct lt_hub *h)
 {
+	uint8_t sign[LT_BACKUP_ID_LEN];
 	struct lt_kv_txn *txn;
-	bool ahead;
-	int rc = lt_derived_ahead(h->log, h->derived, &ahead);
+	bool ahead, known = false;
+	int rc = lt_derived_ahead(h->log, h->derived, &ahead, sign);
 
 	if (rc != LT_OK || !ahead || LT_SIM_BUG(TABLES_NO_WITNESS))
 		return rc;
 	rc = lt_kv_begin_write(h->log, &txn);
 	if (rc != LT_OK)
 		return rc;
-	rc = mark(txn, lt_wall_ms(h->clock));
-	if (rc != LT_OK) {
+	rc = is_known_sign(txn, sign, &known);
+	if (rc == LT_OK && !known)
+		rc = mark(txn, sign, lt_wall_ms(h->clock));
+	if (rc != LT_OK || known) {
 		lt_kv_abort(txn);
 		return rc;
 	}

@@ -395,6 +395,8 @@ add_unsaid(struct listing *l, const struct lt_changeset *cs)
 		rc = act_make(l, &w, &act[n++]);
 	}
 	l->nwith = 0;
+	if (rc == LT_OK && n == 0)
+		return LT_OK; /* revocations */
 	if (rc == LT_OK && l->changesets) {
 		struct lt_buf b;
 

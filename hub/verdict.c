@@ -296,10 +296,34 @@ weigh_again(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure, en
 
 	if (how == SETTLE)
 		return sure ? refuse_held(t, cs, arena, j) : LT_OK;
-	j->clamped = said.clamped;
-	j->floor = said.floor;
-	j->ceiling = said.ceiling;
+	/* What may be of another branch takes nothing away. */
+	if (said.clamped || sure) {
+		j->clamped = said.clamped;
+		j->floor = said.floor;
+		j->ceiling = said.ceiling;
+	}
 	return refuse_as_said(t, cs, sure, arena, j);
+}
+
+/* What this verdict held and is not held here any more is settled: who has that verdict waits for the one that says so. */
+static int
+settle_said(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const Ltpb__Verdict *t, const struct lt_changeset *cs, const struct lt_judgement *j)
+{
+	size_t i;
+	int rc = LT_OK;
+
+	for (i = 0; rc == LT_OK && i < t->n_held; i++) {
+		Ltpb__ReasonCode reason = 0;
+		uint32_t index = t->held[i]->index;
+
+		if (t->held[i]->seq != cs->seq || index >= cs->nchange ||
+		    lt_judgement_holds(j, index))
+			continue;
+		(void)lt_judgement_refuses(j, index, &reason);
+		rc = lt_verdicts_settle(txn, unit, feed, cs->seq, index, reason);
+	}
+	return rc;
 }
 
 /* One change-set that is here. How it was judged does not follow from the change-sets alone: who may write what, and when it came, the hub
@@ -334,6 +358,8 @@ judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_f
 		if (how != LOOK)
 			rc = judge_as(txn, unit, feed, seq, position, cs.stamp, &was, &now);
 	}
+	if (rc == LT_OK && how != LOOK && sure)
+		rc = settle_said(txn, unit, feed, t, &cs, &now);
 	lt_arena_fini(&arena);
 	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
 }
@@ -463,6 +489,8 @@ lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_u
 		rc = judge_all_again(txn, unit, &feed, t, 0, covered, SETTLE, again);
 	if (rc == LT_OK)
 		rc = judge_all_again(txn, unit, &feed, t, covered, UINT64_MAX, OBEY, again);
+	if (rc == LT_OK && t->n_held != 0)
+		lt_verdicts_note(v, unit, &feed); /* perhaps of that something is settled */
 	if (rc == LT_OK)
 		rc = lt_feed_log_head(txn, unit, &feed, &head);
 	if (rc != LT_OK || head.seq >= t->to)

@@ -37,13 +37,14 @@ is_witness(const struct ctl *c)
 {
 	struct lt_kv *log = NULL, *derived = NULL;
 	struct lt_err err = { "" };
+	uint8_t sign[LT_DERIVED_SIGN_LEN];
 	bool ahead = false;
 	int rc = lt_tables_open(c->dir, "log", LT_KV_HUB_LOG, &c->id->federation, 0, &log, &err);
 
 	if (rc == LT_OK)
 		rc = lt_tables_open(
 		    c->dir, "derived", LT_KV_HUB_DERIVED, &c->id->federation, 0, &derived, &err);
-	if (rc == LT_OK && lt_derived_ahead(log, derived, &ahead) != LT_OK)
+	if (rc == LT_OK && lt_derived_ahead(log, derived, &ahead, sign) != LT_OK)
 		ahead = false;
 	lt_kv_close(derived);
 	lt_kv_close(log);

@@ -671,7 +671,8 @@ lt_compact_is_owed(struct lt_kv *kv)
 
 	if (lt_kv_begin_read(kv, &txn) != LT_OK)
 		return false;
-	owed = lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(owed_row), &v) == LT_OK;
+	/* A row that cannot be read is one: what it asks for then says what is damaged. */
+	owed = lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(owed_row), &v) != LT_E_NOTFOUND;
 	lt_kv_abort(txn);
 	return owed;
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static int
-compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *ahead)
+compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *ahead,
+    uint8_t sign[LT_DERIVED_SIGN_LEN])
 {
 	struct lt_entry e;
 	uint64_t position, last;
@@ -17,6 +18,7 @@ compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *
 	    lt_load_u32(cursor.data + 56) != LT_MERGE_VERSION)
 		return LT_OK;
 	position = lt_load_u64(cursor.data + 16);
+	memcpy(sign, cursor.data + 24, LT_DERIVED_SIGN_LEN);
 	rc = lt_feed_log_last(txn, &last);
 	if (rc != LT_OK || position == 0)
 		return rc;
@@ -28,20 +30,22 @@ compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *
 }
 
 int
-lt_derived_ahead(struct lt_kv *log, struct lt_kv *derived, bool *ahead)
+lt_derived_ahead(
+    struct lt_kv *log, struct lt_kv *derived, bool *ahead, uint8_t sign[LT_DERIVED_SIGN_LEN])
 {
 	struct lt_kv_txn *l, *d;
 	struct lt_slice v;
 	int rc = lt_kv_begin_read(log, &l);
 
 	*ahead = false;
+	memset(sign, 0, LT_DERIVED_SIGN_LEN);
 	if (rc != LT_OK)
 		return rc;
 	rc = lt_kv_begin_read(derived, &d);
 	if (rc == LT_OK) {
 		rc = lt_kv_get(d, LT_T_CURSOR, lt_slice_str(LT_DERIVED_CURSOR), &v);
 		if (rc == LT_OK)
-			rc = compare(log, l, v, ahead);
+			rc = compare(log, l, v, ahead, sign);
 		lt_kv_abort(d);
 	}
 	lt_kv_abort(l);

@@ -10,7 +10,9 @@
 
 /* Were the tables made of this very log when it reached further, or of another continuation of it? Then the log was put back by hand, or its
  * disk lost what it had acknowledged, and the tables are the only witness at the hub: they must not go before it is marked. What is damaged
- * tells nothing. */
-int lt_derived_ahead(struct lt_kv *log, struct lt_kv *derived, bool *ahead);
+ * tells nothing. sign: the same for tables that tell the same. */
+#define LT_DERIVED_SIGN_LEN 16
+int lt_derived_ahead(
+    struct lt_kv *log, struct lt_kv *derived, bool *ahead, uint8_t sign[LT_DERIVED_SIGN_LEN]);
 
 #endif

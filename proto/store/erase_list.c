@@ -42,8 +42,8 @@ lt_unsaid_is_here(struct lt_kv_txn *log, const struct lt_changeset *cs, bool *he
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
-static int
-unsaid_keep(struct lt_kv_txn *log, const struct lt_changeset *cs)
+int
+lt_unsaid_keep(struct lt_kv_txn *log, const struct lt_changeset *cs)
 {
 	char name[LT_UNSAID_NAME];
 	struct lt_buf bytes;
@@ -106,7 +106,7 @@ lt_unsaid_next(struct lt_kv_txn *log, const struct lt_unit *unit, const struct l
 		if (good)
 			lt_slice_to_text(name, LT_UNSAID_NAME, k);
 		else if (rc == LT_OK) {
-			lt_error("an act of erasure that is to be said again cannot be read: it is "
+			lt_error("an act that is to be said again cannot be read: it is "
 				 "passed over");
 			rc = lt_kv_next_in(c, in, &k, &v);
 		}
@@ -261,7 +261,7 @@ apply_one(struct applying *a, struct lt_slice bytes)
 	if (rc == LT_OK)
 		rc = lt_erase_acts(a->txn, &cs, &removed);
 	if (rc == LT_OK && a->keeps)
-		rc = unsaid_keep(a->txn, &cs);
+		rc = lt_unsaid_keep(a->txn, &cs);
 	if (rc == LT_OK && a->cat != NULL)
 		rc = reshow(a, &cs, &arena);
 	a->acts += rc == LT_OK ? 1 : 0;

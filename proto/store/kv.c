@@ -541,7 +541,8 @@ static int
 only_in(struct lt_slice prefix, int rc, const struct lt_slice *k)
 {
 	if ((rc == LT_OK || rc == LT_E_CORRUPT) && k->len != 0 &&
-	    (k->len < prefix.len || memcmp(k->data, prefix.data, prefix.len) != 0))
+	    (k->len < prefix.len ||
+		(prefix.len != 0 && memcmp(k->data, prefix.data, prefix.len) != 0)))
 		return LT_E_NOTFOUND;
 	return rc;
 }

@@ -23,7 +23,7 @@
 
 /* ---- a copy made fit to go on ---- */
 
-/* Rows whose key begins so; fn says which go. */
+/* Rows whose key begins so; fn says which go. Of what cannot be read nobody can say that it may stay: it goes. */
 static int
 drop_rows(struct lt_kv_txn *txn, unsigned table, struct lt_slice prefix,
     bool (*goes)(struct lt_slice k, struct lt_slice v), uint64_t *n)
@@ -40,16 +40,11 @@ drop_rows(struct lt_kv_txn *txn, unsigned table, struct lt_slice prefix,
 		rc = lt_kv_cursor_open(txn, table, &c);
 		if (rc != LT_OK)
 			return rc;
-		rc = lt_kv_seek(c, lt_slice(key, len), &k, &v);
-		while (
-		    rc == LT_OK && k.len >= prefix.len &&
-		    memcmp(k.data, prefix.data == NULL ? k.data : prefix.data, prefix.len) == 0 &&
-		    !goes(k, v))
-			rc = lt_kv_next(c, &k, &v);
-		if (rc == LT_OK && (k.len < prefix.len ||
-				       memcmp(k.data, prefix.data == NULL ? k.data : prefix.data,
-					   prefix.len) != 0))
-			rc = LT_E_NOTFOUND;
+		rc = lt_kv_seek_at(c, prefix, lt_slice(key, len), &k, &v);
+		while (rc == LT_OK && !goes(k, v))
+			rc = lt_kv_next_at(c, prefix, &k, &v);
+		if (rc == LT_E_CORRUPT && k.len != 0)
+			rc = LT_OK;
 		if (rc == LT_OK) {
 			memcpy(key, k.data, k.len);
 			len = k.len;

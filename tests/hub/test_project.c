@@ -823,6 +823,7 @@ test_witness_compacted(void **state)
 	struct lt_kv_txn *txn;
 	struct fed_peer p;
 	struct fed_feed w;
+	struct until all;
 	struct hubfx h;
 	size_t left;
 
@@ -831,6 +832,9 @@ test_witness_compacted(void **state)
 	hubfx_node(&h, &p, HUB_UNIT);
 	fed_feed_init(&w, &p, HUB_UNIT, LT_LANE_NORMAL, 1);
 	take(&h, &p, &w, 1, NULL);
+	/* Nothing is to be projected any more, which would write the cursor again. */
+	all = (struct until){ &h, &w, 1, 0 };
+	fed_wait(verdicts_reach, &all, HUB_WAIT_MS, "the verdict");
 	hubfx_settle(&h);
 	assert_int_equal(lt_kv_begin_write(lt_hub_log(h.f.hub), &txn), LT_OK);
 	assert_int_equal(lt_compact_owe(txn), LT_OK);

@@ -1,12 +1,18 @@
 /* A hub that finds out that its files were put back by hand: what it is given back by a node that has more, with damage in between, verdicts
  * that say something else than what stands here, and stops in the middle. What it signed and forgot is signed here in a transaction
  * that is given up. */
+#include "hub/erase.h"
 #include "hub/hub_impl.h"
+#include "hub/keys.h"
 #include "hub/recovery.h"
 #include "proto/base/wire.h"
 #include "proto/store/author.h"
+#include "proto/store/backup.h"
+#include "proto/store/erase.h"
 #include "proto/store/feed_log.h"
+#include "proto/store/kv_image.h"
 #include "proto/store/kv_test.h"
+#include "proto/store/tables.h"
 #include "tests/lib/memfed.h"
 #include "tests/lib/random.h"
 
@@ -21,7 +27,7 @@
 #define HELLO "/lienthong.v1.Sync/Hello"
 #define PUSH "/lienthong.v1.Sync/Push"
 #define HEADS_MAX 2048 /* FORMAT.md 12.7 */
-#define SETS_MAX 4
+#define SETS_MAX 16
 
 struct fix {
 	struct memfed m;
@@ -398,6 +404,162 @@ go_on(struct fix *x)
 	memfed_settle(&x->m);
 }
 
+/* ---- a rebuild that is owed ---- */
+
+/* Are the tables of before change-sets were judged anew? */
+static bool
+owed(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	uint64_t log, derived = 0;
+	struct lt_slice v;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_get_u64(txn, LT_LOCAL_REBUILD, &log), LT_OK);
+	lt_kv_abort(txn);
+	assert_int_equal(lt_kv_begin_read(x->m.derived, &txn), LT_OK);
+	if (lt_kv_get(txn, LT_T_CURSOR, lt_slice_str("rebuilt"), &v) == LT_OK)
+		derived = lt_load_u64(v.data);
+	lt_kv_abort(txn);
+	return log != derived;
+}
+
+static void
+owe(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_projector_owe(txn), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* ---- files ---- */
+
+struct copy {
+	struct lt_kv_image *log, *derived;
+	uint64_t position;
+};
+
+static void
+copy_take(struct fix *x, struct copy *c)
+{
+	memfed_settle(&x->m);
+	assert_int_equal(lt_kv_image_take(x->m.log, &c->log), LT_OK);
+	assert_int_equal(lt_kv_image_take(x->m.derived, &c->derived), LT_OK);
+	c->position = lt_hub_log_position(x->m.f.hub);
+}
+
+static struct lt_kv *
+open_copy(struct fix *x, enum lt_kv_kind kind, const struct lt_kv_image *img)
+{
+	const struct lt_kv_options o = {
+		.kind = kind, .federation = x->m.f.hub_id->federation.b, .tables = lt_table_names
+	};
+	struct lt_err err = { "" };
+	struct lt_kv *kv;
+
+	assert_int_equal(lt_kv_open_image(&o, img, &kv, &err), LT_OK);
+	return kv;
+}
+
+/* By hand, while it is off. */
+static void
+put_tables(struct fix *x, const struct copy *c)
+{
+	lt_kv_close(x->m.derived);
+	x->m.derived = open_copy(x, LT_KV_HUB_DERIVED, c->derived);
+}
+
+static void
+put_log(struct fix *x, const struct copy *c)
+{
+	lt_kv_close(x->m.log);
+	x->m.log = open_copy(x, LT_KV_HUB_LOG, c->log);
+}
+
+static void
+copy_drop(struct copy *c)
+{
+	lt_kv_image_free(c->log);
+	lt_kv_image_free(c->derived);
+}
+
+/* What the hub signed since is what its nodes give back. */
+static void
+keep_since(struct fix *x, const struct copy *c)
+{
+	struct lt_err err = { "" };
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_entry e;
+	struct lt_id author;
+	uint64_t at;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	for (at = c->position + 1; at <= lt_hub_log_position(x->m.f.hub); at++) {
+		assert_int_equal(lt_feed_log_read(txn, at, &e), LT_OK);
+		assert_int_equal(lt_changeset_open(e.changeset, &x->arena, &cs), LT_OK);
+		author = lt_feed_author(&cs.feed);
+		if (!lt_id_eq(&author, &x->m.f.hub->author.id))
+			continue;
+		assert_true(x->nset < SETS_MAX);
+		lt_buf_init(&x->set[x->nset], LT_MESSAGE_MAX);
+		assert_int_equal(
+		    lt_feed_log_compose(txn, &e, NULL, NULL, &x->set[x->nset++], &err), LT_OK);
+	}
+	lt_kv_abort(txn);
+	assert_true(x->nset > 0);
+}
+
+/* Another node, which may come in. */
+static void
+join_other(struct fix *x, struct fed_peer *p, uint64_t seed)
+{
+	uint8_t proof[LT_SIG_LEN];
+	Ltpb__JoinRequest r;
+	struct lt_peer line;
+
+	memfed_invite(&x->m, p, seed, UNIT);
+	test_random_system();
+	line = memfed_line(&p->id);
+	fed_join_request(&p->id, proof, &r);
+	assert_int_equal(memfed_ask(&x->m, &line, "/lienthong.v1.Enrol/Join", &r.base, NULL, NULL),
+	    LT_STATUS_OK);
+	assert_int_equal(memfed_may(&x->m, &line, HELLO), LT_STATUS_OK);
+}
+
+static int
+may_come(struct fix *x, const struct fed_peer *p)
+{
+	struct lt_peer line = memfed_line(&p->id);
+
+	return memfed_may(&x->m, &line, HELLO);
+}
+
+static void
+revoke(struct fix *x, const struct fed_peer *p)
+{
+	const struct lt_revoking r = { .principal = p->id.principal, .reason = "stolen" };
+	struct lt_err err = { "" };
+	const char *why = "";
+
+	assert_int_equal(lt_hub_revoke(x->m.f.hub, &r, &why, &err), LT_OK);
+	memfed_settle(&x->m);
+	assert_int_not_equal(may_come(x, p), LT_STATUS_OK);
+}
+
+static void
+go_on_without_all(struct fix *x)
+{
+	struct lt_err err = { "" };
+	size_t n;
+
+	assert_int_equal(lt_hub_go_on_without(x->m.f.hub, NULL, NULL, &n, &err), LT_OK);
+	memfed_settle(&x->m);
+	assert_false(lt_hub_recovering(x->m.f.hub));
+}
+
 /* ---- doubt ---- */
 
 /* In doubt, on again, and in doubt once more, in one process: each has its end. */
@@ -426,7 +588,260 @@ test_twice(void **state)
 	end(&x);
 }
 
+/* What was signed after a wait was over, in an epoch that is not known here: the files were put back a second time. What was signed before is
+ * what a node that was left out may bring. */
+static void
+test_second_time(void **state)
+{
+	struct copy c;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	sign_name(&x, "Trước");
+	sign_name(&x, "Bị quên");
+	assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	go_on(&x);
+	copy_take(&x, &c);
+	assert_int_equal(push_sets(&x, x.set + 1, 1), LT_STATUS_OK);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	forget_sets(&x);
+	put(&x, 1, NULL); /* a verdict, in the first epoch of its unit */
+	keep_since(&x, &c);
+	memfed_close_hub(&x.m);
+	put_log(&x, &c);
+	put_tables(&x, &c);
+	memfed_start_hub(&x.m);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	go_on(&x);
+	assert_int_equal(hub_writes(&x, "Ba"), LT_OK);
+	copy_drop(&c);
+	end(&x);
+}
+
+/* Change-sets of the hub with an act of erasure. */
+static size_t
+erasures(struct fix *x)
+{
+	struct lt_changeset cs;
+	struct lt_kv_txn *txn;
+	struct lt_entry e;
+	uint64_t at;
+	size_t i, n = 0;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	for (at = 1; at <= lt_hub_log_position(x->m.f.hub); at++) {
+		struct lt_buf b;
+		struct lt_err err = { "" };
+
+		assert_int_equal(lt_feed_log_read(txn, at, &e), LT_OK);
+		lt_buf_init(&b, LT_MESSAGE_MAX);
+		assert_int_equal(lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err), LT_OK);
+		assert_int_equal(lt_changeset_parse(lt_buf_slice(&b), &x->arena, &cs, NULL), LT_OK);
+		for (i = 0; i < cs.nchange; i++)
+			n += strcmp(cs.change[i].collection, LT_ERASE_COLLECTION) == 0;
+		lt_buf_fini(&b);
+	}
+	lt_kv_abort(txn);
+	return n;
+}
+
+/* The name of the applicant of the node's first dossier. */
+static bool
+has_name(struct fix *x)
+{
+	uint64_t position = position_of(x, 1);
+	struct lt_slice v;
+	struct lt_kv_txn *txn;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	rc = lt_opening_view(txn, position, 0, "applicant_name", &v);
+	lt_kv_abort(txn);
+	return rc == LT_OK;
+}
+
+static void
+erase_first(struct fix *x)
+{
+	struct lt_erasing e = { .collection = "dossier",
+		.key = "H41.65-261120-0001",
+		.reason = lt_erase_reason(0),
+		.basis = "Thử nghiệm" };
+	struct lt_erasing_report report;
+	struct lt_err err = { "" };
+	const char *why = "";
+
+	e.unit = x->unit;
+	assert_true(has_name(x));
+	assert_int_equal(lt_hub_erase(x->m.f.hub, &e, &x->arena, &report, &why, &err), LT_OK);
+	memfed_settle(&x->m);
+	assert_false(has_name(x));
+}
+
+/* In the branch that does not count somebody was revoked, and something erased: both are in force at once, over a stop, and said again,
+ * once. */
+static void
+test_acts_of_other_branch(void **state)
+{
+	struct fed_peer first, second, third;
+	struct copy c;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	memset(&first, 0, sizeof(first));
+	memset(&second, 0, sizeof(second));
+	memset(&third, 0, sizeof(third));
+	join_other(&x, &first, 21);
+	join_other(&x, &second, 22);
+	join_other(&x, &third, 23);
+	put(&x, 1, NULL);
+	revoke(&x, &first); /* the epochs begin */
+	copy_take(&x, &c);
+	revoke(&x, &second);
+	erase_first(&x);
+	keep_since(&x, &c);
+	memfed_close_hub(&x.m);
+	put_log(&x, &c);
+	put_tables(&x, &c);
+	memfed_start_hub(&x.m);
+	assert_int_equal(may_come(&x, &second), LT_STATUS_OK);
+	assert_true(has_name(&x));
+	revoke(&x, &third); /* the same numbers again */
+	put(&x, 2, NULL);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	assert_false(has_last(&x));
+	assert_int_not_equal(may_come(&x, &second), LT_STATUS_OK);
+	assert_false(has_name(&x));
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	assert_int_not_equal(may_come(&x, &second), LT_STATUS_OK);
+	assert_int_equal(erasures(&x), 0);
+	go_on_without_all(&x);
+	assert_int_equal(erasures(&x), 1);
+	/* From what is signed now. */
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	assert_int_not_equal(may_come(&x, &second), LT_STATUS_OK);
+	assert_int_equal(may_come(&x, &x.node), LT_STATUS_OK);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	memfed_settle(&x.m);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(erasures(&x), 1);
+	copy_drop(&c);
+	end(&x);
+}
+
 /* ---- damage in between ---- */
+
+static void
+flip_row(struct fix *x, unsigned table, const char *key)
+{
+	assert_int_equal(lt_kv_test_flip(x->m.log, table, lt_slice_str(key), 3, NULL), LT_OK);
+}
+
+/* Rows that the doubt takes away cannot be read, and one behind them: neither way into it is shut by that. */
+static void
+doubt_over_damage(bool at_start)
+{
+	char name[64];
+	struct lt_kv_txn *txn;
+	struct copy c;
+	struct fix x;
+
+	begin(&x);
+	copy_take(&x, &c);
+	put(&x, 1, NULL);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	(void)snprintf(name, sizeof(name), "epoch/_/%d", (int)LT_LANE_NORMAL);
+	if (at_start) {
+		copy_drop(&c);
+		copy_take(&x, &c);
+		assert_int_equal(hub_writes(&x, "Hai"), LT_OK);
+		memfed_close_hub(&x.m);
+		put_log(&x, &c);
+	} else {
+		sign_name(&x, "Hai");
+	}
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_put_u64(txn, "epoch/_/zz", 1), LT_OK);
+	assert_int_equal(lt_local_put_u64(txn, "epocha", 1), LT_OK);
+	assert_int_equal(
+	    lt_kv_put(txn, LT_T_ENROL, lt_slice_str("damaged"), lt_slice_str("row")), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	flip_row(&x, LT_T_LOCAL, name);
+	flip_row(&x, LT_T_LOCAL, "epoch/_/zz");
+	flip_row(&x, LT_T_LOCAL, "epocha");
+	flip_row(&x, LT_T_ENROL, "damaged");
+	if (at_start)
+		memfed_start_hub(&x.m);
+	else
+		assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	memfed_settle(&x.m);
+	go_on(&x);
+	assert_int_equal(hub_writes(&x, "Ba"), LT_OK);
+	copy_drop(&c);
+	end(&x);
+}
+
+static void
+test_doubt_over_damage(void **state)
+{
+	(void)state;
+	doubt_over_damage(false);
+	doubt_over_damage(true);
+}
+
+/* Tables of before, put back alone, with somebody in them whom the log revoked since; they are to be built anew, too. At no time is that one
+ * let in, whether there is room for it or not. */
+static int full(void *ctx, uint64_t ordinal);
+
+static void
+revoked_while_owed(bool room)
+{
+	struct fed_peer other;
+	struct copy c;
+	struct fix x;
+
+	begin(&x);
+	memset(&other, 0, sizeof(other));
+	join_other(&x, &other, 21);
+	copy_take(&x, &c);
+	revoke(&x, &other);
+	owe(&x);
+	memfed_close_hub(&x.m);
+	put_tables(&x, &c);
+	if (!room)
+		lt_kv_set_fault(x.m.derived, full, NULL);
+	memfed_start_hub(&x.m);
+	assert_int_not_equal(may_come(&x, &other), LT_STATUS_OK);
+	memfed_settle(&x.m);
+	assert_int_not_equal(may_come(&x, &other), LT_STATUS_OK);
+	lt_kv_set_fault(x.m.derived, NULL, NULL);
+	memfed_settle(&x.m);
+	memfed_settle(&x.m);
+	assert_false(owed(&x));
+	assert_int_not_equal(may_come(&x, &other), LT_STATUS_OK);
+	assert_int_equal(may_come(&x, &x.node), LT_STATUS_OK);
+	copy_drop(&c);
+	end(&x);
+}
+
+static void
+test_revoked_while_owed(void **state)
+{
+	(void)state;
+	revoked_while_owed(true);
+	revoked_while_owed(false);
+}
 
 /* Nodes that have all say so in each hello: not one entry is read for that, and one that is damaged keeps nobody out. */
 static void
@@ -630,7 +1045,8 @@ refuse(struct fix *x, Ltpb__Verdict *v, uint64_t seq, Ltpb__ReasonCode reason)
 	Ltpb__RefusedDot *dot = lt_arena_alloc(&x->arena, sizeof(*dot));
 
 	v->refused = lt_arena_alloc(&x->arena, sizeof(Ltpb__RefusedDot *));
-	assert_true(dot != NULL && v->refused != NULL);
+	assert_non_null(dot);
+	assert_non_null(v->refused);
 	ltpb__refused_dot__init(dot);
 	dot->seq = seq;
 	dot->index = 0;
@@ -770,6 +1186,98 @@ test_held_here(void **state)
 	held_here(false);
 }
 
+/* Dots that settling verdicts of the hub on the node's feed name, as what counts, or as refused. */
+struct settled {
+	struct fix *x;
+	size_t counts, refused;
+};
+
+static void
+note_settled(void *ctx, const ProtobufCMessage *m)
+{
+	const Ltpb__PullItem *it = (const Ltpb__PullItem *)m;
+	struct settled *s = ctx;
+	struct lt_changeset cs;
+	ProtobufCMessage *v;
+	size_t i;
+
+	if (it->item_case != LTPB__PULL_ITEM__ITEM_CHANGE_SET)
+		return;
+	assert_int_equal(lt_changeset_parse(lt_slice(it->change_set.data, it->change_set.len),
+			     &s->x->arena, &cs, NULL),
+	    LT_OK);
+	for (i = 0; i < cs.nchange; i++) {
+		const struct lt_change *c = &cs.change[i];
+
+		if (strcmp(c->collection, "_verdict") != 0)
+			continue;
+		assert_int_equal(
+		    lt_wire_unpack(&ltpb__verdict__descriptor,
+			lt_slice(c->set[0].pb->value->bytes.data, c->set[0].pb->value->bytes.len),
+			LT_VALUE_MAX, &s->x->arena, &v, NULL),
+		    LT_OK);
+		if (!((const Ltpb__Verdict *)v)->settling)
+			continue;
+		s->counts += ((const Ltpb__Verdict *)v)->n_settled;
+		s->refused += ((const Ltpb__Verdict *)v)->n_refused;
+	}
+}
+
+static void
+hold(struct fix *x, Ltpb__Verdict *v, uint64_t seq)
+{
+	Ltpb__HeldDot *dot = lt_arena_alloc(&x->arena, sizeof(*dot));
+
+	v->held = lt_arena_alloc(&x->arena, sizeof(Ltpb__HeldDot *));
+	assert_non_null(dot);
+	assert_non_null(v->held);
+	ltpb__held_dot__init(dot);
+	dot->seq = seq;
+	v->held[0] = dot;
+	v->n_held = 1;
+}
+
+/* It was held then, and is not held here, where something was said since or not: who has that verdict is told what became of it. */
+static void
+held_then(bool said, bool refused)
+{
+	Ltpb__PullRequest r = LTPB__PULL_REQUEST__INIT;
+	struct settled s = { .x = NULL };
+	Ltpb__Verdict v;
+	struct fix x;
+
+	begin(&x);
+	s.x = &x;
+	put(&x, 1, NULL);
+	put(&x, refused ? 1 : 2, refused ? "xong_roi" : NULL);
+	assert_int_equal(judged(&x, 2).nrefused, refused);
+	if (!said)
+		unsay(&x);
+	verdict_on(&x, 1, 2, &v);
+	hold(&x, &v, 2);
+	if (refused && !said)
+		refuse(&x, &v, 1, LTPB__REASON_CODE__REASON_AUTHORITY);
+	say(&x, &v);
+	go_on(&x);
+	assert_int_equal(judged(&x, 2).nheld, 0);
+	assert_int_equal(
+	    memfed_ask(&x.m, &x.line, "/lienthong.v1.Sync/Pull", &r.base, note_settled, &s),
+	    LT_STATUS_OK);
+	assert_int_equal(s.refused, judged(&x, 2).nrefused);
+	assert_int_equal(s.counts, 1 - judged(&x, 2).nrefused);
+	end(&x);
+}
+
+static void
+test_held_then(void **state)
+{
+	(void)state;
+	held_then(true, false);
+	held_then(true, true);
+	held_then(false, false);
+	held_then(false, true);
+}
+
 /* What a node gets, in order: epochs of the hub's verdicts on it. */
 struct order {
 	struct fix *x;
@@ -882,34 +1390,6 @@ test_contradicted(void **state)
 }
 
 /* ---- stops, and a full disk ---- */
-
-/* Are the tables of before change-sets were judged anew? */
-static bool
-owed(struct fix *x)
-{
-	struct lt_kv_txn *txn;
-	uint64_t log, derived = 0;
-	struct lt_slice v;
-
-	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
-	assert_int_equal(lt_local_get_u64(txn, LT_LOCAL_REBUILD, &log), LT_OK);
-	lt_kv_abort(txn);
-	assert_int_equal(lt_kv_begin_read(x->m.derived, &txn), LT_OK);
-	if (lt_kv_get(txn, LT_T_CURSOR, lt_slice_str("rebuilt"), &v) == LT_OK)
-		derived = lt_load_u64(v.data);
-	lt_kv_abort(txn);
-	return log != derived;
-}
-
-static void
-owe(struct fix *x)
-{
-	struct lt_kv_txn *txn;
-
-	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
-	assert_int_equal(lt_projector_owe(txn), LT_OK);
-	assert_int_equal(lt_kv_commit(txn), LT_OK);
-}
 
 static void
 count_call(void *ctx, const struct lt_intake_result *r)
@@ -1102,6 +1582,7 @@ test_full_disk_in_doubt(void **state)
 	struct lt_kv_txn *txn;
 	uint8_t cursor[68]; /* FORMAT.md 9.3 */
 	struct lt_slice v;
+	struct lt_buf row;
 	struct fix x;
 
 	(void)state;
@@ -1121,13 +1602,30 @@ test_full_disk_in_doubt(void **state)
 	memfed_start_hub(&x.m);
 	assert_true(lt_hub_recovering(x.m.f.hub));
 	assert_true(lt_hub_mending(x.m.f.hub));
+	/* Started once more it is in no new doubt: what the row says stays. */
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_get(txn, LT_LOCAL_RESTORED, &v), LT_OK);
+	lt_buf_init(&row, 256);
+	lt_buf_put(&row, v.data, v.len);
+	lt_buf_put(&row, x.node.id.principal.b, LT_ID_LEN);
+	assert_int_equal(lt_local_put(txn, LT_LOCAL_RESTORED, lt_buf_slice(&row)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	memfed_close_hub(&x.m);
+	x.m.now_ms += 5000;
+	memfed_start_hub(&x.m);
+	assert_int_equal(lt_kv_begin_read(x.m.log, &txn), LT_OK);
+	assert_int_equal(lt_local_get(txn, LT_LOCAL_RESTORED, &v), LT_OK);
+	assert_true(lt_slice_eq(v, lt_buf_slice(&row)));
+	lt_kv_abort(txn);
+	lt_buf_fini(&row);
+	assert_true(lt_hub_recovering(x.m.f.hub));
 	lt_kv_set_fault(x.m.derived, NULL, NULL);
+	memfed_settle(&x.m);
 	memfed_settle(&x.m);
 	memfed_settle(&x.m);
 	assert_false(lt_hub_mending(x.m.f.hub));
 	assert_true(shows(&x, 1, "tiep_nhan"));
-	go_on(&x);
-	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_false(lt_hub_recovering(x.m.f.hub)); /* the one that is left out was the last */
 	end(&x);
 }
 
@@ -1136,6 +1634,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_second_time),
+		cmocka_unit_test(test_acts_of_other_branch),
+		cmocka_unit_test(test_doubt_over_damage),
+		cmocka_unit_test(test_revoked_while_owed),
 		cmocka_unit_test(test_hello_over_damage),
 		cmocka_unit_test(test_hello_behind_damage),
 		cmocka_unit_test(test_heads_named),
@@ -1145,6 +1647,7 @@ main(void)
 		cmocka_unit_test(test_counted_then),
 		cmocka_unit_test(test_not_all_here),
 		cmocka_unit_test(test_held_here),
+		cmocka_unit_test(test_held_then),
 		cmocka_unit_test(test_contradicted),
 		cmocka_unit_test(test_stopped_between),
 		cmocka_unit_test(test_judged_while_built),
