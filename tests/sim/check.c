@@ -21,6 +21,7 @@ struct authored {
 	struct lt_feed_id feed;
 	uint64_t seq;
 	struct lt_hash hash, prev;
+	int64_t signed_ms;
 };
 
 struct sim_ledger {
@@ -117,6 +118,24 @@ sim_ledger_prev(const struct sim *s, const struct lt_feed_id *feed, uint64_t seq
 
 	*prev = a->prev;
 	return a->used;
+}
+
+int64_t
+sim_signed_at(
+    const struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash)
+{
+	const struct authored *a = slot(s->ledger, feed, seq, hash);
+
+	return a->used ? a->signed_ms : 0;
+}
+
+bool
+sim_is_receipted(
+    const struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash)
+{
+	const struct authored *a = slot(s->ledger, feed, seq, hash);
+
+	return a->used && a->receipted;
 }
 
 static void
@@ -224,6 +243,7 @@ check_author(struct sim *s, struct sim_machine *m, const struct lt_changeset *cs
 	a->seq = cs->seq;
 	a->hash = cs->hash;
 	a->prev = cs->prev;
+	a->signed_ms = s->now;
 	if (++l->n > l->cap / 2)
 		ledger_grow(l);
 }

@@ -171,6 +171,9 @@ sim_check_hub_up(struct sim *s)
 
 	if (!s->m[SIM_HUB].up || s->m[SIM_HUB].dead)
 		return;
+	if (s->hub_waits && !sim_recovering(s))
+		s->hub_waited_ms = s->now;
+	s->hub_waits = sim_recovering(s);
 	if (s->hub_hurries && !sim_recovering(s) && lt_hub_knows_principals(s->hub)) {
 		s->hub_hurries = false;
 		for (writes = 1 + (unsigned)sim_rng_below(&s->rng, 12); writes > 0; writes--)
@@ -231,9 +234,9 @@ open_own(
 	       by_hub(s, &cs->feed) && sim_ledger_prev(s, &cs->feed, cs->seq, &cs->hash, &prev);
 }
 
-/* An epoch that is over brings no number twice; who comes with one after a restore was left out of it. */
+/* An epoch that is over brings no number twice; who comes with one after a restore was left out of it, but for what was signed since. */
 static bool
-is_open(struct lt_kv_txn *txn, const struct lt_changeset *cs)
+is_open(struct sim *s, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	struct lt_slice restored;
 	uint64_t epoch = 0;
@@ -241,6 +244,8 @@ is_open(struct lt_kv_txn *txn, const struct lt_changeset *cs)
 
 	(void)snprintf(name, sizeof(name), "epoch/%s/%d", cs->unit.s, (int)lt_feed_lane(&cs->feed));
 	return lt_local_get(txn, LT_LOCAL_RESTORED, &restored) == LT_E_NOTFOUND ||
+	       (!sim_recovering(s) &&
+		   sim_signed_at(s, &cs->feed, cs->seq, &cs->hash) > s->hub_waited_ms) ||
 	       (lt_local_get_u64(txn, name, &epoch) == LT_OK && epoch == lt_feed_epoch(&cs->feed));
 }
 
@@ -270,9 +275,40 @@ contradicts(struct sim *s, struct lt_kv_txn *txn, const ProtobufCBinaryData *d)
 	return is;
 }
 
+/* Who had it before the other one came to it shows other values, whoever gave it back first. */
+static void
+mark_contradicted(struct sim *s, struct lt_kv_txn *hub, const ProtobufCBinaryData *d)
+{
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	struct lt_kv_txn *txn;
+	struct lt_hash have;
+	int i;
+
+	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
+	if (open_own(s, d, &arena, &cs) &&
+	    lt_feed_log_hash(hub, &cs.unit, &cs.feed, cs.seq, &have) != LT_OK)
+		for (i = 1; i < SIM_MACHINES; i++) {
+			struct sim_machine *m = &s->m[i];
+
+			if (m->kv == NULL || m->said_otherwise)
+				continue;
+			if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
+				abort();
+			if (lt_feed_log_hash(txn, &cs.unit, &cs.feed, cs.seq, &have) == LT_OK &&
+			    lt_hash_eq(&have, &cs.hash)) {
+				m->said_otherwise = true;
+				s->hub_contradicted++;
+				sim_say(s, "node %d has a verdict that another one contradicts", i);
+			}
+			lt_kv_abort(txn);
+		}
+	lt_arena_fini(&arena);
+}
+
 /* In an epoch that it still writes in, it signed this, and has it not. */
 bool
-sim_hub_lacks(struct sim *s, int node, const Ltpb__PushRequest *req)
+sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req)
 {
 	struct lt_changeset cs;
 	struct lt_arena arena;
@@ -285,17 +321,14 @@ sim_hub_lacks(struct sim *s, int node, const Ltpb__PushRequest *req)
 		return false;
 	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
 	/* The first is the one that follows, or proves the other branch. */
-	if (open_own(s, &req->change_set[0], &arena, &cs) && is_open(txn, &cs))
+	if (open_own(s, &req->change_set[0], &arena, &cs) && is_open(s, txn, &cs))
 		lacks = (lt_feed_log_hash(txn, &cs.unit, &cs.feed, cs.seq, &have) != LT_OK ||
 			    !lt_hash_eq(&have, &cs.hash)) &&
 			!sim_is_known(s, txn, &cs.unit, &cs.feed, cs.seq, &cs.hash);
 	lt_arena_fini(&arena);
 	for (i = 0; i < req->n_change_set && sim_hub_was_back(s); i++)
-		if (contradicts(s, txn, &req->change_set[i]) && !s->m[node].said_otherwise) {
-			s->m[node].said_otherwise = true;
-			s->hub_contradicted++;
-			sim_say(s, "node %d has a verdict that another one contradicts", node);
-		}
+		if (contradicts(s, txn, &req->change_set[i]))
+			mark_contradicted(s, txn, &req->change_set[i]);
 	lt_kv_abort(txn);
 	return lacks;
 }

@@ -731,7 +731,7 @@ serve_push(struct sim *s, struct sim_line *l, struct sim_message *msg, struct lt
 	p->call = msg->call;
 	p->life = s->m[SIM_HUB].life;
 	s->received += req->n_change_set;
-	p->hub_lacked = sim_hub_lacks(s, l->node, req);
+	p->hub_lacked = sim_hub_lacks(s, req);
 	lt_answer_push(a, req, pushed, p);
 	sim_step_due(s, SIM_HUB);
 }

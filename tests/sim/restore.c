@@ -137,13 +137,18 @@ hub_has(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 {
 	struct lt_id author = lt_feed_author(feed);
 	struct asking *a = ctx;
-	struct lt_head there;
-	uint64_t tied = 0;
+	struct lt_head there = { 0 };
+	struct lt_hash hash;
+	uint64_t tied = 0, seq;
 
 	if (!lt_id_eq(&author, &a->m->id.principal))
 		return LT_OK;
 	a->ok &= lt_node_tied(a->own, unit, feed, head, &tied) == LT_OK &&
 		 lt_feed_log_head(a->other, unit, feed, &there) == LT_OK && there.seq >= tied;
+	/* The receipt may have been lost on the way. */
+	for (seq = there.seq + 1; a->ok && seq <= head->seq; seq++)
+		a->ok = lt_feed_log_hash(a->own, unit, feed, seq, &hash) != LT_OK ||
+			!sim_is_receipted(a->s, feed, seq, &hash);
 	return LT_OK;
 }
 

@@ -293,6 +293,8 @@ struct sim {
 	/* hubhand.c */
 	unsigned hub_went_back; /* how often its log did, by hand */
 	bool hub_hurries; /* it is written at as soon as it is up */
+	bool hub_waits; /* for its nodes, when it was last looked at */
+	int64_t hub_waited_ms; /* when a wait of its was over last */
 	bool hub_must_doubt; /* its tables tell at its next start */
 	bool hub_forked; /* it signed numbers again that a node has */
 	uint64_t hub_doubts; /* how often it found out */
@@ -374,6 +376,11 @@ bool sim_same_feeds(struct sim *s, int machine);
 /* Of who signed a change-set with this hash under this number: was it seen to, and what stands before it? */
 bool sim_ledger_prev(const struct sim *s, const struct lt_feed_id *feed, uint64_t seq,
     const struct lt_hash *hash, struct lt_hash *prev);
+/* When this was; 0: nobody signed it. And did the hub give a receipt for it? */
+int64_t sim_signed_at(
+    const struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
+bool sim_is_receipted(
+    const struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
 void sim_check_end(struct sim *s);
 
 /* judged.c: what the hub decided about an entry of its log; what a clerk sees of what was saved */
@@ -437,7 +444,7 @@ bool sim_hub_was_back(const struct sim *s); /* its log, by the tool or by hand *
 void sim_check_hub_up(struct sim *s); /* after each step of the hub */
 void sim_check_hello(struct sim *s, const Ltpb__HelloRequest *req, const Ltpb__HelloReply *r);
 /* Before a push is handed over, and when it was answered: change-sets of the hub's own. */
-bool sim_hub_lacks(struct sim *s, int node, const Ltpb__PushRequest *req);
+bool sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req);
 void sim_check_given_back(struct sim *s, const Ltpb__PushRequest *req, bool lacked);
 /* After the last fault: what an operator does about nodes that have another branch of a feed of the hub's. true: nothing is left to do. */
 bool sim_hub_remedy(struct sim *s);
