@@ -954,10 +954,38 @@ def check_words():
     assert "cách dùng" in run("--help", env=vi) and "usage" in run("--lang", "en", "--help", env=vi)
 
 
+def give_something(fields):
+    """The hub writes, and its tables have it."""
+    start("lt-hub", "hub")
+    until("the hub is up", "-C", "hub", "status")
+    who = [p for p in lines(run("-C", "hub", "keys", "list", "--json")) if p["role"] == "department" and p["state"] == "active"]
+    run("-C", "hub", "grants", "give", who[0]["principal"], "--collections", "dossier", "--units", "17254", "--fields", fields)
+    stop("hub")
+
+
+def check_compact():
+    """Tables that show more than the log are the witness of files put back by hand: they are not taken away."""
+    give_something("status")
+    shutil.copytree(f"{WORK}/hub/log", f"{WORK}/old-log")
+    give_something("dossier_code")
+    os.rename(f"{WORK}/hub/log", f"{WORK}/new-log")
+    os.rename(f"{WORK}/old-log", f"{WORK}/hub/log")
+    for lang, words in (("en", "show more than its log"), ("vi", "nhiều hơn nhật ký")):
+        p = subprocess.run([f"{BIN}/ltctl", "-C", "hub", "compact"], capture_output=True, text=True, cwd=WORK,
+                           env={**ENV, "LIENTHONG_LANG": lang})
+        assert p.returncode == 1 and words in p.stderr, (p.returncode, p.stdout, p.stderr)
+    assert os.path.exists(f"{WORK}/hub/derived/data.mdb")
+    shutil.rmtree(f"{WORK}/hub/log")
+    os.rename(f"{WORK}/new-log", f"{WORK}/hub/log")
+    run("-C", "hub", "compact")
+    assert not os.path.exists(f"{WORK}/hub/derived/data.mdb")
+    give_something("status,dossier_code")
+
+
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
     for step in (check_init, check_enrol, check_department, check_refusals, check_vietnamese, check_grant, check_records, check_languages, check_import,
-                 check_keys, check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words):
+                 check_keys, check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words, check_compact):
         print(step.__name__, flush=True)
         step()
 except BaseException:
