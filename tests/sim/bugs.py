@@ -15,7 +15,7 @@ for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERG
               "HUB_ASKS_NOT", "TABLES_NO_WITNESS", "HUB_EPOCH_KEPT"):
     OPTIONS[_name] = ["--copies", "8"]
 # Most of what a branch has is left for a person, where clocks go wild: more copies, to have enough that is not.
-OPTIONS["REISSUE_DOUBLED"] = ["--copies", "24"]
+OPTIONS["REISSUE_DOUBLED"] = ["--node-copies", "24"]
 # Two branches of the hub's own feed need that it is in a hurry when its files were put back.
 OPTIONS["HUB_FORK_NOT_KEPT"] = ["--copies", "16"]
 

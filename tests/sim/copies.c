@@ -297,11 +297,12 @@ void
 sim_copy(struct sim *s)
 {
 	struct sim_machine *m = &s->m[1 + sim_rng_below(&s->rng, s->o.nodes)];
-	enum sim_by_hand kind = (enum sim_by_hand)sim_rng_below(&s->rng, SIM_BY_HAND_COUNT);
+	enum sim_by_hand kind = (enum sim_by_hand)sim_rng_below(
+	    &s->rng, s->o.of_nodes ? (uint64_t)SIM_F_HUB_BOTH : (uint64_t)SIM_BY_HAND_COUNT);
 	bool done = false;
 
 	/* The hub's are put back only while no second machine lives: in every other run there is none. */
-	if (s->o.seed % 2 != 0 && (kind == SIM_F_TWIN || kind == SIM_F_THIEF))
+	if (!s->o.of_nodes && s->o.seed % 2 != 0 && (kind == SIM_F_TWIN || kind == SIM_F_THIEF))
 		kind = kind == SIM_F_TWIN ? SIM_F_HUB_BOTH : SIM_F_HUB_LOG;
 	if (kind >= SIM_F_HUB_BOTH) {
 		s->copies_put_off += s->healed || !sim_hub_back(s, kind);

@@ -4,7 +4,8 @@
  *   lt-sim --seeds A..B [-j JOBS] [--each-fault N] runs them all, each in a process of its own over the same first day;
  *                                                  fails if a seed does, or if a kind of fault struck less than N times
  * --restores N: in each run N machines are restored from old backups, by the tool's path.
- * --copies N: in each run files of nodes are copied by hand N times: old ones put back, a second machine started, a thief, a disk that lies.
+ * --copies N: in each run files of nodes and of the hub are copied by hand N times: old ones put back, a second machine started, a thief, a
+ * disk that lies. --node-copies N: none of the hub's.
  * Exit codes: 0 all held, 1 a seed failed, 2 wrong usage. */
 #include "proto/base/log.h"
 #include "tests/sim/sim.h"
@@ -31,6 +32,7 @@ struct result {
 
 static struct sim world;
 static unsigned restores, copies; /* in each run */
+static bool of_nodes; /* copies */
 static struct sim_rng *source;
 
 /* ---- what the programs take for the system's randomness ---- */
@@ -74,6 +76,7 @@ run_one(const struct sim_options *o, struct result *r)
 	world.o = *o;
 	world.o.restores = restores;
 	world.o.copies = copies;
+	world.o.of_nodes = of_nodes;
 	if (restores != 0 || copies != 0)
 		world.o.late =
 		    0; /* who joined and is in no backup of anybody else is another matter */
@@ -334,10 +337,10 @@ static int
 usage(void)
 {
 	(void)fprintf(stderr,
-	    "usage: lt-sim --seed N [--verbose] [--log LEVEL] [--restores N] [--copies N]\n"
+	    "usage: lt-sim --seed N [--verbose] [--log LEVEL] [--restores N] [--copies N | "
+	    "--node-copies N]\n"
 	    "       lt-sim --seeds A..B [-j JOBS] [--each-fault N] [--stop] [--restores N] "
-	    "[--copies "
-	    "N]\n");
+	    "[--copies N | --node-copies N]\n");
 	return 2;
 }
 
@@ -380,6 +383,9 @@ main(int argc, char **argv)
 			restores = (unsigned)strtoul(v, NULL, 10);
 		} else if (strcmp(argv[i - 1], "--copies") == 0) {
 			copies = (unsigned)strtoul(v, NULL, 10);
+		} else if (strcmp(argv[i - 1], "--node-copies") == 0) {
+			copies = (unsigned)strtoul(v, NULL, 10);
+			of_nodes = true;
 		} else if (strcmp(argv[i - 1], "--log") == 0) {
 			log = v;
 		} else {

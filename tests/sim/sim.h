@@ -250,6 +250,7 @@ struct sim_options {
 	bool verbose;
 	unsigned restores; /* of machines from old backups, tried */
 	unsigned copies; /* by hand, tried */
+	bool of_nodes; /* none of them of the hub */
 };
 
 struct sim_ledger; /* check.c */
