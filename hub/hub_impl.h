@@ -201,18 +201,20 @@ int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, uint32_t index, Ltpb__ReasonCode reason);
 /* A verdict of ours that came back after a restore: what it covers is not judged a second time, but as it says, also where the
  * change-sets come back after it. Those that came back before it, without a verdict yet, are judged as it says, too, clamps and refusals:
- * where that changes something *again is set, and the tables have to be built anew. In the transaction that takes it. */
+ * where that changes something *again is set, and the tables have to be built anew. A dot that it held and that is decided here is settled by
+ * a verdict to come. In the transaction that takes it. */
 int lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
     struct lt_slice verdict, bool *again);
-/* Does one that comes back clamp or refuse otherwise what another verdict has spoken of since? Who has the one and who has the other show other
- * values. */
+/* Does one that comes back clamp or refuse otherwise what another verdict has spoken of since, or settle otherwise what is decided here? Who
+ * has the one and who has the other show other values. */
 int lt_verdicts_contradicts(
     struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is);
 /* Add what one that came back says to the judgement of a change-set that is about to be appended, in the arena. The hash that it names is of
  * its last change-set alone, and what stands under the numbers before may be another branch: so it adds refusals and takes none away; which
- * dots are held, and the clamp, are as it says. LT_E_NOTFOUND: nothing; LT_E_FORK: it speaks of another branch. */
+ * dots are held, and the clamp, are as it says. With that last change-set, what was here before the verdict came is judged as it says: *again as
+ * for lt_verdicts_told(). LT_E_NOTFOUND: nothing; LT_E_FORK: it speaks of another branch. */
 int lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
-    struct lt_arena *arena, struct lt_judgement *j);
+    struct lt_arena *arena, struct lt_judgement *j, bool *again);
 /* After a commit: write what is owed, as one more job of the writer. A feed of which that cannot be done is set aside, and
  * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
  * be made (see lt_verdicts_failed()). */

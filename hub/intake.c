@@ -57,6 +57,7 @@ struct intake {
 	int rc; /* of verification: items from n on were not taken */
 	int64_t arrival_ms;
 	uint64_t saw; /* the latest effective stamp of what was appended */
+	bool again; /* change-sets before these were judged anew */
 	struct woken *woken; /* of the transaction that committed; in the arena */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
@@ -556,7 +557,7 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 		return rc;
 	rc = lt_forks_check(in->h, txn, &it->cs);
 	if (rc == LT_OK)
-		rc = lt_verdicts_recall(in->h->verdicts, txn, &it->cs, &in->arena, j);
+		rc = lt_verdicts_recall(in->h->verdicts, txn, &it->cs, &in->arena, j, &in->again);
 	if (rc == LT_E_FORK) {
 		it->outcome = FORKED;
 		return lt_forks_keep(in->h, txn, &it->cs);
@@ -650,6 +651,7 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 	size_t i, k;
 
 	in->woken = NULL; /* a job may run again */
+	in->again = false;
 	in->saw = 0;
 	/* Shown to be in doubt by a job before this one: what it signed of these is not back yet. */
 	if (rc == LT_OK && lt_hub_recovering(in->h))
@@ -676,6 +678,8 @@ run_intake(struct lt_kv_txn *txn, void *ctx)
 		if (it->outcome == PENDING)
 			rc = take_one(in, txn, it);
 	}
+	if (rc == LT_OK && in->again)
+		rc = lt_projector_owe(txn);
 	return rc == LT_OK ? lt_author_saw(txn, 0, in->saw) : rc;
 }
 
@@ -818,6 +822,8 @@ intake_done(void *ctx, int rc)
 {
 	struct intake *in = ctx;
 
+	if (rc == LT_OK && in->again)
+		lt_hub_rebuild(in->h);
 	in->stored = rc;
 	in->after.fn = answer;
 	if (in->h->receipts != NULL)

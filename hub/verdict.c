@@ -288,78 +288,122 @@ judge_as(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed
 	return rc;
 }
 
-static int
-weigh_again(const Ltpb__Verdict *t, const struct lt_changeset *cs, bool sure, enum again how,
-    struct lt_arena *arena, struct lt_judgement *j)
-{
-	struct lt_judgement said = clamp_of(t, cs->seq);
+/* A verdict that comes back, held against what is here. */
+struct retold {
+	struct lt_kv_txn *txn;
+	const struct lt_unit *unit;
+	struct lt_feed_id feed;
+	const Ltpb__Verdict *t;
+	enum again how;
+	bool sure; /* its hash vouches for what is here */
+	bool differs;
+	bool settles; /* a settling verdict is owed */
+};
 
-	if (how == SETTLE)
-		return sure ? refuse_held(t, cs, arena, j) : LT_OK;
-	/* What may be of another branch takes nothing away. */
-	if (said.clamped || sure) {
+/* Without its hash it is not known that it judged what is here: a clamp of it is taken over, and none that was given here taken away. */
+static int
+weigh_again(const struct retold *r, const struct lt_changeset *cs, struct lt_arena *arena,
+    struct lt_judgement *j)
+{
+	struct lt_judgement said = clamp_of(r->t, cs->seq);
+
+	if (r->how == SETTLE)
+		return r->sure ? refuse_held(r->t, cs, arena, j) : LT_OK;
+	if (r->sure || said.clamped) {
 		j->clamped = said.clamped;
 		j->floor = said.floor;
 		j->ceiling = said.ceiling;
 	}
-	return refuse_as_said(t, cs, sure, arena, j);
+	return refuse_as_said(r->t, cs, r->sure, arena, j);
 }
 
-/* What this verdict held and is not held here any more is settled: who has that verdict waits for the one that says so. */
+/* What it held, and what is decided here: who has the verdict waits for one that says so, for all others that is a repetition. */
 static int
-settle_said(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const Ltpb__Verdict *t, const struct lt_changeset *cs, const struct lt_judgement *j)
+settle_said(struct retold *r, const struct lt_changeset *cs, const struct lt_judgement *j)
 {
 	size_t i;
 	int rc = LT_OK;
 
-	for (i = 0; rc == LT_OK && i < t->n_held; i++) {
-		Ltpb__ReasonCode reason = 0;
-		uint32_t index = t->held[i]->index;
+	for (i = 0; rc == LT_OK && i < r->t->n_held; i++) {
+		Ltpb__ReasonCode reason = LTPB__REASON_CODE__REASON_UNSPECIFIED;
+		uint32_t index = r->t->held[i]->index;
 
-		if (t->held[i]->seq != cs->seq || index >= cs->nchange ||
+		if (r->t->held[i]->seq != cs->seq || index >= cs->nchange ||
 		    lt_judgement_holds(j, index))
 			continue;
 		(void)lt_judgement_refuses(j, index, &reason);
-		rc = lt_verdicts_settle(txn, unit, feed, cs->seq, index, reason);
+		rc = lt_verdicts_settle(r->txn, r->unit, &r->feed, cs->seq, index, reason);
+		r->settles = true;
 	}
 	return rc;
+}
+
+/* j: with what is held here refused as it says. Who has it counts or refuses a dot the other way round, and no later one reaches that. */
+static bool
+settled_otherwise(
+    const Ltpb__Verdict *t, const struct lt_changeset *cs, const struct lt_judgement *j)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_refused; i++)
+		if (t->refused[i]->seq == cs->seq && t->refused[i]->index < cs->nchange &&
+		    !lt_judgement_refuses(j, t->refused[i]->index, NULL))
+			return true;
+	for (i = 0; i < t->n_settled; i++)
+		if (t->settled[i]->seq == cs->seq &&
+		    lt_judgement_refuses(j, t->settled[i]->index, NULL))
+			return true;
+	return false;
+}
+
+static int
+judge_read_again(struct retold *r, const struct lt_changeset *cs, uint64_t position,
+    struct lt_arena *arena, struct lt_judgement *was)
+{
+	struct lt_judgement now;
+	int rc = LT_OK;
+
+	/* What it would settle here, as at nodes, contradicts nobody. */
+	if (r->how == LOOK && r->sure)
+		rc = refuse_held(r->t, cs, arena, was);
+	if (r->how == LOOK && r->t->settling) {
+		r->differs |= rc == LT_OK && r->sure && settled_otherwise(r->t, cs, was);
+		return rc;
+	}
+	now = *was;
+	if (rc == LT_OK)
+		rc = weigh_again(r, cs, arena, &now);
+	if (rc == LT_OK && !same_judgement(was, &now, r->how != LOOK)) {
+		r->differs = true;
+		if (r->how != LOOK)
+			rc = judge_as(
+			    r->txn, r->unit, &r->feed, cs->seq, position, cs->stamp, was, &now);
+	}
+	return rc == LT_OK && r->how != LOOK && r->sure ? settle_said(r, cs, &now) : rc;
 }
 
 /* One change-set that is here. How it was judged does not follow from the change-sets alone: who may write what, and when it came, the hub
  * knew otherwise then. */
 static int
-judge_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq, const Ltpb__Verdict *t, bool sure, enum again how, bool *differs)
+judge_again(struct retold *r, uint64_t seq)
 {
-	struct lt_judgement was = { 0 }, now;
+	struct lt_judgement was = { 0 };
 	struct lt_changeset cs;
 	struct lt_arena arena;
 	struct lt_entry e;
 	uint64_t position;
-	int rc = lt_feed_log_find(txn, unit, feed, seq, &position);
+	int rc = lt_feed_log_find(r->txn, r->unit, &r->feed, seq, &position);
 
 	if (rc == LT_OK)
-		rc = lt_feed_log_read(txn, position, &e);
+		rc = lt_feed_log_read(r->txn, position, &e);
 	if (rc != LT_OK)
 		return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
 	lt_arena_init(&arena, LT_HUB_ARENA);
-	rc = lt_feed_log_judgement(txn, position, &arena, &was);
+	rc = lt_feed_log_judgement(r->txn, position, &arena, &was);
 	if (rc == LT_OK)
 		rc = lt_changeset_open(e.changeset, &arena, &cs);
-	/* What it would settle here, as at nodes, contradicts nobody. */
-	if (rc == LT_OK && how == LOOK && sure)
-		rc = refuse_held(t, &cs, &arena, &was);
-	now = was;
 	if (rc == LT_OK)
-		rc = weigh_again(t, &cs, sure, how, &arena, &now);
-	if (rc == LT_OK && !same_judgement(&was, &now, how != LOOK)) {
-		*differs = true;
-		if (how != LOOK)
-			rc = judge_as(txn, unit, feed, seq, position, cs.stamp, &was, &now);
-	}
-	if (rc == LT_OK && how != LOOK && sure)
-		rc = settle_said(txn, unit, feed, t, &cs, &now);
+		rc = judge_read_again(r, &cs, position, &arena, &was);
 	lt_arena_fini(&arena);
 	return rc == LT_E_CORRUPT || rc == LT_E_INVALID ? LT_OK : rc;
 }
@@ -408,99 +452,184 @@ is_covered(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_fe
 	return LT_OK;
 }
 
+/* Those of the numbers above `from` up to `to` that it covers; they are here, and r->sure is known. */
+static int
+judge_range_again(struct retold *r, uint64_t from, uint64_t to, enum again how)
+{
+	uint64_t seq = from + 1 > r->t->from ? from + 1 : r->t->from;
+	int rc = LT_OK;
+
+	r->how = how;
+	for (; rc == LT_OK && seq <= r->t->to && seq <= to; seq++)
+		rc = judge_again(r, seq);
+	return rc;
+}
+
 /* Of the numbers above `from` up to `to` that are here and that this verdict covers, of the branch that it covers. */
 static int
-judge_all_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
-    const Ltpb__Verdict *t, uint64_t from, uint64_t to, enum again how, bool *differs)
+judge_all_again(struct retold *r, uint64_t from, uint64_t to, enum again how)
 {
 	struct lt_head head;
-	uint64_t seq = from + 1 > t->from ? from + 1 : t->from;
-	bool ours = true, sure;
-	int rc = lt_feed_log_head(txn, unit, feed, &head);
+	bool ours = true;
+	int rc = lt_feed_log_head(r->txn, r->unit, &r->feed, &head);
 
-	sure = rc == LT_OK && head.seq >= t->to;
-	if (sure)
-		rc = is_covered(txn, unit, feed, &head, t, &ours);
-	if (!ours)
+	r->sure = rc == LT_OK && head.seq >= r->t->to;
+	if (r->sure)
+		rc = is_covered(r->txn, r->unit, &r->feed, &head, r->t, &ours);
+	if (rc != LT_OK || !ours)
 		return rc;
-	for (; rc == LT_OK && seq <= t->to && seq <= to && seq <= head.seq; seq++)
-		rc = judge_again(txn, unit, feed, seq, t, sure, how, differs);
-	return rc;
+	return judge_range_again(r, from, to < head.seq ? to : head.seq, how);
+}
+
+/* r->t in the arena. LT_E_INVALID: no verdict. */
+static int
+retold_open(struct retold *r, struct lt_slice bytes, struct lt_arena *arena)
+{
+	ProtobufCMessage *m;
+	int rc = lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, arena, &m, NULL);
+
+	if (rc != LT_OK)
+		return rc;
+	r->t = (const Ltpb__Verdict *)m;
+	if (r->t->feed.len != LT_FEED_LEN || r->t->from == 0 || r->t->to < r->t->from ||
+	    r->t->to_hash.len != LT_HASH_LEN)
+		return LT_E_INVALID;
+	memcpy(r->feed.b, r->t->feed.data, LT_FEED_LEN);
+	return LT_OK;
 }
 
 int
 lt_verdicts_contradicts(
     struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is)
 {
+	struct retold r = { .txn = txn, .unit = unit };
 	struct lt_arena arena;
-	struct lt_feed_id feed;
-	ProtobufCMessage *m;
-	const Ltpb__Verdict *t;
 	char name[160];
 	uint64_t covered;
 	int rc;
 
-	*is = false;
 	lt_arena_init(&arena, LT_HUB_ARENA);
-	rc = lt_wire_unpack(&ltpb__verdict__descriptor, verdict, LT_VALUE_MAX, &arena, &m, NULL);
-	t = (const Ltpb__Verdict *)m;
-	if (rc == LT_OK && !t->settling && t->feed.len == LT_FEED_LEN && t->from != 0 &&
-	    t->to_hash.len == LT_HASH_LEN) {
-		memcpy(feed.b, t->feed.data, LT_FEED_LEN);
-		local_name(name, "verdicted", unit, &feed);
+	rc = retold_open(&r, verdict, &arena);
+	if (rc == LT_OK) {
+		local_name(name, "verdicted", unit, &r.feed);
 		rc = lt_local_get_u64(txn, name, &covered);
-		if (rc == LT_OK)
-			rc = judge_all_again(txn, unit, &feed, t, 0, covered, LOOK, is);
 	}
+	/* One that settles may come before those that held. */
+	if (rc == LT_OK)
+		rc = judge_all_again(&r, 0, r.t->settling ? UINT64_MAX : covered, LOOK);
 	lt_arena_fini(&arena);
+	*is = r.differs;
 	/* What is malformed, or speaks of what is damaged here, contradicts nothing. */
 	return rc == LT_E_INVALID || rc == LT_E_TOOBIG || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+/* The row of one that waits for its `to`. */
+static void
+waits_name(char out[180], const char *what, const struct lt_unit *unit,
+    const struct lt_feed_id *feed, uint64_t to)
+{
+	char name[160];
+
+	local_name(name, what, unit, feed);
+	(void)snprintf(out, 180, "%s/%016llx", name, (unsigned long long)to);
+}
+
+/* It waits for what it covers and is not here. Of what is here it is weighed once more then: covered is how far other ones had spoken, up to
+ * here how far the feed reached. */
+static int
+keep_told(struct lt_verdicts *v, const struct retold *r, struct lt_slice bytes, uint64_t covered,
+    uint64_t here)
+{
+	uint8_t weigh[16];
+	char name[180];
+	int rc;
+
+	atomic_store(&v->told, true);
+	waits_name(name, "told", r->unit, &r->feed, r->t->to);
+	rc = lt_local_put(r->txn, name, bytes);
+	if (rc != LT_OK || here < r->t->from)
+		return rc;
+	lt_store_u64(weigh, covered);
+	lt_store_u64(weigh + 8, here);
+	waits_name(name, "weigh", r->unit, &r->feed, r->t->to);
+	return lt_local_put(r->txn, name, lt_slice(weigh, sizeof(weigh)));
+}
+
+/* Its `to` is about to come with the hash that it names: all before is what it judged. */
+static int
+weigh_told(struct retold *r)
+{
+	struct lt_slice row;
+	uint64_t covered, here;
+	char name[180];
+	int rc;
+
+	waits_name(name, "weigh", r->unit, &r->feed, r->t->to);
+	rc = lt_local_get(r->txn, name, &row);
+	if (rc != LT_OK && rc != LT_E_CORRUPT)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	if (rc == LT_E_CORRUPT || row.len != 16) {
+		lt_error("how change-sets of unit %s were judged is not compared with a verdict "
+			 "that came back: its row is damaged",
+		    r->unit->s);
+		return lt_kv_del(r->txn, LT_T_LOCAL, lt_slice_str(name));
+	}
+	covered = lt_load_u64(row.data);
+	here = lt_load_u64(row.data + 8);
+	r->sure = true;
+	rc = judge_range_again(r, 0, covered < here ? covered : here, LOOK);
+	if (r->differs)
+		lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said "
+			 "since files were put back, contradicts: the later one counts; that node "
+			 "shows other values, and has to be set up anew",
+		    r->unit->s);
+	r->differs = false;
+	if (rc == LT_OK)
+		rc = judge_range_again(r, 0, covered < here ? covered : here, SETTLE);
+	if (rc == LT_OK)
+		rc = judge_range_again(r, covered, here, OBEY);
+	return rc == LT_OK ? lt_kv_del(r->txn, LT_T_LOCAL, lt_slice_str(name)) : rc;
+}
+
+/* Of one that settles what it accepts is settled again when the change-sets that it waited for are back. */
+static int
+obey_told(struct lt_verdicts *v, struct retold *r, struct lt_slice bytes)
+{
+	struct lt_head head;
+	char name[160];
+	uint64_t covered;
+	int rc;
+
+	if (r->t->settling)
+		return judge_all_again(r, 0, UINT64_MAX, SETTLE);
+	local_name(name, "verdicted", r->unit, &r->feed);
+	rc = lt_local_get_u64(r->txn, name, &covered);
+	if (rc == LT_OK && covered < r->t->to)
+		rc = lt_local_put_u64(r->txn, name, r->t->to);
+	if (rc == LT_OK)
+		rc = judge_all_again(r, 0, covered, SETTLE);
+	if (rc == LT_OK)
+		rc = judge_all_again(r, covered, UINT64_MAX, OBEY);
+	if (rc == LT_OK)
+		rc = lt_feed_log_head(r->txn, r->unit, &r->feed, &head);
+	return rc == LT_OK && head.seq < r->t->to ? keep_told(v, r, bytes, covered, head.seq) : rc;
 }
 
 int
 lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
     struct lt_slice bytes, bool *again)
 {
+	struct retold r = { .txn = txn, .unit = unit };
 	struct lt_arena arena;
-	struct lt_feed_id feed;
-	struct lt_head head;
-	ProtobufCMessage *m;
-	const Ltpb__Verdict *t;
-	char name[160];
-	uint64_t covered;
-	size_t len;
 	int rc;
 
 	lt_arena_init(&arena, LT_HUB_ARENA);
-	rc = lt_wire_unpack(&ltpb__verdict__descriptor, bytes, LT_VALUE_MAX, &arena, &m, NULL);
-	t = (const Ltpb__Verdict *)m;
-	if (rc == LT_OK && (t->feed.len != LT_FEED_LEN || t->from == 0 || t->to < t->from ||
-			       t->to_hash.len != LT_HASH_LEN))
-		rc = LT_E_INVALID;
-	/* What is settled is settled again when the change-sets that it waited for are back. */
-	if (rc != LT_OK || t->settling)
-		goto out;
-	memcpy(feed.b, t->feed.data, LT_FEED_LEN);
-	local_name(name, "verdicted", unit, &feed);
-	rc = lt_local_get_u64(txn, name, &covered);
-	if (rc == LT_OK && covered < t->to)
-		rc = lt_local_put_u64(txn, name, t->to);
+	rc = retold_open(&r, bytes, &arena);
 	if (rc == LT_OK)
-		rc = judge_all_again(txn, unit, &feed, t, 0, covered, SETTLE, again);
-	if (rc == LT_OK)
-		rc = judge_all_again(txn, unit, &feed, t, covered, UINT64_MAX, OBEY, again);
-	if (rc == LT_OK && t->n_held != 0)
-		lt_verdicts_note(v, unit, &feed); /* perhaps of that something is settled */
-	if (rc == LT_OK)
-		rc = lt_feed_log_head(txn, unit, &feed, &head);
-	if (rc != LT_OK || head.seq >= t->to)
-		goto out;
-	local_name(name, "told", unit, &feed);
-	len = strlen(name);
-	(void)snprintf(name + len, sizeof(name) - len, "/%016llx", (unsigned long long)t->to);
-	rc = lt_local_put(txn, name, bytes);
-	atomic_store(&v->told, true);
-out:
+		rc = obey_told(v, &r, bytes);
+	*again |= r.differs;
+	if (r.settles)
+		lt_verdicts_note(v, unit, &r.feed);
 	lt_arena_fini(&arena);
 	return rc;
 }
@@ -563,8 +692,9 @@ put_told_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_a
 
 int
 lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
-    struct lt_arena *arena, struct lt_judgement *j)
+    struct lt_arena *arena, struct lt_judgement *j, bool *again)
 {
+	struct retold r = { .txn = txn, .unit = &cs->unit, .feed = cs->feed };
 	const Ltpb__Verdict *t;
 	char name[160];
 	size_t i;
@@ -589,7 +719,14 @@ lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt
 			j->floor = t->clamp[i]->floor;
 			j->ceiling = t->clamp[i]->ceiling;
 		}
-	return t->to == cs->seq ? lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name)) : LT_OK;
+	if (t->to != cs->seq)
+		return LT_OK;
+	r.t = t;
+	rc = weigh_told(&r);
+	*again |= r.differs;
+	if (r.settles)
+		lt_verdicts_note(v, &cs->unit, &cs->feed);
+	return rc == LT_OK ? lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name)) : rc;
 }
 
 /* Does anything wait? */
