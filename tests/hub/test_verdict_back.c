@@ -155,6 +155,20 @@ seal_both(struct fix *x, bool right)
 	seal(x, &x->feed, "H41.65-261120-0002", NULL, &x->set[1]);
 }
 
+/* With stamps of that time. */
+static void
+reseal(struct fix *x, int64_t ms)
+{
+	const int64_t now = x->s.m.now_ms;
+
+	lt_buf_fini(&x->set[0]);
+	lt_buf_fini(&x->set[1]);
+	fed_feed_init(&x->feed, &x->third, UNIT, LT_LANE_NORMAL, 1);
+	x->s.m.now_ms = ms;
+	seal_both(x, true);
+	x->s.m.now_ms = now;
+}
+
 /* right: what the first of feed names is what is there, else another one has that number. */
 static void
 begin(struct fix *x, bool right)
@@ -502,6 +516,50 @@ test_settled_then(void **state)
 	settled_then(false);
 }
 
+/* ---- clamps ---- */
+
+/* The hub's clock was ahead then or is now; the first of feed is signed with a stamp between the two. Nothing is said of it when the verdict
+ * comes, and the second is not here: a clamp comes with the verdict, and none goes. With the second it is known what was judged. */
+static void
+clock_moved(bool clamped_then)
+{
+	const int64_t hour = 3600000;
+	struct lt_judgement then, now;
+	struct fix x;
+
+	begin(&x, true);
+	push_one(&x, &x.first);
+	lt_kv_close(x.log);
+	x.log = copy_of(&x, x.s.m.log);
+	reseal(&x, x.s.m.now_ms + hour);
+	x.s.m.now_ms += clamped_then ? 0 : 2 * hour;
+	push_two(&x);
+	then = judged(&x, x.s.b.kv, 1);
+	assert_true(then.clamped == clamped_then);
+	x.s.m.now_ms += clamped_then ? 2 * hour : -2 * hour;
+	put_back(&x);
+	push_and_give_back(&x, &x.set[0]);
+	now = judged(&x, x.s.m.log, 1);
+	assert_true(now.clamped);
+	/* What is signed with a stamp beyond the hub's clock puts it in doubt once more. */
+	if (lt_hub_recovering(x.s.m.f.hub))
+		go_on(&x);
+	push_one(&x, &x.set[1]);
+	now = judged(&x, x.s.m.log, 1);
+	assert_true(now.clamped == clamped_then);
+	assert_true(now.floor == then.floor && now.ceiling == then.ceiling);
+	all_have_it(&x, false);
+	end(&x);
+}
+
+static void
+test_clock_moved(void **state)
+{
+	(void)state;
+	clock_moved(true);
+	clock_moved(false);
+}
+
 int
 main(void)
 {
@@ -510,6 +568,7 @@ main(void)
 		cmocka_unit_test(test_decided_unsaid),
 		cmocka_unit_test(test_decided_before_the_last),
 		cmocka_unit_test(test_settled_then),
+		cmocka_unit_test(test_clock_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
