@@ -156,9 +156,10 @@ open_derived(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *er
 static int
 compact_when_owed(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *err)
 {
+	enum lt_compact_due due = h->own_log ? lt_compact_due(h->log) : LT_COMPACT_NOTHING;
 	int rc;
 
-	if (!h->own_log || !lt_compact_is_owed(h->log))
+	if (due == LT_COMPACT_NOTHING)
 		return LT_OK;
 	lt_kv_close(h->log);
 	h->log = NULL;
@@ -166,7 +167,7 @@ compact_when_owed(struct lt_hub *h, const struct lt_hub_options *o, struct lt_er
 		lt_kv_close(h->derived);
 		h->derived = NULL;
 	}
-	lt_compact_owed(o->dir, "log", h->own_derived ? "derived" : NULL, LT_KV_HUB_LOG,
+	lt_compact_owed(due, o->dir, "log", h->own_derived ? "derived" : NULL, LT_KV_HUB_LOG,
 	    &h->identity->federation);
 	rc = open_log(h, o, err);
 	return rc == LT_OK && h->own_derived ? open_derived(h, o, err) : rc;

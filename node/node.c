@@ -200,6 +200,7 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 static int
 open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
 {
+	enum lt_compact_due due;
 	int rc;
 
 	if (o->kv != NULL) {
@@ -209,11 +210,12 @@ open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *er
 	n->own_kv = true;
 	rc = lt_tables_open(
 	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
-	if (rc != LT_OK || !lt_compact_is_owed(n->kv))
+	due = rc == LT_OK ? lt_compact_due(n->kv) : LT_COMPACT_NOTHING;
+	if (due == LT_COMPACT_NOTHING)
 		return rc;
 	lt_kv_close(n->kv);
 	n->kv = NULL;
-	lt_compact_owed(o->dir, "store", NULL, LT_KV_NODE, &n->identity->federation);
+	lt_compact_owed(due, o->dir, "store", NULL, LT_KV_NODE, &n->identity->federation);
 	return lt_tables_open(
 	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
 }

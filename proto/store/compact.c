@@ -21,6 +21,8 @@
 #define WORK_DIR "compacting"
 #define ZEROS ((size_t)256 * 1024)
 #define INDEX_BYTES_MAX ((size_t)512 * 1024 * 1024) /* of a node's keys: five million entries */
+#define INDEX_ENTRY \
+	16u /* bytes of an entry beside its key: 8 before it, 2 that point to it, an 8-byte checksum; 4 are counted with the key */
 #define ROOM ((uint64_t)16 * 1024 * 1024) /* that is left on the disk in any case */
 
 /* A store's folder, held against everybody who opens it. */
@@ -170,6 +172,24 @@ clear_left(const struct place *p)
 	return rc == LT_OK ? wipe(p, OLD_FILE, NULL) : rc;
 }
 
+/* ---- room ---- */
+
+static int
+check_room(const struct place *p, uint64_t bytes)
+{
+	struct statvfs fs;
+	uint64_t free_bytes;
+
+	if (fstatvfs(p->dir, &fs) != 0)
+		return failed(p, errno, "cannot ask about", "");
+	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (free_bytes >= bytes + ROOM)
+		return LT_OK;
+	return lt_err_set(p->err, LT_E_NOSPACE,
+	    "a compact copy of \"%s\" may need %llu MiB, and %llu MiB are free", p->path,
+	    (unsigned long long)((bytes + ROOM) >> 20), (unsigned long long)(free_bytes >> 20));
+}
+
 /* ---- the index ---- */
 
 struct keys {
@@ -215,9 +235,20 @@ keys_write(struct lt_kv_txn *txn, const struct keys *keys)
 	return rc;
 }
 
-/* A tree made anew of its entries has no bounds but theirs. */
+/* What it may take while the old one is still there. Pages that are filled in order are full but for one key of 511 bytes, and each has a key in
+ * the page above. */
+static uint64_t
+index_bytes(const struct keys *keys)
+{
+	uint64_t entries = keys->bytes.len + (uint64_t)keys->n * INDEX_ENTRY;
+
+	return entries + entries / 2;
+}
+
+/* A tree made anew of its entries has no bounds but theirs. The file grows by it, and never shrinks again: not where the copy, of up to
+ * `copy` bytes, has no room afterwards. */
 static int
-lay_index(struct lt_kv *kv)
+lay_index(const struct place *p, struct lt_kv *kv, uint64_t copy)
 {
 	struct keys keys = { .n = 0 };
 	struct lt_kv_txn *txn;
@@ -227,6 +258,8 @@ lay_index(struct lt_kv *kv)
 		return rc;
 	lt_buf_init(&keys.bytes, INDEX_BYTES_MAX);
 	rc = keys_read(txn, &keys);
+	if (rc == LT_OK)
+		rc = check_room(p, copy + index_bytes(&keys));
 	if (rc == LT_OK)
 		rc = keys_write(txn, &keys);
 	if (rc == LT_OK)
@@ -238,23 +271,6 @@ lay_index(struct lt_kv *kv)
 }
 
 /* ---- the copy ---- */
-
-static int
-check_room(const struct place *p, const struct stat *st)
-{
-	struct statvfs fs;
-	uint64_t free_bytes;
-
-	if (fstatvfs(p->dir, &fs) != 0)
-		return failed(p, errno, "cannot ask about", "");
-	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (free_bytes >= (uint64_t)st->st_size + ROOM)
-		return LT_OK;
-	return lt_err_set(p->err, LT_E_NOSPACE,
-	    "a compact copy of \"%s\" may need %llu MiB, and %llu MiB are free", p->path,
-	    (unsigned long long)(((uint64_t)st->st_size + ROOM) >> 20),
-	    (unsigned long long)(free_bytes >> 20));
-}
 
 static int
 check_size(const struct place *p)
@@ -513,13 +529,13 @@ make_copy(struct place *p, const char *dir, const char *name, enum lt_kv_kind ki
 	if (fstatat(p->dir, DATA_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return failed(p, errno, "there is no store", DATA_FILE);
 	out->before = (uint64_t)st.st_size;
-	rc = check_room(p, &st);
+	rc = check_room(p, out->before);
 	if (rc == LT_OK)
 		rc = lt_tables_open(dir, name, kind, federation, 0, &kv, p->err);
 	if (rc != LT_OK)
 		return rc;
 	if (kind == LT_KV_NODE)
-		rc = lay_index(kv);
+		rc = lay_index(p, kv, out->before);
 	if (rc == LT_OK)
 		rc = copy_to(p, kv, &st);
 	lt_kv_close(kv);
@@ -597,8 +613,10 @@ lt_store_compact_sound(const char *dir, const char *name, enum lt_kv_kind kind,
 
 /* ---- derived tables ---- */
 
+typedef int file_fn(const struct place *p, const char *name, uint64_t *bytes);
+
 static int
-wipe_damaged(const struct place *p, uint64_t *bytes)
+each_damaged(const struct place *p, file_fn *fn, uint64_t *bytes)
 {
 	int fd = dup(p->dir), rc = LT_OK;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -613,9 +631,21 @@ wipe_damaged(const struct place *p, uint64_t *bytes)
 	rewinddir(d);
 	while (rc == LT_OK && (e = readdir(d)) != NULL)
 		if (strncmp(e->d_name, "damaged-", 8) == 0)
-			rc = wipe(p, e->d_name, bytes);
+			rc = fn(p, e->d_name, bytes);
 	(void)closedir(d);
 	return rc;
+}
+
+static int
+add_size(const struct place *p, const char *name, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (fstatat(p->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		*bytes += (uint64_t)st.st_size;
+	else if (errno != ENOENT)
+		return failed(p, errno, "cannot ask about", name);
+	return LT_OK;
 }
 
 int
@@ -645,7 +675,7 @@ lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct
 	if (rc == LT_OK)
 		rc = wipe(&p, OLD_FILE, bytes);
 	if (rc == LT_OK)
-		rc = wipe_damaged(&p, bytes);
+		rc = each_damaged(&p, wipe, bytes);
 	place_close(&p);
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
@@ -654,32 +684,94 @@ lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, struct
 
 static const char owed_row[] = "uncompacted";
 
+/* Its values (FORMAT.md 9.8). */
+#define OWED_ALL 1
+#define OWED_DAMAGED 2
+#define OWED_DERIVED 3
+
+static int
+owed_get(struct lt_kv_txn *txn, uint8_t *state)
+{
+	struct lt_slice v;
+	int rc = lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(owed_row), &v);
+
+	*state = OWED_ALL;
+	if (rc == LT_OK && v.len == 1 && (v.data[0] == OWED_DAMAGED || v.data[0] == OWED_DERIVED))
+		*state = v.data[0];
+	return rc;
+}
+
+static int
+owed_put(struct lt_kv_txn *txn, uint8_t state)
+{
+	return lt_kv_put(txn, LT_T_LOCAL, lt_slice_str(owed_row), lt_slice(&state, 1));
+}
+
 int
 lt_compact_owe(struct lt_kv_txn *txn)
 {
-	static const uint8_t yes = 1;
+	uint8_t state;
 
-	return lt_kv_put(txn, LT_T_LOCAL, lt_slice_str(owed_row), lt_slice(&yes, 1));
+	/* What stands in the way does so still. */
+	if (owed_get(txn, &state) == LT_OK && state == OWED_DAMAGED)
+		return LT_OK;
+	return owed_put(txn, OWED_ALL);
+}
+
+int
+lt_compact_scrubbed(struct lt_kv_txn *txn)
+{
+	uint8_t state;
+	int rc = owed_get(txn, &state);
+
+	if (rc != LT_OK || state != OWED_DAMAGED)
+		return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+	return owed_put(txn, OWED_ALL);
+}
+
+/* A row that cannot be read is one; so is one that nobody can look for. */
+static bool
+owed_read(struct lt_kv *kv, uint8_t *state)
+{
+	struct lt_kv_txn *txn;
+	bool owed;
+
+	*state = OWED_ALL;
+	if (lt_kv_begin_read(kv, &txn) != LT_OK)
+		return true;
+	owed = owed_get(txn, state) != LT_E_NOTFOUND;
+	lt_kv_abort(txn);
+	return owed;
 }
 
 bool
 lt_compact_is_owed(struct lt_kv *kv)
 {
-	struct lt_kv_txn *txn;
-	struct lt_slice v;
-	bool owed;
+	uint8_t state;
 
-	if (lt_kv_begin_read(kv, &txn) != LT_OK)
-		return false;
-	/* A row that cannot be read is one: what it asks for then says what is damaged. */
-	owed = lt_kv_get(txn, LT_T_LOCAL, lt_slice_str(owed_row), &v) != LT_E_NOTFOUND;
-	lt_kv_abort(txn);
-	return owed;
+	return owed_read(kv, &state);
 }
 
-int
-lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
-    const struct lt_fed *federation, struct lt_err *err)
+enum lt_compact_due
+lt_compact_due(struct lt_kv *kv)
+{
+	uint8_t state;
+
+	if (!owed_read(kv, &state))
+		return LT_COMPACT_NOTHING;
+	if (state != OWED_DAMAGED)
+		return state == OWED_DERIVED ? LT_COMPACT_DERIVED : LT_COMPACT_ALL;
+	lt_warn("bytes of what was erased stay in the store's files, as damage was found in it: "
+		"run 'ltctl "
+		"compact' while the service is stopped, or it is tried at the first start after a "
+		"scrub that finds nothing");
+	return LT_COMPACT_NOTHING;
+}
+
+/* state 0: no row. */
+static int
+owed_set(const char *dir, const char *name, enum lt_kv_kind kind, const struct lt_fed *federation,
+    uint8_t state, struct lt_err *err)
 {
 	struct lt_kv_txn *txn;
 	struct lt_kv *kv;
@@ -689,7 +781,8 @@ lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
 		return rc;
 	rc = lt_kv_begin_write(kv, &txn);
 	if (rc == LT_OK) {
-		rc = lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(owed_row));
+		rc = state != 0 ? owed_put(txn, state)
+				: lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(owed_row));
 		if (rc == LT_OK)
 			rc = lt_kv_commit(txn);
 		else
@@ -699,28 +792,76 @@ lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
 	return rc == LT_E_NOTFOUND ? LT_OK : rc;
 }
 
-void
-lt_compact_owed(const char *dir, const char *name, const char *derived, enum lt_kv_kind kind,
-    const struct lt_fed *federation)
+int
+lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
+    const struct lt_fed *federation, struct lt_err *err)
 {
-	struct lt_compact_report r;
-	struct lt_err err = { "" };
-	uint64_t bytes;
-	int rc;
+	return owed_set(dir, name, kind, federation, 0, err);
+}
 
-	lt_info("values were erased: the store in \"%s\" is written anew without their bytes", dir);
-	rc = lt_store_compact_sound(dir, name, kind, federation, &r, &err);
-	if (rc == LT_OK && derived != NULL)
-		rc = lt_store_drop_derived(dir, derived, &bytes, &err);
-	LT_FAILPOINT("compact.settle");
+/* The hub knows nobody until it has built them anew, which takes as long as they are large. */
+static int
+drop_small_derived(const char *dir, const char *name, struct lt_err *err)
+{
+	struct place p;
+	uint64_t bytes = 0;
+	int rc = place_open(&p, dir, name, err);
+
 	if (rc == LT_OK)
-		rc = lt_compact_settle(dir, name, kind, federation, &err);
+		rc = each_damaged(&p, add_size, &bytes);
 	if (rc == LT_OK)
+		rc = add_size(&p, DATA_FILE, &bytes);
+	if (rc == LT_OK && bytes > LT_COMPACT_START_MAX)
+		rc = lt_err_set(err, LT_E_TOOBIG, "the derived tables in \"%s\" have %llu MiB",
+		    p.path, (unsigned long long)bytes >> 20);
+	place_close(&p);
+	if (rc == LT_E_NOTFOUND)
+		return LT_OK; /* there are none */
+	return rc == LT_OK ? lt_store_drop_derived(dir, name, &bytes, err) : rc;
+}
+
+static int
+do_due(enum lt_compact_due due, const char *dir, const char *name, const char *derived,
+    enum lt_kv_kind kind, const struct lt_fed *federation, struct lt_err *err)
+{
+	struct lt_compact_report r = { 0 };
+	int rc = LT_OK;
+
+	if (due == LT_COMPACT_ALL) {
+		lt_info(
+		    "values were erased: the store in \"%s\" is written anew without their bytes",
+		    dir);
+		rc = lt_store_compact_sound(dir, name, kind, federation, &r, err);
+	}
+	if (rc == LT_E_CORRUPT)
+		(void)owed_set(dir, name, kind, federation, OWED_DAMAGED, NULL);
+	if (rc != LT_OK)
+		return rc;
+	if (due == LT_COMPACT_ALL)
 		lt_info("the store has %llu KiB, before it had %llu KiB",
 		    (unsigned long long)r.after / 1024, (unsigned long long)r.before / 1024);
-	else
+	if (derived != NULL)
+		rc = drop_small_derived(dir, derived, err);
+	if (rc == LT_E_TOOBIG && due == LT_COMPACT_ALL)
+		(void)owed_set(dir, name, kind, federation, OWED_DERIVED, NULL);
+	LT_FAILPOINT("compact.settle");
+	return rc == LT_OK ? lt_compact_settle(dir, name, kind, federation, err) : rc;
+}
+
+void
+lt_compact_owed(enum lt_compact_due due, const char *dir, const char *name, const char *derived,
+    enum lt_kv_kind kind, const struct lt_fed *federation)
+{
+	struct lt_err err = { "" };
+	int rc;
+
+	if (due == LT_COMPACT_NOTHING)
+		return;
+	rc = do_due(due, dir, name, derived, kind, federation, &err);
+	if (rc != LT_OK)
 		lt_warn("bytes of what was erased stay in the files in \"%s\" (%s): run 'ltctl "
-			"compact' "
-			"while the service is stopped, or it is tried again at the next start",
-		    dir, err.text[0] != '\0' ? err.text : lt_strerror(rc));
+			"compact' while the service is stopped, or it is tried again at %s",
+		    dir, err.text[0] != '\0' ? err.text : lt_strerror(rc),
+		    rc == LT_E_CORRUPT ? "the first start after a scrub that finds nothing"
+				       : "the next start");
 }

@@ -20,8 +20,8 @@ struct lt_compact_report {
 
 /* dir/name, a node's store or a hub's log: the index is laid anew, all is copied compactly into another file, which is read whole and takes
  * the place of the first; that one is overwritten and removed. Heads, epochs and the incarnation stay.
- * LT_E_NOTFOUND: no store there; LT_E_NOSPACE: the disk has no room for the copy, nothing is changed; LT_E_BUSY: somebody has it
- * open; LT_E_CORRUPT, as lt_kv_open_lmdb(); LT_E_IO. */
+ * LT_E_NOTFOUND: no store there; LT_E_NOSPACE: the disk has no room for the copy and the index beside the old one, nothing is changed; LT_E_BUSY:
+ * somebody has it open; LT_E_CORRUPT, as lt_kv_open_lmdb(); LT_E_IO. */
 int lt_store_compact(const char *dir, const char *name, enum lt_kv_kind kind,
     const struct lt_fed *federation, struct lt_compact_report *out, struct lt_err *err);
 /* The same, but nothing is changed where anything of it is damaged (LT_E_CORRUPT: a repair may need what lies around it) or the file is larger than
@@ -38,11 +38,23 @@ int lt_store_drop_derived(const char *dir, const char *name, uint64_t *bytes, st
  * closes that again, compacts, and takes the row away when all is done: after a stop in between it is done again. */
 
 int lt_compact_owe(struct lt_kv_txn *txn);
+/* Is that row there? Also one that cannot be read. */
 bool lt_compact_is_owed(struct lt_kv *kv);
-/* What is owed of dir/name, and of a hub's derived tables (NULL: none), all closed. A log line says what was done, or why it was not: no
+
+enum lt_compact_due {
+	LT_COMPACT_NOTHING,
+	LT_COMPACT_ALL,
+	LT_COMPACT_DERIVED, /* the log is done; the derived tables were too large for a start */
+};
+
+/* What of it a start is to try. Where damage stood in the way and no round of the scrub was clean since: nothing, and a log line says so. */
+enum lt_compact_due lt_compact_due(struct lt_kv *kv);
+/* What is due of dir/name, and of a hub's derived tables (NULL: none), all closed. A log line says what was done, or why it was not: no
  * room, damage, too large. Either way the store can be opened as before. */
-void lt_compact_owed(const char *dir, const char *name, const char *derived, enum lt_kv_kind kind,
-    const struct lt_fed *federation);
+void lt_compact_owed(enum lt_compact_due due, const char *dir, const char *name,
+    const char *derived, enum lt_kv_kind kind, const struct lt_fed *federation);
+/* A whole round of the scrub has found nothing: what damage stood in the way of is tried at the next start. */
+int lt_compact_scrubbed(struct lt_kv_txn *txn);
 /* Nothing is owed any more. */
 int lt_compact_settle(const char *dir, const char *name, enum lt_kv_kind kind,
     const struct lt_fed *federation, struct lt_err *err);

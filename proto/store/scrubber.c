@@ -3,6 +3,7 @@
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 #include "proto/store/author.h"
+#include "proto/store/compact.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -188,6 +189,13 @@ round_begins(struct lt_scrubber *s)
 	s->put_back = s->put_back_seen = st.repaired + st.mended;
 }
 
+static int
+run_clean(struct lt_kv_txn *txn, void *ctx)
+{
+	(void)ctx;
+	return lt_compact_scrubbed(txn);
+}
+
 static void
 round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
 {
@@ -197,6 +205,8 @@ round_done(struct lt_scrubber *s, const struct lt_scrub_status *st)
 	if (st->nfinding != 0)
 		lt_error("scrub: %zu findings; see 'ltctl scrub'", st->nfinding + (size_t)st->more);
 	keep(s);
+	if (st->nfinding == 0)
+		(void)lt_writer_run(s->o.writer, run_clean, NULL);
 	look_begin(s, st, s->quick);
 	if (s->o.mend == NULL || !may_mend(st) || (s->mended_ms != 0 && now - s->mended_ms < pause))
 		return;

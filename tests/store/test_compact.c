@@ -2,6 +2,8 @@
 #include "proto/store/compact.h"
 #include "proto/base/file.h"
 #include "proto/store/kv_test.h"
+#include "proto/store/registry.h"
+#include "proto/store/scrubber.h"
 #include "proto/store/tables.h"
 
 #include <setjmp.h>
@@ -16,7 +18,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STAYS "day-la-gia-tri-con-lai"
@@ -24,6 +28,21 @@
 #define ROWS 3000
 
 static const struct lt_fed fed = { { 7 } };
+
+/* What the disk says it has left; 0: the truth. The linker's names: what it makes of a call, and what was called. */
+static uint64_t disk_free;
+int real_fstatvfs(int fd, struct statvfs *out) __asm__("__real_fstatvfs");
+int wrap_fstatvfs(int fd, struct statvfs *out) __asm__("__wrap_fstatvfs");
+
+int
+wrap_fstatvfs(int fd, struct statvfs *out)
+{
+	int rc = real_fstatvfs(fd, out);
+
+	if (rc == 0 && disk_free != 0)
+		out->f_bavail = (fsblkcnt_t)(disk_free / out->f_frsize);
+	return rc;
+}
 
 static void
 ok(int rc)
@@ -138,6 +157,7 @@ setup(void **state)
 	assert_non_null(mkdtemp(p->dir));
 	(void)snprintf(p->data, sizeof(p->data), "%s/store/data.mdb", p->dir);
 	fill(p->dir);
+	disk_free = 0;
 	*state = p;
 	return 0;
 }
@@ -439,6 +459,18 @@ owe(const struct place *p)
 	lt_kv_close(kv);
 }
 
+static void
+owe_again(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_compact_owe(txn));
+	ok(lt_kv_commit(txn));
+	lt_kv_close(kv);
+}
+
 static bool
 is_owed(const struct place *p)
 {
@@ -447,6 +479,27 @@ is_owed(const struct place *p)
 
 	lt_kv_close(kv);
 	return yes;
+}
+
+static enum lt_compact_due
+due(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	enum lt_compact_due d = lt_compact_due(kv);
+
+	lt_kv_close(kv);
+	return d;
+}
+
+/* What a daemon does as it opens its store. */
+static void
+start(const char *dir, const char *derived)
+{
+	struct lt_kv *kv = open_store(dir);
+	enum lt_compact_due d = lt_compact_due(kv);
+
+	lt_kv_close(kv);
+	lt_compact_owed(d, dir, "store", derived, LT_KV_NODE, &fed);
 }
 
 static void
@@ -474,7 +527,7 @@ what_is_owed(void **state)
 	owe(p);
 	assert_true(is_owed(p));
 	assert_true(count_in_file(p->data, GONE) != 0);
-	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	start(p->dir, NULL);
 	assert_false(is_owed(p));
 	assert_int_equal(count_in_file(p->data, GONE), 0);
 	index_is_whole(p);
@@ -492,41 +545,247 @@ what_is_owed_killed(void **state)
 	for (i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 		if (i == 0)
 			owe(p);
-		else {
-			struct lt_kv *kv = open_store(p->dir);
-			struct lt_kv_txn *txn;
-
-			ok(lt_kv_begin_write(kv, &txn));
-			ok(lt_compact_owe(txn));
-			ok(lt_kv_commit(txn));
-			lt_kv_close(kv);
-		}
+		else
+			owe_again(p);
 		killed_at(p, "owed", points[i]);
 		assert_true(is_owed(p));
-		lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+		start(p->dir, NULL);
 		assert_false(is_owed(p));
 		assert_int_equal(count_in_file(p->data, GONE), 0);
 		index_is_whole(p);
 	}
 }
 
-/* Nothing is touched where something is damaged, and it stays owed until that is repaired. */
+static void
+scrubbed(const struct place *p)
+{
+	struct lt_kv *kv = open_store(p->dir);
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_compact_scrubbed(txn));
+	ok(lt_kv_commit(txn));
+	lt_kv_close(kv);
+}
+
+static void
+flip(const struct place *p, unsigned table, struct lt_slice key)
+{
+	struct lt_kv *kv = open_store(p->dir);
+
+	ok(lt_kv_test_flip(kv, table, key, 3, NULL));
+	lt_kv_close(kv);
+}
+
+/* Nothing is touched where something is damaged, and it stays owed until that is repaired. No start makes a copy for that, until a scrub has
+ * found nothing. */
 static void
 owed_and_damaged(void **state)
 {
 	struct place *p = *state;
-	struct lt_kv *kv;
 	char key[400];
 
 	owe(p);
-	kv = open_store(p->dir);
-	ok(lt_kv_test_flip(kv, LT_T_INDEX, key_of(1, key), 3, NULL));
-	lt_kv_close(kv);
-	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	flip(p, LT_T_INDEX, key_of(1, key));
+	assert_int_equal(due(p), LT_COMPACT_ALL);
+	start(p->dir, NULL);
 	assert_true(is_owed(p));
 	assert_true(count_in_file(p->data, GONE) != 0);
 	assert_false(there(p, "before.mdb"));
 	assert_false(there(p, "compacting"));
+	assert_int_equal(due(p), LT_COMPACT_NOTHING);
+	owe_again(p);
+	assert_int_equal(due(p), LT_COMPACT_NOTHING);
+	scrubbed(p);
+	assert_int_equal(due(p), LT_COMPACT_ALL);
+	start(p->dir, NULL);
+	assert_int_equal(due(p), LT_COMPACT_NOTHING);
+	assert_true(is_owed(p));
+	flip(p, LT_T_INDEX, key_of(1, key)); /* whole again */
+	scrubbed(p);
+	start(p->dir, NULL);
+	assert_false(is_owed(p));
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+	scrubbed(p);
+	assert_false(is_owed(p));
+	index_is_whole(p);
+}
+
+static int
+world(void *ctx, struct lt_scrub_world *out)
+{
+	struct lt_scrub_world *w = ctx;
+
+	*out = (struct lt_scrub_world){ .catalogue = lt_catalogue_ref(w->catalogue),
+		.registry = lt_registry_ref(w->registry) };
+	return LT_OK;
+}
+
+static void
+a_round(struct lt_kv *kv)
+{
+	const struct timespec pause = { 0, 10000000 };
+	const struct lt_id author = { { 1 } };
+	struct lt_scrub_world w = { .catalogue = NULL };
+	struct lt_scrub_options so = { .log = kv,
+		.derived = kv,
+		.federation = &fed,
+		.author = &author,
+		.clock = lt_clock_system(),
+		.world = world,
+		.ctx = &w };
+	struct lt_scrubber_options o = { .scrub = &so, .percent = 100 };
+	struct lt_scrub_status *st = calloc(1, sizeof(*st));
+	struct lt_err err = { "" };
+	struct lt_scrubber *s;
+	struct lt_kv_txn *txn;
+	unsigned tries;
+	bool asked = true;
+
+	assert_non_null(st);
+	ok(lt_catalogue_builtin(&w.catalogue));
+	ok(lt_kv_begin_read(kv, &txn));
+	ok(lt_registry_load(txn, NULL, 0, &w.registry, &err));
+	lt_kv_abort(txn);
+	ok(lt_writer_start(kv, NULL, &o.writer));
+	ok(lt_scrubber_start(&o, &s));
+	lt_scrubber_ask(s, true);
+	for (tries = 0; asked || st->rounds == 0; tries++) {
+		assert_true(tries < 12000);
+		(void)nanosleep(&pause, NULL);
+		lt_scrubber_status(s, st, &asked);
+	}
+	lt_scrubber_stop(s);
+	lt_writer_stop(o.writer);
+	lt_registry_unref(w.registry);
+	lt_catalogue_unref(w.catalogue);
+	free(st);
+}
+
+/* Another daemon's compaction met damage; the scrub of this one finds none any more, or does. */
+static void
+a_scrub_comes_by(void **state)
+{
+	static const uint8_t damaged = 2; /* FORMAT.md 9.8 */
+	struct place *p = *state;
+	struct lt_err err = { "" };
+	struct lt_kv_txn *txn;
+	struct lt_kv *kv;
+
+	ok(lt_tables_open(p->dir, "other", LT_KV_NODE, &fed, 0, &kv, &err));
+	ok(lt_kv_begin_write(kv, &txn));
+	ok(lt_kv_put(txn, LT_T_LOCAL, lt_slice_str("uncompacted"), lt_slice(&damaged, 1)));
+	ok(lt_kv_put(txn, LT_T_LOCAL, lt_slice_str("row"), lt_slice(&damaged, 1)));
+	ok(lt_kv_commit(txn));
+	ok(lt_kv_test_flip(kv, LT_T_LOCAL, lt_slice_str("row"), 0, NULL));
+	a_round(kv);
+	assert_int_equal(lt_compact_due(kv), LT_COMPACT_NOTHING);
+	ok(lt_kv_test_flip(kv, LT_T_LOCAL, lt_slice_str("row"), 0, NULL));
+	a_round(kv);
+	assert_int_equal(lt_compact_due(kv), LT_COMPACT_ALL);
+	lt_kv_close(kv);
+}
+
+static void
+make_file(const struct place *p, const char *name, off_t size)
+{
+	char path[160];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/derived/%s", p->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	(void)close(fd);
+}
+
+static bool
+has_derived(const struct place *p, const char *name)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/derived/%s", p->dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* A hub's log is done; its tables, with those set aside, are larger than it has time to build, and are left, without doing the log once more. */
+static void
+derived_too_large(void **state)
+{
+	struct place *p = *state;
+	const off_t most = (off_t)LT_COMPACT_START_MAX;
+	struct stat was, is;
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/derived", p->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	make_file(p, "data.mdb", 4096);
+	make_file(p, "damaged-1.mdb", most - 4095);
+	owe(p);
+	start(p->dir, "derived");
+	assert_true(is_owed(p));
+	assert_int_equal(due(p), LT_COMPACT_DERIVED);
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+	assert_true(has_derived(p, "data.mdb"));
+	assert_int_equal(stat(p->data, &was), 0);
+	start(p->dir, "derived");
+	assert_int_equal(due(p), LT_COMPACT_DERIVED);
+	assert_int_equal(stat(p->data, &is), 0);
+	assert_true(is.st_ino == was.st_ino);
+	owe_again(p); /* of the log, too */
+	assert_int_equal(due(p), LT_COMPACT_ALL);
+	start(p->dir, "derived");
+	assert_int_equal(due(p), LT_COMPACT_DERIVED);
+	make_file(p, "damaged-1.mdb", 4096);
+	start(p->dir, "derived");
+	assert_false(is_owed(p));
+	assert_false(has_derived(p, "data.mdb"));
+	assert_false(has_derived(p, "damaged-1.mdb"));
+	index_is_whole(p);
+}
+
+/* As much as a start has time for goes. */
+static void
+derived_as_large_as_may_be(void **state)
+{
+	struct place *p = *state;
+	char path[160], to[160];
+
+	(void)snprintf(path, sizeof(path), "%s/derived", p->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	make_file(p, "data.mdb", (off_t)LT_COMPACT_START_MAX);
+	/* So that it is not overwritten: nobody waits for that here. */
+	(void)snprintf(to, sizeof(to), "%s/derived/in-use", p->dir);
+	(void)snprintf(path, sizeof(path), "%s/derived/data.mdb", p->dir);
+	assert_int_equal(link(path, to), 0);
+	owe(p);
+	start(p->dir, "derived");
+	assert_false(is_owed(p));
+	assert_false(has_derived(p, "data.mdb"));
+}
+
+/* The index stands twice in the old file before there is a copy, and that file never shrinks: it is not touched where the disk has no room for
+ * both. */
+static void
+no_room_for_the_index(void **state)
+{
+	struct place *p = *state;
+	struct lt_compact_report r;
+	struct stat was, is;
+	uint64_t index = (uint64_t)ROWS / 2 * 350; /* its keys alone have more: see key_of() */
+
+	assert_int_equal(stat(p->data, &was), 0);
+	disk_free = (uint64_t)was.st_size + ((uint64_t)16 << 20) + index;
+	assert_int_equal(compact(p, &r), LT_E_NOSPACE);
+	assert_int_equal(stat(p->data, &is), 0);
+	assert_true(is.st_size == was.st_size);
+	is_whole(p->dir);
+	disk_free = (uint64_t)was.st_size + ((uint64_t)16 << 20) + 2 * index;
+	ok(compact(p, &r));
+	disk_free = (uint64_t)r.after + ((uint64_t)16 << 20) - 4096;
+	assert_int_equal(compact(p, &r), LT_E_NOSPACE);
+	disk_free = 0;
+	is_whole(p->dir);
 }
 
 /* Nor where it is larger than a start has time for, or there is no room for the copy. */
@@ -541,7 +800,7 @@ owed_and_not_done(void **state)
 	owe(p);
 	assert_int_equal(stat(p->data, &st), 0);
 	assert_int_equal(truncate(p->data, (off_t)LT_COMPACT_START_MAX + 1), 0);
-	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	start(p->dir, NULL);
 	assert_int_equal(truncate(p->data, st.st_size), 0);
 	assert_true(is_owed(p));
 	pid = fork();
@@ -552,14 +811,14 @@ owed_and_not_done(void **state)
 		(void)signal(SIGXFSZ, SIG_IGN);
 		if (setrlimit(RLIMIT_FSIZE, &little) != 0)
 			_exit(1);
-		lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+		start(p->dir, NULL);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_true(is_owed(p));
 	index_is_whole(p);
-	lt_compact_owed(p->dir, "store", NULL, LT_KV_NODE, &fed);
+	start(p->dir, NULL);
 	assert_false(is_owed(p));
 }
 
@@ -570,7 +829,11 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_owed, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_owed_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(owed_and_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_scrub_comes_by, setup, teardown),
 		cmocka_unit_test_setup_teardown(owed_and_not_done, setup, teardown),
+		cmocka_unit_test_setup_teardown(derived_too_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(derived_as_large_as_may_be, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_room_for_the_index, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_but_what_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_bound_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_behind_a_value, setup, teardown),
@@ -589,7 +852,7 @@ main(int argc, char **argv)
 	}
 
 	if (argc == 3 && strcmp(argv[1], "owed") == 0) {
-		lt_compact_owed(argv[2], "store", NULL, LT_KV_NODE, &fed);
+		start(argv[2], NULL);
 		return 0;
 	}
 	if (argc == 3 && strcmp(argv[1], "compact") == 0) {
