@@ -611,6 +611,24 @@ owed_and_damaged(void **state)
 	index_is_whole(p);
 }
 
+/* The row itself: nobody can tell that nothing is owed. */
+static void
+owed_row_damaged(void **state)
+{
+	struct place *p = *state;
+
+	owe(p);
+	flip(p, LT_T_LOCAL, lt_slice_str("uncompacted"));
+	assert_true(is_owed(p));
+	start(p->dir, NULL);
+	assert_true(is_owed(p));
+	assert_true(count_in_file(p->data, GONE) != 0);
+	scrubbed(p);
+	start(p->dir, NULL);
+	assert_false(is_owed(p));
+	assert_int_equal(count_in_file(p->data, GONE), 0);
+}
+
 static int
 world(void *ctx, struct lt_scrub_world *out)
 {
@@ -829,6 +847,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_owed, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_owed_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(owed_and_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(owed_row_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_scrub_comes_by, setup, teardown),
 		cmocka_unit_test_setup_teardown(owed_and_not_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(derived_too_large, setup, teardown),
