@@ -1,5 +1,6 @@
 #include "hub/recovery.h"
 #include "hub/hub_impl.h"
+#include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/store/admit.h"
@@ -77,6 +78,19 @@ lt_hub_recovering(struct lt_hub *h)
 
 typedef int awaited_fn(void *ctx, const struct lt_principal *p);
 
+/* Who is not let in cannot be heard: a revocation that stood in a branch of ours keeps it out already, and comes into the tables only once this
+ * hub signs again. */
+static bool
+is_shut_out(struct lt_hub *h, const struct lt_principal *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nkey; i++)
+		if (!lt_hub_barred(h, &p->id, p->key[i].no))
+			return false;
+	return p->nkey != 0;
+}
+
 /* With the mutex held. */
 static int
 each_awaited(struct lt_recovery *r, const struct lt_registry *reg, awaited_fn *fn, void *ctx)
@@ -89,7 +103,7 @@ each_awaited(struct lt_recovery *r, const struct lt_registry *reg, awaited_fn *f
 
 		if (p->role == LTPB__ROLE__ROLE_NODE &&
 		    p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE &&
-		    !has(&r->heard, &p->id) && !has(&r->without, &p->id))
+		    !has(&r->heard, &p->id) && !has(&r->without, &p->id) && !is_shut_out(r->h, p))
 			rc = fn(ctx, p);
 	}
 	return rc;
@@ -669,6 +683,9 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 	}
 	if (chain == LT_E_FORK || chain == LT_E_BADHASH)
 		return keep_other(t, txn, cs);
+	/* Further on in such a branch: it is ours, signed, and what it revoked and erased is in force wherever it stands. */
+	if (chain == LT_E_GAP)
+		return lt_resay_lost(t->h, txn, cs);
 	*next = chain == LT_OK;
 	return LT_OK;
 }
@@ -890,6 +907,11 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	atomic_store(&r->ever, true);
 	if (v.len == OVER_LEN && v.data[0] == 2) {
 		atomic_store(&r->ended, lt_load_u64(v.data + 1));
+		return LT_OK;
+	}
+	/* Of a program that did not note when: then only the epoch of now is proof. */
+	if (v.len == 1 && v.data[0] == 2) {
+		atomic_store(&r->ended, UINT64_MAX);
 		return LT_OK;
 	}
 	lt_reader_init(&rd, v);

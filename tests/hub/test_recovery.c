@@ -739,6 +739,71 @@ test_acts_of_other_branch(void **state)
 	end(&x);
 }
 
+/* The lost branch is longer than the one that counts: what it revoked is in force wherever in it that stands, and who is shut out by it is not
+ * waited for. */
+static void
+test_acts_further_on(void **state)
+{
+	struct fed_peer lost[3], other;
+	struct copy c;
+	struct fix x;
+	size_t i;
+
+	(void)state;
+	begin(&x);
+	memset(lost, 0, sizeof(lost));
+	memset(&other, 0, sizeof(other));
+	join_other(&x, &other, 20);
+	for (i = 0; i < 3; i++)
+		join_other(&x, &lost[i], 21 + i);
+	copy_take(&x, &c);
+	for (i = 0; i < 3; i++)
+		revoke(&x, &lost[i]);
+	keep_since(&x, &c);
+	memfed_close_hub(&x.m);
+	put_log(&x, &c);
+	put_tables(&x, &c);
+	memfed_start_hub(&x.m);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(may_come(&x, &lost[i]), LT_STATUS_OK);
+	revoke(&x, &other); /* in the place of the first of them, and no more */
+	memfed_close_hub(&x.m); /* who said hello to this process was heard */
+	memfed_start_hub(&x.m);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	for (i = 0; i < 3; i++)
+		assert_int_not_equal(may_come(&x, &lost[i]), LT_STATUS_OK);
+	assert_int_equal(lt_recovery_awaited(x.m.f.hub), 1); /* the node itself */
+	go_on_without_all(&x);
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	for (i = 0; i < 3; i++)
+		assert_int_not_equal(may_come(&x, &lost[i]), LT_STATUS_OK);
+	copy_drop(&c);
+	end(&x);
+}
+
+/* The row that a restore left at its end, by a program that did not note when that was. */
+static void
+test_ended_before(void **state)
+{
+	struct lt_kv_txn *txn;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	memfed_close_hub(&x.m);
+	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
+	assert_int_equal(
+	    lt_kv_put(txn, LT_T_LOCAL, lt_slice_str("restored"), lt_slice("\2", 1)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	memfed_start_hub(&x.m);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	end(&x);
+}
+
 /* ---- damage in between ---- */
 
 static void
@@ -1636,6 +1701,8 @@ main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_second_time),
 		cmocka_unit_test(test_acts_of_other_branch),
+		cmocka_unit_test(test_acts_further_on),
+		cmocka_unit_test(test_ended_before),
 		cmocka_unit_test(test_doubt_over_damage),
 		cmocka_unit_test(test_revoked_while_owed),
 		cmocka_unit_test(test_hello_over_damage),
