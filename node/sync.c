@@ -46,6 +46,19 @@ again_at(struct lt_sync *s, const struct lt_sync_event *ev, unsigned failures)
 	return ev->now_ms + (int64_t)ev->retry_after_ms + backoff_ms(s, failures);
 }
 
+/* What a hub refuses for days (its disk is full) is no reason to give up a line that works every two minutes. */
+static int64_t
+give_again_in(struct lt_sync *s)
+{
+	int64_t ms = LT_SYNC_GIVE_AGAIN_MS;
+	unsigned i;
+
+	s->give_failures += s->give_again_ms == 0; /* once a line */
+	for (i = 1; i < s->give_failures && ms < LT_SYNC_GIVE_AGAIN_MAX_MS; i++)
+		ms *= 2;
+	return ms < LT_SYNC_GIVE_AGAIN_MAX_MS ? ms : LT_SYNC_GIVE_AGAIN_MAX_MS;
+}
+
 static void
 forget_session(struct lt_sync *s)
 {
@@ -323,6 +336,8 @@ on_greeted(struct lt_sync *s, const struct lt_sync_event *ev)
 	}
 	s->phase = LT_SYNC_ONLINE;
 	s->attempts = 0;
+	if (s->give_again_ms == 0)
+		s->give_failures = 0;
 	s->announce_at_ms = ev->now_ms;
 	s->pull_at_ms = 0;
 }
@@ -520,7 +535,7 @@ lt_sync_step(struct lt_sync *s, const struct lt_sync_event *ev, struct lt_sync_t
 			add(todo, LT_SYNC_DO_HELLO); /* is there more? */
 		} else {
 			/* What else there is goes on without; this is tried again with a line of its own. */
-			s->give_again_ms = again_at(s, ev, 0) + LT_SYNC_GIVE_AGAIN_MS;
+			s->give_again_ms = again_at(s, ev, 0) + give_again_in(s);
 			add(todo, LT_SYNC_DO_HELLO);
 		}
 		break;

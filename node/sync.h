@@ -29,8 +29,9 @@
 #define LT_SYNC_JOIN_MS 5000
 /* Until the next attempt to put right what is damaged, here or at the hub, after one that failed or led no further. */
 #define LT_SYNC_REPAIR_MS 60000
-/* On a line that could not give back what the hub asked for: until the next line. */
+/* On a line that could not give back what the hub asked for: until the next line, twice as long each time. */
 #define LT_SYNC_GIVE_AGAIN_MS 120000
+#define LT_SYNC_GIVE_AGAIN_MAX_MS 3600000
 
 enum lt_sync_phase {
 	LT_SYNC_WAITING, /* until the timer, then dial */
@@ -149,6 +150,7 @@ struct lt_sync {
 	int64_t hold_until_ms; /* pushes held back: the hub asked for time */
 	int64_t
 	    give_again_ms; /* the line is given up then, and what was refused given once more; 0 not */
+	unsigned give_failures; /* lines that could not, one after the other */
 	int64_t push_started_ms[4]; /* by lane */
 	struct lt_sync_repair fetch, supply;
 	size_t batch_bytes;

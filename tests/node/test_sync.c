@@ -1064,6 +1064,45 @@ test_given_back(void **state)
 	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
 }
 
+/* Lines that cannot give back live longer and longer, up to an hour; one that can ends that. */
+static void
+test_given_back_later(void **state)
+{
+	static const int64_t minutes[] = { 2, 4, 8, 16, 32, 60, 60 };
+	const struct lt_sync_feed feeds[] = { { N1, 5, 2, true, false, false, false } };
+	int64_t now = 0;
+	struct run r;
+	size_t i;
+
+	(void)state;
+	begin(&r);
+	STEP(&r, 0, START);
+	for (i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++) {
+		STEP(&r, now, DIALED, .ok = true);
+		STEP(&r, now, GREETED, .ok = true, .wants_back = true);
+		STEP(&r, now, GIVEN_BACK, .ok = false);
+		STEP(&r, now, GREETED, .ok = true, .wants_back = true);
+		STEP(&r, now, GIVEN_BACK, .ok = false); /* another feed of it, on the same line */
+		STEP(&r, now, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+		assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+		STEP(&r, now + minutes[i] * 60000 - 1, TIMER);
+		assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+		/* The pause of a line that failed comes besides, with its jitter. */
+		now += minutes[i] * 60000 + 5000;
+		STEP(&r, now, TIMER);
+		assert_int_equal(r.s.phase, LT_SYNC_WAITING);
+		now += 3600000;
+		STEP(&r, now, TIMER);
+		assert_non_null(find(&r, LT_SYNC_DO_DIAL));
+	}
+	STEP(&r, now, DIALED, .ok = true);
+	STEP(&r, now, GREETED, .ok = true, .wants_back = true);
+	STEP(&r, now, GIVEN_BACK, .ok = true);
+	STEP(&r, now, GREETED, .ok = true, .feeds = feeds, .nfeed = 1);
+	assert_int_equal(r.s.phase, LT_SYNC_ONLINE);
+	assert_int_equal(r.s.give_failures, 0);
+}
+
 /* What the hub turns out to lack later is sent without another login; what it refused for good is not. */
 static void
 test_lacks_more(void **state)
@@ -1418,6 +1457,7 @@ main(void)
 		cmocka_unit_test(test_batch_size),
 		cmocka_unit_test(test_slow_announcement),
 		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_given_back_later),
 		cmocka_unit_test(test_lacks_more),
 		cmocka_unit_test(test_repairs),
 		cmocka_unit_test(test_any_event),
