@@ -190,6 +190,17 @@ lt_hub_was_restored(struct lt_hub *h)
 	return h->recovery != NULL && atomic_load(&h->recovery->ever);
 }
 
+/* Does the row say that the wait is over? *ended: when, as a stamp; UINT64_MAX in that of a program which did not note it: then only what
+ * is of the epoch of now proves anything. */
+static bool
+is_over(struct lt_slice v, uint64_t *ended)
+{
+	if (v.len == 0 || v.data[0] != 2 || (v.len != 1 && v.len != OVER_LEN))
+		return false;
+	*ended = v.len == 1 ? UINT64_MAX : lt_load_u64(v.data + 1);
+	return true;
+}
+
 /* Nothing that was signed so far has a later stamp, and all that is signed from now on has. */
 static int
 write_over(struct lt_recovery *r, struct lt_kv_txn *txn)
@@ -358,13 +369,14 @@ run_leave(struct lt_kv_txn *txn, void *ctx)
 {
 	struct leaving *l = ctx;
 	struct lt_slice v;
+	uint64_t ended;
 	size_t i;
 	int rc = lt_local_get(txn, LT_LOCAL_RESTORED, &v);
 
 	if (rc != LT_OK)
 		return rc;
 	if (v.len < ROW_HEAD || v.data[0] != 1)
-		return v.len == OVER_LEN && v.data[0] == 2 ? LT_E_EXISTS : LT_E_CORRUPT;
+		return is_over(v, &ended) ? LT_E_EXISTS : LT_E_CORRUPT;
 	l->row.len = 0; /* a job may run again */
 	lt_buf_put(&l->row, v.data, v.len);
 	for (i = 0; i < l->n; i++)
@@ -906,16 +918,12 @@ read_row(struct lt_recovery *r, struct lt_slice v)
 	struct lt_reader rd;
 	struct lt_slice id;
 	struct lt_id p;
+	uint64_t ended;
 	int rc = LT_OK;
 
 	atomic_store(&r->ever, true);
-	if (v.len == OVER_LEN && v.data[0] == 2) {
-		atomic_store(&r->ended, lt_load_u64(v.data + 1));
-		return LT_OK;
-	}
-	/* Of a program that did not note when: then only the epoch of now is proof. */
-	if (v.len == 1 && v.data[0] == 2) {
-		atomic_store(&r->ended, UINT64_MAX);
+	if (is_over(v, &ended)) {
+		atomic_store(&r->ended, ended);
 		return LT_OK;
 	}
 	lt_reader_init(&rd, v);

@@ -1450,28 +1450,37 @@ node_has_let_go_of_both(void *ctx)
 	return count_all(lt_node_kv(w->n.node), NUMBER) == 0;
 }
 
+/* Two dossiers, and the node has let go of what the hub erased of them. *before: of the second one's last change. */
+static void
+erase_both(struct world *w, struct lt_dot *before)
+{
+	struct lt_erasing e = erasing();
+	struct lt_erasing_report r;
+	struct lt_err err = { "" };
+	const char *why;
+
+	assert_int_equal(fed_put_dossier(&w->n, 2, "dang_xu_ly", before), LT_OK);
+	assert_int_equal(lt_hub_erase(w->f.hub, &e, &w->arena, &r, &why, &err), LT_OK);
+	e.key = "H41.65-261120-0002";
+	assert_int_equal(lt_hub_erase(w->f.hub, &e, &w->arena, &r, &why, &err), LT_OK);
+	fed_wait(node_has_let_go_of_both, w, WAIT_MS, "the node has let go of both");
+}
+
 /* In LMDB's file old pages keep what was erased; after a compaction of the stopped machines no byte of it is on their disks, and they go on
  * where they were: no new epoch, the same log. */
 static void
 no_byte_is_left(void **state)
 {
-	struct lt_erasing e = erasing();
 	struct lt_compact_report c;
-	struct lt_erasing_report r;
 	struct lt_err err = { "" };
 	uint8_t incarnation[16];
 	uint64_t derived = 0;
 	struct lt_dot before, after;
 	struct world w;
-	const char *why;
 
 	(void)state;
 	begin(&w);
-	assert_int_equal(fed_put_dossier(&w.n, 2, "dang_xu_ly", &before), LT_OK);
-	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
-	e.key = "H41.65-261120-0002";
-	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
-	fed_wait(node_has_let_go_of_both, &w, WAIT_MS, "the node has let go of both");
+	erase_both(&w, &before);
 	memcpy(incarnation, lt_kv_incarnation(lt_hub_log(w.f.hub)), sizeof(incarnation));
 	assert_int_equal(
 	    lt_store_compact(w.n.dir, "store", LT_KV_NODE, &w.f.hub_id->federation, &c, &err),
@@ -1514,20 +1523,12 @@ no_byte_is_left(void **state)
 static void
 compacted_at_a_start(void **state)
 {
-	struct lt_erasing e = erasing();
-	struct lt_erasing_report r;
-	struct lt_err err = { "" };
 	struct lt_dot before, after;
 	struct world w;
-	const char *why;
 
 	(void)state;
 	begin(&w);
-	assert_int_equal(fed_put_dossier(&w.n, 2, "dang_xu_ly", &before), LT_OK);
-	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
-	e.key = "H41.65-261120-0002";
-	assert_int_equal(lt_hub_erase(w.f.hub, &e, &w.arena, &r, &why, &err), LT_OK);
-	fed_wait(node_has_let_go_of_both, &w, WAIT_MS, "the node has let go of both");
+	erase_both(&w, &before);
 	fed_node_stop(&w.n);
 	fed_hub_stop(&w.f);
 	assert_true(
