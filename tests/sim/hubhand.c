@@ -78,6 +78,7 @@ put_back(struct sim *s, const struct lt_kv_image *log, const struct lt_kv_image 
     const struct sim_watch *w)
 {
 	struct sim_machine *hub = &s->m[SIM_HUB];
+	bool told = s->hub_must_doubt; /* the log went back in this same down time */
 
 	hub->crash_in = 0;
 	hub->disk_full_until = 0;
@@ -91,7 +92,8 @@ put_back(struct sim *s, const struct lt_kv_image *log, const struct lt_kv_image 
 		s->hub_went_back++;
 	}
 	s->hub_must_doubt = tables_tell(s);
-	if (log == NULL || s->hub_must_doubt)
+	/* Tables that told may be gone again. */
+	if ((log == NULL && !told) || s->hub_must_doubt)
 		return;
 	sim_forkable_note_hub(s);
 	/* The province writes before any node is there: what nobody can tell it yet. */
@@ -223,15 +225,22 @@ sim_check_hello(struct sim *s, const Ltpb__HelloRequest *req, const Ltpb__HelloR
 		    more, r->n_want);
 }
 
-/* A bit may have turned over on the way: nobody signed that. */
+/* A bit may have turned over on the way, in the header, or in what that vouches for, or in the signature: nobody signed that, and the hub takes
+ * nothing of it. */
 static bool
 open_own(
     struct sim *s, const ProtobufCBinaryData *d, struct lt_arena *arena, struct lt_changeset *cs)
 {
 	struct lt_hash prev;
+	int openings;
 
-	return lt_changeset_open(lt_slice(d->data, d->len), arena, cs) == LT_OK &&
-	       by_hub(s, &cs->feed) && sim_ledger_prev(s, &cs->feed, cs->seq, &cs->hash, &prev);
+	if (lt_changeset_parse(lt_slice(d->data, d->len), arena, cs, NULL) != LT_OK ||
+	    !by_hub(s, &cs->feed) ||
+	    lt_changeset_verify_signature(cs, s->m[SIM_HUB].id.sign.pk) != LT_OK)
+		return false;
+	openings = lt_changeset_verify_openings(cs, NULL);
+	return (openings == LT_OK || openings == LT_E_NOTFOUND) &&
+	       sim_ledger_prev(s, &cs->feed, cs->seq, &cs->hash, &prev);
 }
 
 /* An epoch that is over brings no number twice; who comes with one after a restore was left out of it, but for what was signed since. */
@@ -259,8 +268,7 @@ contradicts(struct sim *s, struct lt_kv_txn *txn, const ProtobufCBinaryData *d)
 	size_t i;
 
 	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	if (open_own(s, d, &arena, &cs) &&
-	    lt_changeset_parse(lt_slice(d->data, d->len), &arena, &cs, NULL) == LT_OK)
+	if (open_own(s, d, &arena, &cs))
 		for (i = 0; i < cs.nchange && !is; i++) {
 			const struct lt_change *c = &cs.change[i];
 
@@ -364,6 +372,8 @@ sim_check_given_back(struct sim *s, const Ltpb__PushRequest *req, bool lacked)
 		return;
 	if (!sim_recovering(s))
 		sim_fail(s, "the hub is given what it signed and does not have, and goes on");
+	/* A job before this one may have signed in the same commit: it did not know yet, and that is as if it had committed alone. */
+	sim_check_before_push(s, req);
 	found_out(s);
 }
 

@@ -290,7 +290,8 @@ struct sim {
 	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off;
 	uint64_t lost_by_hand; /* saved, and gone with files that were put over them */
 	uint64_t reissued, aside_left; /* of what was saved on branches that do not count */
-	uint64_t named_other; /* changes refused, as they named a branch that does not count */
+	uint64_t
+	    named_other; /* changes refused, or held for good, as they named a branch that does not count */
 	/* hubhand.c */
 	unsigned hub_went_back; /* how often its log did, by hand */
 	bool hub_hurries; /* it is written at as soon as it is up */
@@ -368,6 +369,8 @@ int sim_store_call(void *ctx, uint64_t ordinal); /* lt_kv_fault_fn; ctx is the m
 void sim_check_open(struct sim *s);
 void sim_check_close(struct sim *s);
 void sim_check_step(struct sim *s, int machine); /* cheap; after every event */
+/* The hub's disk once more, up to where this push begins in it: what was signed in the same commit before it was taken. */
+void sim_check_before_push(struct sim *s, const Ltpb__PushRequest *req);
 void sim_check_deep(struct sim *s);
 void sim_check_receipt(struct sim *s, const Ltpb__Receipt *r);
 void sim_check_saved(struct sim *s, int node, const struct sim_saved *saved);

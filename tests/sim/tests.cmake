@@ -25,6 +25,7 @@ else()
 endif()
 set_tests_properties(sim.restores sim.copies PROPERTIES TIMEOUT 300 LABELS sim)
 add_test(NAME sim.repeat COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/repeat.sh $<TARGET_FILE:lt-sim>)
-set_tests_properties(sim.seeds sim.repeat PROPERTIES TIMEOUT 900 LABELS sim)
+add_test(NAME sim.once COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/once.sh $<TARGET_FILE:lt-sim>)
+set_tests_properties(sim.seeds sim.repeat sim.once PROPERTIES TIMEOUT 900 LABELS sim)
 
 include(${CMAKE_CURRENT_SOURCE_DIR}/sim/bugs.cmake)

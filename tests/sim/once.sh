@@ -1,0 +1,20 @@
+#!/bin/sh
+# Seeds that failed once, with the options that they failed with, and what it was. tests/sim/once.sh LT-SIM
+set -u
+failed=0
+while read -r seed options; do
+	case $seed in '' | '#'*) continue ;; esac
+	# shellcheck disable=SC2086 # several words
+	"$1" --seed "$seed" $options >/dev/null || {
+		echo "seed $seed $options fails again"
+		failed=1
+	}
+done <<'END'
+# A dot is held for good that names a branch of a thief's, further than the one that counts reaches.
+2798 --copies 8
+# The hub signs in the commit in which it is shown to be in doubt, by a job before that.
+3174 --copies 8
+# What is given back to the hub is damaged on the way behind its header, which is whole.
+4107 --copies 8
+END
+exit $failed
