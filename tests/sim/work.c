@@ -252,6 +252,7 @@ sim_work_province(struct sim *s)
 	if (sim_rng_chance(&s->rng, 400) && !d.w.is_delete) {
 		(void)snprintf(unit.s, sizeof(unit.s), "%s", SIM_PROVINCE);
 		d.w.collection = "order";
+		draft_free(&d); /* what is not among its fields any more is not found at the end */
 		d.w.nset = 0;
 		d.w.nclear = 0;
 		add_text(&d, "token", "t", s->next_token);
