@@ -98,6 +98,9 @@ struct lt_intake_result {
 	size_t nfeed;
 	struct lt_intake_feed *feed;
 	uint64_t position; /* of the last one appended, 0 none */
+	size_t changes; /* of the change-sets that were appended */
+	size_t
+	    vain; /* change-sets of the push that changed nothing here, and which nobody had asked for */
 };
 
 /* Take change-sets of feeds that `pusher` authors, in order. Verifies on the calling thread, appends on the writer; done runs after the

@@ -45,6 +45,7 @@ struct woken {
 
 struct intake {
 	struct lt_hub *h;
+	size_t given; /* change-sets of the push */
 	struct lt_id pusher;
 	lt_intake_fn *done;
 	void *ctx;
@@ -96,6 +97,22 @@ note_verdicts(const struct intake *in)
 	}
 }
 
+/* What changed something, and what nothing; not where it is the hub that could not. */
+static void
+count(const struct intake *in, int rc, struct lt_intake_result *r)
+{
+	size_t i, taken = 0;
+
+	for (i = 0; in->stored == LT_OK && i < in->n; i++)
+		if (in->item[i].outcome == TAKEN) {
+			taken++;
+			r->changes += in->item[i].cs.nchange;
+		}
+	if (rc != LT_E_UNAVAILABLE && rc != LT_E_NOSPACE && rc != LT_E_NOMEM && rc != LT_E_CLOSED &&
+	    rc != LT_E_IO)
+		r->vain = in->given - taken;
+}
+
 static void
 finish(struct intake *in, int rc)
 {
@@ -107,6 +124,7 @@ finish(struct intake *in, int rc)
 	size_t i;
 
 	assert(in->n == 0 || in->item != NULL);
+	count(in, rc, &r);
 	for (i = 0; rc == LT_OK && i < in->n; i++)
 		if (in->item[i].outcome == TAKEN && in->item[i].position > r.position)
 			r.position = in->item[i].position;
@@ -855,6 +873,7 @@ lt_hub_intake(struct lt_hub *h, const struct lt_id *pusher, const struct lt_slic
 	in->h = h;
 	in->stored = LT_E_CLOSED; /* nothing yet */
 	in->pusher = *pusher;
+	in->given = n;
 	in->done = done;
 	in->ctx = ctx;
 	in->arrival_ms = lt_wall_ms(h->clock);

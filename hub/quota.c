@@ -3,13 +3,19 @@
 #include <string.h>
 
 static struct lt_rate_limit
-rate(int64_t per_s)
+rate_of(int64_t per_s, int64_t burst_s)
 {
 	struct lt_rate_limit l;
 
 	l.per_s = (uint32_t)per_s;
-	l.burst = (uint32_t)(per_s * LT_QUOTA_BURST_S);
+	l.burst = (uint32_t)(per_s * burst_s);
 	return l;
+}
+
+static struct lt_rate_limit
+rate(int64_t per_s)
+{
+	return rate_of(per_s, LT_QUOTA_BURST_S);
 }
 
 void
@@ -27,6 +33,9 @@ lt_quotas_read(const struct lt_conf *c, struct lt_quotas *out)
 	};
 	out->node.calls = rate(lt_conf_int(c, "quota", "node_calls"));
 	out->node.bytes = rate(lt_conf_int(c, "quota", "node_bytes"));
+	out->node.changes =
+	    rate_of(lt_conf_int(c, "quota", "node_changes"), LT_QUOTA_CHANGES_BURST_S);
+	out->node.vain = rate(lt_conf_int(c, "quota", "node_vain"));
 	out->client.calls = rate(lt_conf_int(c, "quota", "client_calls"));
 	out->client.bytes = rate(lt_conf_int(c, "quota", "client_bytes"));
 	out->client.rows = rate(lt_conf_int(c, "quota", "client_rows"));

@@ -499,7 +499,8 @@ struct taking {
 	void *ctx;
 	struct lt_arena arena;
 	struct lt_err err;
-	size_t n;
+	size_t given; /* change-sets of the push */
+	size_t n; /* of those that can be taken */
 	struct lt_changeset *cs;
 	int rc; /* of what was given; those before it are taken */
 	bool again; /* change-sets were judged anew */
@@ -867,6 +868,7 @@ take_done(void *ctx, int rc)
 	r.why = t->err.text[0] != '\0' ? t->err.text : lt_strerror(rc);
 	r.nfeed = t->nfeed;
 	r.feed = t->feed;
+	r.vain = lt_hub_recovering(t->h) ? 0 : t->given; /* then the hub asked for it, each node */
 	t->done(t->ctx, &r);
 	lt_arena_fini(&t->arena);
 	free(t);
@@ -889,6 +891,7 @@ lt_hub_take_back(
 	t->h = h;
 	t->done = done;
 	t->ctx = ctx;
+	t->given = n;
 	lt_arena_init(&t->arena, LT_HUB_ARENA);
 	t->cs = n > LT_PUSH_MAX ? NULL : lt_arena_alloc(&t->arena, (n + 1) * sizeof(*t->cs));
 	t->rc = t->cs == NULL ? LT_E_INVALID : LT_OK;

@@ -124,10 +124,11 @@ struct push {
 };
 
 static void
-pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st)
+pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st, const struct lt_took *took)
 {
 	struct push *p = ctx;
 
+	lt_call_took(p->call, took->changes, took->vain);
 	if (r != NULL)
 		p->closure(r, p->data);
 	else
@@ -140,11 +141,15 @@ push(Ltpb__Sync_Service *service, const Ltpb__PushRequest *req, Ltpb__PushReply_
     void *data)
 {
 	struct push *p = calloc(1, sizeof(*p));
+	struct lt_status st;
 	struct lt_asking a;
 
 	lt_asking_begin(&a, LT_SERVICE_OF(service, sync_rpc), data);
 	if (p == NULL) {
 		lt_asking_fail(&a, LT_E_NOMEM, "PUSH", "");
+	} else if (!lt_call_owes_nothing(a.call, &st)) {
+		lt_call_fail(a.call, &st);
+		free(p);
 	} else {
 		p->call = a.call;
 		p->closure = closure;

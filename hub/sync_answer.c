@@ -614,6 +614,7 @@ say_refused(struct lt_status *st, int rc, const char *why)
 static void
 pushed(void *ctx, const struct lt_intake_result *in)
 {
+	const struct lt_took took = { .changes = in->changes, .vain = in->vain };
 	struct push *p = ctx;
 	Ltpb__PushReply r = LTPB__PUSH_REPLY__INIT;
 	struct lt_status st;
@@ -633,10 +634,10 @@ pushed(void *ctx, const struct lt_intake_result *in)
 	if (rc == LT_OK)
 		rc = fill_reply(in, &arena, &r);
 	if (rc == LT_OK) {
-		p->done(p->ctx, &r, NULL);
+		p->done(p->ctx, &r, NULL, &took);
 	} else {
 		say_refused(&st, rc, in->why);
-		p->done(p->ctx, NULL, &st);
+		p->done(p->ctx, NULL, &st, &took);
 	}
 	lt_arena_fini(&arena);
 	free(p);
@@ -645,20 +646,21 @@ pushed(void *ctx, const struct lt_intake_result *in)
 void
 lt_answer_push(struct lt_asking *a, const Ltpb__PushRequest *req, lt_pushed_fn *done, void *ctx)
 {
+	static const struct lt_took nothing = { 0 };
 	struct lt_slice bytes[LT_PUSH_MAX];
 	struct lt_status st;
 	struct push *p;
 	size_t i;
 
 	if (!is_a_node(a, &st)) {
-		done(ctx, NULL, &st);
+		done(ctx, NULL, &st, &nothing);
 		return;
 	}
 	p = calloc(1, sizeof(*p));
 	if (p == NULL || req->n_change_set == 0 || req->n_change_set > LT_PUSH_MAX) {
 		(void)no(&st, p == NULL ? LT_E_NOMEM : LT_E_INVALID, "PUSH",
 		    p == NULL ? "" : "a push carries 1 to 64 change-sets");
-		done(ctx, NULL, &st);
+		done(ctx, NULL, &st, &nothing);
 		free(p);
 		return;
 	}

@@ -31,8 +31,14 @@ bool lt_answer_supply(struct lt_asking *a, const Ltpb__SupplyRequest *req, Ltpb_
 bool lt_answer_pull(struct lt_asking *a, const Ltpb__PullRequest *req, struct lt_pull_plan **plan,
     struct lt_status *st);
 
-/* r NULL: *st says why not. Both die with the call. */
-typedef void lt_pushed_fn(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st);
+/* What a push brought: changes that were appended, and change-sets that changed nothing and nobody had asked for. */
+struct lt_took {
+	size_t changes, vain;
+};
+
+/* r NULL: *st says why not. Both die with the call; took is there either way. */
+typedef void lt_pushed_fn(
+    void *ctx, const Ltpb__PushReply *r, const struct lt_status *st, const struct lt_took *took);
 /* done: exactly once, at once or on a thread of the hub after the commit: what is acknowledged is durable. The asking may end
  * before; the request's bytes are borrowed until then. */
 void lt_answer_push(

@@ -19,7 +19,7 @@ struct lt_account {
 	struct lt_pool *pool;
 	pthread_mutex_t mx; /* guards what follows */
 	unsigned calls, streams;
-	struct lt_rate call_rate, byte_rate, row_rate;
+	struct lt_rate call_rate, byte_rate, row_rate, change_rate, vain_rate;
 	struct turns turns[LT_WORK_CLASSES];
 };
 
@@ -68,6 +68,10 @@ lt_account_set_quota(struct lt_account *a, const struct lt_quota *q)
 		a->byte_rate.begun = false;
 	if (memcmp(&a->quota.rows, &q->rows, sizeof(q->rows)) != 0)
 		a->row_rate.begun = false;
+	if (memcmp(&a->quota.changes, &q->changes, sizeof(q->changes)) != 0)
+		a->change_rate.begun = false;
+	if (memcmp(&a->quota.vain, &q->vain, sizeof(q->vain)) != 0)
+		a->vain_rate.begun = false;
 	a->quota = *q;
 	pthread_mutex_unlock(&a->mx);
 }
@@ -146,6 +150,31 @@ void
 lt_account_rows(struct lt_account *a, size_t n, int64_t now_ms)
 {
 	owe(a, &a->row_rate, &a->quota.rows, n, now_ms);
+}
+
+void
+lt_account_took(struct lt_account *a, size_t changes, size_t vain, int64_t now_ms)
+{
+	owe(a, &a->change_rate, &a->quota.changes, changes, now_ms);
+	owe(a, &a->vain_rate, &a->quota.vain, vain, now_ms);
+}
+
+enum lt_status_code
+lt_account_owes_nothing(struct lt_account *a, int64_t now_ms, struct lt_status *st)
+{
+	enum lt_status_code code = LT_STATUS_OK;
+	uint32_t wait = 0;
+
+	pthread_mutex_lock(&a->mx);
+	if (!take(&a->change_rate, &a->quota.changes, 0, now_ms, &wait))
+		code = exhausted(st, "QUOTA_CHANGES", wait,
+		    "this principal has sent more changes than are taken of one in that time");
+	else if (!take(&a->vain_rate, &a->quota.vain, 0, now_ms, &wait))
+		code = exhausted(st, "QUOTA_VAIN", wait,
+		    "this principal has pushed more in vain than it may: what is held here, or not "
+		    "taken");
+	pthread_mutex_unlock(&a->mx);
+	return code;
 }
 
 bool

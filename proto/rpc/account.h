@@ -5,7 +5,8 @@
  * what more it wants waits here, behind its own, and not in the queue that all share. Brief work takes no turns: it is over sooner than
  * a turn is passed on. The streams of a server are a peer of this kind, all together.
  *
- * Bytes and rows are known when they have been received or made; they may go below zero, and then the next call waits.
+ * Bytes and rows are known when they have been received or made, changes and what was in vain when it is done; they may go below zero, and then the
+ * next call waits.
  *
  * Any thread. The lock inside is the last one taken. Calls are in it from lt_account_enter() to lt_account_leave(). */
 #ifndef LT_RPC_ACCOUNT_H
@@ -37,6 +38,11 @@ enum lt_status_code lt_account_enter(
 void lt_account_leave(struct lt_account *a, bool stream);
 void lt_account_bytes(struct lt_account *a, size_t n, int64_t now_ms);
 void lt_account_rows(struct lt_account *a, size_t n, int64_t now_ms);
+/* Not asked by lt_account_enter(): only calls that give something wait for it. */
+void lt_account_took(struct lt_account *a, size_t changes, size_t vain, int64_t now_ms);
+/* OK; RESOURCE_EXHAUSTED with the reason (QUOTA_CHANGES, QUOTA_VAIN). */
+enum lt_status_code lt_account_owes_nothing(
+    struct lt_account *a, int64_t now_ms, struct lt_status *st);
 
 /* Push the task to the pool now (true), or when a turn of its class is free. Whoever got a turn gives it back with
  * lt_account_turn_over(), once, when the thread is free again; the task that follows is pushed there. */

@@ -87,6 +87,7 @@ struct lt_quota {
 	unsigned streams_max;
 	/* Bytes of requests and answers, rows of answers; items of streams are neither. */
 	struct lt_rate_limit calls, bytes, rows;
+	struct lt_rate_limit changes, vain; /* of what lt_call_took() counts */
 };
 
 struct lt_server_options {
@@ -195,6 +196,12 @@ void lt_call_failf(struct lt_call *c, enum lt_status_code code, const char *reas
 /* The same in English and Vietnamese; both formats take the same arguments in the same order. */
 void lt_call_refuse(struct lt_call *c, enum lt_status_code code, const char *reason, const char *en,
     const char *vi, ...) __attribute__((format(printf, 4, 6), format(printf, 5, 6)));
+/* What a peer gave: so many changes that were taken, and so many pieces that served nobody, as change-sets that were held already
+ * (quota.changes, quota.vain). What is over a bound is owed. Any thread, while the call has not ended. */
+void lt_call_took(struct lt_call *c, size_t changes, size_t vain);
+/* Before it gives more (asked for at the head of calls of LT_WORK_INTAKE, and again here where calls have waited for each other): false while
+ * the peer owes of either; *st is the refusal, with the time after which to try again. */
+bool lt_call_owes_nothing(struct lt_call *c, struct lt_status *st);
 /* A handler that answers later (from another thread) keeps the call; the request message stays
  * valid until the call has ended. Exactly one end for each call: closure, fail, or stream_end. */
 

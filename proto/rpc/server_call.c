@@ -292,6 +292,21 @@ deadline_of(const struct lt_method *m, uint32_t timeout_ms, int64_t now)
 	return ms == 0 ? INT64_MAX : now + (int64_t)ms;
 }
 
+/* Who owes of what it gave is told so at the head: its message is not read. */
+static enum lt_status_code
+enter(struct lt_conn *c, const struct lt_method *m, struct lt_status *st)
+{
+	enum lt_status_code code = LT_STATUS_OK;
+
+	if (c->sv.account == NULL)
+		return code;
+	if (m->work == LT_WORK_INTAKE)
+		code = lt_account_owes_nothing(c->sv.account, lt_conn_now(c), st);
+	return code == LT_STATUS_OK
+		   ? lt_account_enter(c->sv.account, m->server_streaming, lt_conn_now(c), st)
+		   : code;
+}
+
 static void
 leave(struct lt_conn *c, const struct lt_method *m)
 {
@@ -321,8 +336,7 @@ call_new(struct lt_conn *c, const Ltpb__RequestHead *head, struct lt_status *st)
 	}
 	if (c->sv.guest)
 		lt_server_account_again(c);
-	if (c->sv.account != NULL && lt_account_enter(c->sv.account, m->server_streaming,
-					 lt_conn_now(c), st) != LT_STATUS_OK)
+	if (enter(c, m, st) != LT_STATUS_OK)
 		return NULL;
 	if (lt_head_take(&kept, head, st) != LT_OK) {
 		leave(c, m);

@@ -89,6 +89,23 @@ count_answer(const struct lt_call *call, const ProtobufCMessage *m, size_t bytes
 	lt_account_rows(a, rows_of(m), now);
 }
 
+void
+lt_call_took(struct lt_call *c, size_t changes, size_t vain)
+{
+	struct lt_account *a = c->conn->sv.account;
+
+	if (a != NULL)
+		lt_account_took(a, changes, vain, lt_conn_now(c->conn));
+}
+
+bool
+lt_call_owes_nothing(struct lt_call *c, struct lt_status *st)
+{
+	struct lt_account *a = c->conn->sv.account;
+
+	return a == NULL || lt_account_owes_nothing(a, lt_conn_now(c->conn), st) == LT_STATUS_OK;
+}
+
 /* Bytes of a message, as the caller takes them. Without the lock. */
 static int
 pack_message(

@@ -226,6 +226,13 @@ static const struct words by_reason[] = {
 	    "giây" },
 	{ "QUOTA_ROWS", ANY, false,
 	    "máy này đã đọc quá nhiều bản ghi trong thời gian ngắn; hãy thử lại sau ít giây" },
+	{ "QUOTA_CHANGES", ANY, false,
+	    "máy này gửi quá nhiều thay đổi trong thời gian ngắn; dữ liệu vẫn ở máy, sau ít giây "
+	    "máy "
+	    "tự gửi tiếp" },
+	{ "QUOTA_VAIN", ANY, false,
+	    "máy này gửi lại quá nhiều dữ liệu mà tỉnh đã có hoặc không nhận; hãy đợi ít giây, máy "
+	    "tự thử lại" },
 	{ "MEMORY", ANY, false, "bên kia thiếu bộ nhớ; hãy thử lại sau, hoặc gọi người phụ trách" },
 	{ "ANSWER_TOO_LARGE", ANY, false,
 	    "câu trả lời quá lớn; hãy hỏi ít hơn (--page-size, --fields)" },

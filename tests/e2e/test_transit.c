@@ -72,7 +72,7 @@ setup(struct transit *t)
 	province_setup(&t->p, "17254", t->proxy_port);
 	t->proxy = proxy_start(t->proxy_port, t->p.port);
 	/* One push for each bit: more often than a node has reason to. */
-	province_configure_hub(&t->p, "[quota]\nnode_calls = 1000000\n");
+	province_configure_hub(&t->p, "[quota]\nnode_calls = 1000000\nnode_vain = 1000000\n");
 	daemon_start(&t->p.hub, NULL);
 	t->admin = daemon_dial_wait(&t->p.hub, t->p.pool, START_MS);
 	fed_feed_init(&t->feed, &t->p.peer, "16906", LT_LANE_NORMAL, 7);

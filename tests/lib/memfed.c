@@ -164,10 +164,11 @@ struct pushing {
 };
 
 static void
-pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st)
+pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st, const struct lt_took *took)
 {
 	struct pushing *p = ctx;
 
+	(void)took;
 	if (r != NULL && p->reply != NULL)
 		p->reply(p->ctx, &r->base);
 	pthread_mutex_lock(&p->mx);

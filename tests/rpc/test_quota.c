@@ -22,7 +22,9 @@ counts(void **state)
 		.streams_max = 1,
 		.calls = { 10, 4 },
 		.bytes = { 1000, 5000 },
-		.rows = { 100, 100 } };
+		.rows = { 100, 100 },
+		.changes = { 500, 1000 },
+		.vain = { 5, 10 } };
 	struct lt_account *a;
 	struct lt_pool *pool;
 	struct lt_status st;
@@ -64,6 +66,22 @@ counts(void **state)
 	assert_int_equal(st.retry_delay_ms, 10);
 	assert_int_equal(lt_account_enter(a, false, 2510, &st), LT_STATUS_OK);
 	lt_account_leave(a, false);
+	/* What was given is owed by who gives more, and by nobody else: 1,500 changes where 1,000 may come at once, 64 in vain where 10 may. */
+	lt_account_took(a, 1500, 0, 2510);
+	assert_int_equal(lt_account_enter(a, false, 2510, &st), LT_STATUS_OK);
+	lt_account_leave(a, false);
+	assert_int_equal(lt_account_owes_nothing(a, 2510, &st), LT_STATUS_RESOURCE_EXHAUSTED);
+	assert_string_equal(st.reason, "QUOTA_CHANGES");
+	assert_int_equal(st.retry_delay_ms, 1000);
+	assert_int_equal(lt_account_owes_nothing(a, 3509, &st), LT_STATUS_RESOURCE_EXHAUSTED);
+	assert_int_equal(lt_account_owes_nothing(a, 3510, &st), LT_STATUS_OK);
+	lt_account_took(a, 0, 10, 3510);
+	assert_int_equal(lt_account_owes_nothing(a, 3510, &st), LT_STATUS_OK);
+	lt_account_took(a, 0, 54, 3510);
+	assert_int_equal(lt_account_owes_nothing(a, 3510, &st), LT_STATUS_RESOURCE_EXHAUSTED);
+	assert_string_equal(st.reason, "QUOTA_VAIN");
+	assert_int_equal(st.retry_delay_ms, 10800);
+	assert_int_equal(lt_account_owes_nothing(a, 14310, &st), LT_STATUS_OK);
 	/* What did not change keeps its debts when the bounds are asked for again; what did begins anew. */
 	lt_account_leave(a, false);
 	lt_account_bytes(a, 100000, 3000);
@@ -93,6 +111,8 @@ without_bounds(void **state)
 		assert_int_equal(lt_account_enter(a, i % 2 == 0, 0, &st), LT_STATUS_OK);
 		lt_account_bytes(a, SIZE_MAX, 0);
 		lt_account_rows(a, SIZE_MAX, 0);
+		lt_account_took(a, SIZE_MAX, SIZE_MAX, 0);
+		assert_int_equal(lt_account_owes_nothing(a, 0, &st), LT_STATUS_OK);
 	}
 	lt_account_unref(a);
 	lt_pool_stop(pool);

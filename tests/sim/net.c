@@ -604,13 +604,14 @@ struct push {
 };
 
 static void
-pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st)
+pushed(void *ctx, const Ltpb__PushReply *r, const struct lt_status *st, const struct lt_took *took)
 {
 	struct push *p = ctx;
 	struct sim *s = p->s;
 	struct sim_line *l = find_line(s, p->line);
 	size_t i;
 
+	(void)took;
 	if (!s->m[SIM_HUB].dead && s->m[SIM_HUB].life == p->life) {
 		if (r != NULL || strcmp(st->reason, "FORK") == 0)
 			sim_check_contact(s, p->req, r == NULL);
