@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,14 +23,13 @@
 
 #define CALLS 64 /* at once */
 #define CALL_MS 120000
-#define NICE 19 /* who floods from elsewhere takes no processor from the hub */
 #define READY "ready\n"
 
 /* At the beginning of the file; then the sets, each behind its length. Written and read by the same program. */
 struct plan {
 	int32_t port;
 	uint32_t kind; /* enum bench_flood_kind */
-	uint32_t nset; /* of PUSHES */
+	uint32_t nset; /* of PUSHES and NEW */
 	uint8_t federation[LT_FED_LEN], hub_pk[32], line_sk[32];
 };
 
@@ -37,7 +38,9 @@ struct plan {
 struct flood {
 	struct lt_conn *conn;
 	struct plan plan;
-	ProtobufCBinaryData set[LT_PUSH_MAX];
+	ProtobufCBinaryData *set; /* plan.nset */
+	pthread_mutex_t mx; /* guards next: calls begin in the order of their sets */
+	size_t next; /* set */
 	_Atomic bool over, failed; /* anything else than an answer, or "later" */
 	_Atomic uint64_t answered, refused;
 };
@@ -56,16 +59,74 @@ ask_totals(struct flood *f, ProtobufCMessage **m, struct lt_status *st)
 	    f->conn, &ltpb__query__descriptor, "Aggregate", &req.base, CALL_MS, m, st);
 }
 
-/* What the hub has had since the first of them. */
-static int
-push_again(struct flood *f, ProtobufCMessage **m, struct lt_status *st)
-{
-	Ltpb__PushRequest req = LTPB__PUSH_REQUEST__INIT;
+/* A call of which nobody waits for the answer but who began it. */
+struct waiting {
+	struct flood *f;
+	size_t from;
+	struct lt_status st;
+	sem_t ended;
+};
 
-	req.change_set = f->set;
-	req.n_change_set = f->plan.nset;
-	return (int)lt_conn_call_wait(
-	    f->conn, &ltpb__sync__descriptor, "Push", &req.base, CALL_MS, m, st);
+/* It lacks what comes before: from there on again. */
+static void
+on_reply(void *ctx, const ProtobufCMessage *m)
+{
+	const Ltpb__PushReply *r = (const Ltpb__PushReply *)m;
+	struct waiting *w = ctx;
+
+	pthread_mutex_lock(&w->f->mx);
+	if (r->n_need != 0 && r->need[0]->seq < w->f->next)
+		w->f->next = (size_t)r->need[0]->seq;
+	pthread_mutex_unlock(&w->f->mx);
+}
+
+static void
+on_end(void *ctx, const struct lt_status *st)
+{
+	struct waiting *w = ctx;
+
+	w->st = *st;
+	if (st->code != LT_STATUS_OK) {
+		pthread_mutex_lock(&w->f->mx);
+		if (w->from < w->f->next)
+			w->f->next = w->from;
+		pthread_mutex_unlock(&w->f->mx);
+	}
+	(void)sem_post(&w->ended);
+}
+
+/* NEW: the next ones; when there are no more, from the first on. PUSHES: always the same, which the hub has had since the first of them. One
+ * at a time is packed: 64 at once would take this machine from the hub, and nobody who floods from elsewhere can do that. */
+static int
+push(struct flood *f, ProtobufCMessage **m, struct lt_status *st)
+{
+	static const struct lt_call_ops ops = { .item = on_reply, .end = on_end };
+	Ltpb__PushRequest req = LTPB__PUSH_REQUEST__INIT;
+	struct waiting w = { .f = f };
+	int rc;
+
+	*m = NULL;
+	if (sem_init(&w.ended, 0, 0) != 0)
+		return LT_STATUS_INTERNAL;
+	pthread_mutex_lock(&f->mx);
+	if (f->next >= f->plan.nset || f->plan.kind == BENCH_FLOOD_PUSHES)
+		f->next = 0;
+	w.from = f->next;
+	req.change_set = f->set + w.from;
+	req.n_change_set =
+	    f->plan.nset - w.from < LT_PUSH_MAX ? f->plan.nset - w.from : LT_PUSH_MAX;
+	rc = lt_conn_call(
+	    f->conn, &ltpb__sync__descriptor, "Push", &req.base, CALL_MS, &ops, &w, NULL);
+	if (rc == LT_OK)
+		f->next += req.n_change_set;
+	pthread_mutex_unlock(&f->mx);
+	while (rc == LT_OK && sem_wait(&w.ended) != 0)
+		continue;
+	(void)sem_destroy(&w.ended);
+	if (rc != LT_OK)
+		return LT_STATUS_INTERNAL;
+	*st = w.st;
+	return (int)w.st.code;
 }
 
 /* What costs the least to ask. */
@@ -82,13 +143,14 @@ static void *
 flooder(void *arg)
 {
 	static int (*const ask[])(struct flood * f, ProtobufCMessage * *m,
-	    struct lt_status * st) = { [BENCH_FLOOD_PUSHES] = push_again,
+	    struct lt_status * st) = { [BENCH_FLOOD_NEW] = push,
+		[BENCH_FLOOD_PUSHES] = push,
 		[BENCH_FLOOD_CALLS] = announce,
 		[BENCH_FLOOD_TOTALS] = ask_totals };
 	struct flood *f = arg;
 	struct lt_status st;
 
-	lt_thread_begin("flooder", NICE);
+	lt_thread_begin("flooder", LT_NICE_NONE);
 	while (!f->over) {
 		ProtobufCMessage *m = NULL;
 		int code = ask[f->plan.kind](f, &m, &st);
@@ -110,7 +172,8 @@ read_plan(const char *path, struct flood *f)
 {
 	FILE *in = fopen(path, "re");
 	bool fine = in != NULL && fread(&f->plan, sizeof(f->plan), 1, in) == 1 &&
-		    f->plan.nset <= LT_PUSH_MAX && f->plan.kind <= BENCH_FLOOD_TOTALS;
+		    f->plan.nset <= BENCH_FLOOD_SETS_MAX && f->plan.kind <= BENCH_FLOOD_TOTALS &&
+		    (f->set = calloc((size_t)f->plan.nset + 1, sizeof(*f->set))) != NULL;
 	uint32_t i, len;
 
 	for (i = 0; fine && i < f->plan.nset; i++) {
@@ -149,13 +212,16 @@ connect_hub(struct flood *f, struct lt_pool **pool)
 int
 bench_flood_main(const char *path)
 {
-	static struct flood f;
+	static struct flood f = { .mx = PTHREAD_MUTEX_INITIALIZER };
 	struct lt_pool *pool = NULL;
 	pthread_t thread[CALLS];
 	size_t i, n = 0;
 	sigset_t set;
 	int sig, rc = 1;
 
+	/* Who floods from elsewhere takes no processor from the hub. At nice 19 64 threads weigh as much as one that is not nice at all. */
+	if (sched_setscheduler(0, SCHED_IDLE, &(const struct sched_param){ 0 }) != 0)
+		return 1;
 	lt_log_level_set(LT_LOG_ERROR); /* not a line for each refusal */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -176,8 +242,9 @@ bench_flood_main(const char *path)
 	}
 	lt_conn_close(f.conn);
 	lt_pool_stop(pool);
-	for (i = 0; i < LT_PUSH_MAX; i++)
+	for (i = 0; f.set != NULL && i < f.plan.nset; i++)
 		free(f.set[i].data);
+	free(f.set);
 	return rc;
 }
 
@@ -236,16 +303,24 @@ hear(int fd, char *out, size_t cap)
 	return n;
 }
 
+static size_t
+sets_of(enum bench_flood_kind kind, size_t n)
+{
+	size_t most = kind == BENCH_FLOOD_NEW      ? BENCH_FLOOD_SETS_MAX
+		      : kind == BENCH_FLOOD_PUSHES ? LT_PUSH_MAX
+						   : 0;
+
+	return n < most ? n : most;
+}
+
 int
 bench_flood_start(struct bench *b, const struct bench_world *w, const struct bench_node *as,
     int port, enum bench_flood_kind kind, const struct bench_feed *feed, size_t n,
     struct bench_flood *out)
 {
-	struct plan p = { .port = port,
-		.kind = (uint32_t)kind,
-		.nset = kind != BENCH_FLOOD_PUSHES ? 0
-			: n < LT_PUSH_MAX          ? (uint32_t)n
-						   : LT_PUSH_MAX };
+	struct plan p = {
+		.port = port, .kind = (uint32_t)kind, .nset = (uint32_t)sets_of(kind, n)
+	};
 	char path[BENCH_PATH], text[32];
 	char *argv[] = { (char *)"lt-bench", (char *)BENCH_FLOOD_ARG, path, NULL };
 	int pipefd[2], rc;

@@ -24,7 +24,9 @@
 #define SOCKETS 2000
 #define KNOCKS_PER_S 2000
 #define FLOODER NODES /* one more, that has no other work */
+#define WRITER (NODES + 1) /* and one that has very much to say */
 #define RAMP_US 1500000 /* until all strangers are there */
+#define MUCH 10000 /* sets: seconds of what the hub takes of one node while the others work */
 #define GONE_S 5 /* FORMAT.md 6.1: a handshake takes no longer */
 #define RSS_MAX_MIB 256
 #define ROUNDS_MAX 8
@@ -33,6 +35,7 @@ struct siege {
 	struct bench *b;
 	struct bench_world w;
 	struct bench_feeds f;
+	struct bench_feeds much; /* of the writer */
 	struct bench_proc hub;
 	struct lt_pool *pool;
 	struct lt_conn *node[NODES];
@@ -47,7 +50,7 @@ setup(struct siege *s)
 {
 	struct bench *b = s->b;
 	size_t i, rounds = b->quick ? 2 : ROUNDS_MAX;
-	int rc = bench_world_make(b, "hub", NODES + 1, &s->w);
+	int rc = bench_world_make(b, "hub", NODES + 2, &s->w);
 
 	s->paced = b->quick ? 4 : 40;
 	s->burst = b->quick ? 4 : 100;
@@ -57,7 +60,9 @@ setup(struct siege *s)
 	bench_say(b, "signing");
 	if (rc == LT_OK)
 		rc = bench_feeds_make(
-		    b, &s->w, NODES + 1, 6 * s->paced + (rounds + 1) * s->burst, CHANGES, &s->f);
+		    b, &s->w, NODES + 1, 7 * s->paced + (rounds + 1) * s->burst, CHANGES, &s->f);
+	if (rc == LT_OK)
+		rc = bench_feed_make(b, &s->w, WRITER, b->quick ? 256 : MUCH, CHANGES, &s->much);
 	if (rc == LT_OK)
 		rc = bench_port(b, &s->port);
 	if (rc == LT_OK)
@@ -83,6 +88,7 @@ teardown(struct siege *s)
 	lt_pool_stop(s->pool);
 	bench_proc_kill(&s->hub);
 	bench_feeds_free(&s->f);
+	bench_feeds_free(&s->much);
 	bench_world_free(&s->w);
 	free(s->took);
 }
@@ -351,25 +357,31 @@ static const struct {
 	const char *name;
 	enum bench_flood_kind kind;
 	bool quota; /* asks more than it may: it must have been refused */
-} floods[] = { { "a push beside a node that floods, p99", BENCH_FLOOD_PUSHES, false },
+} floods[] = { { "a push beside a node that floods with new ones, p99", BENCH_FLOOD_NEW, false },
+	{ "a push beside a node that floods with what is here, p99", BENCH_FLOOD_PUSHES, true },
 	{ "a push beside a node that asks too often, p99", BENCH_FLOOD_CALLS, true },
 	{ "a push beside a department that floods, p99", BENCH_FLOOD_TOTALS, false } };
 
 static int
 flood(struct siege *s, size_t i, int64_t calm)
 {
-	const struct bench_node *as =
-	    floods[i].kind == BENCH_FLOOD_TOTALS ? &s->w.reader : &s->w.node[FLOODER];
+	bool new = floods[i].kind == BENCH_FLOOD_NEW;
+	const struct bench_node *as = floods[i].kind == BENCH_FLOOD_TOTALS
+					  ? &s->w.reader
+					  : &s->w.node[new ? WRITER : FLOODER];
+	const struct bench_feed *feed = new ? &s->much.feed[0] : &s->f.feed[FLOODER];
 	uint64_t answered = 0, refused = 0;
 	struct bench_flood f;
 	double seconds;
 	int64_t hard;
 	int rc = bench_flood_start(
-	    s->b, &s->w, as, s->port, floods[i].kind, &s->f.feed[FLOODER], s->at, &f);
+	    s->b, &s->w, as, s->port, floods[i].kind, feed, new ? feed->nset : s->at, &f);
 	int ended;
 
-	if (rc == LT_OK)
+	if (rc == LT_OK) {
+		bench_sleep_us(RAMP_US); /* until the reserve is used up */
 		rc = work(s, s->paced, true, &seconds);
+	}
 	ended = bench_flood_stop(s->b, &f, &answered, &refused);
 	if (rc == LT_OK)
 		rc = ended;

@@ -423,8 +423,9 @@ bench_world_listen(struct bench *b, const struct bench_world *w, int port, bool 
 {
 	static const char wide[] = "[quota]\nclient_calls = 1000000\nclient_bytes = 256M\n"
 				   "client_rows = 10000000\nnode_calls = 100000\n"
-				   "node_bytes = 256M\n";
-	char text[256];
+				   "node_bytes = 256M\nnode_changes = 1000000\n"
+				   "node_vain = 1000000\n";
+	char text[512];
 
 	(void)snprintf(text, sizeof(text),
 	    "[hub]\nlisten = tcp://127.0.0.1:%d\n%s[log]\nlevel = warn\n", port,
@@ -473,6 +474,7 @@ struct sealing {
 	struct bench *b;
 	const struct bench_world *w;
 	const struct lt_collection *col;
+	size_t first; /* node of the first feed */
 	size_t sets, changes;
 	struct bench_feeds *out;
 };
@@ -663,7 +665,7 @@ seal_feed(void *ctx, size_t i)
 	struct lt_buf rows;
 	int rc;
 
-	feed->node = &s->w->node[i];
+	feed->node = &s->w->node[s->first + i];
 	feed->set = calloc(s->sets, sizeof(*feed->set));
 	o.unit = feed->node->unit.s;
 	lt_buf_init(&rows, 0);
@@ -679,11 +681,17 @@ seal_feed(void *ctx, size_t i)
 	return rc;
 }
 
-int
-bench_feeds_make(struct bench *b, const struct bench_world *w, size_t nfeed, size_t sets,
+static int
+make_feeds(struct bench *b, const struct bench_world *w, size_t first, size_t nfeed, size_t sets,
     size_t changes, struct bench_feeds *out)
 {
-	struct sealing s = { b, w, lt_catalogue_find(w->catalogue, "dossier"), sets, changes, out };
+	struct sealing s = { .b = b,
+		.w = w,
+		.col = lt_catalogue_find(w->catalogue, "dossier"),
+		.first = first,
+		.sets = sets,
+		.changes = changes,
+		.out = out };
 	size_t i;
 	int rc;
 
@@ -698,6 +706,20 @@ bench_feeds_make(struct bench *b, const struct bench_world *w, size_t nfeed, siz
 	for (i = 0; i < nfeed; i++)
 		out->bytes += out->feed[i].bytes.len;
 	return rc;
+}
+
+int
+bench_feeds_make(struct bench *b, const struct bench_world *w, size_t nfeed, size_t sets,
+    size_t changes, struct bench_feeds *out)
+{
+	return make_feeds(b, w, 0, nfeed, sets, changes, out);
+}
+
+int
+bench_feed_make(struct bench *b, const struct bench_world *w, size_t node, size_t sets,
+    size_t changes, struct bench_feeds *out)
+{
+	return make_feeds(b, w, node, 1, sets, changes, out);
 }
 
 void

@@ -61,6 +61,9 @@ struct bench_feeds {
 /* `sets` change-sets of `changes` new dossiers each, for each of the first nfeed nodes. */
 int bench_feeds_make(struct bench *b, const struct bench_world *w, size_t nfeed, size_t sets,
     size_t changes, struct bench_feeds *out);
+/* The same of one node alone, as the one feed of *out. */
+int bench_feed_make(struct bench *b, const struct bench_world *w, size_t node, size_t sets,
+    size_t changes, struct bench_feeds *out);
 void bench_feeds_free(struct bench_feeds *f);
 
 #endif
