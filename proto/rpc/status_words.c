@@ -227,9 +227,9 @@ static const struct words by_reason[] = {
 	{ "QUOTA_ROWS", ANY, false,
 	    "máy này đã đọc quá nhiều bản ghi trong thời gian ngắn; hãy thử lại sau ít giây" },
 	{ "QUOTA_CHANGES", ANY, false,
-	    "máy này gửi quá nhiều thay đổi trong thời gian ngắn; dữ liệu vẫn ở máy, sau ít giây "
-	    "máy "
-	    "tự gửi tiếp" },
+	    "máy này gửi quá nhiều thay đổi trong thời gian ngắn, phần còn lại vẫn ở máy; hãy đợi "
+	    "ít "
+	    "giây, máy tự gửi tiếp" },
 	{ "QUOTA_VAIN", ANY, false,
 	    "máy này gửi lại quá nhiều dữ liệu mà tỉnh đã có hoặc không nhận; hãy đợi ít giây, máy "
 	    "tự thử lại" },
