@@ -121,6 +121,10 @@ int lt_forks_evidence(
  * under its number. It is never taken into the log. Queued: who gives it gives it again until it has the ruling. LT_E_ of verifying. */
 int lt_hub_evidence(
     struct lt_hub *h, const struct lt_id *pusher, struct lt_slice bytes, struct lt_err *err);
+/* unheld.c: a machine announces its feeds. Dots of its author that name more of one that was ruled on than there is here and there are refused, by a
+ * job of the writer. head: borrowed, as it came. Any thread. */
+void lt_hub_end_waits(struct lt_hub *h, const struct lt_id *node, const struct lt_unit *unit,
+    size_t n, Ltpb__FeedHead *const *head);
 /* Change-sets of second branches kept as evidence: of one author in one unit, or (both NULL) of all. */
 int lt_hub_forks(
     struct lt_kv_txn *log, const struct lt_unit *unit, const struct lt_id *author, uint64_t *n);

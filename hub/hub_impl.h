@@ -160,6 +160,11 @@ int lt_hub_note_refused(
     struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason);
 int lt_hub_unnote_refused(struct lt_kv_txn *txn, uint64_t position, uint32_t change);
 
+/* Decide a dot that is held, in the stored judgement of its change-set; a settling verdict is owed from then on (lt_verdicts_note()). Nothing is
+ * done where it is decided already. Refused, its reason is BAD_CONTEXT. */
+int lt_hub_settle_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint32_t index, bool accepted, struct lt_arena *arena);
+
 /* forks.c: branches of one feed, in a transaction of the log */
 
 /* This change-set is of a branch that does not count here: its bytes are kept, a ruling is owed, and the log has an alarm. */

@@ -385,10 +385,9 @@ note_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint32_t index, 
 	    txn, &cs->unit, &c->context[missing].feed, c->context[missing].seq, position, index);
 }
 
-/* Take a decided dot out of the stored judgement's held list. */
-static int
-settle_one(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position, uint32_t index,
-    bool accepted, struct lt_arena *arena)
+int
+lt_hub_settle_held(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint32_t index, bool accepted, struct lt_arena *arena)
 {
 	struct lt_judgement j;
 	Ltpb__RefusedDot *r;
@@ -466,7 +465,7 @@ wake_one(struct intake *in, struct lt_kv_txn *txn, const struct lt_changeset *cs
 		return lt_held_add(txn, &cs->unit, &c->feed, c->seq, position, index);
 	}
 	lt_arena_init(&arena, SCRATCH_ARENA);
-	rc = settle_one(txn, cs, position, index, a == LT_CONTEXT_HERE, &arena);
+	rc = lt_hub_settle_held(txn, cs, position, index, a == LT_CONTEXT_HERE, &arena);
 	lt_arena_fini(&arena);
 	return rc == LT_OK ? note_woken(in, cs) : rc;
 }

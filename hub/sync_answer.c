@@ -460,6 +460,8 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 	if (rc != LT_OK)
 		return no(st, rc, "ANNOUNCE", "");
 	take_evidence(a, req);
+	lt_hub_end_waits(
+	    a->s->hub, &a->who.principal->id, &a->who.principal->unit, req->n_head, req->head);
 	note_contact(a, req->n_head, req->head, req->clock_ms);
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
 	r->clock_offset_ms = lt_ms_between(req->clock_ms, r->hub_time_ms);

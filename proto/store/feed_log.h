@@ -139,5 +139,8 @@ struct lt_held_dot {
 };
 int lt_held_take(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed,
     uint64_t seq, struct lt_arena *arena, struct lt_held_dot **dots, size_t *n);
+/* Does any wait for more of this feed? */
+int lt_held_waits(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, bool *waits);
 
 #endif

@@ -83,3 +83,23 @@ lt_held_take(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_
 	}
 	return rc;
 }
+
+int
+lt_held_waits(
+    struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_feed_id *feed, bool *waits)
+{
+	struct lt_log_key uk = { .len = 0 };
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v, in;
+	int rc = lt_kv_cursor_open(txn, LT_T_HELD, &c);
+
+	*waits = false;
+	if (rc != LT_OK)
+		return rc;
+	lt_log_key_feed(&uk, unit, feed);
+	in = lt_log_key_slice(&uk);
+	rc = lt_kv_seek_at(c, in, in, &k, &v);
+	*waits = rc == LT_OK;
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}

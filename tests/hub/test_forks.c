@@ -287,6 +287,180 @@ test_further_along(void **state)
 	hubfx_close(&x.h);
 }
 
+/* ---- what waits for more of a branch that does not count ---- */
+
+struct naming {
+	struct fix x;
+	struct fed_peer other; /* another node of the commune */
+	struct fed_feed on; /* the epoch in which the node goes on */
+	struct lt_unit unit;
+};
+
+/* A dossier by this author in a feed of its own, which names a number of x.feed and what stands there on the branch that does not count. */
+static void
+push_naming(struct naming *n, struct fed_peer *by, struct fed_feed *w, uint64_t seq)
+{
+	struct lt_context c = { .feed = n->x.feed.id, .seq = seq };
+	struct fed_feed branch = n->x.other;
+	struct lt_draft d = { 0 };
+	struct answer a = { 0 };
+	struct lt_buf b;
+
+	lt_buf_init(&b, LT_MESSAGE_MAX);
+	fed_draft_dossier(&n->x.h.arena, &d, "H41.65-261120-0777");
+	while (branch.seq < seq) {
+		lt_buf_clear(&b);
+		fed_seal(&n->x.h.f, &branch, &d, 1, &b);
+	}
+	lt_buf_clear(&b);
+	c.hash8 = lt_load_u64(branch.hash.b);
+	d.context = &c;
+	d.ncontext = 1;
+	fed_seal(&n->x.h.f, w, &d, 1, &b);
+	hubfx_intake(&n->x.h, &by->id.principal, &b, 1, &a);
+	assert_int_equal(a.rc, LT_OK);
+	lt_buf_fini(&b);
+}
+
+static void
+announce(struct naming *n, const struct fed_peer *by, const char *unit, uint64_t seq,
+    struct lt_hash hash)
+{
+	Ltpb__FeedHead h = LTPB__FEED_HEAD__INIT, *head = &h;
+	struct lt_unit u;
+
+	assert_int_equal(lt_unit_set(&u, lt_slice_str(unit)), LT_OK);
+	h.unit = (char *)(uintptr_t)unit;
+	h.feed.data = n->x.feed.id.b;
+	h.feed.len = LT_FEED_LEN;
+	h.seq = seq;
+	h.hash.data = hash.b;
+	h.hash.len = LT_HASH_LEN;
+	lt_hub_end_waits(n->x.h.f.hub, &by->id.principal, &u, 1, &head);
+	lt_hub_answer_all(n->x.h.f.hub); /* jobs end in order */
+}
+
+static void
+judged(struct naming *n, const struct fed_feed *w, size_t nheld, size_t nrefused)
+{
+	struct lt_judgement j;
+	struct lt_kv_txn *txn;
+	uint64_t position;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(n->x.h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_feed_log_find(txn, &n->unit, &w->id, 1, &position), LT_OK);
+	assert_int_equal(lt_feed_log_judgement(txn, position, &n->x.h.arena, &j), LT_OK);
+	lt_kv_abort(txn);
+	assert_int_equal(j.nheld, nheld);
+	assert_int_equal(j.nrefused, nrefused);
+	if (nrefused != 0)
+		assert_int_equal(j.refused[0]->reason, LTPB__REASON_CODE__REASON_BAD_CONTEXT);
+}
+
+static void
+begin_naming(struct naming *n)
+{
+	memset(n, 0, sizeof(*n));
+	begin(&n->x);
+	hubfx_node(&n->x.h, &n->other, HUB_UNIT);
+	assert_int_equal(lt_unit_set(&n->unit, lt_slice_str(HUB_UNIT)), LT_OK);
+	fed_feed_init(&n->on, &n->x.node, HUB_UNIT, LT_LANE_NORMAL, 8);
+}
+
+/* No settling verdict is owed: it is written. */
+static bool
+nothing_owed(void *ctx)
+{
+	struct lt_kv_cursor *c;
+	struct lt_slice k, v;
+	struct lt_kv_txn *txn;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(((struct fix *)ctx)->h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_LOCAL, &c), LT_OK);
+	rc = lt_kv_seek_in(c, lt_slice_str("settled/"), &k, &v);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return rc == LT_E_NOTFOUND;
+}
+
+/* The machine has the branch that counts, and no more of it than is here: what names more of the feed named the other one. */
+static void
+test_named_other(void **state)
+{
+	struct naming n;
+	bool waits = true;
+	struct lt_kv_txn *txn;
+
+	(void)state;
+	begin_naming(&n);
+	push_naming(&n, &n.x.node, &n.on, 4);
+	judged(&n, &n.on, 1, 0);
+	/* Its own branch still; one that is longer; somebody else; another commune. */
+	announce(&n, &n.x.node, HUB_UNIT, 2, n.x.other.hash);
+	announce(&n, &n.x.node, HUB_UNIT, 3, n.x.feed.hash);
+	announce(&n, &n.x.node, HUB_UNIT, 1, n.x.feed.hash);
+	announce(&n, &n.other, HUB_UNIT, 2, n.x.feed.hash);
+	announce(&n, &n.x.node, "_", 2, n.x.feed.hash);
+	judged(&n, &n.on, 1, 0);
+	announce(&n, &n.x.node, HUB_UNIT, 2, n.x.feed.hash);
+	judged(&n, &n.on, 0, 1);
+	fed_wait(nothing_owed, &n.x, HUB_WAIT_MS, "a settling verdict");
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(n.x.h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_held_waits(txn, &n.unit, &n.x.feed.id, &waits), LT_OK);
+	lt_kv_abort(txn);
+	assert_false(waits);
+	/* And again: nothing is left to refuse. */
+	announce(&n, &n.x.node, HUB_UNIT, 2, n.x.feed.hash);
+	judged(&n, &n.on, 0, 1);
+	hubfx_close(&n.x.h);
+}
+
+/* What another node of the commune wrote has its own machine to speak for it, and waits on behind that. */
+static void
+test_named_by_another(void **state)
+{
+	struct fed_feed theirs;
+	struct naming n;
+	bool waits = false;
+	struct lt_kv_txn *txn;
+
+	(void)state;
+	begin_naming(&n);
+	fed_feed_init(&theirs, &n.other, HUB_UNIT, LT_LANE_NORMAL, 9);
+	push_naming(&n, &n.other, &theirs, 4);
+	push_naming(&n, &n.x.node, &n.on, 5);
+	announce(&n, &n.x.node, HUB_UNIT, 2, n.x.feed.hash);
+	judged(&n, &theirs, 1, 0);
+	judged(&n, &n.on, 0, 1);
+	assert_int_equal(lt_kv_begin_read(lt_hub_log(n.x.h.f.hub), &txn), LT_OK);
+	assert_int_equal(lt_held_waits(txn, &n.unit, &n.x.feed.id, &waits), LT_OK);
+	lt_kv_abort(txn);
+	assert_true(waits);
+	hubfx_close(&n.x.h);
+}
+
+/* Without a ruling a dot that comes before what it names is just that. */
+static void
+test_named_early(void **state)
+{
+	struct naming n;
+
+	(void)state;
+	memset(&n, 0, sizeof(n));
+	hubfx_open(&n.x.h);
+	hubfx_node(&n.x.h, &n.x.node, HUB_UNIT);
+	assert_int_equal(lt_unit_set(&n.unit, lt_slice_str(HUB_UNIT)), LT_OK);
+	fed_feed_init(&n.x.feed, &n.x.node, HUB_UNIT, LT_LANE_URGENT, 7);
+	fed_feed_init(&n.on, &n.x.node, HUB_UNIT, LT_LANE_NORMAL, 8);
+	assert_int_equal(push(&n.x, &n.x.feed), LT_OK);
+	n.x.other = n.x.feed;
+	push_naming(&n, &n.x.node, &n.on, 2);
+	announce(&n, &n.x.node, HUB_UNIT, 1, n.x.feed.hash);
+	judged(&n, &n.on, 1, 0);
+	hubfx_close(&n.x.h);
+}
+
 static int
 evidence(void *ctx, struct lt_kv_txn *log, const struct lt_unit *unit,
     int (*fn)(void *ctx, const struct lt_changeset *cs), void *fn_ctx)
@@ -349,6 +523,9 @@ main(void)
 		cmocka_unit_test(test_behind_told),
 		cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_further_along),
+		cmocka_unit_test(test_named_other),
+		cmocka_unit_test(test_named_by_another),
+		cmocka_unit_test(test_named_early),
 		cmocka_unit_test(test_key_of_before),
 	};
 

@@ -110,19 +110,6 @@ rival(const struct sim_ledger *l, const struct lt_feed_id *feed, uint64_t seq,
 	return NULL;
 }
 
-/* What a context names. NULL: nobody signed that. */
-static const struct authored *
-named(const struct sim_ledger *l, const struct lt_context *c)
-{
-	size_t i = first_slot(l, &c->feed, c->seq);
-
-	for (; l->at[i].used; i = (i + 1) & (l->cap - 1))
-		if (same_place(&l->at[i], &c->feed, c->seq) &&
-		    lt_load_u64(l->at[i].hash.b) == c->hash8)
-			return &l->at[i];
-	return NULL;
-}
-
 bool
 sim_ledger_prev(const struct sim *s, const struct lt_feed_id *feed, uint64_t seq,
     const struct lt_hash *hash, struct lt_hash *prev)
@@ -835,6 +822,21 @@ sim_check_deep(struct sim *s)
 
 /* ---- the end ---- */
 
+/* Nothing that anybody has is missing, and what nobody has is told from what is missing. */
+static uint64_t
+count_held(struct sim *s)
+{
+	struct lt_kv_txn *txn;
+	uint64_t held = 0;
+
+	if (lt_kv_begin_read(s->m[SIM_HUB].kv, &txn) != LT_OK)
+		abort();
+	if (lt_kv_count(txn, LT_T_HELD, &held) != LT_OK)
+		abort();
+	lt_kv_abort(txn);
+	return held;
+}
+
 bool
 sim_converged(struct sim *s)
 {
@@ -863,6 +865,11 @@ sim_converged(struct sim *s)
 		pair_close(&p);
 		all = all && (s->o.copies == 0 ||
 				 sim_branches_ruled(s, i, s->waits_for, sizeof(s->waits_for)));
+	}
+	/* What named a branch that does not count is refused when a machine of its author has told what it has. */
+	if (all && !s->hub_forked && count_held(s) != 0) {
+		(void)snprintf(s->waits_for, sizeof(s->waits_for), "the hub still holds back dots");
+		return false;
 	}
 	return all;
 }
@@ -1116,77 +1123,14 @@ check_receipts(struct sim *s)
 	lt_kv_abort(txn);
 }
 
-/* Does this context name a change-set of another branch than the hub's, of which the hub knows? Back from there to where the hub's ends: it was
- * made on another one. */
-static bool
-names_known_branch(
-    struct sim *s, struct lt_kv_txn *hub, const struct lt_unit *unit, const struct lt_context *c)
-{
-	const struct authored *a;
-	struct lt_hash hash;
-	struct lt_head head;
-	uint64_t seq;
-
-	if (!sim_is_forkable(s, &c->feed) || lt_feed_log_head(hub, unit, &c->feed, &head) != LT_OK)
-		return false;
-	a = named(s->ledger, c);
-	if (a == NULL || c->seq <= head.seq || head.seq == 0 ||
-	    !sim_is_known(s, hub, unit, &c->feed, c->seq, &a->hash))
-		return false;
-	hash = a->hash;
-	for (seq = c->seq; seq > head.seq; seq--)
-		if (!sim_ledger_prev(s, &c->feed, seq, &hash, &hash))
-			return false;
-	return !lt_hash_eq(&hash, &head.hash);
-}
-
-/* A dot that will not be decided: what it names stands on a branch of a copied node that does not count, further than the one at the hub
- * reaches. The hub cannot tell that from one that is on its way, and its clerk is told that it is held. */
-static bool
-waits_for_good(struct sim *s, struct lt_kv_txn *hub, struct lt_slice key)
-{
-	struct lt_changeset cs;
-	struct lt_arena arena;
-	struct lt_entry e;
-	uint32_t index = lt_load_u32(key.data + key.len - 4);
-	bool is = false;
-	size_t k;
-
-	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	if (lt_feed_log_read(hub, lt_load_u64(key.data + key.len - 12), &e) == LT_OK &&
-	    lt_changeset_parse(e.changeset, &arena, &cs, NULL) == LT_OK && index < cs.nchange)
-		for (k = 0; k < cs.change[index].ncontext && !is; k++)
-			is = names_known_branch(s, hub, &cs.unit, &cs.change[index].context[k]);
-	lt_arena_fini(&arena);
-	return is;
-}
-
-/* FORMAT.md 9.3, table held: the key ends in u64 seq missing, u64 position, u32 change. */
 static void
 check_held(struct sim *s)
 {
-	struct lt_kv_cursor *c;
-	struct lt_kv_txn *txn;
-	struct lt_slice k, v;
-	uint64_t held = 0;
-	int rc;
+	uint64_t held = count_held(s);
 
-	if (s->hub_forked || lt_kv_begin_read(s->m[SIM_HUB].kv, &txn) != LT_OK)
-		return;
-	if (lt_kv_cursor_open(txn, LT_T_HELD, &c) != LT_OK)
-		abort();
-	for (rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v); rc == LT_OK;
-	     rc = lt_kv_next(c, &k, &v)) {
-		if (waits_for_good(s, txn, k))
-			s->named_other++;
-		else
-			held++;
-	}
-	lt_kv_cursor_close(c);
-	if (rc != LT_E_NOTFOUND || held != 0)
+	if (held != 0 && !s->hub_forked)
 		sim_fail(s, "the hub still holds back %llu dots though everything is here",
 		    (unsigned long long)held);
-	lt_kv_abort(txn);
 }
 
 /* ---- a scrub finds nothing ---- */

@@ -11,8 +11,7 @@
  * at the first contact, evidence is kept, the branch at the hub is ruled to count, and nothing more is signed in the epoch. The node's
  * own feeds are not touched: they are pushed, judged and receipted. But it has a branch of the hub's that does not count, and will not get
  * the other one: an operator goes on without it, and when it has pushed all it has sets it up anew. The hub's own change-sets
- * of that branch are gone with it (hub_lost), and a change that named one of them as seen waits or is refused for good, with its reason, as one that names a branch of a node
- * that does not count. A verdict that comes back when another one was said on the same change-sets, after an operator went on without the
+ * of that branch are gone with it (hub_lost), and a change that named one of them as seen waits or is refused for good, with its reason. A verdict that comes back when another one was said on the same change-sets, after an operator went on without the
  * node that had it, contradicts that: it is taken with all that stands behind it, the later one counts, and that node is set up anew, too. Counted, not hidden. */
 #include "hub/hub_impl.h"
 #include "hub/recovery.h"

@@ -155,7 +155,7 @@ print_copies(const struct result *r)
 		printf(" %s %llu", sim_by_hand_name[i], (unsigned long long)r->by_hand[i]);
 	printf(", %llu put off; %llu second branches, all found, of whose writes %llu were made "
 	       "again and %llu stand for a person; %llu changes named such a branch and were "
-	       "refused, or are held for good; %llu writes went with the files they stood in\n",
+	       "refused; %llu writes went with the files they stood in\n",
 	    (unsigned long long)r->copies_put_off, (unsigned long long)r->branches,
 	    (unsigned long long)r->reissued, (unsigned long long)r->aside_left,
 	    (unsigned long long)r->named_other, (unsigned long long)r->lost_by_hand);

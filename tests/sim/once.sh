@@ -10,11 +10,13 @@ while read -r seed options; do
 		failed=1
 	}
 done <<'END'
-# A dot is held for good that names a branch of a thief's, further than the one that counts reaches.
+# A dot was held for good that names a branch of a thief, further than the one that counts reaches.
 2798 --copies 8
 # The hub signs in the commit in which it is shown to be in doubt, by a job before that.
 3174 --copies 8
 # What is given back to the hub is damaged on the way behind its header, which is whole.
 4107 --copies 8
+# Likewise, of an honest copy, which waited for a verdict.
+4228 --copies 8
 END
 exit $failed

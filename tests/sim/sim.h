@@ -290,8 +290,7 @@ struct sim {
 	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off;
 	uint64_t lost_by_hand; /* saved, and gone with files that were put over them */
 	uint64_t reissued, aside_left; /* of what was saved on branches that do not count */
-	uint64_t
-	    named_other; /* changes refused, or held for good, as they named a branch that does not count */
+	uint64_t named_other; /* changes refused, as they named a branch that does not count */
 	/* hubhand.c */
 	unsigned hub_went_back; /* how often its log did, by hand */
 	bool hub_hurries; /* it is written at as soon as it is up */
