@@ -4,7 +4,8 @@
  * A scrub finds that something is damaged and keeps 64 findings of it; a look goes over every position and number of the log
  * itself, and leaves a list of wants: which change-set stands where, and what of it is missing. What needs no peer is put right by the
  * look ("mended"): the number that leads to a sound entry, a value that was erased and is still
- * here, a seed that cannot be read (each opening has its salt), the head of another's feed. For the rest a peer's
+ * here, a seed that cannot be read (each opening has its salt), the head of another's feed; and what lies under a key that no change-set
+ * has goes, once it is a witness of nothing. For the rest a peer's
  * change-set is taken, when it is the one that stood there: its signature, its openings, its place in its chain and the running
  * hash of the log say so. A row that verifies is never replaced. What no peer has stays wanted, and reported by the scrub; so do rows that
  * no change-set tells (judgements, quarantine, this machine's own small state): for these there is the backup.

@@ -41,6 +41,7 @@ struct lt_repair_place {
 	bool seed_damaged;
 	bool erased_here; /* values that an act names */
 	bool openings; /* some are missing or damaged, or are not those that were signed */
+	bool nobodys; /* rows of openings lie here that are none of its own (repair_keys.c) */
 };
 /* self: of the options. In the arena, which the caller clears. */
 int lt_repair_look_at(struct lt_kv_txn *txn, const struct lt_repairer_options *o, uint64_t position,
@@ -117,6 +118,43 @@ struct lt_repair_head {
 };
 lt_job_fn lt_repair_run_head;
 
+/* ---- nobody's rows (repair_keys.c) ----
+ *
+ * A bit of a key's length or content the other way, and the row stands under a key that no change-set has, where nobody finds it, and its
+ * checksum does not verify; the row that it was is missing in its own place. It goes once it is a witness of nothing any more (FORMAT.md
+ * 9.14). One that verifies never goes. */
+
+#define LT_REPAIR_KEYS_MAX 32 /* dropped at a time; the next look finds the others */
+
+struct lt_repair_key {
+	unsigned table;
+	size_t len;
+	uint8_t b[LT_KV_KEY_MAX];
+};
+
+/* Can a row of the table (entry, seq, feed) have this key, in any log? */
+bool lt_repair_key_fits(unsigned table, struct lt_slice key);
+/* Rows of a table whose keys do not fit, and which do not verify: how many, and the sum of their checksums. Reads all of its keys. */
+int lt_repair_keys_count(struct lt_kv_txn *txn, unsigned table, uint64_t *n, uint64_t *sum);
+
+/* The openings at the position of a sound change-set: does a row lie there that does not verify and is none of its own? */
+int lt_repair_openings_strange(
+    struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position, bool *strange);
+/* They go; what the sums say of the position stays: what is missing was counted. *rows: how many more went; *seeds: of them, what was the
+ * change-set's seed, which does not come back. */
+int lt_repair_openings_weed(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t position,
+    uint64_t *rows, uint64_t *seeds);
+
+/* What a look found of them in entry, seq and feed. */
+struct lt_repair_keys {
+	const struct lt_repair_key *key;
+	size_t n;
+	uint64_t numbers; /* of the table seq, those beyond the first n among them */
+	/* out */
+	uint64_t rows; /* dropped; the others have something to witness yet */
+};
+lt_job_fn lt_repair_run_keys;
+
 /* ---- the look (repair_look.c) ---- */
 
 enum lt_repair_phase {
@@ -124,7 +162,8 @@ enum lt_repair_phase {
 	LT_REPAIR_PAGES,
 	LT_REPAIR_POSITIONS,
 	LT_REPAIR_NUMBERS, /* the table seq: which change-set stood where nothing can be read */
-	LT_REPAIR_HEADS
+	LT_REPAIR_HEADS,
+	LT_REPAIR_KEYS
 };
 
 struct lt_repair_look {
@@ -157,7 +196,19 @@ struct lt_repair_look {
 	struct lt_repair_want want[LT_REPAIR_WANTS_MAX];
 	size_t nmend;
 	uint64_t mend[LT_REPAIR_WANTS_MAX];
+	/* Nobody's rows; how far which table is walked. */
+	unsigned walked; /* tables */
+	struct lt_repair_key at;
+	uint64_t numbers_nobodys;
+	size_t nkey;
+	struct lt_repair_key nobodys[LT_REPAIR_KEYS_MAX];
 };
+
+/* A step over the keys, in its snapshot. *through: there are no more. */
+int lt_repair_look_keys(struct lt_kv_txn *txn, struct lt_repair_look *l, bool *through);
+/* The last position of the log, whatever does not verify behind it under keys that cannot be; at most `most`. LT_E_CORRUPT: what stands
+ * behind it verifies, or there is too much of it. */
+int lt_repair_last(struct lt_kv_txn *txn, uint64_t most, uint64_t *last);
 
 struct lt_repair_asked {
 	struct lt_id peer;

@@ -31,43 +31,22 @@ add_want(struct lt_repair_look *l)
 
 /* ---- positions ---- */
 
-/* The last key: what stands behind it need not be readable. */
-static int
-last_position(struct lt_kv_txn *txn, uint64_t *last)
-{
-	struct lt_slice k = { NULL, 0 }, v;
-	struct lt_kv_cursor *c;
-	int rc = lt_kv_cursor_open(txn, LT_T_ENTRY, &c);
-
-	*last = 0;
-	if (rc != LT_OK)
-		return rc;
-	rc = lt_kv_seek_before(c, lt_slice(NULL, 0), &k, &v);
-	if ((rc == LT_OK || rc == LT_E_CORRUPT) && k.len == 8) {
-		*last = lt_load_u64(k.data);
-		rc = LT_OK;
-	}
-	lt_kv_cursor_close(c);
-	return rc == LT_E_NOTFOUND ? LT_OK : rc;
-}
-
 static int
 begin_positions(struct step *s)
 {
 	struct lt_repair_look *l = s->l;
 	uint64_t entries = 0, seqs = 0;
-	int rc = last_position(s->txn, &l->last);
+	int rc = lt_kv_count(s->txn, LT_T_ENTRY, &entries);
 
 	if (rc == LT_OK)
-		rc = lt_kv_count(s->txn, LT_T_ENTRY, &entries);
-	if (rc == LT_OK)
 		rc = lt_kv_count(s->txn, LT_T_SEQ, &seqs);
+	/* A key that is not what it was: the positions are not to be counted up to it. */
+	if (rc == LT_OK)
+		rc = lt_repair_last(
+		    s->txn, 2 * (entries > seqs ? entries : seqs) + LT_REPAIR_WANTS_MAX, &l->last);
 	l->numbers = seqs > l->last;
 	l->position = l->from < l->last ? l->from : 0;
 	l->begun = true;
-	/* A key that is not what it was: the positions are not to be counted up to it. */
-	if (rc == LT_OK && l->last > 2 * (entries > seqs ? entries : seqs) + LT_REPAIR_WANTS_MAX)
-		return LT_E_CORRUPT;
 	return rc;
 }
 
@@ -134,7 +113,7 @@ look_at(struct step *s, uint64_t position, size_t *bytes)
 		return LT_OK;
 	}
 	*bytes += p.e.changeset.len;
-	if (p.way == LT_REPAIR_NO_WAY || p.seed_damaged || p.erased_here)
+	if (p.way == LT_REPAIR_NO_WAY || p.seed_damaged || p.erased_here || p.nobodys)
 		add_mend(l, position);
 	w = p.openings ? add_want(l) : NULL;
 	if (w != NULL)
@@ -407,6 +386,34 @@ look_heads(struct lt_repairer *r, struct lt_repair_look *l)
 		rc = lt_writer_run(r->o.writer, lt_repair_run_head, &h);
 	if (rc == LT_OK && h.put)
 		count_mended(r, 1);
+	l->phase = LT_REPAIR_KEYS;
+	return rc == LT_E_CLOSED ? rc : LT_OK;
+}
+
+/* Last of all: what was put right by then has nobody's row for a witness no more. */
+static int
+look_keys(struct lt_repairer *r, struct lt_repair_look *l)
+{
+	struct lt_repair_keys k = { .key = l->nobodys };
+	struct lt_kv_txn *txn;
+	bool through = false;
+	int rc = lt_kv_begin_read(r->o.log, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_repair_look_keys(txn, l, &through);
+	lt_kv_abort(txn);
+	if (rc != LT_OK || !through)
+		return rc;
+	k.n = l->nkey;
+	k.numbers = l->numbers_nobodys;
+	if (k.n != 0)
+		rc = lt_writer_run(r->o.writer, lt_repair_run_keys, &k);
+	if (rc == LT_OK)
+		count_mended(r, k.rows);
+	else
+		lt_warn("repair: rows under keys that are none are not dropped now: %s",
+		    lt_strerror(rc));
 	lt_repairer_looked(r, l);
 	return rc == LT_E_CLOSED ? rc : LT_OK;
 }
@@ -500,6 +507,9 @@ lt_repairer_look_step(struct lt_repairer *r, bool *done)
 		break;
 	case LT_REPAIR_HEADS:
 		rc = look_heads(r, l);
+		break;
+	case LT_REPAIR_KEYS:
+		rc = look_keys(r, l);
 		break;
 	}
 	l->failed = rc == LT_OK ? 0 : l->failed + 1;

@@ -263,5 +263,7 @@ lt_repair_look_at(struct lt_kv_txn *txn, const struct lt_repairer_options *o, ui
 	rc = check_way(txn, o, out);
 	if (rc == LT_OK && lt_entry_leaves(&out->cs) != 0)
 		rc = check_openings(txn, o, arena, out);
+	if (rc == LT_OK)
+		rc = lt_repair_openings_strange(txn, &out->cs, position, &out->nobodys);
 	return rc;
 }

@@ -415,8 +415,11 @@ put_openings(struct lt_kv_txn *txn, struct lt_repair_put *put)
 {
 	struct sums g;
 	size_t i, here = 0;
-	int rc = sums_before(txn, LT_T_OPENING, put->at, &g);
+	uint64_t weeds = 0, seeds = 0;
+	int rc = lt_repair_openings_weed(txn, put->cs, put->at, &weeds, &seeds);
 
+	if (rc == LT_OK)
+		rc = sums_before(txn, LT_T_OPENING, put->at, &g);
 	if (rc == LT_OK)
 		rc = count_here(txn, put->cs, put->at, &here);
 	for (i = 0; rc == LT_OK && i < put->cs->nopening; i++)
@@ -642,6 +645,21 @@ mend_openings(struct lt_kv_txn *txn, const struct lt_repair_place *p, uint64_t *
 	return rc;
 }
 
+/* What the sums of the segment lack then is to be put back, but for seeds. */
+static int
+weed(struct lt_kv_txn *txn, const struct lt_repair_place *p, uint64_t *rows)
+{
+	uint64_t seeds = 0;
+	struct sums g;
+	int rc = lt_repair_openings_weed(txn, &p->cs, p->position, rows, &seeds);
+
+	if (rc == LT_OK && seeds != 0)
+		rc = sums_before(txn, LT_T_OPENING, p->position, &g);
+	if (rc == LT_OK && seeds != 0 && g.astray)
+		rc = sums_dropped(txn, &g, seeds);
+	return rc;
+}
+
 static int
 mend_one(struct lt_kv_txn *txn, const struct lt_repair_mend *m, uint64_t position, uint64_t *rows)
 {
@@ -657,6 +675,12 @@ mend_one(struct lt_kv_txn *txn, const struct lt_repair_mend *m, uint64_t positio
 		++*rows;
 		rc = lt_seq_put_back(txn, &p.cs.unit, &feed, p.cs.seq, position);
 		/* What was borrowed of the transaction is gone. */
+		lt_arena_clear(&arena);
+		if (rc == LT_OK)
+			rc = lt_repair_look_at(txn, m->o, position, &arena, &p);
+	}
+	if (rc == LT_OK && p.sound && p.nobodys) {
+		rc = weed(txn, &p, rows);
 		lt_arena_clear(&arena);
 		if (rc == LT_OK)
 			rc = lt_repair_look_at(txn, m->o, position, &arena, &p);
@@ -698,6 +722,11 @@ highest(struct lt_kv_txn *txn, const struct lt_repair_head *h, uint64_t *seq, ui
 	len = from.len;
 	lt_log_key_u64(&from, UINT64_MAX);
 	rc = lt_kv_seek_before(c, lt_log_key_slice(&from), &k, &v);
+	/* A row that does not verify and has no key of this table leads nowhere. */
+	while (rc == LT_E_CORRUPT && k.len != 0 && !lt_repair_key_fits(LT_T_SEQ, k)) {
+		k = lt_slice(NULL, 0);
+		rc = lt_kv_prev(c, &k, &v);
+	}
 	if (rc == LT_OK && (k.len != len + 8 || memcmp(k.data, from.b, len) != 0 || v.len != 8))
 		rc = LT_E_NOTFOUND;
 	if (rc == LT_OK) {
@@ -796,6 +825,7 @@ run_head(struct lt_kv_txn *txn, const struct lt_repair_head *h)
 	struct lt_log_key k = { .len = 0 };
 	struct lt_slice key, stored;
 	struct lt_head head;
+	uint64_t n, sum;
 	struct sums g;
 	int rc = lt_feed_log_head(txn, &h->unit, &h->feed, &head);
 
@@ -807,6 +837,13 @@ run_head(struct lt_kv_txn *txn, const struct lt_repair_head *h)
 	rc = sums_before(txn, LT_T_FEED, 0, &g);
 	if (rc != LT_OK || !g.astray)
 		return rc == LT_OK ? LT_E_NOTFOUND : rc;
+	/* Nobody's rows were never counted. */
+	rc = lt_repair_keys_count(txn, LT_T_FEED, &n, &sum);
+	if (rc != LT_OK)
+		return rc;
+	g.n -= n;
+	g.damaged -= n;
+	g.seen -= sum;
 	lt_log_key_feed(&k, &h->unit, &h->feed);
 	key = lt_log_key_slice(&k);
 	sums_mend(txn, &g, key);

@@ -6,7 +6,7 @@
 #include "proto/store/feed_log_impl.h"
 #include "proto/store/kv_sums.h"
 #include "proto/store/kv_test.h"
-#include "proto/store/repair.h"
+#include "proto/store/repair_impl.h"
 #include "proto/store/scrubber.h"
 
 #include <dirent.h>
@@ -1248,27 +1248,349 @@ heads(void **state)
 	assert_int_equal(status(f).mended, 0);
 }
 
-/* A table whose count is wrong, and every row of it sound: nothing is touched. */
+/* A table whose count is wrong. A row of no change-set that verifies stays, as somebody wrote it: of what is sound nothing is touched.
+ * One that does not goes, and nothing else. */
 static void
 counts(void **state)
 {
 	struct fix *f = *state;
 	struct key k = opening_key(4, 7, "p"); /* of no change */
 	struct lt_kv_txn *txn;
-	struct lt_buf was = { 0 }, now = { 0 };
+	struct lt_slice v;
 
-	ok(lt_kv_begin_write(f->env.kv, &txn));
-	ok(lt_kv_test_put_raw(txn, LT_T_OPENING, slice(&k), lt_slice_str("khong ai can den")));
-	ok(lt_kv_commit(txn));
+	put(f, LT_T_OPENING, k, lt_slice_str("khong ai can den"));
 	look(f);
 	assert_int_equal(status(f).mended, 0);
 	assert_int_equal(status(f).wanted, 0);
 	ok(lt_kv_begin_write(f->env.kv, &txn));
-	ok(lt_kv_test_del_raw(txn, LT_T_OPENING, slice(&k)));
+	ok(lt_kv_get(txn, LT_T_OPENING, slice(&k), &v));
+	ok(lt_kv_del(txn, LT_T_OPENING, slice(&k)));
+	ok(lt_kv_test_put_raw(txn, LT_T_OPENING, slice(&k), lt_slice_str("khong ai can den")));
 	ok(lt_kv_commit(txn));
+	look(f);
+	assert_int_equal(status(f).mended, 1);
+	assert_int_equal(status(f).wanted, 0);
 	assert_whole(f);
-	lt_buf_fini(&was);
-	lt_buf_fini(&now);
+}
+
+/* ---- rows under keys that are none ---- */
+
+/* Take the row out of its place and put its bytes, as they are, under another key. The sums notice neither. */
+static void
+move(struct fix *f, unsigned table, struct key from, struct key to, int by)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice stored;
+	struct lt_buf b = { 0 };
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_kv_test_get_raw(txn, table, slice(&from), &stored));
+	/* The key and the value lie behind one another: one has what the other loses. */
+	if (by < 0)
+		lt_buf_put(&b, from.b + to.len, from.len - to.len);
+	lt_buf_put(
+	    &b, stored.data + (by > 0 ? (size_t)by : 0), stored.len - (by > 0 ? (size_t)by : 0));
+	while (b.len < stored.len)
+		lt_buf_u8(&b, 0x5a); /* of the row that stands behind it in the page */
+	ok(lt_kv_test_del_raw(txn, table, slice(&from)));
+	ok(lt_kv_test_put_raw(txn, table, slice(&to), lt_slice(b.data, stored.len)));
+	ok(lt_kv_commit(txn));
+	lt_buf_fini(&b);
+}
+
+/* What LMDB makes of a row when a bit of its key's length is the other way. */
+static struct key
+garble(struct fix *f, unsigned table, struct key k, int by)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice stored;
+	struct key to = k;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_test_get_raw(txn, table, slice(&k), &stored));
+	if (by > 0) {
+		assert_true(k.len + (size_t)by <= sizeof(to.b) && stored.len >= (size_t)by);
+		memcpy(to.b + k.len, stored.data, (size_t)by);
+	}
+	to.len = by > 0 ? k.len + (size_t)by : k.len - (size_t)-by;
+	lt_kv_abort(txn);
+	move(f, table, k, to, by);
+	return to;
+}
+
+static bool
+is_here(struct fix *f, unsigned table, struct key k)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	int rc;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	rc = lt_kv_test_get_raw(txn, table, slice(&k), &v);
+	lt_kv_abort(txn);
+	assert_true(rc == LT_OK || rc == LT_E_NOTFOUND);
+	return rc == LT_OK;
+}
+
+/* Looks and answers until nothing more is put right, as the scrubber has them. */
+static void
+repair(struct fix *f)
+{
+	uint64_t put;
+	unsigned rounds = 0;
+
+	do {
+		put = status(f).repaired + status(f).mended;
+		look(f);
+		(void)serve(f);
+		assert_true(rounds++ < 8);
+	} while (put != status(f).repaired + status(f).mended);
+	assert_int_equal(status(f).wanted, 0);
+}
+
+static const int lengths[] = { 1, -1, 4, -4 };
+
+/* Each row of entry, seq and opening, under a key of another length: it comes back in its place, and what lay beside it is gone. Not a
+ * byte of the store differs then, the sums among them. (But of a seed, which does not come back.) */
+static void
+garbled_rows(void **state)
+{
+	static const unsigned tables[] = { LT_T_ENTRY, LT_T_SEQ, LT_T_OPENING };
+	struct fix *f = *state;
+	struct key k, garbage;
+	size_t t, n, how, rows = 0;
+
+	for (t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (n = 0; key_at(f, tables[t], n, &k); n++)
+			for (how = 0; how < sizeof(lengths) / sizeof(lengths[0]); how++) {
+				if (tables[t] == LT_T_OPENING && k.len == 12)
+					continue;
+				garbage = garble(f, tables[t], k, lengths[how]);
+				assert_false(is_here(f, tables[t], k));
+				repair(f);
+				assert_false(is_here(f, tables[t], garbage));
+				assert_whole(f);
+				rows++;
+			}
+	assert_true(rows > 4 * (ENROLLED + SETS) * 2);
+	assert_int_equal(status(f).refused, 0);
+}
+
+/* A seed's: it goes, out of the count as well, and the openings have their salts. */
+static void
+garbled_seeds(void **state)
+{
+	struct fix *f = *state;
+	struct key k = opening_key(4, UINT32_MAX, ""), garbage;
+	struct lt_buf seed = { 0 };
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	size_t how;
+
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	ok(lt_kv_get(txn, LT_T_OPENING, slice(&k), &v));
+	lt_buf_put_slice(&seed, v);
+	lt_kv_abort(txn);
+	for (how = 0; how < 2; how++) {
+		garbage = garble(f, LT_T_OPENING, k, lengths[how]);
+		repair(f);
+		assert_false(is_here(f, LT_T_OPENING, garbage));
+		assert_summed(f, LT_T_OPENING, slice(&k));
+		put(f, LT_T_OPENING, k, lt_buf_slice(&seed));
+		assert_whole(f);
+	}
+	/* An opening of its segment is missing as well. */
+	garbage = garble(f, LT_T_OPENING, k, 1);
+	(void)garble(f, LT_T_OPENING, opening_key(5, 0, "q"), 1);
+	repair(f);
+	assert_false(is_here(f, LT_T_OPENING, garbage));
+	assert_summed(f, LT_T_OPENING, slice(&k));
+	put(f, LT_T_OPENING, k, lt_buf_slice(&seed));
+	assert_whole(f);
+	lt_buf_fini(&seed);
+}
+
+/* The last entry's: nothing may take its place before it is back, so it stays until then. */
+static void
+garbled_end(void **state)
+{
+	struct fix *f = *state;
+	uint64_t last = ENROLLED + SETS, at = 0;
+	struct key garbage = garble(f, LT_T_ENTRY, entry_key(last), 1);
+	struct lt_kv_txn *txn;
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		look(f);
+	assert_int_equal(status(f).wanted, 1);
+	assert_int_equal(status(f).mended, 0);
+	assert_true(is_here(f, LT_T_ENTRY, garbage));
+	ok(lt_kv_begin_read(f->env.kv, &txn));
+	assert_int_equal(lt_feed_log_last(txn, &at), LT_E_CORRUPT);
+	lt_kv_abort(txn);
+	repair(f);
+	assert_whole(f);
+	/* A number's stays as long as there is a position that none leads to. */
+	garbage = garble(f, LT_T_SEQ, seq_key(&f->feed, 2), 1);
+	lose(f, LT_T_ENTRY, entry_key(ENROLLED + 2));
+	for (i = 0; i < 3; i++)
+		look(f);
+	assert_true(is_here(f, LT_T_SEQ, garbage));
+	repair(f);
+	assert_whole(f);
+	/* Its number is gone as well: the head still says that there is one more. */
+	garbage = garble(f, LT_T_ENTRY, entry_key(last), 1);
+	lose(f, LT_T_SEQ, seq_key(&f->feed, SETS));
+	repair(f);
+	assert_true(is_here(f, LT_T_ENTRY, garbage));
+}
+
+/* Entry, number and all openings of one change-set at once, in the middle and at the end. */
+static void
+garbled_whole(void **state)
+{
+	struct fix *f = *state;
+	uint64_t position;
+	struct key k;
+	size_t n;
+
+	for (position = ENROLLED + 1; position <= ENROLLED + SETS; position++) {
+		for (n = 0; key_at(f, LT_T_OPENING, n, &k); n++)
+			if (k.len != 12 && lt_load_u64(k.b) == position && k.b[k.len - 1] == 'p')
+				(void)garble(f, LT_T_OPENING, k, n % 2 == 0 ? 1 : -1);
+		(void)garble(f, LT_T_ENTRY, entry_key(position), 1);
+		if (position != ENROLLED + SETS)
+			(void)garble(f, LT_T_SEQ, seq_key(&f->feed, position - ENROLLED), -1);
+		repair(f);
+		assert_whole(f);
+	}
+}
+
+/* The head of another's feed: made anew, and only then what it was goes. This machine's own is not made anew, so what is left of it stays. */
+static void
+garbled_heads(void **state)
+{
+	struct fix *f = *state;
+	struct key theirs = feed_key(&f->feed), ours = feed_key(&f->hub_feed), garbage;
+	size_t how;
+
+	for (how = 0; how < sizeof(lengths) / sizeof(lengths[0]); how++) {
+		garbage = garble(f, LT_T_FEED, theirs, lengths[how]);
+		repair(f);
+		assert_false(is_here(f, LT_T_FEED, garbage));
+		assert_whole(f);
+	}
+	garbage = garble(f, LT_T_FEED, ours, 1);
+	repair(f);
+	assert_true(is_here(f, LT_T_FEED, garbage));
+	assert_false(is_here(f, LT_T_FEED, ours));
+}
+
+/* Keys of the right length that no change-set can have: position 0 and far behind the end, a number behind its feed's head or 0, another
+ * lane. And an opening under the name of no field, or of a change-set that has no such change. Where one bit makes the difference the
+ * look at the pages says so, and nothing is written: then it is not certain that nothing else was moved. */
+static void
+moved_rows(void **state)
+{
+	struct fix *f = *state;
+	const uint64_t end = ENROLLED + SETS;
+	struct key last = entry_key(end), first = entry_key(1), number = seq_key(&f->feed, SETS),
+		   opening = opening_key(4, 0, "p"), lane = number;
+	const struct {
+		unsigned table;
+		struct key from, to;
+		bool one_bit;
+	} rows[] = {
+		{ LT_T_ENTRY, first, entry_key(0), true },
+		{ LT_T_ENTRY, last, entry_key(end + 16), true },
+		{ LT_T_ENTRY, last, entry_key(end + 24), false },
+		{ LT_T_ENTRY, last, entry_key(((uint64_t)3 << 40) + end), false },
+		{ LT_T_SEQ, number, seq_key(&f->feed, SETS + 1), false },
+		{ LT_T_SEQ, number, seq_key(&f->feed, ((uint64_t)1 << 60) + SETS), true },
+		{ LT_T_SEQ, seq_key(&f->feed, 1), seq_key(&f->feed, 0), true },
+		{ LT_T_OPENING, opening, opening_key(4, 0, "r"), true },
+		{ LT_T_OPENING, opening, opening_key(4, 0, "s"), false },
+		{ LT_T_OPENING, opening, opening_key(4, 7, "p"), false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		reopen(f, false); /* its pages are looked at again */
+		move(f, rows[i].table, rows[i].from, rows[i].to, 0);
+		if (rows[i].one_bit && f->env.disk) {
+			look(f);
+			assert_true(status(f).pages_broken);
+			move(f, rows[i].table, rows[i].to, rows[i].from, 0);
+			assert_whole(f);
+			continue;
+		}
+		repair(f);
+		assert_false(is_here(f, rows[i].table, rows[i].to));
+		assert_whole(f);
+	}
+	lane.b[lane.len - 8 - 9] = 9;
+	reopen(f, false);
+	move(f, LT_T_SEQ, number, lane, 0);
+	repair(f);
+	assert_false(is_here(f, LT_T_SEQ, lane));
+	assert_whole(f);
+}
+
+/* What may stay: a row that verifies, whatever its key; what nobody gives back. */
+static void
+garbled_others(void **state)
+{
+	static const unsigned tables[] = { LT_T_JUDGEMENT, LT_T_RECEIPT, LT_T_QUARANTINE,
+		LT_T_LOCAL, LT_T_REQUEST, LT_T_REQUEST_AT, LT_T_ENROL, LT_T_FRESH, LT_T_HELD,
+		LT_T_OVERLAY };
+	struct fix *f = *state;
+	struct key k = { .len = 8 + 4 }, long_key = entry_key(3), garbage;
+	struct lt_slice v = lt_slice_str("mot gia tri");
+	size_t t, how;
+
+	for (t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (how = 0; how < 2; how++) {
+			struct lt_kv_txn *txn;
+
+			memset(k.b, 'k', k.len);
+			put(f, tables[t], k, v);
+			garbage = garble(f, tables[t], k, lengths[how]);
+			repair(f);
+			assert_true(is_here(f, tables[t], garbage));
+			assert_int_equal(status(f).mended, 0);
+			ok(lt_kv_begin_write(f->env.kv, &txn));
+			ok(lt_kv_test_del_raw(txn, tables[t], slice(&garbage)));
+			ok(lt_kv_commit(txn));
+		}
+	long_key.b[long_key.len++] = 0;
+	put(f, LT_T_ENTRY, long_key, v);
+	look(f);
+	assert_int_equal(status(f).mended, 0);
+	assert_true(is_here(f, LT_T_ENTRY, long_key));
+}
+
+/* More of them at once than are dropped at a time: the looks after it find the rest. And the writer has no room for it now. */
+static void
+garbled_many(void **state)
+{
+	struct fix *f = *state;
+	struct lt_kv_txn *txn;
+	struct key k;
+	unsigned i;
+
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	for (i = 0; i < 2 * LT_REPAIR_KEYS_MAX + 5; i++) {
+		k = i % 2 == 0 ? entry_key(3) : seq_key(&f->feed, 2);
+		k.b[k.len++] = (uint8_t)(i / 2);
+		ok(lt_kv_test_put_raw(txn, i % 2 == 0 ? LT_T_ENTRY : LT_T_SEQ, slice(&k),
+		    lt_slice_str("khong ai can den")));
+	}
+	ok(lt_kv_commit(txn));
+	look(f);
+	assert_int_equal(status(f).mended, LT_REPAIR_KEYS_MAX);
+	repair(f);
+	assert_int_equal(status(f).mended, 2 * LT_REPAIR_KEYS_MAX + 5);
+	assert_whole(f);
 }
 
 /* An entry that verifies, but is not the one that was there. */
@@ -1704,6 +2026,14 @@ main(void)
 		both(seed_checksum),
 		both(heads),
 		both(counts),
+		both(garbled_rows),
+		both(garbled_seeds),
+		both(garbled_end),
+		both(garbled_whole),
+		both(garbled_heads),
+		both(garbled_others),
+		both(garbled_many),
+		both(moved_rows),
 		both(another_entry),
 		both(branches),
 		both(faults),
