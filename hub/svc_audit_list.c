@@ -1,6 +1,7 @@
 /* hub/svc_audit_list.c - Audit.ListEntries: the log to operators, page after page. */
 #include "hub/service_impl.h"
 #include "proto/service/call.h"
+#include "proto/service/reading.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -355,6 +356,25 @@ list_files(struct listing *l, const struct lt_audit_dir *d, struct lt_err *err)
 		   : rc;
 }
 
+/* Nothing was found of a unit: is there one? What was noted of one that is no more is found all the same, so it is asked last. */
+static bool
+is_unit(struct lt_asking *a, const char *unit)
+{
+	struct lt_kv_txn *derived;
+	struct lt_reading r;
+	bool is;
+
+	/* Tables that are being built do not say. */
+	if (lt_hub_mending(a->s->hub) ||
+	    lt_kv_begin_read(lt_hub_derived(a->s->hub), &derived) != LT_OK)
+		return true;
+	lt_reading_init(&r, a->call, &a->who, a->cat, lt_hub_province(a->s->hub), &a->arena);
+	r.q.derived = derived;
+	is = lt_reading_filter(&r, a->call, unit);
+	lt_kv_abort(derived);
+	return is;
+}
+
 void
 lt_audit_list(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
     Ltpb__AuditListReply_Closure closure, void *data)
@@ -381,6 +401,8 @@ lt_audit_list(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
 		rc = list_files(&l, &d, &err);
 	r.stopped = st.stopped;
 	r.lost = st.lost;
+	if (rc == LT_OK && r.n_entry == 0 && req->page_token.len == 0 && !is_unit(&a, req->unit))
+		goto out;
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

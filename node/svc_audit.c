@@ -2,6 +2,7 @@
 #include "node/audit.h"
 #include "node/service_impl.h"
 #include "proto/service/call.h"
+#include "proto/service/reading.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +212,7 @@ list_entries(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
 	Ltpb__AuditListReply r = LTPB__AUDIT_LIST_REPLY__INIT;
 	struct lt_kv_txn *txn = NULL;
 	struct lt_node_call c;
+	struct lt_reading reading;
 	struct listing l = { .c = &c, .req = req, .cap = 2 * (size_t)LT_NODE_AUDIT_ROWS };
 	int rc;
 
@@ -220,12 +222,19 @@ list_entries(Ltpb__Audit_Service *service, const Ltpb__AuditListRequest *req,
 	rc = l.row == NULL ? LT_E_NOMEM : lt_kv_begin_read(lt_node_kv(c.s->node), &txn);
 	if (rc == LT_OK && req->page_token.len != 0 && req->page_token.len != 4)
 		rc = lt_err_set(&c.err, LT_E_INVALID, "this page token is none");
+	if (rc == LT_OK) {
+		lt_reading_init(&reading, c.call, &c.who, c.cat, &c.province, &c.arena);
+		reading.q.derived = txn;
+		if (!lt_reading_filter(&reading, c.call, req->unit))
+			goto out;
+	}
 	if (rc == LT_OK)
 		rc = collect(&l, txn, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else
 		lt_node_call_fail(&c, rc, "AUDIT");
+out:
 	lt_kv_abort(txn);
 	free(l.row);
 	lt_registry_unref(l.reg);

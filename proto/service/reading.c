@@ -71,6 +71,21 @@ lt_reading_units(const struct lt_reading *r, struct lt_call *call, char *const *
 	return true;
 }
 
+bool
+lt_reading_filter(const struct lt_reading *r, struct lt_call *call, const char *unit)
+{
+	char *one = (char *)(uintptr_t)unit;
+	struct lt_unit code;
+
+	if (unit[0] == '\0' || strcmp(unit, "*") == 0)
+		return true;
+	if (lt_unit_set(&code, lt_slice_str(unit)) == LT_OK)
+		return lt_reading_units(r, call, &one, 1);
+	lt_call_refuse(call, LT_STATUS_INVALID_ARGUMENT, "UNIT", "'%.16s' is no unit code",
+	    "'%.16s' không phải mã đơn vị; hãy xem lại mã", unit);
+	return false;
+}
+
 const char *
 lt_author_label(void *registry, const struct lt_id *author)
 {

@@ -23,6 +23,10 @@ void lt_reading_init(struct lt_reading *r, struct lt_call *call, const struct lt
 bool lt_reading_units(
     const struct lt_reading *r, struct lt_call *call, char *const *unit, size_t n);
 
+/* The same of the one unit that a list of something else is narrowed down to; what is no code fails as well. "" is no filter, "*" every unit
+ * (of the read audit). Of r only q.derived, q.province and of are asked. */
+bool lt_reading_filter(const struct lt_reading *r, struct lt_call *call, const char *unit);
+
 /* For lt_query_history(): the author's label, else its unit. registry: the struct lt_registry that lends the text. */
 const char *lt_author_label(void *registry, const struct lt_id *author);
 

@@ -59,6 +59,11 @@ seen hub '"method": *"/lienthong.v1.Query/List"' --unit 17254 || fail "the hub's
 seen hub '"method": *"/lienthong.v1.Query/Aggregate"' --collection dossier || fail "the hub's audit lacks the query"
 seen hub '"status": *"PERMISSION_DENIED"' --denied || fail "the hub's audit lacks what was denied"
 if seen hub 'Query/List' --unit 16906; then fail "the list is noted under another commune"; fi
+unknown() { # DIR
+	if ltctl -C "$work/$1" audit list --unit 99999 2>"$work/unknown"; then fail "an unknown unit is listed at $1"; fi
+	grep -q "không có đơn vị '99999'" "$work/unknown" || fail "$1 does not say that there is no such unit"
+}
+unknown hub
 if seen dept . 2>/dev/null; then fail "a department reads the audit"; fi
 ltctl -C "$work/hub" audit list >"$work/list"
 grep -q "BỊ TỪ CHỐI" "$work/list" || fail "the list is not in Vietnamese"
@@ -70,6 +75,7 @@ ltctl -C "$work/hub" audit prove "$seq" --query '{"collection": "dossier", "unit
 mine() { ltctl -C "$work/node-$1" audit list --json; }
 shown() { mine 17254 | grep -q 'Query/List'; }
 until_ok "the node of 17254 shows the list" shown
+unknown node-17254
 all_shown() { mine 16906 | grep -q 'Query/Aggregate'; }
 until_ok "the node of 16906 shows what was asked over all" all_shown
 if mine 16906 | grep -q '"unit": *"17254"\|dossier.*Query/List'; then fail "16906 is shown what is 17254's"; fi

@@ -250,6 +250,46 @@ test_one_entry_is_too_large(void **state)
 	assert_int_equal(l.left, 0);
 }
 
+static int
+list_code(struct fed_peer *who, const char *unit, struct lt_status *st)
+{
+	Ltpb__AuditListRequest req = LTPB__AUDIT_LIST_REQUEST__INIT;
+	ProtobufCMessage *m = NULL;
+	int code;
+
+	req.unit = (char *)(uintptr_t)unit;
+	code = fed_ask(who, &ltpb__audit__descriptor, "ListEntries", &req.base, &m, st);
+	if (m != NULL)
+		protobuf_c_message_free_unpacked(m, NULL);
+	return code;
+}
+
+/* A unit that is none is not one of which nothing was read; one that is no more, and of which something was, is found. Who may not ask is
+ * told the same of both. */
+static void
+test_unknown_units(void **state)
+{
+	struct world *w = *state;
+	struct lt_status st;
+
+	note(w, UNIT, 1);
+	note(w, "99998", 2);
+	again(w);
+	assert_int_equal(list_code(&w->op, "99999", &st), LT_STATUS_INVALID_ARGUMENT);
+	assert_string_equal(st.reason, "UNIT");
+	assert_non_null(strstr(st.message, "no unit '99999'"));
+	assert_non_null(strstr(st.message_vi, "không có đơn vị '99999'"));
+	assert_int_equal(list_code(&w->op, "khong phai ma", &st), LT_STATUS_INVALID_ARGUMENT);
+	assert_string_equal(st.reason, "UNIT");
+	assert_non_null(strstr(st.message, "no unit code"));
+	assert_int_equal(list_all(w, 1000, "99998").entries, 2);
+	assert_int_equal(list_code(&w->op, OTHER, &st), LT_STATUS_OK);
+	assert_int_equal(list_code(&w->op, "_", &st), LT_STATUS_OK);
+	assert_int_equal(list_code(&w->op, "*", &st), LT_STATUS_OK);
+	assert_int_equal(list_code(&w->peer, "99999", &st), LT_STATUS_PERMISSION_DENIED);
+	assert_int_equal(list_code(&w->peer, UNIT, &st), LT_STATUS_PERMISSION_DENIED);
+}
+
 /* Tens of thousands that a filter leaves out take no memory. */
 static void
 test_filter_comes_first(void **state)
@@ -718,6 +758,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_pages_end_by_bytes),
 		T(test_one_entry_is_too_large),
+		T(test_unknown_units),
 		T(test_filter_comes_first),
 		T(test_last_of_a_page_is_signed),
 		T(test_damaged_file_is_named),
