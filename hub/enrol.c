@@ -260,7 +260,19 @@ struct save_job {
 	const struct lt_id *left; /* who asked and makes room; NULL: nobody */
 	const struct invitation *invitation; /* NULL: not */
 	const struct asker *asker;
+	/* out */
+	bool voided; /* it was to be used, and is gone: nothing is written */
 };
+
+/* A hub that found itself in doubt (recovery.h) voided what was open, as it may have been used since: the list has it, and the store does
+ * not any more. */
+static bool
+is_gone(struct lt_kv_txn *txn, const struct invitation *i)
+{
+	struct lt_slice v;
+
+	return lt_kv_get(txn, LT_T_ENROL, lt_slice(i->token.b, LT_HASH_LEN), &v) == LT_E_NOTFOUND;
+}
 
 static void
 asker_key(const struct lt_id *principal, uint8_t key[1 + LT_ID_LEN])
@@ -280,11 +292,14 @@ delete_row(struct lt_kv_txn *txn, struct lt_slice key)
 static int
 run_save(struct lt_kv_txn *txn, void *ctx)
 {
-	const struct save_job *j = ctx;
+	struct save_job *j = ctx;
 	uint8_t key[1 + LT_ID_LEN];
 	struct lt_buf b;
 	int rc = LT_OK;
 
+	j->voided = j->invitation != NULL && j->invitation->used && is_gone(txn, j->invitation);
+	if (j->voided)
+		return LT_OK;
 	lt_buf_init(&b, ROW_MAX);
 	if (j->gone != NULL)
 		rc = delete_row(txn, lt_slice(j->gone->b, LT_HASH_LEN));
@@ -311,13 +326,15 @@ run_save(struct lt_kv_txn *txn, void *ctx)
 	return rc;
 }
 
+/* LT_E_REFUSED: the invitation that was used is void. */
 static int
 save(struct lt_enrol *e, const struct lt_hash *gone, const struct lt_id *left,
     const struct invitation *i, const struct asker *a)
 {
-	struct save_job j = { gone, left, i, a };
+	struct save_job j = { .gone = gone, .left = left, .invitation = i, .asker = a };
+	int rc = lt_writer_run(lt_hub_writer(e->h), run_save, &j);
 
-	return lt_writer_run(lt_hub_writer(e->h), run_save, &j);
+	return rc == LT_OK && j.voided ? LT_E_REFUSED : rc;
 }
 
 static int
@@ -752,20 +769,30 @@ raise_alarm(struct lt_enrol *e, const struct invitation *inv, const char *addres
 	lt_alarm_raise(e->alarms, &alarm);
 }
 
-/* The list has it, and the store does not any more: a hub that found itself in doubt (recovery.h) voided what was open, as it may have been
- * used since. */
-static bool
-is_voided(struct lt_enrol *e, const struct invitation *i)
+/* Void is cancelled, in the list as well. With change_mx held. */
+static void
+set_void(struct lt_enrol *e, struct invitation *i)
 {
-	struct lt_kv_txn *txn;
-	struct lt_slice v;
-	int rc = lt_kv_begin_read(lt_hub_log(e->h), &txn);
+	pthread_mutex_lock(&e->mx);
+	i->cancelled = true;
+	pthread_mutex_unlock(&e->mx);
+}
 
-	if (rc != LT_OK)
-		return false;
-	rc = lt_kv_get(txn, LT_T_ENROL, lt_slice(i->token.b, LT_HASH_LEN), &v);
+/* Is it void since, or (NULL) which of all are? What cannot be read now stays as it is: who comes with it hears it when it is written. With
+ * change_mx held: all in the list is on disk. */
+static void
+note_void(struct lt_enrol *e, struct invitation *one)
+{
+	struct invitation *i = one != NULL ? one : e->invitation;
+	size_t n = one != NULL ? 1 : e->ninvitation;
+	struct lt_kv_txn *txn;
+
+	if (lt_kv_begin_read(lt_hub_log(e->h), &txn) != LT_OK)
+		return;
+	for (; n != 0; n--, i++)
+		if (!i->used && !i->cancelled && is_gone(txn, i))
+			set_void(e, i);
 	lt_kv_abort(txn);
-	return rc == LT_E_NOTFOUND;
 }
 
 static int
@@ -795,7 +822,8 @@ check_join(struct lt_enrol *e, const Ltpb__JoinRequest *req, const uint8_t line_
 		raise_alarm(e, *inv, address);
 		return lt_err_set(err, LT_E_CONFLICT, "another machine has used the invitation");
 	}
-	if ((*inv)->cancelled || is_voided(e, *inv))
+	note_void(e, *inv);
+	if ((*inv)->cancelled)
 		return lt_err_set(err, LT_E_CANCELLED, "the invitation was cancelled");
 	if ((*inv)->expires_s <= now_s)
 		return lt_err_set(err, LT_E_TIMEOUT, "the invitation has expired");
@@ -876,11 +904,15 @@ take_in(struct lt_enrol *e, struct invitation *inv, struct asker *fresh, struct 
 	rc = own_grant(lt_slice(inv->grant.data, inv->grant.len), &fresh->grant);
 	if (rc != LT_OK)
 		return rc;
-	rc = not_now(save(e, NULL, k < e->nasker ? &e->asker[k].principal : NULL, &used, fresh));
-	if (rc != LT_OK) {
+	rc = save(e, NULL, k < e->nasker ? &e->asker[k].principal : NULL, &used, fresh);
+	if (rc != LT_OK)
 		free(fresh->grant.data);
-		return rc;
+	if (rc == LT_E_REFUSED) {
+		set_void(e, inv);
+		return lt_err_set(err, LT_E_CANCELLED, "the invitation was cancelled");
 	}
+	if (rc != LT_OK)
+		return not_now(rc);
 	pthread_mutex_lock(&e->mx);
 	old = e->asker[k].grant.data; /* NULL where the place is new */
 	*inv = used;
@@ -1499,6 +1531,9 @@ lt_enrol_invitations(
 	size_t i;
 	int rc = LT_OK;
 
+	pthread_mutex_lock(&e->change_mx);
+	note_void(e, NULL);
+	pthread_mutex_unlock(&e->change_mx);
 	pthread_mutex_lock(&e->mx);
 	*out = lt_arena_alloc(arena, (e->ninvitation + 1) * sizeof(**out));
 	*n = 0;
@@ -1535,6 +1570,9 @@ lt_enrol_invitation(struct lt_enrol *e, const struct lt_hash *id, struct lt_aren
 	const struct invitation *inv;
 	int rc;
 
+	pthread_mutex_lock(&e->change_mx);
+	note_void(e, NULL);
+	pthread_mutex_unlock(&e->change_mx);
 	pthread_mutex_lock(&e->mx);
 	inv = find_invitation(e, id);
 	rc = inv == NULL ? LT_E_NOTFOUND : invitation_message(e, inv, arena, out);

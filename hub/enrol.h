@@ -71,7 +71,8 @@ int lt_enrol_reject(
 /* What was said when this line key was refused; "" when nothing was. No disk. */
 void lt_enrol_reason(
     struct lt_enrol *e, const uint8_t line_key[32], char out[LT_ENROL_REASON_MAX + 1]);
-/* Invitations that somebody may still come with, or all that are kept; in the arena, without their secrets. LT_E_NOMEM. */
+/* Invitations that somebody may still come with, or all that are kept; in the arena, without their secrets. Those that a hub in doubt voided
+ * (recovery.h) count as cancelled, until the next start, which does not have them any more. LT_E_NOMEM. */
 int lt_enrol_invitations(
     struct lt_enrol *e, bool all, struct lt_arena *arena, Ltpb__OpenInvitation ***out, size_t *n);
 /* One of them. LT_E_NOTFOUND, LT_E_NOMEM. */

@@ -5,9 +5,12 @@
 #include "tests/hub/hub_fixture.h"
 
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PENDING LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_PENDING
 #define ACTIVE LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
@@ -1634,6 +1637,108 @@ test_invitations(void **state)
 	hubfx_close(&h);
 }
 
+/* ---- voided by a hub in doubt ---- */
+
+static void
+void_now(struct lt_kv_txn *txn, const struct fed_peer *p)
+{
+	struct lt_hash id = token_id(p);
+
+	assert_int_equal(lt_kv_del(txn, LT_T_ENROL, lt_slice(id.b, LT_HASH_LEN)), LT_OK);
+}
+
+struct voiding {
+	struct hubfx *h;
+	const struct fed_peer *p;
+	atomic_bool runs;
+};
+
+/* In the writer's transaction while somebody who found the invitation open waits behind it to have it used. */
+static int
+run_void(struct lt_kv_txn *txn, void *ctx)
+{
+	const struct timespec ms = { 0, 1000000 };
+	struct voiding *v = ctx;
+
+	v->runs = true;
+	while (lt_writer_waiting(lt_hub_writer(v->h->f.hub)) == 0)
+		(void)nanosleep(&ms, NULL);
+	void_now(txn, v->p);
+	return LT_OK;
+}
+
+static void *
+voids(void *ctx)
+{
+	struct voiding *v = ctx;
+
+	assert_int_equal(lt_writer_run(lt_hub_writer(v->h->f.hub), run_void, v), LT_OK);
+	return NULL;
+}
+
+static Ltpb__InvitationState
+state_listed(struct hubfx *h, const struct fed_peer *p, size_t *open)
+{
+	struct lt_hash id = token_id(p);
+	Ltpb__OpenInvitation **list, *one;
+
+	assert_int_equal(lt_enrol_invitations(h->f.enrol, false, &h->arena, &list, open), LT_OK);
+	assert_int_equal(lt_enrol_invitation(h->f.enrol, &id, &h->arena, &one), LT_OK);
+	return one->state;
+}
+
+/* Voided before it is used, and in the very moment in which it is: nobody comes in with it, and it is listed as what it is. One that was used
+ * before stays used. */
+static void
+test_voided(void **state)
+{
+	const struct timespec ms = { 0, 1000000 };
+	struct fed_peer before, moment, used;
+	Ltpb__Enrolment **list;
+	Ltpb__PrincipalState st;
+	struct lt_kv_txn *txn;
+	struct voiding v;
+	struct hubfx h;
+	pthread_t thread;
+	size_t n;
+
+	(void)state;
+	hubfx_open(&h);
+	fed_invite(&h.f, &before, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	fed_invite(&h.f, &moment, LTPB__ROLE__ROLE_NODE, HUB_UNIT, true);
+	fed_invite(&h.f, &used, LTPB__ROLE__ROLE_NODE, HUB_UNIT, false);
+	assert_int_equal(hubfx_join(&h, &used, &st), LT_OK);
+	assert_int_equal(
+	    state_listed(&h, &before, &n), LTPB__INVITATION_STATE__INVITATION_STATE_OPEN);
+	assert_int_equal(n, 2);
+	assert_int_equal(lt_kv_begin_write(lt_hub_log(h.f.hub), &txn), LT_OK);
+	void_now(txn, &before);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	assert_int_equal(
+	    state_listed(&h, &before, &n), LTPB__INVITATION_STATE__INVITATION_STATE_CANCELLED);
+	assert_int_equal(n, 1);
+	assert_int_equal(hubfx_join(&h, &before, &st), LT_E_CANCELLED);
+	v.h = &h;
+	v.p = &moment;
+	atomic_init(&v.runs, false);
+	assert_int_equal(pthread_create(&thread, NULL, voids, &v), 0);
+	while (!v.runs)
+		(void)nanosleep(&ms, NULL);
+	assert_int_equal(hubfx_join(&h, &moment, &st), LT_E_CANCELLED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(
+	    state_listed(&h, &moment, &n), LTPB__INVITATION_STATE__INVITATION_STATE_CANCELLED);
+	assert_int_equal(n, 0);
+	assert_int_equal(
+	    state_listed(&h, &used, &n), LTPB__INVITATION_STATE__INVITATION_STATE_USED);
+	hubfx_restart(&h);
+	assert_int_equal(lt_enrol_list(h.f.enrol, NULL, NULL, &h.arena, &list, &n, &more), LT_OK);
+	assert_int_equal(n, 1);
+	assert_memory_equal(list[0]->principal.data, used.id.principal.b, LT_ID_LEN);
+	assert_int_equal(hubfx_join(&h, &moment, &st), LT_E_DENIED);
+	hubfx_close(&h);
+}
+
 /* Approved with the words that were heard, only if they are this machine's. */
 static void
 test_words_decide(void **state)
@@ -1833,6 +1938,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_invitations),
+		cmocka_unit_test(test_voided),
 		cmocka_unit_test(test_words_decide),
 		cmocka_unit_test(test_golden_rows),
 		cmocka_unit_test(test_grant_bounds),
