@@ -341,7 +341,7 @@ is_full(struct lt_kv_txn *txn, const struct lt_repair_look *l, uint64_t end, boo
 
 	if (rc == LT_OK)
 		rc = lt_repair_last(txn, end, &last);
-	*full = rc == LT_OK && l->nlost == 0 && !l->more && n == last;
+	*full = rc == LT_OK && l->nlost == 0 && l->nwant == 0 && !l->more && n == last;
 	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 

@@ -77,6 +77,7 @@ enum kind {
 	KIND_TORN, /* a page whose end is as it was in the older copy, or another page's */
 	KIND_CUT, /* the file ends early */
 	KIND_ROWS, /* bits of many values of the log, for a repair with much to ask for */
+	KIND_KEY, /* the length of a key is one more, or one less, and nothing else of the page speaks of it */
 	KINDS
 };
 
@@ -119,9 +120,10 @@ extern const char *const place_name[PLACES];
 extern const char *const left_name[LEFTS];
 
 uint64_t draw(uint64_t *state);
-/* Damage number n of this seed: the file into out, which has room for the sample's size. rows: KIND_ROWS, whatever the seed says. */
-void damage_make(
-    const struct stores *s, uint64_t seed, uint64_t n, bool rows, struct damage *d, uint8_t *out);
+/* Damage number n of this seed: the file into out, which has room for the sample's size. only: KIND_ROWS or KIND_KEY, whatever the seed
+ * says; KINDS: what it says. */
+void damage_make(const struct stores *s, uint64_t seed, uint64_t n, enum kind only,
+    struct damage *d, uint8_t *out);
 
 /* ---- what a program makes of it ---- */
 

@@ -28,17 +28,20 @@ struct tally {
 
 struct order {
 	uint64_t seed, count, only, jobs;
-	bool has_only, verbose, large, rows, until_defect;
+	bool has_only, verbose, large, until_defect;
+	enum kind kind; /* this alone; KINDS: any */
 	const char *keep;
 };
 
 static const char usage[] =
     "usage: lt-damage [--count N] [--seed N] [--only N] [--verbose] [-j JOBS] [--bug NAME]\n"
-    "                 [--large] [--rows] [--until-defect] [--stores DIR]\n"
+    "                 [--large] [--rows | --keys] [--until-defect] [--stores DIR]\n"
     "Damage real stores N times (1000) and print what came of it. Exit 1: a wrong answer, a\n"
     "death, a hang, or something missing that no scrub finds. --large: as if every store were\n"
     "so large that only roots and samples are looked at before it is opened. --rows: only many\n"
-    "values of a log at a time, so that peers are asked for much. --until-defect: each job ends "
+    "values of a log at a time, so that peers are asked for much. --keys: only the length of a "
+    "key\n"
+    "of the log. --until-defect: each job ends "
     "with\n"
     "the first defect, and exit 0 says that one was found. --stores: keep the sound stores in DIR, "
     "or take them\n"
@@ -129,7 +132,7 @@ one(struct stores *s, const struct order *o, uint64_t n, uint8_t *room, struct t
 	struct sample *x;
 	size_t i;
 
-	damage_make(s, o->seed, n, o->rows, &d, room);
+	damage_make(s, o->seed, n, o->kind, &d, room);
 	if (o->large)
 		d.left = LEFT_LARGE;
 	x = &s->s[d.store];
@@ -209,7 +212,11 @@ read_order(struct order *o, const char **bug, int argc, char **argv)
 			continue;
 		}
 		if (strcmp(argv[i], "--rows") == 0) {
-			o->rows = true;
+			o->kind = KIND_ROWS;
+			continue;
+		}
+		if (strcmp(argv[i], "--keys") == 0) {
+			o->kind = KIND_KEY;
 			continue;
 		}
 		if (strcmp(argv[i], "--until-defect") == 0) {
@@ -343,7 +350,7 @@ now(void)
 int
 main(int argc, char **argv)
 {
-	struct order o = { .seed = 1, .count = 1000, .jobs = 1 };
+	struct order o = { .seed = 1, .count = 1000, .jobs = 1, .kind = KINDS };
 	struct tally *t = calloc(1, sizeof(*t));
 	const char *bug = NULL;
 	struct stores s;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 const char *const kind_name[KINDS] = { "bit flipped", "sector zeroed", "sector stale",
-	"pages swapped", "page torn", "file cut", "rows" };
+	"pages swapped", "page torn", "file cut", "rows", "key length" };
 const char *const place_name[PLACES] = { "meta", "branch", "leaf", "large value", "LMDB's own",
 	"free", "end", "rows" };
 const char *const left_name[LEFTS] = { "killed", "closed", "no note", "large" };
@@ -103,14 +103,49 @@ in_page(
 		return;
 	case KIND_CUT:
 	case KIND_ROWS:
+	case KIND_KEY:
 	case KINDS:
 		return;
 	}
 }
 
+static unsigned
+u16(const uint8_t *p)
+{
+	return p[0] | (unsigned)p[1] << 8;
+}
+
+/* One bit of the length of a key in a leaf, such that the entries of its page have the room that they had. */
+static const struct live_page *
+lengthen_key(const struct sample *x, uint64_t *r, struct damage *d, uint8_t *out)
+{
+	enum { HEADER = 16, NODE = 8, BIG = 1 };
+	const struct live_page *p;
+	uint8_t *page, *node;
+	unsigned n, i, key, data;
+
+	for (;;) {
+		p = &x->page[below(r, x->nlive)];
+		page = out + p->page * PAGE_BYTES;
+		n = (u16(page + 12) - HEADER) / 2;
+		if (p->kind != LT_PAGES_LEAF || p->own || n == 0)
+			continue;
+		i = (unsigned)below(r, n);
+		node = page + u16(page + HEADER + 2 * i);
+		key = u16(node + 6);
+		data = u16(node) | u16(node + 2) << 16;
+		if ((u16(node + 4) & BIG) != 0 ||
+		    (NODE + key + data + 1) / 2 != (NODE + (key ^ 1) + data + 1) / 2)
+			continue;
+		node[6] ^= 1;
+		(void)snprintf(d->text, sizeof(d->text), "entry %u, key of %u bytes", i, key);
+		return p;
+	}
+}
+
 void
-damage_make(
-    const struct stores *s, uint64_t seed, uint64_t n, bool rows, struct damage *d, uint8_t *out)
+damage_make(const struct stores *s, uint64_t seed, uint64_t n, enum kind only, struct damage *d,
+    uint8_t *out)
 {
 	static const enum left lefts[] = { LEFT_KILLED, LEFT_KILLED, LEFT_KILLED, LEFT_KILLED,
 		LEFT_CLOSED, LEFT_CLOSED, LEFT_CLOSED, LEFT_BARE, LEFT_LARGE, LEFT_LARGE };
@@ -131,8 +166,8 @@ damage_make(
 	x = &s->s[d->store];
 	d->kind = kinds[below(&r, sizeof(kinds) / sizeof(kinds[0]))];
 	d->left = lefts[below(&r, sizeof(lefts) / sizeof(lefts[0]))];
-	if (rows) {
-		d->kind = KIND_ROWS;
+	if (only != KINDS) {
+		d->kind = only;
 		d->store = n % 2 == 0 ? STORE_LOG : STORE_NODE;
 		x = &s->s[d->store];
 	} else if (d->kind == KIND_ROWS && d->store == STORE_DERIVED) {
@@ -153,6 +188,14 @@ damage_make(
 					    : below(&r, x->size / SECTOR_BYTES) * SECTOR_BYTES;
 		d->live = true;
 		(void)snprintf(d->text, sizeof(d->text), "to %zu bytes", d->size);
+		return;
+	}
+	if (d->kind == KIND_KEY) {
+		memcpy(out, x->file, x->size);
+		p = lengthen_key(x, &r, d, out);
+		d->live = true;
+		d->place = place_of(p);
+		d->page = p->page;
 		return;
 	}
 	/* A sector that is as it was in the older copy is no damage: again, and after some tries as it is. */

@@ -5,12 +5,15 @@ target_link_libraries(lt-damage PRIVATE lt_tests_federation lt_hub lt_node lt_bu
 if(LT_SANITIZE)
   add_test(NAME damage.stores COMMAND lt-damage --count 60 -j 2)
   add_test(NAME damage.rows COMMAND lt-damage --rows --count 6 -j 2)
+  add_test(NAME damage.keys COMMAND lt-damage --keys --count 10 -j 2)
 else()
   add_test(NAME damage.stores COMMAND lt-damage --count 1000 -j 2)
   # What peers say of many change-sets at a time, true and not.
   add_test(NAME damage.rows COMMAND lt-damage --rows --count 200 -j 2)
+  # A row under a key that no change-set has.
+  add_test(NAME damage.keys COMMAND lt-damage --keys --count 300 -j 2)
 endif()
-set_tests_properties(damage.stores damage.rows PROPERTIES TIMEOUT 600 LABELS damage)
+set_tests_properties(damage.stores damage.rows damage.keys PROPERTIES TIMEOUT 600 LABELS damage)
 
 # The same over programs with a defect planted in them (proto/store/damage_bug.h): each must be found.
 add_executable(lt-damage-bugs ${LT_DAMAGE_SRCS} ${CMAKE_SOURCE_DIR}/proto/store/kv.c
