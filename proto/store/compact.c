@@ -35,12 +35,16 @@ struct place {
 static int
 failed(const struct place *p, int e, const char *what, const char *file)
 {
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
 	int rc = e == ENOSPC || e == EDQUOT  ? LT_E_NOSPACE
 		 : e == EACCES || e == EPERM ? LT_E_DENIED
 		 : e == ENOENT               ? LT_E_NOTFOUND
 					     : LT_E_IO;
 
-	return lt_err_set(p->err, rc, "%s \"%s/%s\": %s", what, p->path, file, strerror(e));
+	(void)snprintf(en, sizeof(en), "%s \"%.300s/%s\": %s", what, p->path, file, strerror(e));
+	(void)snprintf(vi, sizeof(vi), "không nén được kho, vì \"%.300s/%s\": %s", p->path, file,
+	    lt_errno_vi(e));
+	return lt_err_pair(p->err, rc, en, vi);
 }
 
 static int
@@ -77,8 +81,8 @@ place_hold(struct place *p)
 		return failed(p, errno, "cannot open", "lock.mdb");
 	if (free_of_readers && flock(p->dir, LOCK_EX | LOCK_NB) == 0)
 		return LT_OK;
-	return lt_err_set(
-	    p->err, LT_E_BUSY, "another process has the store in \"%s\" open", p->path);
+	return lt_err_both(p->err, LT_E_BUSY, "another process has the store in \"%s\" open",
+	    "kho trong \"%s\" đang được một chương trình khác mở; hãy dừng nó trước", p->path);
 }
 
 static void
@@ -185,9 +189,12 @@ check_room(const struct place *p, uint64_t bytes)
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (free_bytes >= bytes + ROOM)
 		return LT_OK;
-	return lt_err_set(p->err, LT_E_NOSPACE,
-	    "a compact copy of \"%s\" may need %llu MiB, and %llu MiB are free", p->path,
-	    (unsigned long long)((bytes + ROOM) >> 20), (unsigned long long)(free_bytes >> 20));
+	return lt_err_both(p->err, LT_E_NOSPACE,
+	    "a compact copy of \"%s\" may need %llu MiB, and %llu MiB are free",
+	    "bản nén của \"%s\" có thể cần %llu MiB, mà đĩa chỉ còn %llu MiB; hãy dọn bớt đĩa rồi "
+	    "làm lại",
+	    p->path, (unsigned long long)((bytes + ROOM) >> 20),
+	    (unsigned long long)(free_bytes >> 20));
 }
 
 /* ---- the index ---- */
@@ -356,8 +363,11 @@ u16_at(const uint8_t *p)
 static int
 odd(const struct cleaning *c)
 {
-	return lt_err_set(c->p->err, LT_E_CORRUPT,
+	return lt_err_both(c->p->err, LT_E_CORRUPT,
 	    "the copy of the store in \"%s\" is no file of LMDB as this program knows it",
+	    "bản chép của kho trong \"%s\" không phải tệp LMDB mà chương trình này biết; kho cũ "
+	    "vẫn "
+	    "nguyên, hãy gọi người phụ trách máy",
 	    c->p->path);
 }
 
@@ -540,8 +550,15 @@ make_copy(struct place *p, const char *dir, const char *name, enum lt_kv_kind ki
 		rc = copy_to(p, kv, &st);
 	lt_kv_close(kv);
 	if (rc != LT_OK && p->err != NULL && p->err->text[0] == '\0')
-		(void)lt_err_set(
-		    p->err, rc, "cannot copy the store in \"%s\": %s", p->path, lt_strerror(rc));
+		(void)(rc == LT_E_NOSPACE
+			   ? lt_err_both(p->err, rc, "cannot copy the store in \"%s\": %s",
+				 "không chép được kho trong \"%s\": đĩa đầy (%s); hãy dọn bớt, rồi "
+				 "làm lại",
+				 p->path, lt_strerror(rc))
+			   : lt_err_both(p->err, rc, "cannot copy the store in \"%s\": %s",
+				 "không chép được kho trong \"%s\" (chi tiết: %s); kho cũ vẫn "
+				 "nguyên",
+				 p->path, lt_strerror(rc)));
 	return rc;
 }
 

@@ -50,6 +50,9 @@
  * value of at most LT_KV_VALUE_MAX; a short write takes what was left. */
 #define PROBE_BYTES ((off_t)1 << 20)
 #define GUARD_FILE "guard"
+/* What people are to do, behind a semicolon. */
+#define RESTORE_VI "hãy gọi người phụ trách máy để phục hồi từ bản sao lưu ('ltctl restore')"
+#define UPDATE_VI "hãy dùng chương trình đúng phiên bản (thường là bản mới nhất)"
 #define ASIDE_FORMAT "damaged-%u.mdb"
 #define ASIDE_MAX 100000
 #define LOCK_TRIES 20
@@ -601,10 +604,48 @@ path_in(char out[PATH_MAX], const char *dir, const char *name, struct lt_err *er
 	return LT_OK;
 }
 
-static int
-fail(struct lt_err *err, int code, const char *what, const char *path, int mdb_rc)
+/* What could not be done to a store; its path follows. */
+enum doing { MAKE, SET_ASIDE, WRITE_BESIDE, LOCK_ROOM, OPEN, OPEN_TABLES, READ, OPEN_FOLDER };
+static const struct {
+	const char *en, *vi;
+} doings[] = {
+	[MAKE] = { "cannot make store", "không tạo được kho" },
+	[SET_ASIDE] = { "cannot set aside the damaged store", "không cất riêng được kho bị hỏng" },
+	[WRITE_BESIDE] = { "cannot write beside store", "không ghi được bên cạnh kho" },
+	[LOCK_ROOM] = { "no room for the lock file of store", "không đủ chỗ cho tệp khóa của kho" },
+	[OPEN] = { "cannot open store", "không mở được kho" },
+	[OPEN_TABLES] = { "cannot open tables of store", "không mở được các bảng của kho" },
+	[READ] = { "cannot read store", "không đọc được kho" },
+	[OPEN_FOLDER] = { "cannot open folder", "không mở được thư mục" },
+};
+
+/* What LMDB or the system says, in Vietnamese; of what only a programmer understands what LMDB says. */
+static const char *
+reason_vi(int rc)
 {
-	return lt_err_set(err, code, "%s \"%s\": %s", what, path, mdb_strerror(mdb_rc));
+	switch (rc) {
+	case MDB_MAP_FULL:
+		return "kho đã dùng hết dung lượng dành cho nó; hãy gọi người phụ trách máy";
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_PANIC:
+	case MDB_INVALID:
+		return "kho bị hỏng; hãy gọi người phụ trách máy";
+	case MDB_READERS_FULL:
+		return "quá nhiều chương trình đang đọc; hãy đóng bớt rồi làm lại";
+	default:
+		return rc > 0 ? lt_errno_vi(rc) : mdb_strerror(rc);
+	}
+}
+
+static int
+fail(struct lt_err *err, int code, enum doing what, const char *path, int rc)
+{
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
+
+	(void)snprintf(en, sizeof(en), "%s \"%s\": %s", doings[what].en, path, mdb_strerror(rc));
+	(void)snprintf(vi, sizeof(vi), "%s \"%s\": %s", doings[what].vi, path, reason_vi(rc));
+	return lt_err_pair(err, code, en, vi);
 }
 
 static bool
@@ -690,16 +731,20 @@ folder_take(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 	}
 	e->dir = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (e->dir < 0)
-		return lt_err_set(
-		    err, code_of(errno), "cannot open folder \"%s\": %s", o->path, strerror(errno));
+		return fail(err, code_of(errno), OPEN_FOLDER, o->path, errno);
 	rc = list_enter(e);
 	if (rc == LT_E_BUSY)
-		return lt_err_set(err, rc, "store \"%s\" is open in this process already", o->path);
+		return lt_err_both(err, rc, "store \"%s\" is open in this process already",
+		    "kho \"%s\" đang mở trong chính chương trình này", o->path);
 	if (rc != LT_OK)
 		return lt_err_set(err, rc, "cannot examine folder \"%s\"", o->path);
 	if (!o->read_only && !lock_folder(e->dir))
-		return lt_err_set(err, errno == EWOULDBLOCK ? LT_E_BUSY : LT_E_IO,
-		    "store \"%s\" is in use by another process", o->path);
+		return errno == EWOULDBLOCK ? lt_err_both(err, LT_E_BUSY,
+						  "store \"%s\" is in use by another process",
+						  "kho \"%s\" đang được một chương trình khác "
+						  "dùng; hãy dừng nó trước",
+						  o->path)
+					    : fail(err, LT_E_IO, OPEN, o->path, errno);
 	return LT_OK;
 }
 
@@ -832,10 +877,10 @@ create(const struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 		int code = write_code_of(e, rc);
 
 		(void)unlinkat(e->dir, NEW_FILE, 0);
-		return fail(err, code, "cannot make store", o->path, rc);
+		return fail(err, code, MAKE, o->path, rc);
 	}
 	if (renameat(e->dir, NEW_FILE, e->dir, DATA_FILE) != 0 || fsync(e->dir) != 0)
-		return fail(err, code_of(errno), "cannot make store", o->path, errno);
+		return fail(err, code_of(errno), MAKE, o->path, errno);
 	return LT_OK;
 }
 
@@ -847,16 +892,20 @@ find_or_create(const struct env *e, const struct lt_kv_options *o, struct lt_err
 
 	if (exists(e->dir, DATA_FILE, &size)) {
 		if (size == 0)
-			return lt_err_set(err, LT_E_CORRUPT,
-			    "store \"%s\" is damaged: " DATA_FILE " is empty", o->path);
+			return lt_err_both(err, LT_E_CORRUPT,
+			    "store \"%s\" is damaged: " DATA_FILE " is empty",
+			    "kho \"%s\" bị hỏng: tệp " DATA_FILE " trống; " RESTORE_VI, o->path);
 		return LT_OK;
 	}
 	if (exists(e->dir, MADE_FILE, NULL))
-		return lt_err_set(err, LT_E_CORRUPT,
+		return lt_err_both(err, LT_E_CORRUPT,
 		    "store \"%s\" is lost: the folder has held one, but " DATA_FILE " is gone",
+		    "kho \"%s\" đã mất: thư mục từng có kho, nhưng tệp " DATA_FILE
+		    " không còn; " RESTORE_VI,
 		    o->path);
 	if (o->read_only)
-		return lt_err_set(err, LT_E_NOTFOUND, "no store in \"%s\"", o->path);
+		return lt_err_both(err, LT_E_NOTFOUND, "no store in \"%s\"",
+		    "không có kho trong \"%s\"; hãy xem lại thư mục", o->path);
 	return create(e, o, err);
 }
 
@@ -883,8 +932,7 @@ set_aside(const struct env *e, const struct lt_kv_options *o, const char *why, s
 	}
 	if (renameat(e->dir, DATA_FILE, e->dir, name) != 0 ||
 	    (unlinkat(e->dir, GUARD_FILE, 0) != 0 && errno != ENOENT))
-		return fail(
-		    err, code_of(errno), "cannot set aside the damaged store", o->path, errno);
+		return fail(err, code_of(errno), SET_ASIDE, o->path, errno);
 	lt_warn("store \"%s\" is damaged: %s; it is set aside as %s/%s, and its tables, which all "
 		"come from the "
 		"log, are made anew",
@@ -912,18 +960,24 @@ refuse(
 
 	lt_kv_check_text(c, why, sizeof(why));
 	if (!exists(e->dir, MADE_FILE, NULL) && c->look != LT_KV_LOOK_FAILED)
-		return lt_err_set(err, LT_E_VERSION,
+		return lt_err_both(err, LT_E_VERSION,
 		    "\"%s/" DATA_FILE
 		    "\" is not a store of lienthong, but another program's or a broken one: %s",
+		    "\"%s/" DATA_FILE
+		    "\" không phải kho của lienthong, mà của chương trình khác hoặc đã hỏng; hãy "
+		    "xem lại thư mục (chi tiết: %s)",
 		    o->path, why);
 	if (c->look == LT_KV_LOOK_FAILED)
-		return lt_err_set(err, c->error == ECANCELED ? LT_E_CLOSED : code_of(c->error),
-		    "cannot open store \"%s\": %s", o->path, why);
+		return lt_err_both(err, c->error == ECANCELED ? LT_E_CLOSED : code_of(c->error),
+		    "cannot open store \"%s\": %s", "không mở được kho \"%s\" (chi tiết: %s)",
+		    o->path, why);
 	if (is_derived(o))
 		return set_aside(e, o, why, err);
-	return lt_err_set(err, LT_E_CORRUPT,
-	    "store \"%s\" is damaged and is not opened: %s; nothing was changed in it", o->path,
-	    why);
+	return lt_err_both(err, LT_E_CORRUPT,
+	    "store \"%s\" is damaged and is not opened: %s; nothing was changed in it",
+	    "kho \"%s\" bị hỏng nên không mở (chi tiết: %s); không có gì trong kho bị thay "
+	    "đổi; " RESTORE_VI,
+	    o->path, why);
 }
 
 /* What each table of a look needs: everything that cannot be worked out from the log again must be there. */
@@ -1012,7 +1066,7 @@ note_open(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 
 	e->guard_fd = lt_kv_guard_open(e->dir);
 	rc = e->guard_fd < 0 ? errno : note(e, false, true);
-	return rc == 0 ? LT_OK : fail(err, code_of(rc), "cannot write beside store", o->path, rc);
+	return rc == 0 ? LT_OK : fail(err, code_of(rc), WRITE_BESIDE, o->path, rc);
 }
 
 static void
@@ -1052,21 +1106,25 @@ open_env(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 
 	rc = reserve_lock_file(e);
 	if (rc != 0)
-		return fail(err, code_of(rc), "no room for the lock file of store", o->path, rc);
+		return fail(err, code_of(rc), LOCK_ROOM, o->path, rc);
 	rc = env_make(&e->env, o, e->base.ntables);
 	if (rc == 0)
 		rc = mdb_env_open(e->env, o->path, flags, 0600);
 	if (rc == MDB_INVALID && !exists(e->dir, MADE_FILE, NULL))
-		return lt_err_set(
-		    err, LT_E_VERSION, "\"%s/" DATA_FILE "\" is not a store of lienthong", o->path);
+		return lt_err_both(err, LT_E_VERSION,
+		    "\"%s/" DATA_FILE "\" is not a store of lienthong",
+		    "\"%s/" DATA_FILE "\" không phải kho của lienthong; hãy xem lại thư mục",
+		    o->path);
 	if (rc == MDB_INVALID)
-		return lt_err_set(err, LT_E_CORRUPT,
-		    "store \"%s\" is damaged: " DATA_FILE " does not begin as it must", o->path);
+		return lt_err_both(err, LT_E_CORRUPT,
+		    "store \"%s\" is damaged: " DATA_FILE " does not begin as it must",
+		    "kho \"%s\" bị hỏng ở đầu tệp " DATA_FILE "; " RESTORE_VI, o->path);
 	if (rc == MDB_VERSION_MISMATCH)
-		return lt_err_set(err, LT_E_VERSION,
-		    "store \"%s\" has a file format that %s does not read", o->path,
+		return lt_err_both(err, LT_E_VERSION,
+		    "store \"%s\" has a file format that %s does not read",
+		    "kho \"%s\" có dạng tệp mà %s không đọc được; " UPDATE_VI, o->path,
 		    mdb_version(NULL, NULL, NULL));
-	return rc == 0 ? LT_OK : fail(err, code_of(rc), "cannot open store", o->path, rc);
+	return rc == 0 ? LT_OK : fail(err, code_of(rc), OPEN, o->path, rc);
 }
 
 static int
@@ -1100,25 +1158,47 @@ meta_get(const struct env *e, MDB_txn *mt, MDB_dbi dbi, const char *name, struct
 static int
 foreign(const struct lt_kv_options *o, struct lt_err *err)
 {
-	return lt_err_set(err, LT_E_VERSION,
-	    "\"%s\" holds the data of another program, not a store of lienthong", o->path);
+	return lt_err_both(err, LT_E_VERSION,
+	    "\"%s\" holds the data of another program, not a store of lienthong",
+	    "\"%s\" chứa dữ liệu của chương trình khác, không phải kho của lienthong; hãy xem lại "
+	    "thư mục",
+	    o->path);
+}
+
+static int
+damaged(const struct lt_kv_options *o, const char *what, struct lt_err *err)
+{
+	return lt_err_both(err, LT_E_CORRUPT, "store \"%s\" is damaged: %s",
+	    "kho \"%s\" bị hỏng (chi tiết: %s); " RESTORE_VI, o->path, what);
 }
 
 static const char *
-kind_name(unsigned kind)
+kind_name(unsigned kind, bool vi)
 {
 	switch (kind) {
 	case LT_KV_NODE:
-		return "a node's store";
+		return vi ? "kho của máy xã" : "a node's store";
 	case LT_KV_HUB_LOG:
-		return "a hub's log";
+		return vi ? "nhật ký của đầu mối" : "a hub's log";
 	case LT_KV_HUB_DERIVED:
-		return "a hub's derived tables";
+		return vi ? "bảng dẫn xuất của đầu mối" : "a hub's derived tables";
 	case LT_KV_TEST:
-		return "a test's store";
+		return vi ? "kho thử" : "a test's store";
 	default:
-		return "a store of an unknown kind";
+		return vi ? "kho loại lạ" : "a store of an unknown kind";
 	}
+}
+
+static int
+other_kind(const struct lt_kv_options *o, unsigned kind, struct lt_err *err)
+{
+	char en[LT_ERR_TEXT], vi[LT_ERR_TEXT];
+
+	(void)snprintf(en, sizeof(en), "\"%s\" holds %s (kind %u), not %s (kind %u)", o->path,
+	    kind_name(kind, false), kind, kind_name((unsigned)o->kind, false), (unsigned)o->kind);
+	(void)snprintf(vi, sizeof(vi), "\"%s\" là %s, không phải %s; hãy xem lại thư mục", o->path,
+	    kind_name(kind, true), kind_name((unsigned)o->kind, true));
+	return lt_err_pair(err, LT_E_VERSION, en, vi);
 }
 
 static int
@@ -1131,8 +1211,9 @@ check_mdb(const struct lt_kv_options *o, struct lt_slice mdb, struct lt_err *err
 	n = snprintf(want, sizeof(want), "%d.%d.", major, minor);
 	if (mdb.len >= (size_t)n && memcmp(mdb.data, want, (size_t)n) == 0)
 		return LT_OK;
-	return lt_err_set(err, LT_E_VERSION,
-	    "store \"%s\" was made with LMDB %.*s; this program works with %s", o->path,
+	return lt_err_both(err, LT_E_VERSION,
+	    "store \"%s\" was made with LMDB %.*s; this program works with %s",
+	    "kho \"%s\" được tạo bằng LMDB %.*s, chương trình này dùng %s; " UPDATE_VI, o->path,
 	    (int)(mdb.len < 32 ? mdb.len : 32), (const char *)mdb.data,
 	    mdb_version(NULL, NULL, NULL));
 }
@@ -1150,20 +1231,19 @@ check_format(const struct lt_kv_options *o, struct lt_slice format, struct lt_er
 	if (r.err != LT_OK || !lt_slice_eq(magic, lt_slice_str(FORMAT_MAGIC)))
 		return foreign(o, err);
 	if (version != FORMAT_VERSION)
-		return lt_err_set(err, LT_E_VERSION,
+		return lt_err_both(err, LT_E_VERSION,
 		    "store \"%s\" has format version %u; this program (%s) understands version %d",
+		    "kho \"%s\" có định dạng phiên bản %u; chương trình này (%s) hiểu phiên bản "
+		    "%d; " UPDATE_VI,
 		    o->path, version, LT_VERSION, FORMAT_VERSION);
 	kind = lt_read_u8(&r);
 	mdb = lt_read_framed(&r);
 	program = lt_read_framed(&r);
 	(void)program;
 	if (r.err != LT_OK)
-		return lt_err_set(
-		    err, LT_E_CORRUPT, "store \"%s\" is damaged: format is cut", o->path);
+		return damaged(o, "format is cut", err);
 	if (kind != (unsigned)o->kind)
-		return lt_err_set(err, LT_E_VERSION, "\"%s\" holds %s (kind %u), not %s (kind %u)",
-		    o->path, kind_name(kind), kind, kind_name((unsigned)o->kind),
-		    (unsigned)o->kind);
+		return other_kind(o, kind, err);
 	return check_mdb(o, mdb, err);
 }
 
@@ -1173,21 +1253,21 @@ check_federation(const struct lt_kv_options *o, struct lt_slice federation, stru
 	char have[17], want[17];
 
 	if (federation.len != 32)
-		return lt_err_set(
-		    err, LT_E_CORRUPT, "store \"%s\" is damaged: federation is cut", o->path);
+		return damaged(o, "federation is cut", err);
 	if (o->federation == NULL || memcmp(federation.data, o->federation, 32) == 0)
 		return LT_OK;
 	lt_hex(have, federation.data, 8);
 	lt_hex(want, o->federation, 8);
-	return lt_err_set(err, LT_E_VERSION,
-	    "store \"%s\" belongs to federation %s..., this program works for %s...", o->path, have,
-	    want);
+	return lt_err_both(err, LT_E_VERSION,
+	    "store \"%s\" belongs to federation %s..., this program works for %s...",
+	    "kho \"%s\" thuộc liên thông %s..., chương trình này làm cho %s...; hãy xem lại thư "
+	    "mục",
+	    o->path, have, want);
 }
 
 static int
 check_meta(struct env *e, MDB_txn *mt, const struct lt_kv_options *o, struct lt_err *err)
 {
-	static const char damaged[] = "store \"%s\" is damaged: %s in its meta table";
 	struct lt_slice raw = { NULL, 0 }, v = { NULL, 0 };
 	MDB_dbi dbi;
 	int rc;
@@ -1196,25 +1276,25 @@ check_meta(struct env *e, MDB_txn *mt, const struct lt_kv_options *o, struct lt_
 	if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
 		return foreign(o, err);
 	if (rc != 0)
-		return fail(err, code_of(rc), "cannot read store", o->path, rc);
+		return fail(err, code_of(rc), READ, o->path, rc);
 	rc = meta_get(e, mt, dbi, "format", &raw, &v);
 	/* What does not even carry our magic was never ours. */
 	if (rc == LT_E_NOTFOUND ||
 	    (rc == LT_E_CORRUPT && (raw.len < 4 || memcmp(raw.data, FORMAT_MAGIC, 4) != 0)))
 		return foreign(o, err);
 	if (rc != LT_OK)
-		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "format");
+		return damaged(o, "format in its meta table", err);
 	rc = check_format(o, v, err);
 	if (rc != LT_OK)
 		return rc;
 	if (meta_get(e, mt, dbi, "federation", &raw, &v) != LT_OK)
-		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "federation");
+		return damaged(o, "federation in its meta table", err);
 	rc = check_federation(o, v, err);
 	if (rc != LT_OK)
 		return rc;
 	if (meta_get(e, mt, dbi, "incarnation", &raw, &v) != LT_OK ||
 	    v.len != LT_KV_INCARNATION_LEN)
-		return lt_err_set(err, LT_E_CORRUPT, damaged, o->path, "incarnation");
+		return damaged(o, "incarnation in its meta table", err);
 	memcpy(e->base.incarnation, v.data, v.len);
 	return LT_OK;
 }
@@ -1230,7 +1310,7 @@ open_tables(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 
 	mrc = mdb_txn_begin(e->env, NULL, o->read_only ? MDB_RDONLY : 0, &mt);
 	if (mrc != 0)
-		return fail(err, code_of(mrc), "cannot read store", o->path, mrc);
+		return fail(err, code_of(mrc), READ, o->path, mrc);
 	rc = check_meta(e, mt, o, err);
 	if (rc == LT_OK && !o->read_only) {
 		rc = note_open(e, o, err);
@@ -1241,20 +1321,20 @@ open_tables(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 		mrc = mdb_dbi_open(
 		    mt, e->base.table[i].name, o->read_only ? 0 : MDB_CREATE, &e->dbi[i]);
 		if (mrc == MDB_NOTFOUND)
-			rc = lt_err_set(err, LT_E_VERSION,
+			rc = lt_err_both(err, LT_E_VERSION,
 			    "store \"%s\" was made by an older program: it has no table \"%s\"",
+			    "kho \"%s\" do chương trình cũ hơn tạo, chưa có bảng \"%s\"; hãy khởi "
+			    "động dịch vụ một lần bằng chương trình này",
 			    o->path, e->base.table[i].name);
 		else if (mrc != 0)
-			rc = fail(err, write_code_of(e, mrc), "cannot open tables of store",
-			    o->path, mrc);
+			rc = fail(err, write_code_of(e, mrc), OPEN_TABLES, o->path, mrc);
 	}
 	if (rc != LT_OK) {
 		mdb_txn_abort(mt);
 		return rc;
 	}
 	mrc = mdb_txn_commit(mt);
-	return mrc == 0 ? LT_OK
-			: fail(err, write_code_of(e, mrc), "cannot open store", o->path, mrc);
+	return mrc == 0 ? LT_OK : fail(err, write_code_of(e, mrc), OPEN, o->path, mrc);
 }
 
 static void
@@ -1328,9 +1408,12 @@ lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err
 	if (rc == LT_OK) {
 		rc = lt_kv_sums_begin(&e->base);
 		if (rc != LT_OK)
-			(void)lt_err_set(err, rc,
-			    "the tables of store \"%s\" cannot be summed up: %s", o->path,
-			    lt_strerror(rc));
+			(void)lt_err_both(err, rc,
+			    "the tables of store \"%s\" cannot be summed up: %s",
+			    "không cộng được các bảng của kho \"%s\" (chi tiết: %s); hãy xem đĩa "
+			    "có "
+			    "đầy không rồi làm lại",
+			    o->path, lt_strerror(rc));
 	}
 	if (rc != LT_OK) {
 		env_close(&e->base);
@@ -1372,14 +1455,14 @@ lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err)
 	c.ntable = e->base.ntables + 1;
 	c.dir = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c.dir < 0)
-		rc = lt_err_set(
-		    err, code_of(errno), "cannot open folder \"%s\": %s", o->path, strerror(errno));
+		rc = fail(err, code_of(errno), OPEN_FOLDER, o->path, errno);
 	if (rc == LT_OK)
 		lt_kv_check(&c, NULL);
 	if (rc == LT_OK && c.look != LT_KV_LOOK_WHOLE) {
 		lt_kv_check_text(&c, why, sizeof(why));
-		rc = lt_err_set(err, c.look == LT_KV_LOOK_FAILED ? code_of(c.error) : LT_E_CORRUPT,
-		    "\"%s/%s\": %s", o->path, c.file, why);
+		rc = lt_err_both(err, c.look == LT_KV_LOOK_FAILED ? code_of(c.error) : LT_E_CORRUPT,
+		    "\"%s/%s\": %s", "\"%s/%s\" bị hỏng hoặc không đọc được (chi tiết: %s)",
+		    o->path, c.file, why);
 	}
 	if (rc == LT_OK)
 		*bad = c.report.bad;

@@ -188,7 +188,9 @@ compact(const struct place *p, struct lt_compact_report *r)
 	int rc = lt_store_compact(p->dir, "store", LT_KV_NODE, &fed, r, &err);
 
 	if (rc != LT_OK)
-		print_message("%s\n", err.text);
+		print_message("%s\n%s\n", err.text, lt_err_vi(&err));
+	/* Whoever compacts is at a commune, or runs a hub. */
+	assert_true(rc == LT_OK || lt_err_vi(&err)[0] != '\0');
 	return rc;
 }
 

@@ -1243,6 +1243,18 @@ read_whole(const struct fix *f, size_t *len)
 	return p;
 }
 
+/* Said in Vietnamese as well, with its letters. */
+static void
+assert_said_twice(const struct lt_err *err)
+{
+	const char *p = lt_err_vi(err);
+
+	while (*p != '\0' && (unsigned char)*p < 0x80)
+		p++;
+	if (*p == '\0' || strcmp(lt_err_vi(err), err->text) == 0)
+		fail_msg("\"%s\" is not said in Vietnamese: \"%s\"", err->text, lt_err_vi(err));
+}
+
 static void
 refused(struct fix *f, const struct lt_kv_options *o, int code, const char *word)
 {
@@ -1254,8 +1266,10 @@ refused(struct fix *f, const struct lt_kv_options *o, int code, const char *word
 	assert_null(kv);
 	if (strstr(err.text, word) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", err.text, word);
+	assert_said_twice(&err);
 	ro.read_only = true;
 	assert_int_equal(lt_kv_open_lmdb(&ro, &kv, &err), code);
+	assert_said_twice(&err);
 	(void)f;
 }
 
@@ -1618,6 +1632,11 @@ cannot_make_says_why(void **state)
 	o.path = path;
 	assert_int_not_equal(lt_kv_open_lmdb(&o, &kv, &err), LT_OK);
 	assert_non_null(strstr(err.text, "plain"));
+	assert_said_twice(&err);
+	o.read_only = true;
+	assert_int_not_equal(lt_kv_open_lmdb(&o, &kv, &err), LT_OK);
+	assert_non_null(strstr(lt_err_vi(&err), "không mở được thư mục"));
+	o.read_only = false;
 	(void)snprintf(path, sizeof(path), "%s/deep/er/store", f->dir);
 	ok(lt_kv_open_lmdb(&o, &kv, &err));
 	lt_kv_close(kv);
@@ -1644,12 +1663,13 @@ static int
 try_open(void *ctx)
 {
 	struct lt_kv_options *o = ctx;
+	struct lt_err err = { "" };
 	struct lt_kv *kv;
-	int rc = lt_kv_open_lmdb(o, &kv, NULL);
+	int rc = lt_kv_open_lmdb(o, &kv, &err);
 
 	if (rc == LT_OK)
 		lt_kv_close(kv);
-	return -rc;
+	return rc == LT_E_BUSY && strstr(lt_err_vi(&err), "hãy dừng nó trước") == NULL ? 99 : -rc;
 }
 
 static void

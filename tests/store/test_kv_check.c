@@ -424,6 +424,8 @@ truth_is_refused_and_left_alone(void **state)
 		assert_int_equal(try_open(f, i == 1, &err), LT_E_CORRUPT);
 		assert_non_null(strstr(err.text, "damaged"));
 		assert_non_null(strstr(err.text, "nothing was changed"));
+		assert_non_null(strstr(lt_err_vi(&err), "bị hỏng nên không mở"));
+		assert_non_null(strstr(lt_err_vi(&err), "ltctl restore"));
 		assert_int_equal(size_of(f->data), size);
 	}
 }
