@@ -34,6 +34,7 @@ lt_test(store backup SOURCES ${LT_STORE_WORLD})
 lt_test(store compact)
 target_link_options(test_store_compact PRIVATE -Wl,--wrap=fstatvfs)
 lt_test(store erase SOURCES ${LT_STORE_WORLD})
+lt_test(store checkpoints SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
 lt_test(store erase_golden SOURCES ${LT_STORE_WORLD} ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
 # It counts what calls of the library take: they go through the test.
 lt_test(store repair SOURCES ${LT_STORE_WORLD})

@@ -17,6 +17,7 @@ from nacl.bindings import crypto_scalarmult_base
 
 from golden_base import (H, H16, Key, checksum, feed_id, framed, framed8, p_bytes, p_fixed64, p_text, p_varint, root,
                          run, seal, u8, u32, u64)
+import golden_checkpoint
 import golden_erase
 import golden_hub
 import golden_line
@@ -235,6 +236,7 @@ def golden():
         "erase": golden_erase.erase(),
         "digest": digest(),
         "proof": golden_proof.proof(),
+        "checkpoint": golden_checkpoint.checkpoint(words),
     }
 
 

@@ -1,0 +1,393 @@
+#include "proto/store/checkpoints.h"
+
+#include "proto/store/author.h"
+#include "proto/store/feed_log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_NAME 80
+#define ROW_CHECKPOINT "checkpoint"
+#define IN_COSIGNED "cosigned/"
+#define IN_EQUIVOCATION "equivocation/"
+#define HEADER_MAX (512 * 1024) /* of a change-set, which bounds it */
+#define OTHER_CHECKPOINT 1
+#define OTHER_HEADER 2
+
+/* ---- what the log says ---- */
+
+struct newest {
+	struct lt_id hub;
+	size_t n;
+	struct lt_checkpoint_head head[LT_CHECKPOINT_HEADS_MAX];
+	uint64_t position[LT_CHECKPOINT_HEADS_MAX]; /* where each was written last */
+};
+
+static int
+note_head(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
+    const struct lt_head *head)
+{
+	struct lt_id author = lt_feed_author(feed);
+	struct newest *t = ctx;
+	size_t i, at = t->n;
+
+	(void)unit;
+	if (!lt_id_eq(&author, &t->hub) || lt_feed_is_aside(feed) || head->seq == 0)
+		return LT_OK;
+	if (at == LT_CHECKPOINT_HEADS_MAX) {
+		for (i = 0, at = 0; i < t->n; i++)
+			if (t->position[i] < t->position[at])
+				at = i;
+		if (t->position[at] > head->last_position)
+			return LT_OK;
+	} else {
+		t->n++;
+	}
+	t->head[at] =
+	    (struct lt_checkpoint_head){ .feed = *feed, .seq = head->seq, .hash = head->hash };
+	t->position[at] = head->last_position;
+	return LT_OK;
+}
+
+static int
+by_feed(const void *a, const void *b)
+{
+	return lt_feed_id_cmp(&((const struct lt_checkpoint_head *)a)->feed,
+	    &((const struct lt_checkpoint_head *)b)->feed);
+}
+
+int
+lt_checkpoint_read_log(struct lt_kv_txn *txn, const struct lt_id *hub, struct lt_checkpoint *c)
+{
+	static const struct lt_unit federation = { "_" };
+	struct newest t = { .hub = *hub };
+	struct lt_entry e;
+	int rc = lt_feed_log_each(txn, &federation, note_head, &t);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_last(txn, &c->position);
+	if (rc == LT_OK && c->position != 0)
+		rc = lt_feed_log_read(txn, c->position, &e);
+	if (rc != LT_OK)
+		return rc;
+	c->hub = *hub;
+	if (c->position != 0)
+		c->running = e.running;
+	qsort(t.head, t.n, sizeof(t.head[0]), by_feed);
+	memcpy(c->head, t.head, sizeof(t.head));
+	c->nhead = t.n;
+	return LT_OK;
+}
+
+static int
+weigh_head(struct lt_kv_txn *txn, const struct lt_checkpoint_head *h, enum lt_checkpoint_fit *fit)
+{
+	static const struct lt_unit federation = { "_" };
+	struct lt_head here;
+	struct lt_hash hash;
+	int rc = lt_feed_log_head(txn, &federation, &h->feed, &here);
+
+	*fit = LT_CHECKPOINT_AHEAD;
+	if (rc == LT_OK && here.seq < h->seq)
+		return LT_OK;
+	hash = here.hash;
+	if (rc == LT_OK && here.seq != h->seq)
+		rc = lt_feed_log_hash(txn, &federation, &h->feed, h->seq, &hash);
+	if (rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND) {
+		*fit = LT_CHECKPOINT_UNREAD;
+		return LT_OK;
+	}
+	if (rc == LT_OK)
+		*fit = lt_hash_eq(&hash, &h->hash) ? LT_CHECKPOINT_FITS : LT_CHECKPOINT_OTHER;
+	return rc;
+}
+
+int
+lt_checkpoint_weigh(
+    struct lt_kv_txn *txn, const struct lt_checkpoint *c, enum lt_checkpoint_fit *fit, size_t *at)
+{
+	size_t i;
+
+	*fit = LT_CHECKPOINT_FITS;
+	for (i = 0; i < c->nhead; i++) {
+		enum lt_checkpoint_fit one;
+		int rc = weigh_head(txn, &c->head[i], &one);
+
+		if (rc != LT_OK)
+			return rc;
+		if (one > *fit)
+			*fit = one;
+		if (one == LT_CHECKPOINT_OTHER) {
+			*at = i;
+			return LT_OK;
+		}
+	}
+	return LT_OK;
+}
+
+/* ---- rows ---- */
+
+static void
+put_signed(struct lt_buf *b, const struct lt_checkpoint_signed *c)
+{
+	lt_buf_framed(b, c->body);
+	lt_buf_put_slice(b, c->signature);
+}
+
+static void
+read_signed(struct lt_reader *r, struct lt_checkpoint_signed *out)
+{
+	out->body = lt_read_framed(r);
+	out->signature = lt_read_bytes(r, LT_SIG_LEN);
+	if (out->body.len == 0 || out->body.len > LT_CHECKPOINT_BYTES_MAX)
+		r->err = LT_E_INVALID;
+}
+
+static bool
+is_signed(const struct lt_checkpoint_signed *c)
+{
+	return c->body.len != 0 && c->body.len <= LT_CHECKPOINT_BYTES_MAX &&
+	       c->signature.len == LT_SIG_LEN;
+}
+
+/* Read to its end, and nothing behind it. */
+static int
+ended(const struct lt_reader *r)
+{
+	return r->err == LT_OK && lt_reader_left(r) == 0 ? LT_OK : LT_E_CORRUPT;
+}
+
+static int
+put_row(struct lt_kv_txn *txn, const char *name, struct lt_buf *b)
+{
+	int rc = b->err != LT_OK ? b->err : lt_local_put(txn, name, lt_buf_slice(b));
+
+	lt_buf_fini(b);
+	return rc;
+}
+
+int
+lt_checkpoint_get(struct lt_kv_txn *txn, struct lt_checkpoint_signed *out)
+{
+	struct lt_reader r;
+	struct lt_slice v;
+	int rc = lt_local_get(txn, ROW_CHECKPOINT, &v);
+
+	if (rc != LT_OK)
+		return rc;
+	lt_reader_init(&r, v);
+	read_signed(&r, out);
+	return ended(&r);
+}
+
+int
+lt_checkpoint_put(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
+{
+	struct lt_buf b = { 0 };
+
+	if (!is_signed(c))
+		return LT_E_INVALID;
+	put_signed(&b, c);
+	return put_row(txn, ROW_CHECKPOINT, &b);
+}
+
+static void
+name_of(char out[ROW_NAME], const char *in, const void *id, size_t len)
+{
+	char hex[2 * LT_FEED_LEN + 1];
+
+	lt_hex(hex, id, len);
+	(void)snprintf(out, ROW_NAME, "%s%s", in, hex);
+}
+
+static int
+read_cosigned(struct lt_slice v, struct lt_cosigned *out)
+{
+	struct lt_reader r;
+
+	lt_reader_init(&r, v);
+	if (lt_read_u8(&r) != 1)
+		return LT_E_CORRUPT;
+	out->seen_ms = lt_read_u64(&r);
+	read_signed(&r, &out->checkpoint);
+	out->key_no = lt_read_u32(&r);
+	out->cosignature = lt_read_bytes(&r, LT_SIG_LEN);
+	return ended(&r);
+}
+
+int
+lt_cosigned_get(struct lt_kv_txn *txn, const struct lt_id *principal, struct lt_cosigned *out)
+{
+	char name[ROW_NAME];
+	struct lt_slice v;
+	int rc;
+
+	name_of(name, IN_COSIGNED, principal->b, LT_ID_LEN);
+	rc = lt_local_get(txn, name, &v);
+	out->principal = *principal;
+	return rc == LT_OK ? read_cosigned(v, out) : rc;
+}
+
+int
+lt_cosigned_put(struct lt_kv_txn *txn, const struct lt_cosigned *c)
+{
+	struct lt_buf b = { 0 };
+	char name[ROW_NAME];
+
+	if (!is_signed(&c->checkpoint) || c->cosignature.len != LT_SIG_LEN)
+		return LT_E_INVALID;
+	lt_buf_u8(&b, 1);
+	lt_buf_u64(&b, c->seen_ms);
+	put_signed(&b, &c->checkpoint);
+	lt_buf_u32(&b, c->key_no);
+	lt_buf_put_slice(&b, c->cosignature);
+	name_of(name, IN_COSIGNED, c->principal.b, LT_ID_LEN);
+	return put_row(txn, name, &b);
+}
+
+/* The rows whose names begin so, their ids in hexadecimal behind that. fn: LT_OK to go on. */
+typedef int row_fn(void *ctx, const uint8_t *id, struct lt_slice v);
+
+static int
+each_row(struct lt_kv_txn *txn, const char *in, size_t len, row_fn *fn, void *ctx)
+{
+	struct lt_slice prefix = lt_slice_str(in), k, v;
+	struct lt_kv_cursor *c;
+	uint8_t id[LT_FEED_LEN];
+	char name[ROW_NAME];
+	int rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_seek_in(c, prefix, &k, &v);
+	while (rc == LT_OK) {
+		lt_slice_to_text(name, sizeof(name), k);
+		if (k.len == prefix.len + 2 * len && lt_unhex(id, len, name + prefix.len) == LT_OK)
+			rc = fn(ctx, id, v);
+		if (rc == LT_OK)
+			rc = lt_kv_next_in(c, prefix, &k, &v);
+	}
+	lt_kv_cursor_close(c);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+struct each {
+	lt_cosigned_fn *cosigned;
+	lt_equivocation_fn *equivocation;
+	void *ctx;
+};
+
+static int
+one_cosigned(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	const struct each *e = ctx;
+	struct lt_cosigned c;
+
+	memcpy(c.principal.b, id, LT_ID_LEN);
+	return read_cosigned(v, &c) == LT_OK ? e->cosigned(e->ctx, &c) : LT_OK;
+}
+
+int
+lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx)
+{
+	struct each e = { .cosigned = fn, .ctx = ctx };
+
+	return each_row(txn, IN_COSIGNED, LT_ID_LEN, one_cosigned, &e);
+}
+
+static int
+read_equivocation(struct lt_slice v, struct lt_equivocation *out)
+{
+	struct lt_reader r;
+
+	memset(&out->other, 0, sizeof(out->other));
+	out->header = out->header_signature = lt_slice(NULL, 0);
+	lt_reader_init(&r, v);
+	if (lt_read_u8(&r) != 1)
+		return LT_E_CORRUPT;
+	out->found_ms = lt_read_u64(&r);
+	out->seq = lt_read_u64(&r);
+	read_signed(&r, &out->one);
+	switch (lt_read_u8(&r)) {
+	case OTHER_CHECKPOINT:
+		read_signed(&r, &out->other);
+		break;
+	case OTHER_HEADER:
+		out->header = lt_read_framed(&r);
+		out->header_signature = lt_read_bytes(&r, LT_SIG_LEN);
+		break;
+	default:
+		return LT_E_CORRUPT;
+	}
+	return ended(&r);
+}
+
+int
+lt_equivocation_put(struct lt_kv_txn *txn, const struct lt_equivocation *e)
+{
+	bool has_other = e->other.body.len != 0;
+	struct lt_buf b = { 0 };
+	char name[ROW_NAME];
+	struct lt_slice v;
+	uint64_t n;
+	int rc;
+
+	if (!is_signed(&e->one) || (has_other && !is_signed(&e->other)) ||
+	    (!has_other && (e->header.len == 0 || e->header.len > HEADER_MAX ||
+			       e->header_signature.len != LT_SIG_LEN)))
+		return LT_E_INVALID;
+	name_of(name, IN_EQUIVOCATION, e->feed.b, LT_FEED_LEN);
+	rc = lt_local_get(txn, name, &v);
+	if (rc != LT_E_NOTFOUND)
+		return rc == LT_OK || rc == LT_E_CORRUPT ? LT_E_EXISTS : rc;
+	rc = lt_equivocation_count(txn, &n);
+	if (rc != LT_OK || n >= LT_EQUIVOCATIONS_MAX)
+		return rc != LT_OK ? rc : LT_E_REFUSED;
+	lt_buf_u8(&b, 1);
+	lt_buf_u64(&b, e->found_ms);
+	lt_buf_u64(&b, e->seq);
+	put_signed(&b, &e->one);
+	lt_buf_u8(&b, has_other ? OTHER_CHECKPOINT : OTHER_HEADER);
+	if (has_other) {
+		put_signed(&b, &e->other);
+	} else {
+		lt_buf_framed(&b, e->header);
+		lt_buf_put_slice(&b, e->header_signature);
+	}
+	return put_row(txn, name, &b);
+}
+
+static int
+one_equivocation(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	const struct each *e = ctx;
+	struct lt_equivocation q;
+
+	memcpy(q.feed.b, id, LT_FEED_LEN);
+	return read_equivocation(v, &q) == LT_OK ? e->equivocation(e->ctx, &q) : LT_OK;
+}
+
+int
+lt_equivocation_each(struct lt_kv_txn *txn, lt_equivocation_fn *fn, void *ctx)
+{
+	struct each e = { .equivocation = fn, .ctx = ctx };
+
+	return each_row(txn, IN_EQUIVOCATION, LT_FEED_LEN, one_equivocation, &e);
+}
+
+static int
+count_one(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	(void)id;
+	(void)v;
+	*(uint64_t *)ctx += 1;
+	return LT_OK;
+}
+
+int
+lt_equivocation_count(struct lt_kv_txn *txn, uint64_t *n)
+{
+	*n = 0;
+	return each_row(txn, IN_EQUIVOCATION, LT_FEED_LEN, count_one, n);
+}

@@ -1,0 +1,68 @@
+/* proto/store/checkpoints.h - checkpoints of a hub as a log has and keeps them (FORMAT.md 15): what its heads are here, whether what one says is
+ * what stands here, and the rows of table local. The same at the hub and on a node.
+ *
+ * Functions work inside the caller's transaction of the log (a node's store).
+ */
+#ifndef LT_STORE_CHECKPOINTS_H
+#define LT_STORE_CHECKPOINTS_H
+
+#include "proto/feed/checkpoint.h"
+#include "proto/store/kv.h"
+
+/* Feeds of which two branches are proven; kept for ever, and one is enough. */
+#define LT_EQUIVOCATIONS_MAX 16
+
+/* Heads of the hub's feeds in `_`, the newest ones, position and running hash, into *c; the rest is the caller's. nhead 0: it has written
+ * nothing. Store errors. */
+int lt_checkpoint_read_log(struct lt_kv_txn *txn, const struct lt_id *hub, struct lt_checkpoint *c);
+
+enum lt_checkpoint_fit {
+	LT_CHECKPOINT_FITS, /* all of it stands here */
+	LT_CHECKPOINT_AHEAD, /* some of it is not here yet; what is here is as it says */
+	LT_CHECKPOINT_UNREAD, /* some of it is damaged here; the rest is as it says */
+	LT_CHECKPOINT_OTHER /* something else stands here */
+};
+/* *at: of LT_CHECKPOINT_OTHER, which head. Store errors but damage. */
+int lt_checkpoint_weigh(
+    struct lt_kv_txn *txn, const struct lt_checkpoint *c, enum lt_checkpoint_fit *fit, size_t *at);
+
+/* As signed by the hub; slices borrow from the transaction where they come out of one. */
+struct lt_checkpoint_signed {
+	struct lt_slice body, signature;
+};
+
+/* Row `checkpoint`: the newest. LT_E_NOTFOUND; LT_E_CORRUPT. */
+int lt_checkpoint_get(struct lt_kv_txn *txn, struct lt_checkpoint_signed *out);
+int lt_checkpoint_put(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c);
+
+/* Row `cosigned/<principal>`: the newest that a node agreed with. */
+struct lt_cosigned {
+	struct lt_id principal;
+	uint64_t seen_ms; /* when it came here */
+	struct lt_checkpoint_signed checkpoint;
+	uint32_t key_no;
+	struct lt_slice cosignature;
+};
+int lt_cosigned_get(struct lt_kv_txn *txn, const struct lt_id *principal, struct lt_cosigned *out);
+int lt_cosigned_put(struct lt_kv_txn *txn, const struct lt_cosigned *c);
+/* All, by principal; damaged ones are passed over. fn: LT_OK to go on; it must not write. */
+typedef int lt_cosigned_fn(void *ctx, const struct lt_cosigned *c);
+int lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx);
+
+/* Row `equivocation/<feed>`: two change-sets that the hub signed under one number of a feed in `_`. */
+struct lt_equivocation {
+	struct lt_feed_id feed;
+	uint64_t seq;
+	uint64_t found_ms;
+	struct lt_checkpoint_signed one;
+	struct lt_checkpoint_signed other; /* empty: the change-set here, */
+	struct lt_slice header, header_signature; /* of which this is the header */
+};
+/* LT_E_EXISTS: of this feed there is one; LT_E_REFUSED: there are LT_EQUIVOCATIONS_MAX. Nothing is written then. */
+int lt_equivocation_put(struct lt_kv_txn *txn, const struct lt_equivocation *e);
+typedef int lt_equivocation_fn(void *ctx, const struct lt_equivocation *e);
+int lt_equivocation_each(struct lt_kv_txn *txn, lt_equivocation_fn *fn, void *ctx);
+/* Also those whose rows are damaged. */
+int lt_equivocation_count(struct lt_kv_txn *txn, uint64_t *n);
+
+#endif
