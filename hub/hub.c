@@ -1,3 +1,4 @@
+#include "hub/checkpoint.h"
 #include "hub/hub_impl.h"
 #include "hub/recovery.h"
 #include "proto/base/log.h"
@@ -239,6 +240,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	if (rc == LT_OK && !h->manual)
 		rc = lt_receipts_open(&h->receipts);
 	if (rc == LT_OK)
+		rc = lt_checkpoints_open(h, &h->checkpoints);
+	if (rc == LT_OK)
 		rc = lt_writer_start(h->log, &wo, &h->writer);
 	if (rc == LT_OK)
 		rc = lt_projector_start(h, err);
@@ -267,6 +270,7 @@ lt_hub_close(struct lt_hub *h)
 	lt_writer_end(h->writer);
 	lt_receipts_close(h->receipts);
 	lt_writer_stop(h->writer);
+	lt_checkpoints_close(h->checkpoints);
 	lt_verdicts_close(h->verdicts);
 	lt_recovery_close(h->recovery);
 	if (h->own_log)

@@ -15,6 +15,7 @@ struct lt_verdicts; /* verdict.c */
 struct lt_projector; /* project.c */
 struct lt_receipts; /* receipts.c */
 struct lt_recovery; /* recovery.c */
+struct lt_checkpoints; /* checkpoint.c */
 
 /* What is in a batch of the projector, at most. */
 struct lt_projector_limits {
@@ -55,6 +56,7 @@ struct lt_hub {
 	struct lt_verdicts *verdicts;
 	struct lt_receipts *receipts; /* NULL: manual */
 	struct lt_recovery *recovery;
+	struct lt_checkpoints *checkpoints;
 	atomic_bool forked; /* there is evidence of branches */
 	atomic_bool ruled; /* there are rulings */
 	atomic_bool unsaid; /* there are, or were, acts that are to be said again */

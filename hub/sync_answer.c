@@ -1,6 +1,7 @@
 /* hub/sync_answer.c - Enrol and Sync as the hub answers them. */
 #include "hub/recovery.h"
 #include "hub/sync_answer.h"
+#include "hub/checkpoint.h"
 #include "hub/keys.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
@@ -364,6 +365,21 @@ is_alone(struct lt_asking *a, const Ltpb__HelloRequest *req, struct lt_status *s
 	return false;
 }
 
+/* No answer fails for want of these: the next one has them. */
+static void
+tell_checkpoints(struct lt_asking *a, bool hello, Ltpb__Checkpoint **newest, size_t *n,
+    Ltpb__Checkpoint ***cosigned)
+{
+	int rc = lt_hub_checkpoint_tell(
+	    a->s->hub, a->reg, &a->who.principal->id, hello, &a->arena, newest, n, cosigned);
+
+	if (rc != LT_OK) {
+		*newest = NULL;
+		*n = 0;
+		lt_warn("a node is told of no checkpoint: %s", lt_strerror(rc));
+	}
+}
+
 bool
 lt_answer_hello(
     struct lt_asking *a, const Ltpb__HelloRequest *req, Ltpb__HelloReply *r, struct lt_status *st)
@@ -403,7 +419,23 @@ lt_answer_hello(
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
 	r->province = (char *)id->unit.s;
 	r->session = a->peer->conn_id;
+	tell_checkpoints(a, true, &r->checkpoint, &r->n_cosigned, &r->cosigned);
 	return true;
+}
+
+/* The same of what it cosigned. */
+static void
+take_cosigned(const struct lt_asking *a, const Ltpb__AnnounceRequest *req)
+{
+	struct lt_err err = { "" };
+	int rc;
+
+	if (req->cosigned == NULL)
+		return;
+	rc = lt_hub_checkpoint_cosigned(a->s->hub, a->who.principal, req->cosigned, &err);
+	if (rc != LT_OK && rc != LT_E_EXISTS)
+		lt_warn("a node of unit %s cosigned a checkpoint, but: %s",
+		    a->who.principal->unit.s, err.text[0] != '\0' ? err.text : lt_strerror(rc));
 }
 
 /* What is wrong with it is the node's matter, but no reason not to hear the rest. */
@@ -466,6 +498,8 @@ lt_answer_announce(struct lt_asking *a, const Ltpb__AnnounceRequest *req, Ltpb__
 	r->hub_time_ms = lt_wall_ms(lt_hub_clock(a->s->hub));
 	r->clock_offset_ms = lt_ms_between(req->clock_ms, r->hub_time_ms);
 	r->clock_outvoted = lt_fresh_outvoted(a->s->fresh, &by);
+	take_cosigned(a, req);
+	tell_checkpoints(a, false, &r->checkpoint, &r->n_cosigned, &r->cosigned);
 	return true;
 }
 
