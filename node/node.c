@@ -1,3 +1,4 @@
+#include "node/checkpoint.h"
 #include "node/node_impl.h"
 #include "node/receipts.h"
 #include "proto/base/failpoint.h"
@@ -245,6 +246,8 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 		rc = lt_node_reload(n, err);
 	wo.committed_ctx = n;
 	if (rc == LT_OK)
+		rc = lt_watch_open(n, &n->watch);
+	if (rc == LT_OK)
 		rc = lt_writer_start(n->kv, &wo, &n->writer);
 	if (rc != LT_OK) {
 		if (err != NULL && err->text[0] == '\0')
@@ -267,6 +270,7 @@ lt_node_close(struct lt_node *n)
 	if (n == NULL)
 		return;
 	lt_writer_stop(n->writer);
+	lt_watch_close(n->watch);
 	if (n->own_kv)
 		lt_kv_close(n->kv);
 	while (n->nfollowed > 0)
@@ -503,6 +507,7 @@ struct apply_job {
 	size_t len;
 	struct lt_arena arena;
 	struct lt_changeset cs;
+	bool alarm; /* it is not what the hub has told others */
 	struct lt_err err;
 	lt_applied_fn *done;
 	void *ctx;
@@ -551,8 +556,11 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	rc = LT_SIM_BUG(UNSIGNED_AT_NODE)
 		 ? LT_OK
 		 : lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
+	j->alarm = false;
 	if (rc == LT_OK)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
+	if (rc == LT_OK && strcmp(j->cs.unit.s, "_") == 0)
+		rc = lt_node_checkpoints_met(j->n, txn, &j->cs, &j->alarm);
 	if (rc == LT_E_REVOKED) {
 		say_revoked(&j->cs, &j->err);
 		rc = LT_OK;
@@ -571,6 +579,8 @@ apply_done(void *ctx, int rc)
 		j->n->aside_came = false;
 		atomic_store(&j->n->aside, true);
 	}
+	if (rc == LT_OK && j->alarm)
+		lt_node_equivocation(j->n, &j->cs.feed, j->cs.seq);
 	j->done(j->ctx, rc, j->err.text);
 	lt_arena_fini(&j->arena);
 	free(j->bytes);

@@ -65,6 +65,7 @@ struct lt_node {
 	struct lt_reissue reissue;
 	/* Damaged derived tables put right (proto/store/mend.h), likewise. */
 	atomic_bool mending;
+	struct lt_watch *watch; /* checkpoint.c */
 	bool mend_queued, mend_more;
 
 	pthread_mutex_t

@@ -1,4 +1,5 @@
 #include "node/session.h"
+#include "node/checkpoint.h"
 #include "node/own_feeds.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
@@ -111,6 +112,9 @@ struct lt_session {
 	/* What is damaged at the hub, as it asked for it on this line; LOST_MAX, made when first used. */
 	size_t nlost;
 	struct lt_giving_name *lost;
+	/* The last checkpoint that was given, cosigned, on this line. */
+	bool cosigned;
+	struct lt_hash cosigned_hash;
 	struct lt_sent sent;
 	char error[768], error_vi[768];
 	int64_t last_contact_ms;
@@ -580,6 +584,8 @@ take_hello(struct lt_session *s, struct lt_session_call *c, const Ltpb__HelloRep
 		c->ev.final = true;
 		return;
 	}
+	/* Also of a hub that asks for what it has lost: it may go on asking. */
+	lt_node_checkpoints_take(s->node, r->checkpoint, r->n_cosigned, r->cosigned);
 	if (note_wanted(s, r->n_want, r->want)) {
 		c->ev.ok = c->ev.wants_back = true;
 		return;
@@ -730,7 +736,7 @@ ask_hello(struct lt_session *s, struct lt_arena *arena, struct lt_session_reques
 	out->message = &r->base;
 	/* Of what it holds it has said nothing yet, on this line. */
 	pthread_mutex_lock(&s->mx);
-	s->told = false;
+	s->told = s->cosigned = false;
 	s->nheld = s->nastray = s->nlost = 0;
 	pthread_mutex_unlock(&s->mx);
 	lt_node_repair_unasked(s->o.repair);
@@ -932,6 +938,17 @@ is_caught_up(struct lt_session *s)
 	return is;
 }
 
+static void
+note_cosigned(struct lt_session *s, const struct lt_session_call *c)
+{
+	pthread_mutex_lock(&s->mx);
+	if (c->cosigns && c->line == s->line) {
+		s->cosigned = true;
+		s->cosigned_hash = c->cosigned;
+	}
+	pthread_mutex_unlock(&s->mx);
+}
+
 /* Who has a copy of this machine's keys may go on with its feeds while it is at work, and never be met in a push: the hub's word tells it
  * at the next announcement. */
 static void
@@ -945,6 +962,8 @@ take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__Annou
 	c->ev.lacks = lt_node_repair_lacks(s->o.repair);
 	c->ev.lost = note_lost(s, r->n_lost, r->lost);
 	note_held(s, r->n_held, r->held);
+	note_cosigned(s, c);
+	lt_node_checkpoints_take(s->node, r->checkpoint, r->n_cosigned, r->cosigned);
 	if (lt_kv_begin_read(lt_node_kv(s->node), &txn) == LT_OK) {
 		read = own_feeds(s, txn, true, r->n_held, r->held, &o) == LT_OK;
 		if (read)
@@ -1073,8 +1092,23 @@ add_branch(struct lt_session *s, struct lt_arena *arena, ProtobufCBinaryData *ou
 	lt_kv_abort(b.txn);
 }
 
+/* Once on a line: whether the hub kept it, it does not say. */
+static void
+add_cosigned(struct lt_session *s, struct lt_arena *arena, struct lt_session_call *c,
+    Ltpb__AnnounceRequest *r)
+{
+	Ltpb__Checkpoint *m = lt_node_checkpoint_give(s->node, arena, &c->cosigned);
+
+	pthread_mutex_lock(&s->mx);
+	c->cosigns = m != NULL && !(s->cosigned && lt_hash_eq(&s->cosigned_hash, &c->cosigned));
+	pthread_mutex_unlock(&s->mx);
+	if (c->cosigns)
+		r->cosigned = m;
+}
+
 static int
-ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_request *out)
+ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_call *c,
+    struct lt_session_request *out)
 {
 	Ltpb__AnnounceRequest *r = lt_arena_alloc(arena, sizeof(*r));
 
@@ -1085,6 +1119,7 @@ ask_announce(struct lt_session *s, struct lt_arena *arena, struct lt_session_req
 	out->method = "Announce";
 	out->message = &r->base;
 	add_branch(s, arena, &r->branch);
+	add_cosigned(s, arena, c, r);
 	return own_heads(s, arena, &r->n_head, &r->head);
 }
 
@@ -1556,7 +1591,7 @@ ask(struct lt_session *s, const struct lt_sync_action *a, struct lt_arena *arena
 		return ask_push(s, a, arena, c, out);
 	case LT_SYNC_DO_ANNOUNCE:
 		c->ev.kind = LT_SYNC_EV_ANNOUNCED;
-		return ask_announce(s, arena, out);
+		return ask_announce(s, arena, c, out);
 	case LT_SYNC_DO_FETCH:
 		c->ev.kind = LT_SYNC_EV_FETCHED;
 		return ask_fetch(s, arena, c, out);

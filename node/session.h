@@ -40,6 +40,8 @@ struct lt_session_call {
 	uint64_t from_seq, to_seq, push_no;
 	size_t bytes;
 	size_t given; /* SUPPLIED: of what the hub has lost, so many are dealt with by this call */
+	bool cosigns; /* ANNOUNCED: with the checkpoint of this hash, cosigned */
+	struct lt_hash cosigned;
 };
 
 struct lt_session_request {

@@ -43,6 +43,7 @@
 	X(TABLES_NO_WITNESS, "a hub goes on signing behind its log's end though its tables show more") \
 	X(HUB_EPOCH_KEPT, "a hub that is in doubt goes on in its old epochs") \
 	X(HUB_FORK_NOT_KEPT, "a second branch of a feed of the hub's own is left where it is") \
+	X(CHECKPOINT_UNCOMPARED, "what the hub showed others is not compared with what it showed here") \
 	X(RECEIPTED_NOT_OFFERED, "a restored hub is not offered again what it gave a receipt for")
 /* clang-format on */
 
