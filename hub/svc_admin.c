@@ -2,6 +2,7 @@
 #include "hub/recovery.h"
 #include "hub/grant.h"
 #include "hub/service_impl.h"
+#include "proto/service/checkpoints.h"
 #include "proto/service/feeds.h"
 #include "proto/service/forks.h"
 #include "proto/service/repairing.h"
@@ -709,6 +710,32 @@ recovery(Ltpb__Admin_Service *service, const Ltpb__RecoveryRequest *req,
 	lt_asking_end(&a);
 }
 
+static void
+show_checkpoint(Ltpb__Admin_Service *service, const Ltpb__ShowCheckpointRequest *req,
+    Ltpb__ShowCheckpointReply_Closure closure, void *data)
+{
+	Ltpb__ShowCheckpointReply r = LTPB__SHOW_CHECKPOINT_REPLY__INIT;
+	struct lt_kv_txn *txn;
+	struct lt_asking a;
+	int rc = LT_E_DENIED;
+
+	(void)req;
+	lt_asking_begin(&a, LT_SERVICE_OF(service, admin_rpc), data);
+	/* It names machines of every commune. */
+	if (lt_access_unit(&a.who, LT_VERB_INSPECT, "_"))
+		rc = lt_kv_begin_read(lt_hub_log(a.s->hub), &txn);
+	if (rc == LT_OK) {
+		rc = lt_checkpoint_show(
+		    txn, a.reg, lt_hub_identity(a.s->hub)->certificate, &a.arena, &r);
+		lt_kv_abort(txn);
+	}
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_asking_fail(&a, rc, "CHECKPOINT", "");
+	lt_asking_end(&a);
+}
+
 const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.status = status,
 	.list_nodes = list_nodes,
@@ -731,4 +758,5 @@ const Ltpb__Admin_Service lt_admin_service = { .base = LTPB__ADMIN__BASE_INIT,
 	.erase = lt_admin_erase,
 	.who_holds = lt_admin_who_holds,
 	.list_erasures = lt_admin_list_erasures,
-	.list_forks = list_forks };
+	.list_forks = list_forks,
+	.show_checkpoint = show_checkpoint };

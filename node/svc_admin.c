@@ -1,8 +1,10 @@
 /* node/svc_admin.c - the node about itself: status, feeds, log, receipts. */
+#include "node/checkpoint.h"
 #include "node/receipts.h"
 #include "node/scrub.h"
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
+#include "proto/service/checkpoints.h"
 #include "proto/service/feeds.h"
 #include "proto/service/forks.h"
 #include "proto/service/repairing.h"
@@ -153,6 +155,7 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.catalogue_version = lt_catalogue_version(c.cat);
 	r.store_bytes = lt_kv_used_bytes(lt_node_kv(c.s->node));
 	r.rebuilding = lt_node_mending(c.s->node);
+	r.equivocations = lt_node_equivocations(c.s->node);
 	lt_scrubbing_status(c.s->scrubber, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
@@ -286,6 +289,46 @@ list_forks(Ltpb__Admin_Service *service, const Ltpb__ListForksRequest *req,
 		closure(&r, data);
 	else
 		lt_node_call_fail(&c, rc, "FORKS");
+	lt_node_call_end(&c);
+	lt_registry_unref(reg);
+}
+
+/* ---- checkpoints ---- */
+
+static int
+show(struct lt_node_call *c, const struct lt_registry *reg, Ltpb__ShowCheckpointReply *r)
+{
+	struct lt_slice certificate = lt_slice(NULL, 0);
+	struct lt_kv_txn *txn;
+	struct lt_hash hash;
+	int rc = lt_kv_begin_read(lt_node_kv(c->s->node), &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	(void)lt_local_get(txn, "hub_certificate", &certificate);
+	rc = lt_checkpoint_show(txn, reg, certificate, &c->arena, r);
+	lt_kv_abort(txn);
+	r->own = lt_node_checkpoint_give(c->s->node, &c->arena, &hash) != NULL;
+	return rc;
+}
+
+static void
+show_checkpoint(Ltpb__Admin_Service *service, const Ltpb__ShowCheckpointRequest *req,
+    Ltpb__ShowCheckpointReply_Closure closure, void *data)
+{
+	Ltpb__ShowCheckpointReply r = LTPB__SHOW_CHECKPOINT_REPLY__INIT;
+	struct lt_registry *reg;
+	struct lt_node_call c;
+	int rc;
+
+	(void)req;
+	lt_node_call_begin(&c, LT_NODE_SERVICE_OF(service, admin_rpc), data);
+	reg = lt_node_registry(c.s->node);
+	rc = show(&c, reg, &r);
+	if (rc == LT_OK)
+		closure(&r, data);
+	else
+		lt_node_call_fail(&c, rc, "CHECKPOINT");
 	lt_node_call_end(&c);
 	lt_registry_unref(reg);
 }
@@ -435,4 +478,5 @@ const Ltpb__Admin_Service lt_node_admin_service = { .base = LTPB__ADMIN__BASE_IN
 	.erase = erase,
 	.who_holds = who_holds,
 	.list_erasures = list_erasures,
-	.list_forks = list_forks };
+	.list_forks = list_forks,
+	.show_checkpoint = show_checkpoint };

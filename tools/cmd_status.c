@@ -144,6 +144,18 @@ print_node(struct ctl *c, const Ltpb__StatusReply *r)
 	    (unsigned long long)held, (unsigned long long)made, (unsigned long long)r->records,
 	    (unsigned long long)r->catalogue_version, (unsigned long long)(r->store_bytes / 1024));
 	print_silent(r);
+	if (r->equivocations != 0)
+		printf("%s\n",
+		    T("ALARM: THE HUB HAS SIGNED TWO HISTORIES: it shows communes different ones, "
+		      "or "
+		      "its files were put back by hand. This machine goes on working. Do not rely "
+		      "on what the hub decided since; call the province (and another commune), and "
+		      "save the evidence: 'ltctl checkpoint export FILE'; see 'ltctl checkpoint "
+		      "show'",
+			"BÁO ĐỘNG: ĐẦU MỐI ĐÃ KÝ HAI LỊCH SỬ KHÁC NHAU: cho các xã thấy khác nhau, "
+			"hoặc tệp của đầu mối đã bị chép đè. Máy này vẫn làm việc. Đừng tin những "
+			"gì đầu mối quyết định từ đó; hãy gọi cho tỉnh (và một xã khác), và lưu "
+			"chứng cứ: 'ltctl checkpoint export TỆP'; xem 'ltctl checkpoint show'"));
 	if (r->clock_wrong)
 		printf(T("THE CLOCK OF THIS MACHINE IS WRONG by %lld s; set it\n",
 			   "ĐỒNG HỒ MÁY NÀY SAI %lld giây; hãy chỉnh lại\n"),
@@ -352,6 +364,7 @@ print_json(
 		json_object_set_new(o, "clock_offset_ms", json_integer(r->clock_offset_ms));
 		json_object_set_new(o, "clock_wrong", json_boolean(r->clock_wrong));
 		json_object_set_new(o, "hub_clock_wrong", json_boolean(r->hub_clock_wrong));
+		json_object_set_new(o, "equivocations", json_integer((json_int_t)r->equivocations));
 		json_object_set_new(o, "lanes", lanes_json(r));
 	} else {
 		for (i = 0; i < nodes->n_node; i++)
@@ -414,7 +427,9 @@ cmd_status(struct ctl *c, int argc, char **argv)
 	/* By which those on the telephone know each other. */
 	if (!c->json && !ctl_is_client(c))
 		ctl_print_words(stdout, c->id);
-	code = behind || r->findings != 0 || r->rebuilding || r->recovering ? CTL_NO : CTL_DONE;
+	code = behind || r->findings != 0 || r->rebuilding || r->recovering || r->equivocations != 0
+		   ? CTL_NO
+		   : CTL_DONE;
 out:
 	ctl_reply_free(m);
 	ctl_reply_free(n);

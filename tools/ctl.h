@@ -238,5 +238,6 @@ ctl_run_fn cmd_quarantine, cmd_quarantine_show;
 ctl_run_fn cmd_audit_list, cmd_audit_verify, cmd_audit_prove;
 ctl_run_fn cmd_who_holds, cmd_erase, cmd_erase_list, cmd_compact;
 ctl_run_fn cmd_forks, cmd_forks_export, cmd_forks_verify;
+ctl_run_fn cmd_checkpoint_show, cmd_checkpoint_export, cmd_checkpoint_compare;
 
 #endif

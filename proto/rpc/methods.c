@@ -93,6 +93,8 @@ const struct lt_method lt_methods[] = {
 	    LT_WORK_LONG },
 	{ "/lienthong.v1.Admin/ListForks", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT,
 	    LT_WORK_QUICK },
+	{ "/lienthong.v1.Admin/ShowCheckpoint", false, true, 30 * S, 5 * MIN, LT_VERB_INSPECT,
+	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Reflection/ListServices", false, true, 10 * S, MIN, LT_VERB_NONE,
 	    LT_WORK_QUICK },
 	{ "/lienthong.v1.Reflection/Describe", false, true, 10 * S, MIN, LT_VERB_NONE,

@@ -100,6 +100,7 @@ static const struct words by_reason[] = {
 	{ "FEEDS", ANY, true, "không xem được danh sách luồng" },
 	{ "LOG", ANY, true, "không xem được nhật ký" },
 	{ "FORKS", ANY, true, "không xem được danh sách rẽ nhánh" },
+	{ "CHECKPOINT", ANY, true, "không xem được điểm mốc" },
 	/* who may ask, enrolment */
 	{ "METHOD", ANY, false,
 	    "không được phép làm việc này ở đây; hãy hỏi người vận hành đầu mối" },

@@ -77,6 +77,7 @@ static const struct {
 	{ "/lienthong.v1.Admin/Rebuild", REBUILD, "_" },
 	{ "/lienthong.v1.Admin/Recovery", INSPECT, "_" },
 	{ "/lienthong.v1.Admin/ListForks", INSPECT, NULL },
+	{ "/lienthong.v1.Admin/ShowCheckpoint", INSPECT, "_" },
 	{ "/lienthong.v1.Keys/ListPrincipals", GIVE, NULL },
 	{ "/lienthong.v1.Keys/ChangePrincipal", GIVE, NULL },
 	{ "/lienthong.v1.Keys/ReplacePrincipal", GIVE, NULL },

@@ -46,6 +46,7 @@ TABLE = """
 /lienthong.v1.Admin/Rebuild                . . . . x . . x x rebuild
 /lienthong.v1.Admin/Recovery               . . . . x . . x x inspect
 /lienthong.v1.Admin/ListForks              . . . . x . . x x inspect
+/lienthong.v1.Admin/ShowCheckpoint         . . . . x . . x x inspect
 /lienthong.v1.Keys/ListPrincipals          . . . . x . . . x give
 /lienthong.v1.Keys/ChangePrincipal         . . . . x . . . x give
 /lienthong.v1.Keys/ReplacePrincipal        . . . . x . . . x give
@@ -341,7 +342,7 @@ class World:
         if scope == "pull":
             return self.pull(who, unit, off), self.opens(who, unit, collection, field, off), 0
         if scope == "inspect":
-            return self.granted(who, "inspect", off, "_" if short in ("Scrub", "Recovery", "ListEntries", "VerifyLog", "ProveEntry") else unit), False, 0
+            return self.granted(who, "inspect", off, "_" if short in ("Scrub", "Recovery", "ShowCheckpoint", "ListEntries", "VerifyLog", "ProveEntry") else unit), False, 0
         if scope == "log":
             return self.granted(who, "inspect", off, unit, collection, whole=True), False, 0
         if scope == "erase":  # a record's field; or all of them at once

@@ -319,6 +319,14 @@ req_forks(struct world *w, enum who who)
 }
 
 static const ProtobufCMessage *
+req_checkpoint(struct world *w, enum who who)
+{
+	NEW(Ltpb__ShowCheckpointRequest, ltpb__show_checkpoint_request__init);
+	(void)who;
+	return &r->base;
+}
+
+static const ProtobufCMessage *
 req_log(struct world *w, enum who who)
 {
 	NEW(Ltpb__ReadLogRequest, ltpb__read_log_request__init);
@@ -658,6 +666,7 @@ static const struct {
 	{ "/lienthong.v1.Admin/ListNodes", req_nodes, { U, U, D, D, D, D, O, D, O } },
 	{ "/lienthong.v1.Admin/ListFeeds", req_feeds, { U, U, D, D, D, D, O, D, O } },
 	{ "/lienthong.v1.Admin/ListForks", req_forks, { U, U, D, D, D, D, O, D, O } },
+	{ "/lienthong.v1.Admin/ShowCheckpoint", req_checkpoint, { U, U, D, D, D, D, O, D, O } },
 	{ "/lienthong.v1.Admin/ReadLog", req_log, { U, U, D, D, D, D, O, D, O } },
 	/* Receipts lie with the nodes: the hub says so to those who may ask. */
 	{ "/lienthong.v1.Admin/ListReceipts", req_receipts, { U, U, D, D, D, D, X, D, X } },

@@ -13,6 +13,7 @@
 #include "proto/rpc/methods.h"
 #include "proto/rpc/zstd.h"
 #include "proto/store/audit_dir.h"
+#include "proto/store/checkpoints.h"
 #include "tests/fuzz/lib/changeset.h"
 #include "tests/fuzz/lib/fuzz.h"
 #include "tests/fuzz/lib/sample.h"
@@ -922,6 +923,44 @@ push_own(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 	return LT_OK;
 }
 
+/* The hub's newest checkpoint with the node's signature, asked for and told. */
+static void
+cosigned(void)
+{
+	const struct lt_identity *id = fuzz_node_identity();
+	Ltpb__AnnounceRequest ask = LTPB__ANNOUNCE_REQUEST__INIT;
+	Ltpb__AnnounceReply told = LTPB__ANNOUNCE_REPLY__INIT;
+	Ltpb__Cosignature s = LTPB__COSIGNATURE__INIT, *sigs[2] = { &s, &s };
+	Ltpb__Checkpoint m = LTPB__CHECKPOINT__INIT, *all[2] = { &m, &m };
+	struct lt_checkpoint_signed row;
+	uint8_t sig[LT_SIG_LEN];
+	struct lt_kv_txn *txn;
+	struct lt_hash hash;
+
+	FUZZ_MUST(lt_kv_begin_read(lt_hub_log(fuzz_hub()->f.hub), &txn) == LT_OK);
+	FUZZ_MUST(lt_checkpoint_get(txn, &row) == LT_OK);
+	lt_checkpoint_hash(row.body, &hash);
+	lt_cosign(&id->sign, &id->principal, id->key_no, &hash, sig);
+	m.body.data = (uint8_t *)(uintptr_t)row.body.data;
+	m.body.len = row.body.len;
+	m.signature.data = (uint8_t *)(uintptr_t)row.signature.data;
+	m.signature.len = LT_SIG_LEN;
+	s.principal.data = (uint8_t *)(uintptr_t)id->principal.b;
+	s.principal.len = LT_ID_LEN;
+	s.key_no = id->key_no;
+	s.signature.data = sig;
+	s.signature.len = LT_SIG_LEN;
+	m.cosignature = sigs;
+	m.n_cosignature = 1;
+	ask.cosigned = told.checkpoint = &m;
+	sync_message("announce_cosigned", 1, &ask.base);
+	m.n_cosignature = 2;
+	told.cosigned = all;
+	told.n_cosigned = 2;
+	sync_message("announce_reply_cosigned", 6, &told.base);
+	lt_kv_abort(txn);
+}
+
 static void
 replication(void)
 {
@@ -955,6 +994,7 @@ replication(void)
 	    fuzz_hub(), &line, "/lienthong.v1.Sync/Hello", &hello.base, on_reply, hello_name);
 	(void)memfed_ask(fuzz_hub(), &line, "/lienthong.v1.Sync/Announce", &announce.base, on_reply,
 	    announce_name);
+	cosigned();
 	(void)memfed_ask(fuzz_hub(), &line, "/lienthong.v1.Sync/Pull", &pull.base, on_pulled, &p);
 	joined.state = LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE;
 	sync_message("join_reply", 9, &joined.base);

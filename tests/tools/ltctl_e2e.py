@@ -883,6 +883,59 @@ def says(*args, code, lang="vi", directory="hub", text=None):
     return p.stdout + p.stderr
 
 
+def check_checkpoint():
+    """What the hub signs of its own history: shown on both sides, exported, compared with a log, with the root key alone, and with another word of the hub's."""
+    n, h = ["-C", "node"], ["-C", "hub"]
+    until("the hub has told one", *n, "checkpoint", "show")
+    end = time.monotonic() + WAIT_S
+    while not (shown := json.loads(run(*h, "checkpoint", "show", "--json")))["cosigned"]:
+        assert time.monotonic() < end, shown
+        time.sleep(0.1)
+    assert [(x["unit"], x["newest"]) for x in shown["by"]] == [("16906", True)] and shown["nodes"] == 1, shown
+    assert len(shown["words"].split()) == 8 and shown["heads"] and shown["equivocations"] == 0, shown
+    text = run(*h, "checkpoint", "show")
+    assert "cosigned by 1 of 1, the last from 16906" in text, text
+    here = json.loads(run(*n, "checkpoint", "show", "--json"))
+    assert here["own"] and here["cosigned"] == 0 and len(here["words"].split()) == 8, here
+    until("all is receipted", *n, "status")
+    assert json.loads(run(*n, "status", "--json"))["equivocations"] == 0
+    run(*n, "checkpoint", "export", code=2)
+    run(*n, "checkpoint", "export", "a.ck")
+    run(*h, "checkpoint", "export", "b.ck")
+    root = next(x[9:] for x in open(f"{WORK}/node/identity").read().split() if x.startswith("root_key="))
+    shutil.copy(f"{WORK}/a.ck", f"{WORK}/again.ck")
+    assert "The same history" in run(*n, "checkpoint", "compare", "a.ck")
+    assert "The same history" in run(*h, "checkpoint", "compare", "a.ck", "b.ck")
+    run("checkpoint", "compare", "--root", root, "a.ck", "again.ck")
+    run("checkpoint", "compare", "--root", root, "a.ck", code=3)  # with nothing to compare it with
+    run("checkpoint", "compare", "--root", root[:-1], "a.ck", code=2)
+    assert "liên thông khác" in says("checkpoint", "compare", "--root", "00" * 32, "a.ck", code=1)
+    # The hub's other word, made from FORMAT.md 15 alone with its key.
+    sys.path.insert(0, f"{SOURCE}/tests/vectors")
+    from golden_base import Key
+    seed = next(x[10:] for x in open(f"{WORK}/hub/identity").read().split() if x.startswith("sign_seed="))
+    file = json.load(open(f"{WORK}/a.ck"))
+    first = file["checkpoints"][0]
+    body = bytearray.fromhex(first["checkpoint"])
+    body[-1] ^= 1
+    first.update(checkpoint=bytes(body).hex(), cosignatures=[])
+    json.dump(file, open(f"{WORK}/unsigned.ck", "w"))
+    first["signature"] = Key(bytes.fromhex(seed)).sign("lt1.checkpoint", bytes(body)).hex()
+    json.dump(file, open(f"{WORK}/other.ck", "w"))
+    assert "không phải đầu mối ký" in says("checkpoint", "compare", "unsigned.ck", code=1)
+    found = json.loads(run("checkpoint", "compare", "--root", root, "a.ck", "other.ck", "--json", code=1))
+    assert found["contradiction"] and found["seq"] >= 1, found
+    assert "CONTRADICTION" in run(*n, "checkpoint", "compare", "other.ck", code=1)
+    assert "MÂU THUẪN" in run(*h, "checkpoint", "compare", "other.ck", code=1, env={**ENV, "LIENTHONG_LANG": "vi"})
+    assert "this machine's log" in run(*n, "checkpoint", "compare", "other.ck", code=1)
+    file["more"] = 1
+    json.dump(file, open(f"{WORK}/more.ck", "w"))
+    assert "thừa hoặc thiếu" in says("checkpoint", "compare", "more.ck", code=1)
+    open(f"{WORK}/cut.ck", "w").write(open(f"{WORK}/a.ck").read()[:-9])
+    assert "không phải tệp điểm mốc" in says("checkpoint", "compare", "cut.ck", code=1)
+    says("checkpoint", "compare", "nowhere", code=3)
+
+
 def check_vietnamese():
     """What does not come from a daemon is said in the reader's language too: files, folders, the words of the root key, the audit."""
     words = ("cannot", "No such", "file", "found", "damaged", "head", "expected", "exists", "mode", "signed", "is in use", "department", "operator")
@@ -984,7 +1037,7 @@ def check_compact():
 
 WORK = tempfile.mkdtemp(prefix="lt-e2e-")
 try:
-    for step in (check_init, check_enrol, check_department, check_refusals, check_vietnamese, check_grant, check_records, check_languages, check_import,
+    for step in (check_init, check_enrol, check_department, check_refusals, check_vietnamese, check_grant, check_records, check_checkpoint, check_languages, check_import,
                  check_keys, check_query, check_erase, check_rpc, check_rpc_newer, check_copied, check_proof, check_words, check_compact):
         print(step.__name__, flush=True)
         step()
