@@ -2,7 +2,7 @@
 set(LT_SIM_BUG_C proto/store/writer.c proto/store/author.c proto/store/admit.c proto/store/feed_log.c
   proto/store/projection.c proto/store/projection_flush.c proto/store/restore.c hub/intake.c hub/forks.c hub/verdict.c
   hub/project.c hub/pull_plan.c hub/recovery.c hub/sync_answer.c node/session.c node/reissue.c node/sent.c node/node.c
-  node/apply.c node/own_feeds.c node/rebuild.c)
+  node/apply.c node/checkpoint.c node/own_feeds.c node/rebuild.c)
 list(TRANSFORM LT_SIM_BUG_C PREPEND ${CMAKE_SOURCE_DIR}/)
 add_executable(lt-sim-bugs ${LT_SIM_SRCS} ${LT_SIM_BUG_C})
 target_compile_definitions(lt-sim-bugs PRIVATE LT_SIM_BUGS=1 SIM_DATA="${CMAKE_CURRENT_SOURCE_DIR}/sim")

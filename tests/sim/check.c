@@ -818,6 +818,8 @@ sim_check_deep(struct sim *s)
 
 	if (!s->failed)
 		compare_node(s, node, sim_rng_chance(&s->rng, 200));
+	for (node = 1; node < SIM_MACHINES && !s->failed; node++)
+		sim_check_histories(s, node);
 }
 
 /* ---- the end ---- */
@@ -1191,6 +1193,8 @@ sim_check_end(struct sim *s)
 
 	for (i = 0; i < SIM_MACHINES; i++)
 		sim_check_step(s, i);
+	for (i = 1; i < SIM_MACHINES && !s->failed; i++)
+		sim_check_histories(s, i);
 	for (i = 1; i <= SIM_NODES && !s->failed; i++)
 		compare_node(s, i, (unsigned)i <= s->o.nodes || i > SIM_NODES - SIM_LATE);
 	if (!s->failed && (s->o.restores != 0 || s->o.copies != 0))
@@ -1205,4 +1209,6 @@ sim_check_end(struct sim *s)
 		check_replay(s);
 	for (i = 0; i <= SIM_NODES && !s->failed; i++)
 		check_scrub(s, i);
+	if (!s->failed)
+		sim_two_faces(s);
 }

@@ -25,7 +25,8 @@ struct result {
 	uint64_t restored_nodes, restored_hub, put_off, lost_with_disk;
 	uint64_t by_hand[SIM_BY_HAND_COUNT], copies_put_off, lost_by_hand, branches;
 	uint64_t reissued, aside_left, named_other;
-	uint64_t hub_doubts, set_up_anew, hub_lost, hub_forked, hub_contradicted;
+	uint64_t hub_doubts, set_up_anew, hub_lost, hub_forked, hub_contradicted, hub_exposed,
+	    two_faced;
 	uint64_t count[SIM_F_COUNT];
 	char why[sizeof(((struct sim *)0)->why)];
 };
@@ -105,6 +106,8 @@ run_one(const struct sim_options *o, struct result *r)
 	r->set_up_anew = world.set_up_anew;
 	r->hub_lost = world.hub_lost;
 	r->hub_forked = world.hub_forked;
+	r->hub_exposed = world.hub_exposed;
+	r->two_faced = world.two_faced;
 	r->hub_contradicted = world.hub_contradicted;
 	r->named_other = world.named_other;
 	memcpy(r->count, world.count, sizeof(r->count));
@@ -159,12 +162,14 @@ print_copies(const struct result *r)
 	    (unsigned long long)r->copies_put_off, (unsigned long long)r->branches,
 	    (unsigned long long)r->reissued, (unsigned long long)r->aside_left,
 	    (unsigned long long)r->named_other, (unsigned long long)r->lost_by_hand);
-	printf("  of the hub: in doubt %llu times; in %llu runs it had signed numbers again first: "
-	       "%llu nodes set up anew, %llu of them with a verdict that another one contradicts, "
-	       "%llu change-sets of the hub's went with its branch\n",
+	printf(
+	    "  of the hub: in doubt %llu times; in %llu runs it had signed numbers again first, in "
+	    "%llu checkpoints showed two histories: %llu nodes set up anew, %llu of them with a "
+	    "verdict that another one contradicts, "
+	    "%llu change-sets of the hub's went with its branch\n",
 	    (unsigned long long)r->hub_doubts, (unsigned long long)r->hub_forked,
-	    (unsigned long long)r->set_up_anew, (unsigned long long)r->hub_contradicted,
-	    (unsigned long long)r->hub_lost);
+	    (unsigned long long)r->hub_exposed, (unsigned long long)r->set_up_anew,
+	    (unsigned long long)r->hub_contradicted, (unsigned long long)r->hub_lost);
 }
 
 static void
@@ -260,6 +265,8 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 		sum.set_up_anew += r[i].set_up_anew;
 		sum.hub_lost += r[i].hub_lost;
 		sum.hub_forked += r[i].hub_forked;
+		sum.hub_exposed += r[i].hub_exposed;
+		sum.two_faced += r[i].two_faced;
 		sum.hub_contradicted += r[i].hub_contradicted;
 		sum.named_other += r[i].named_other;
 		saved += r[i].saved;
@@ -276,6 +283,8 @@ report(uint64_t first, size_t n, const struct result *r, double took, uint64_t e
 	print_counts(count);
 	print_restores(&sum);
 	print_copies(&sum);
+	printf("  a hub with two faces was found out at the end of %llu runs\n",
+	    (unsigned long long)sum.two_faced);
 	printf("  %.0f virtual seconds in %.1f s: %.0f virtual seconds a second; longest way to "
 	       "convergence %.0f s of %lld s\n",
 	    (double)ms / 1000, took, (double)ms / 1000 / took, (double)longest / 1000,

@@ -298,6 +298,8 @@ struct sim {
 	int64_t hub_waited_ms; /* when a wait of its was over last */
 	bool hub_must_doubt; /* its tables tell at its next start */
 	bool hub_forked; /* it signed numbers again that a node has */
+	bool hub_exposed; /* a node said so, by checkpoints alone */
+	uint64_t two_faced; /* the same of the last thing in a run */
 	uint64_t hub_doubts; /* how often it found out */
 	uint64_t hub_contradicted; /* nodes that had a verdict that another one contradicts */
 	uint64_t set_up_anew; /* nodes that had another branch of a feed of the hub's */
@@ -385,6 +387,11 @@ int64_t sim_signed_at(
 bool sim_is_receipted(
     const struct sim *s, const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);
 void sim_check_end(struct sim *s);
+
+/* shown.c: checkpoints on a machine's disk, and its alarm */
+void sim_check_histories(struct sim *s, int machine);
+/* The last thing in a run: an evil hub. */
+void sim_two_faces(struct sim *s);
 
 /* judged.c: what the hub decided about an entry of its log; what a clerk sees of what was saved */
 void sim_check_judged(
