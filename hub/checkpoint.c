@@ -29,7 +29,7 @@ struct told {
 	struct lt_hash newest;
 	uint64_t number; /* of others' it was told, or could have been, up to this */
 	int64_t next_ms;
-	uint64_t turn;
+	int64_t anew_ms; /* from then on a new connection is told of all again */
 };
 
 struct lt_checkpoints {
@@ -295,12 +295,15 @@ struct telling {
 	const struct lt_registry *reg;
 	struct lt_arena *arena;
 	struct lt_kv_txn *txn;
-	size_t n; /* who has something to tell */
-	struct lt_id *who;
+	size_t n; /* who has something to tell: in the order in which it came */
+	struct teller {
+		struct lt_id principal;
+		uint64_t number;
+	} * who;
 	size_t ngroup, bytes;
 	struct lt_hash hash[LT_COSIGNED_GROUPS_MAX];
 	Ltpb__Checkpoint *group[LT_COSIGNED_GROUPS_MAX];
-	bool full; /* some checkpoint had no room */
+	bool full; /* the last one that was asked for had no room */
 };
 
 /* With the lock. NULL: no memory. */
@@ -349,22 +352,32 @@ pack_one(
 		   : LT_OK;
 }
 
-/* With the lock: whom this node has not been told of yet, from another place on each time, so that of many each has its turn. */
+static int
+by_number(const void *a, const void *b)
+{
+	const struct teller *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* With the lock: whom this node has not been told of yet, in the order of their numbers: what has room moves the bound, whatever the rest. */
 static int
 gather(struct lt_checkpoints *c, const struct told *t, struct telling *g)
 {
-	size_t i, k, n = 0, from;
+	size_t i, n = 0;
 
 	g->who = lt_arena_alloc(g->arena, (c->ncosigner + 1) * sizeof(*g->who));
 	if (g->who == NULL)
 		return LT_E_NOMEM;
-	from = c->ncosigner == 0 ? 0 : (size_t)(t->turn * LT_COSIGNED_EACH_MAX % c->ncosigner);
 	for (i = 0; i < c->ncosigner; i++) {
-		k = (from + i) % c->ncosigner;
-		if (c->cosigner[k].number > t->number &&
-		    !lt_id_eq(&c->cosigner[k].principal, &t->node))
-			g->who[n++] = c->cosigner[k].principal;
+		if (c->cosigner[i].number <= t->number ||
+		    lt_id_eq(&c->cosigner[i].principal, &t->node))
+			continue;
+		g->who[n].principal = c->cosigner[i].principal;
+		g->who[n++].number = c->cosigner[i].number;
 	}
+	if (n > 1)
+		qsort(g->who, n, sizeof(*g->who), by_number);
 	g->n = n;
 	return LT_OK;
 }
@@ -421,7 +434,7 @@ tell_one(struct telling *g, const struct lt_id *who, bool first)
 		return LT_OK;
 	cost = COSIGNATURE_COST + (first ? GROUP_COST + row.checkpoint.body.len : 0);
 	if (i == LT_COSIGNED_GROUPS_MAX || g->bytes + cost > LT_COSIGNED_BYTES_MAX) {
-		g->full |= first;
+		g->full = first;
 		return LT_OK;
 	}
 	if (!first)
@@ -440,19 +453,22 @@ tell_one(struct telling *g, const struct lt_id *who, bool first)
 	return add_cosignature(g, g->group[i], &row);
 }
 
-/* Each checkpoint once, then as many cosignatures as there is room for. */
+/* Each checkpoint once, up to the first that has no room: *upto becomes the number before that one. Then as many cosignatures of these as there
+ * is room for. */
 static int
-tell_others(struct lt_checkpoints *c, struct telling *g)
+tell_others(struct lt_checkpoints *c, struct telling *g, uint64_t *upto)
 {
-	size_t i;
+	size_t i, n;
 	int rc = lt_kv_begin_read(c->h->log, &g->txn);
 
 	if (rc != LT_OK)
 		return rc;
-	for (i = 0; rc == LT_OK && i < g->n; i++)
-		rc = tell_one(g, &g->who[i], true);
-	for (i = 0; rc == LT_OK && i < g->n; i++)
-		rc = tell_one(g, &g->who[i], false);
+	for (n = 0; rc == LT_OK && n < g->n && !g->full; n++)
+		rc = tell_one(g, &g->who[n].principal, true);
+	if (g->full)
+		*upto = g->who[--n].number - 1;
+	for (i = 0; rc == LT_OK && i < n; i++)
+		rc = tell_one(g, &g->who[i].principal, false);
 	lt_kv_abort(g->txn);
 	return rc;
 }
@@ -471,8 +487,11 @@ begin_telling(struct lt_checkpoints *c, const struct lt_id *node, bool hello, st
 		return LT_E_NOMEM;
 	if (hello) {
 		t->any = false;
-		t->number = 0;
 		t->next_ms = now;
+	}
+	if (hello && now >= t->anew_ms) {
+		t->number = 0;
+		t->anew_ms = now + LT_COSIGNED_ANEW_MS;
 	}
 	if (c->any && !(t->any && lt_hash_eq(&t->newest, &c->hash))) {
 		rc = pack_one(g->arena, lt_slice(c->body, c->len),
@@ -483,7 +502,6 @@ begin_telling(struct lt_checkpoints *c, const struct lt_id *node, bool hello, st
 	if (rc != LT_OK || now < t->next_ms || c->number <= t->number)
 		return rc;
 	t->next_ms = now + LT_COSIGNED_EVERY_MS;
-	t->turn++;
 	*upto = c->number;
 	return gather(c, t, g);
 }
@@ -508,12 +526,12 @@ lt_hub_checkpoint_tell(struct lt_hub *h, const struct lt_registry *reg, const st
 	rc = begin_telling(c, node, hello, g, newest, &upto);
 	pthread_mutex_unlock(&c->mx);
 	if (rc == LT_OK && g->n != 0)
-		rc = tell_others(c, g);
+		rc = tell_others(c, g, &upto);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&c->mx);
 	t = told_of(c, node);
-	if (t != NULL && upto != 0 && !g->full)
+	if (t != NULL && upto > t->number)
 		t->number = upto;
 	pthread_mutex_unlock(&c->mx);
 	*ncosigned = g->ngroup;

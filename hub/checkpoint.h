@@ -18,6 +18,9 @@ struct lt_checkpoints;
 #define LT_COSIGN_GAP_MS INT64_C(20000)
 /* What others were shown goes to a node once in so long, LT_COSIGNED_BYTES_MAX at most: 550 bit/s, of a line of 20 kbit/s. */
 #define LT_COSIGNED_EVERY_MS INT64_C(60000)
+/* A new connection is told of all others again that soon at the earliest: what was lost on the way comes then, and a line that drops every few
+ * seconds does not carry it each time. */
+#define LT_COSIGNED_ANEW_MS INT64_C(3600000)
 
 /* Before the writer starts; closed when it has stopped. */
 int lt_checkpoints_open(struct lt_hub *h, struct lt_checkpoints **out);

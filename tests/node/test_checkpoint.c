@@ -748,6 +748,7 @@ what_is_told_once_a_minute_and_not_of_the_revoked(void **state)
 	lt_arena_init(&arena, (size_t)1 << 20);
 	rounds(&s, &s.b, 2);
 	assert_true(newest(s.m.log, &c, &h));
+	s.m.now_ms += LT_COSIGNED_ANEW_MS;
 	tell(&arena, true, &t);
 	assert_non_null(t.newest);
 	assert_false(tells(&t, &s.b.n.id->principal)); /* of itself */
@@ -765,11 +766,15 @@ what_is_told_once_a_minute_and_not_of_the_revoked(void **state)
 	assert_int_equal(t.n, 0);
 	give(&g, &c, &more.id);
 	assert_int_equal(taken(&g, &more.id), LT_OK);
-	tell(&arena, true, &t); /* a new connection hears all of it */
+	tell(&arena, true, &t); /* a new connection at once what is new, an hour later all of it */
+	assert_true(!tells(&t, &extra.id.principal) && tells(&t, &more.id.principal));
+	s.m.now_ms += LT_COSIGNED_ANEW_MS;
+	tell(&arena, true, &t);
 	assert_true(tells(&t, &extra.id.principal) && tells(&t, &more.id.principal));
 	r.principal = extra.id.principal;
 	ok(lt_hub_revoke(s.m.f.hub, &r, &why, &err));
 	memfed_settle(&s.m);
+	s.m.now_ms += LT_COSIGNED_ANEW_MS;
 	tell(&arena, true, &t);
 	assert_true(!tells(&t, &extra.id.principal) && tells(&t, &more.id.principal));
 	lt_buf_fini(&g.body);
@@ -814,6 +819,15 @@ a_crowd_is_told_of_in_turns(void **state)
 	}
 	assert_int_equal(all, CROWD);
 	assert_true(turns > 1);
+	/* Then there is an end, also for a line that comes again at once. */
+	tell(&arena, false, &t);
+	assert_int_equal(t.n, 0);
+	s.m.now_ms += LT_COSIGNED_EVERY_MS;
+	tell(&arena, true, &t);
+	assert_int_equal(t.n, 0);
+	s.m.now_ms += LT_COSIGNED_ANEW_MS;
+	tell(&arena, true, &t);
+	assert_true(t.n > 0);
 	for (i = 0; i < CROWD; i++) {
 		s.m.now_ms += LT_COSIGN_GAP_MS;
 		give(&g, &c, &crowd[i].id);
