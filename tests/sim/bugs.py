@@ -14,10 +14,8 @@ for _name in ("FORK_UNNOTICED", "FORK_NOT_KEPT", "RULING_FORGOTTEN", "ASIDE_MERG
               "REISSUE_DROPPED", "REISSUE_EARLY", "REISSUE_DOUBLED",
               "HUB_ASKS_NOT", "TABLES_NO_WITNESS", "HUB_EPOCH_KEPT"):
     OPTIONS[_name] = ["--copies", "8"]
-# Most of what a branch has is left for a person, where clocks go wild: more copies, to have enough that is not.
-OPTIONS["REISSUE_DOUBLED"] = ["--node-copies", "24"]
-# Its two halves are apart by moments: copies of hubs would take the places of those that show it.
-OPTIONS["REISSUE_EARLY"] = ["--node-copies", "8"]
+# Their two halves are apart by moments: copies of hubs would take the places of those that show it.
+OPTIONS["REISSUE_EARLY"] = OPTIONS["REISSUE_DOUBLED"] = ["--node-copies", "8"]
 # Two branches of the hub's own feed need that it is in a hurry when its files were put back.
 OPTIONS["HUB_FORK_NOT_KEPT"] = ["--copies", "16"]
 
