@@ -416,7 +416,7 @@ add_cosignature(struct telling *g, Ltpb__Checkpoint *m, const struct lt_cosigned
 	return LT_OK;
 }
 
-/* *first: of a checkpoint that is in the answer already another cosignature is left for later. */
+/* first: only what is of a checkpoint that is not in the answer yet; else only another cosignature of one that is. */
 static int
 tell_one(struct telling *g, const struct lt_id *who, bool first)
 {

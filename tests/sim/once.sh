@@ -16,7 +16,7 @@ done <<'END'
 3174 --copies 8
 # What is given back to the hub is damaged on the way behind its header, which is whole.
 4107 --copies 8
-# Likewise, of an honest copy, which waited for a verdict.
+# As 2798, of an honest copy, which waited for a verdict.
 4228 --copies 8
 END
 exit $failed
