@@ -60,6 +60,7 @@ struct lt_hub {
 	atomic_bool forked; /* there is evidence of branches */
 	atomic_bool ruled; /* there are rulings */
 	atomic_bool unsaid; /* there are, or were, acts that are to be said again */
+	atomic_bool reshow_wanted; /* lt_reshow() is to be called; set with mx held */
 	atomic_uint taking; /* pushes that are not answered yet */
 	pthread_mutex_t
 	    author_mx; /* one operator's write at a time, until it is visible; guards must_see */
@@ -140,6 +141,13 @@ void lt_projector_limit(struct lt_hub *h, const struct lt_projector_limits *l);
 /* One batch of a manual hub. false: nothing to do, or not before its time. */
 bool lt_projector_step(struct lt_hub *h);
 
+/* reshow.c: what the tables show of what was erased from the log by acts that are to be said again (resay.c) */
+
+/* On the projector's thread, or before it runs; nothing is ahead of the tables then. Errors: to be called again. */
+int lt_reshow(struct lt_hub *h);
+/* The projector is to do so: after the commit that took the values from the log. */
+void lt_reshow_want(struct lt_hub *h);
+
 /* receipts.c: what a commit makes possible, while the writer goes on */
 
 /* Lies in what it is about; gone, or another's, once fn was called. */
@@ -188,8 +196,10 @@ int lt_forks_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn
 /* resay.c: acts of erasure of a feed of before a restore, known from a list alone, and those and revocations of a branch that does not count;
  * in a transaction of the log */
 
-/* Of a change-set of ours under whose number another one stands: its acts are in force from now on, and are to be said again. */
-int lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs);
+/* Of a change-set of ours under whose number another one stands: its acts are in force from now on, and are to be said again. *erased is set
+ * where it has acts of erasure: lt_reshow_want() is called when that is committed. */
+int lt_resay_lost(
+    struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *erased);
 
 /* Say again those of this feed that did not come back. Store errors, LT_E_REFUSED: the transaction must be given up. */
 int lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,

@@ -737,6 +737,28 @@ drain(struct lt_hub *h, struct lt_projector *p)
 	return rc;
 }
 
+/* What went from the log without an act in it goes from the tables. */
+static int
+reshow_when_wanted(struct lt_hub *h, struct lt_projector *p)
+{
+	int rc;
+
+	if (!atomic_exchange(&h->reshow_wanted, false))
+		return LT_OK;
+	rc = drain(h, p);
+	if (rc == LT_OK)
+		rc = lt_reshow(h);
+	if (rc == LT_E_CORRUPT) {
+		lt_warn("what was erased cannot be taken from the derived tables: they are "
+			"damaged");
+		lt_hub_rebuild(h);
+		return LT_OK;
+	}
+	if (rc != LT_OK)
+		lt_reshow_want(h);
+	return rc;
+}
+
 /* Is the batch one to give to the second thread? Not when something else is to be done before the next one. */
 static bool
 goes_ahead(struct lt_hub *h, const struct lt_projector *p, const struct batch *b)
@@ -848,14 +870,14 @@ wait_for_work(struct lt_hub *h, bool more, int retry_ms)
 		while (!h->stopping && pthread_cond_timedwait(&h->cond, &h->mx, &ts) == 0)
 			;
 	} else {
-		while (!more && !h->stopping && !h->rebuild_wanted &&
+		while (!more && !h->stopping && !h->rebuild_wanted && !h->reshow_wanted &&
 		       h->projected >= h->log_position && !late) {
 			if (!lt_verdicts_failed(h->verdicts)) {
 				pthread_cond_wait(&h->cond, &h->mx);
 				continue;
 			}
 			time_in(&ts, LT_HUB_RETRY_MS);
-			while (!h->stopping && !h->rebuild_wanted &&
+			while (!h->stopping && !h->rebuild_wanted && !h->reshow_wanted &&
 			       h->projected >= h->log_position && !late)
 				late = pthread_cond_timedwait(&h->cond, &h->mx, &ts) == ETIMEDOUT;
 		}
@@ -872,7 +894,7 @@ static int
 turn(struct lt_hub *h, struct lt_projector *p)
 {
 	bool acts = false;
-	int rc;
+	int rc = LT_OK;
 
 	if (take_wanted(h)) {
 		(void)drain(h, p); /* however it went: all is built anew */
@@ -880,7 +902,10 @@ turn(struct lt_hub *h, struct lt_projector *p)
 		begin_rebuild(h);
 		p->clear_due = true;
 	}
-	rc = p->clear_due ? LT_OK : project_batch(h, p, &acts);
+	if (!p->clear_due)
+		rc = reshow_when_wanted(h, p);
+	if (rc == LT_OK && !p->clear_due)
+		rc = project_batch(h, p, &acts);
 	p->reload |= acts;
 	if (rc == LT_OK && !p->clear_due && rebuild_done(h, p->cursor.position))
 		p->reload = true;
@@ -954,7 +979,8 @@ lt_projector_step(struct lt_hub *h)
 	if ((h->projector_rc != LT_OK && !h->rebuild_wanted) ||
 	    lt_mono_ms(h->clock) < p->retry_at_ms)
 		return false;
-	if (!p->clear_due && !p->reload && !h->rebuild_wanted && h->projected >= h->log_position)
+	if (!p->clear_due && !p->reload && !h->rebuild_wanted && !h->reshow_wanted &&
+	    h->projected >= h->log_position)
 		return false;
 	rc = turn(h, p);
 	p->retry_at_ms = 0;
@@ -1022,6 +1048,9 @@ lt_projector_start(struct lt_hub *h, struct lt_err *err)
 	if (rc != LT_OK)
 		return rc;
 	p->cursor.position = h->projected;
+	/* Before anything is answered; where it does not work (a full disk) the projector goes on trying. */
+	if (h->projected != 0)
+		(void)reshow_when_wanted(h, p);
 	if (h->manual)
 		return LT_OK;
 	p->second_runs = pthread_create(&p->second, NULL, second, h) == 0;

@@ -504,6 +504,7 @@ struct taking {
 	struct lt_changeset *cs;
 	int rc; /* of what was given; those before it are taken */
 	bool again; /* change-sets were judged anew */
+	bool erased; /* values, by acts that the log does not have */
 	bool doubts, was_ever; /* it shows that files were put back by hand; before that */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
@@ -664,7 +665,7 @@ keep_other(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *c
 	int rc = LT_SIM_BUG(HUB_FORK_NOT_KEPT) ? LT_OK : lt_forks_keep_new(t->h, txn, cs, &is_new);
 
 	if (rc == LT_OK)
-		rc = lt_resay_lost(t->h, txn, cs);
+		rc = lt_resay_lost(t->h, txn, cs, &t->erased);
 	if (rc != LT_OK || !is_new)
 		return rc;
 	lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds (unit "
@@ -698,7 +699,7 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 		return keep_other(t, txn, cs);
 	/* Further on in such a branch: it is ours, signed, and what it revoked and erased is in force wherever it stands. */
 	if (chain == LT_E_GAP)
-		return lt_resay_lost(t->h, txn, cs);
+		return lt_resay_lost(t->h, txn, cs, &t->erased);
 	*next = chain == LT_OK;
 	return LT_OK;
 }
@@ -813,7 +814,7 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 	int rc = LT_OK;
 
 	take_back_doubt(t); /* a job may run again */
-	t->again = false;
+	t->again = t->erased = false;
 	for (i = 0; rc == LT_OK && i < t->n; i++)
 		rc = take_one(t, txn, &t->cs[i]);
 	return rc == LT_OK && t->again ? lt_projector_owe(txn) : rc;
@@ -850,6 +851,8 @@ take_done(void *ctx, int rc)
 
 	if (rc == LT_OK && t->again)
 		lt_hub_rebuild(t->h);
+	if (rc == LT_OK && t->erased)
+		lt_reshow_want(t->h);
 	if (rc != LT_OK)
 		take_back_doubt(t);
 	else if (t->doubts)

@@ -120,15 +120,17 @@ note_lost(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is_new)
 }
 
 int
-lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs)
+lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *erased)
 {
-	bool is_new = false;
+	bool is_new = false, erases = false;
 	uint64_t removed;
 	size_t i, n = 0;
 	int rc;
 
-	for (i = 0; i < cs->nchange; i++)
+	for (i = 0; i < cs->nchange; i++) {
 		n += is_act(&cs->change[i]);
+		erases |= strcmp(cs->change[i].collection, LT_ERASE_COLLECTION) == 0;
+	}
 	if (n == 0)
 		return LT_OK;
 	rc = note_lost(txn, cs, &is_new);
@@ -145,6 +147,7 @@ lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset
 	    "%zu acts (erasures, revocations) of unit %s stand in a branch of this hub's feed that "
 	    "does not count: they are obeyed, and said again",
 	    n, cs->unit.s);
+	*erased |= erases;
 	atomic_store(&h->unsaid, true);
 	lt_verdicts_note(h->verdicts, &cs->unit, &cs->feed);
 	return LT_OK;
@@ -206,6 +209,8 @@ lt_resay_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn)
 		rc = lt_unsaid_next(txn, NULL, NULL, name, &arena, &cs);
 		if (rc == LT_OK) {
 			atomic_store(&h->unsaid, true);
+			atomic_store(
+			    &h->reshow_wanted, true); /* the stop may have come in between */
 			lt_verdicts_note(v, &cs.unit, &cs.feed);
 			rc = lt_bars_owed(h, &cs);
 		}

@@ -739,6 +739,176 @@ test_acts_of_other_branch(void **state)
 	end(&x);
 }
 
+static int
+full(void *ctx, uint64_t ordinal)
+{
+	(void)ctx;
+	(void)ordinal;
+	return LT_E_NOSPACE;
+}
+
+static bool
+shows(struct fix *x, unsigned number, const char *status)
+{
+	char text[64];
+
+	return fed_hub_field(&x->m.f, UNIT, number, "status", text, sizeof(text)) &&
+	       strcmp(text, status) == 0;
+}
+
+/* The key of the one dossier's row. */
+static size_t
+record_key(struct fix *x, uint8_t key[LT_KV_KEY_MAX])
+{
+	static const char of[] = "H41.65-261120-0001";
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	int rc;
+
+	assert_int_equal(lt_kv_begin_read(x->m.derived, &txn), LT_OK);
+	assert_int_equal(lt_kv_cursor_open(txn, LT_T_RECORD, &c), LT_OK);
+	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
+	while (rc == LT_OK && (k.len < sizeof(of) - 1 || memcmp(k.data + k.len - (sizeof(of) - 1),
+							     of, sizeof(of) - 1) != 0))
+		rc = lt_kv_next(c, &k, &v);
+	assert_int_equal(rc, LT_OK);
+	memcpy(key, k.data, k.len);
+	lt_kv_cursor_close(c);
+	lt_kv_abort(txn);
+	return k.len;
+}
+
+static void
+lose_record(struct fix *x)
+{
+	uint8_t key[LT_KV_KEY_MAX];
+	size_t len = record_key(x, key);
+	struct lt_kv_txn *txn;
+
+	assert_int_equal(lt_kv_begin_write(x->m.derived, &txn), LT_OK);
+	assert_int_equal(lt_kv_del(txn, LT_T_RECORD, lt_slice(key, len)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* What the tables show of the same. */
+static bool
+shows_name(struct fix *x)
+{
+	char text[256];
+
+	return fed_hub_field(&x->m.f, UNIT, 1, "applicant_name", text, sizeof(text));
+}
+
+/* With an act of erasure in the branch that does not count, and tables of before it. */
+static void
+begin_erased(struct fix *x)
+{
+	struct copy c;
+
+	begin(x);
+	assert_int_equal(hub_writes(x, "Xã thử"), LT_OK);
+	put(x, 1, NULL);
+	copy_take(x, &c);
+	erase_first(x);
+	assert_false(shows_name(x));
+	keep_since(x, &c);
+	memfed_close_hub(&x->m);
+	put_log(x, &c);
+	put_tables(x, &c);
+	memfed_start_hub(&x->m);
+	put(x, 2, NULL); /* its verdict has the number of the act */
+	assert_true(shows_name(x));
+	copy_drop(&c);
+}
+
+/* What was erased in a branch that does not count is not shown, long before the act is said again: that waits for every node. */
+static void
+test_erased_is_not_shown(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin_erased(&x);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	memfed_settle(&x.m);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(erasures(&x), 0);
+	assert_false(has_name(&x));
+	assert_false(shows_name(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	assert_int_equal(x.m.f.hub->builds, 0); /* nothing was built anew for that */
+	go_on_without_all(&x);
+	assert_int_equal(erasures(&x), 1);
+	assert_false(shows_name(&x));
+	end(&x);
+}
+
+/* Stopped when the log had let go of it and the tables had not: they let go of it before anything is answered. */
+static void
+test_erased_over_a_stop(void **state)
+{
+	struct copy c;
+	struct fix x;
+
+	(void)state;
+	begin_erased(&x);
+	copy_take(&x, &c);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	memfed_close_hub(&x.m);
+	put_tables(&x, &c);
+	memfed_start_hub(&x.m);
+	assert_int_equal(erasures(&x), 0);
+	assert_false(shows_name(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	copy_drop(&c);
+	end(&x);
+}
+
+/* Where there is no room for it the hub goes on all the same, also over a start, and does it when there is. */
+static void
+test_erased_on_a_full_disk(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin_erased(&x);
+	lt_kv_set_fault(x.m.derived, full, NULL);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	memfed_settle(&x.m);
+	assert_false(has_name(&x));
+	assert_true(shows_name(&x));
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	assert_true(shows_name(&x));
+	lt_kv_set_fault(x.m.derived, NULL, NULL);
+	x.m.now_ms += 2 * LT_HUB_RETRY_MS;
+	memfed_settle(&x.m);
+	assert_false(shows_name(&x));
+	end(&x);
+}
+
+/* Where the tables are damaged there, they are built anew without it. */
+static void
+test_erased_over_damage(void **state)
+{
+	uint8_t key[LT_KV_KEY_MAX];
+	struct fix x;
+	size_t len;
+
+	(void)state;
+	begin_erased(&x);
+	len = record_key(&x, key);
+	assert_int_equal(
+	    lt_kv_test_flip(x.m.derived, LT_T_RECORD, lt_slice(key, len), 3, NULL), LT_OK);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	memfed_settle(&x.m);
+	assert_int_equal(x.m.f.hub->builds, 1);
+	assert_false(shows_name(&x));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	end(&x);
+}
+
 /* The lost branch is longer than the one that counts: what it revoked is in force wherever in it that stands, and who is shut out by it is not
  * waited for. */
 static void
@@ -867,8 +1037,6 @@ test_doubt_over_damage(void **state)
 
 /* Tables of before, put back alone, with somebody in them whom the log revoked since; they are to be built anew, too. At no time is that one
  * let in, whether there is room for it or not. */
-static int full(void *ctx, uint64_t ordinal);
-
 static void
 revoked_while_owed(bool room)
 {
@@ -1080,15 +1248,6 @@ quarantined(struct fix *x)
 	assert_int_equal(lt_kv_count(txn, LT_T_QUARANTINE, &n), LT_OK);
 	lt_kv_abort(txn);
 	return n;
-}
-
-static bool
-shows(struct fix *x, unsigned number, const char *status)
-{
-	char text[64];
-
-	return fed_hub_field(&x->m.f, UNIT, number, "status", text, sizeof(text)) &&
-	       strcmp(text, status) == 0;
 }
 
 /* Sign this verdict, and give it back. */
@@ -1555,40 +1714,6 @@ test_restart_in_doubt(void **state)
 	end(&x);
 }
 
-static int
-full(void *ctx, uint64_t ordinal)
-{
-	(void)ctx;
-	(void)ordinal;
-	return LT_E_NOSPACE;
-}
-
-/* The row of the one dossier. */
-static void
-lose_record(struct fix *x)
-{
-	static const char of[] = "H41.65-261120-0001";
-	struct lt_kv_cursor *c;
-	struct lt_kv_txn *txn;
-	struct lt_slice k, v;
-	uint8_t key[LT_KV_KEY_MAX];
-	size_t len;
-	int rc;
-
-	assert_int_equal(lt_kv_begin_write(x->m.derived, &txn), LT_OK);
-	assert_int_equal(lt_kv_cursor_open(txn, LT_T_RECORD, &c), LT_OK);
-	rc = lt_kv_seek(c, lt_slice(NULL, 0), &k, &v);
-	while (rc == LT_OK && (k.len < sizeof(of) - 1 || memcmp(k.data + k.len - (sizeof(of) - 1),
-							     of, sizeof(of) - 1) != 0))
-		rc = lt_kv_next(c, &k, &v);
-	assert_int_equal(rc, LT_OK);
-	len = k.len;
-	memcpy(key, k.data, len);
-	lt_kv_cursor_close(c);
-	assert_int_equal(lt_kv_del(txn, LT_T_RECORD, lt_slice(key, len)), LT_OK);
-	assert_int_equal(lt_kv_commit(txn), LT_OK);
-}
-
 /* Tables of before, put back by hand, whose cursor fits. */
 static void
 test_old_tables(void **state)
@@ -1701,6 +1826,10 @@ main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_second_time),
 		cmocka_unit_test(test_acts_of_other_branch),
+		cmocka_unit_test(test_erased_is_not_shown),
+		cmocka_unit_test(test_erased_over_a_stop),
+		cmocka_unit_test(test_erased_on_a_full_disk),
+		cmocka_unit_test(test_erased_over_damage),
 		cmocka_unit_test(test_acts_further_on),
 		cmocka_unit_test(test_ended_before),
 		cmocka_unit_test(test_doubt_over_damage),
