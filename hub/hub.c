@@ -157,7 +157,10 @@ open_derived(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *er
 static int
 compact_when_owed(struct lt_hub *h, const struct lt_hub_options *o, struct lt_err *err)
 {
-	enum lt_compact_due due = h->own_log ? lt_compact_due(h->log) : LT_COMPACT_NOTHING;
+	/* Unless what they tell could not be written down yet. */
+	enum lt_compact_due due = h->own_log && !atomic_load(&h->doubt_owed)
+				      ? lt_compact_due(h->log)
+				      : LT_COMPACT_NOTHING;
 	int rc;
 
 	if (due == LT_COMPACT_NOTHING)
@@ -224,7 +227,7 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	h->must_see = h->log_position;
 	if (rc == LT_OK)
 		rc = lt_hub_reload(h, err);
-	if (rc == LT_E_CORRUPT) {
+	if (rc == LT_E_CORRUPT && !atomic_load(&h->doubt_owed)) {
 		lt_warn("the derived tables are damaged: they are built anew");
 		rc = lt_projector_clear(h);
 		if (rc == LT_OK)

@@ -3,6 +3,7 @@
 #define LT_HUB_HUB_IMPL_H
 
 #include "hub/hub.h"
+#include "proto/store/derived.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -59,6 +60,9 @@ struct lt_hub {
 	struct lt_checkpoints *checkpoints;
 	atomic_bool forked; /* there is evidence of branches */
 	atomic_bool ruled; /* there are rulings */
+	/* The tables showed at the start that the log was put back, and it has no room to say so: lt_recovery_durable(). By whom that was shown. */
+	atomic_bool doubt_owed;
+	uint8_t doubt_sign[LT_DERIVED_SIGN_LEN];
 	atomic_bool unsaid; /* there are, or were, acts that are to be said again */
 	atomic_bool reshow_wanted; /* lt_reshow() is to be called; set with mx held */
 	atomic_uint taking; /* pushes that are not answered yet */

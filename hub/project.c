@@ -206,6 +206,10 @@ lt_projector_clear_owed(struct lt_hub *h, struct lt_err *err)
 	if (rc != LT_OK || is)
 		return rc;
 	lt_warn("change-sets were judged anew: the derived tables are built anew");
+	if (atomic_load(&h->doubt_owed)) {
+		lt_hub_rebuild(h);
+		return LT_OK;
+	}
 	rc = lt_projector_clear(h);
 	/* The registry in memory is of tables that are gone, and the log may have revoked since who is in it. */
 	if (rc == LT_OK)
@@ -894,15 +898,18 @@ static int
 turn(struct lt_hub *h, struct lt_projector *p)
 {
 	bool acts = false;
-	int rc = LT_OK;
+	/* Until then the tables are what tells that this hub is in doubt. */
+	int rc = lt_recovery_durable(h);
 
-	if (take_wanted(h)) {
+	if (rc != LT_OK && !mends_itself(rc))
+		rc = LT_E_NOSPACE; /* whatever it was: tried again in its time */
+	if (rc == LT_OK && take_wanted(h)) {
 		(void)drain(h, p); /* however it went: all is built anew */
 		lt_warn("the derived tables are built anew from the feed log");
 		begin_rebuild(h);
 		p->clear_due = true;
 	}
-	if (!p->clear_due)
+	if (rc == LT_OK && !p->clear_due)
 		rc = reshow_when_wanted(h, p);
 	if (rc == LT_OK && !p->clear_due)
 		rc = project_batch(h, p, &acts);
@@ -1013,7 +1020,12 @@ place_cursor(struct lt_hub *h, struct lt_err *err)
 	/* Killed between a new catalogue and the rows it calls for (version 0: no collections yet, so no rows). */
 	if (c.catalogue_version != 0 && c.catalogue_version != lt_catalogue_version(h->catalogue))
 		fits = false;
-	if (rc == LT_E_CORRUPT || !fits) {
+	if (atomic_load(&h->doubt_owed)) {
+		/* They do not fit, and are the only ones that say so: emptied when that is written down. */
+		lt_hub_rebuild(h);
+		memset(&c, 0, sizeof(c));
+		rc = LT_OK;
+	} else if (rc == LT_E_CORRUPT || !fits) {
 		lt_warn("the derived tables do not fit the feed log: they are built anew");
 		rc = lt_projector_clear(h);
 		memset(&c, 0, sizeof(c));

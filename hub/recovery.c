@@ -281,8 +281,8 @@ lt_recovery_look(struct lt_hub *h)
 	int rc;
 
 	/* Who is awaited stands in the tables: these have to show all that came back. */
-	if (!lt_hub_recovering(h) || projected < lt_hub_log_position(h) ||
-	    !lt_hub_knows_principals(h))
+	if (!lt_hub_recovering(h) || atomic_load(&h->doubt_owed) ||
+	    projected < lt_hub_log_position(h) || !lt_hub_knows_principals(h))
 		return;
 	reg = lt_hub_registry(h);
 	pthread_mutex_lock(&r->mx);
@@ -415,6 +415,10 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 		return lt_err_both(err, LT_E_EXISTS, "this hub waits for nobody",
 		    "đầu mối này không chờ máy nào; hãy xem 'ltctl recovery', không phải làm gì "
 		    "thêm");
+	if (lt_recovery_durable(h) != LT_OK)
+		return lt_err_both(err, LT_E_NOSPACE,
+		    "the hub's disk is full: it cannot even note that it is in doubt; make room",
+		    "đĩa của đầu mối đã đầy, chưa ghi được gì; hãy giải phóng chỗ rồi thử lại");
 	l.id = malloc(HEARD_MAX * sizeof(*l.id));
 	if (l.id == NULL)
 		return LT_E_NOMEM;
@@ -482,6 +486,47 @@ doubt(struct lt_recovery *r, struct lt_kv_txn *txn)
 	return LT_OK;
 }
 
+/* What was owed since the start, in a transaction that is committed before anything else counts. */
+static int
+mark_owed(struct lt_recovery *r, struct lt_kv_txn *txn)
+{
+	int64_t now = lt_wall_ms(r->h->clock);
+	int rc = mark(txn, r->h->doubt_sign, now);
+
+	if (rc != LT_OK)
+		return rc;
+	pthread_mutex_lock(&r->mx);
+	r->restored_ms = now;
+	pthread_mutex_unlock(&r->mx);
+	return LT_OK;
+}
+
+static int
+run_owed(struct lt_kv_txn *txn, void *ctx)
+{
+	return mark_owed(ctx, txn);
+}
+
+static void
+owed_done(struct lt_hub *h)
+{
+	if (atomic_exchange(&h->doubt_owed, false))
+		lt_info("that this hub is in doubt is written down: there is room again");
+}
+
+int
+lt_recovery_durable(struct lt_hub *h)
+{
+	int rc;
+
+	if (!atomic_load(&h->doubt_owed))
+		return LT_OK;
+	rc = lt_writer_run(h->writer, run_owed, h->recovery);
+	if (rc == LT_OK)
+		owed_done(h);
+	return rc;
+}
+
 static void
 say_doubt(const char *how)
 {
@@ -505,6 +550,7 @@ struct taking {
 	int rc; /* of what was given; those before it are taken */
 	bool again; /* change-sets were judged anew */
 	bool erased; /* values, by acts that the log does not have */
+	bool marked; /* the doubt of the start went with it */
 	bool doubts, was_ever; /* it shows that files were put back by hand; before that */
 	size_t nfeed;
 	struct lt_intake_feed feed[FEEDS_MAX];
@@ -815,6 +861,10 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 
 	take_back_doubt(t); /* a job may run again */
 	t->again = t->erased = false;
+	/* What comes back must not cover what the tables tell. */
+	t->marked = atomic_load(&t->h->doubt_owed);
+	if (t->marked)
+		rc = mark_owed(t->h->recovery, txn);
 	for (i = 0; rc == LT_OK && i < t->n; i++)
 		rc = take_one(t, txn, &t->cs[i]);
 	return rc == LT_OK && t->again ? lt_projector_owe(txn) : rc;
@@ -853,6 +903,8 @@ take_done(void *ctx, int rc)
 		lt_hub_rebuild(t->h);
 	if (rc == LT_OK && t->erased)
 		lt_reshow_want(t->h);
+	if (rc == LT_OK && t->marked)
+		owed_done(t->h);
 	if (rc != LT_OK)
 		take_back_doubt(t);
 	else if (t->doubts)
@@ -962,30 +1014,47 @@ is_known_sign(struct lt_kv_txn *txn, const uint8_t sign[LT_BACKUP_ID_LEN], bool 
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
+static int
+mark_now(struct lt_hub *h, const uint8_t sign[LT_BACKUP_ID_LEN])
+{
+	struct lt_kv_txn *txn;
+	int rc = lt_kv_begin_write(h->log, &txn);
+
+	if (rc != LT_OK)
+		return rc;
+	rc = mark(txn, sign, lt_wall_ms(h->clock));
+	if (rc == LT_OK)
+		return lt_kv_commit(txn);
+	lt_kv_abort(txn);
+	return rc;
+}
+
 int
 lt_recovery_ask_tables(struct lt_hub *h)
 {
-	uint8_t sign[LT_BACKUP_ID_LEN];
+	uint8_t sign[LT_DERIVED_SIGN_LEN];
 	struct lt_kv_txn *txn;
 	bool ahead, known = false;
 	int rc = lt_derived_ahead(h->log, h->derived, &ahead, sign);
 
 	if (rc != LT_OK || !ahead || LT_SIM_BUG(TABLES_NO_WITNESS))
 		return rc;
-	rc = lt_kv_begin_write(h->log, &txn);
+	rc = lt_kv_begin_read(h->log, &txn);
 	if (rc != LT_OK)
 		return rc;
 	rc = is_known_sign(txn, sign, &known);
-	if (rc == LT_OK && !known)
-		rc = mark(txn, sign, lt_wall_ms(h->clock));
-	if (rc != LT_OK || known) {
-		lt_kv_abort(txn);
+	lt_kv_abort(txn);
+	if (rc != LT_OK || known)
 		return rc;
-	}
-	rc = lt_kv_commit(txn);
-	if (rc == LT_OK)
+	rc = mark_now(h, sign);
+	if (rc == LT_OK || rc == LT_E_NOSPACE)
 		say_doubt("its tables show more than its log has");
-	return rc;
+	if (rc != LT_E_NOSPACE)
+		return rc;
+	lt_error("the disk is full: that this hub is in doubt is written down when there is room");
+	memcpy(h->doubt_sign, sign, sizeof(sign));
+	atomic_store(&h->doubt_owed, true);
+	return LT_OK;
 }
 
 /* Is there any? */
@@ -1003,6 +1072,17 @@ scan_late(struct lt_recovery *r, struct lt_kv_txn *txn)
 	atomic_store(&r->late, rc == LT_OK || rc == LT_E_CORRUPT);
 	lt_kv_cursor_close(c);
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+/* Whatever the row says: the tables told more. */
+static void
+doubt_unwritten(struct lt_recovery *r)
+{
+	r->restored_ms = lt_wall_ms(r->h->clock);
+	memcpy(r->backup, r->h->doubt_sign, sizeof(r->backup));
+	r->without.n = 0;
+	atomic_store(&r->ever, true);
+	atomic_store(&r->on, true);
 }
 
 int
@@ -1032,6 +1112,8 @@ lt_recovery_open(struct lt_hub *h, struct lt_recovery **out)
 		lt_recovery_close(r);
 		return rc;
 	}
+	if (atomic_load(&h->doubt_owed))
+		doubt_unwritten(r);
 	if (atomic_load(&r->on))
 		lt_warn("this hub was restored from a backup: it signs nothing before every active "
 			"node has given back what it has of the hub's feeds (ltctl recovery)");

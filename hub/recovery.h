@@ -25,8 +25,12 @@
 struct lt_recovery;
 
 /* Before lt_recovery_open(), and before anything is signed or takes the tables away: they may know of more than the log has. The log was put back
- * then, or its disk lost what it had acknowledged. Who puts both back has the nodes to tell him. */
+ * then, or its disk lost what it had acknowledged. Who puts both back has the nodes to tell him. Where the disk is full the hub is in doubt from
+ * now on all the same, in memory: it signs nothing, and its tables stay, as they are what tells it at the next start. */
 int lt_recovery_ask_tables(struct lt_hub *h);
+/* Write down what there was no room for then. LT_OK: nothing is owed (any more); LT_E_NOSPACE. The projector asks every LT_HUB_RETRY_MS, and
+ * nothing else takes the tables away before. Not on the writer's thread. */
+int lt_recovery_durable(struct lt_hub *h);
 int lt_recovery_open(struct lt_hub *h, struct lt_recovery **out);
 void lt_recovery_close(struct lt_recovery *r); /* NULL allowed */
 
@@ -45,7 +49,7 @@ bool lt_recovery_late(struct lt_hub *h, struct lt_kv_txn *log, const struct lt_u
 /* Is it over? After commits, and when the tables moved. */
 void lt_recovery_look(struct lt_hub *h);
 /* Go on without the nodes of this unit, or (NULL) without all who are still awaited: from now on, restarts included. *n: how many. by: the
- * operator's principal, NULL: at the hub's machine. LT_E_NOTFOUND: nobody of it is awaited; LT_E_EXISTS: it does not recover. */
+ * operator's principal, NULL: at the hub's machine. LT_E_NOTFOUND: nobody of it is awaited; LT_E_EXISTS: it does not recover; LT_E_NOSPACE. */
 int lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct lt_id *by,
     size_t *n, struct lt_err *err);
 /* For people; in the arena. */

@@ -1765,21 +1765,16 @@ test_full_disk(void **state)
 	end(&x);
 }
 
-/* The cursor of the tables is beyond the log: in doubt, and there is no room to empty them. */
+/* The hub is off: its tables have more than the log. */
 static void
-test_full_disk_in_doubt(void **state)
+lose_the_end(struct fix *x)
 {
 	struct lt_kv_txn *txn;
 	uint8_t cursor[68]; /* FORMAT.md 9.3 */
 	struct lt_slice v;
-	struct lt_buf row;
-	struct fix x;
 
-	(void)state;
-	begin(&x);
-	put(&x, 1, NULL);
-	memfed_close_hub(&x.m);
-	assert_int_equal(lt_kv_begin_write(x.m.derived, &txn), LT_OK);
+	memfed_close_hub(&x->m);
+	assert_int_equal(lt_kv_begin_write(x->m.derived, &txn), LT_OK);
 	assert_int_equal(lt_kv_get(txn, LT_T_CURSOR, lt_slice_str("projector"), &v), LT_OK);
 	assert_int_equal(v.len, sizeof(cursor));
 	memcpy(cursor, v.data, v.len);
@@ -1788,6 +1783,107 @@ test_full_disk_in_doubt(void **state)
 			     lt_slice(cursor, sizeof(cursor))),
 	    LT_OK);
 	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+/* What the row `restored` begins with; 0: there is none. */
+static unsigned
+row_restored(struct fix *x)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	unsigned first = 0;
+
+	assert_int_equal(lt_kv_begin_read(x->m.log, &txn), LT_OK);
+	if (lt_local_get(txn, LT_LOCAL_RESTORED, &v) == LT_OK)
+		first = v.data[0];
+	lt_kv_abort(txn);
+	return first;
+}
+
+/* No room in the log for the doubt itself: it starts, is in doubt all the same, answers, takes nothing in, and keeps the tables that tell it,
+ * however often it is started. When there is room it goes on by itself. */
+static void
+test_full_log_in_doubt(void **state)
+{
+	struct lt_err err = { "" };
+	struct fix x;
+	unsigned i;
+	size_t n;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	lose_the_end(&x);
+	lt_kv_set_fault(x.m.log, full, NULL);
+	for (i = 0; i < 2; i++) {
+		memfed_start_hub(&x.m);
+		memfed_settle(&x.m);
+		assert_int_equal(row_restored(&x), 0);
+		assert_true(lt_hub_recovering(x.m.f.hub));
+		assert_true(lt_hub_mending(x.m.f.hub));
+		assert_true(shows(&x, 1, "tiep_nhan"));
+		assert_int_equal(hub_writes(&x, "Một"), LT_E_UNAVAILABLE);
+		assert_int_equal(
+		    lt_hub_go_on_without(x.m.f.hub, NULL, NULL, &n, &err), LT_E_NOSPACE);
+		lt_hub_heard(x.m.f.hub, &x.node.id.principal); /* all there are */
+		x.m.now_ms += LT_HUB_RETRY_MS;
+		memfed_settle(&x.m);
+		assert_true(lt_hub_recovering(x.m.f.hub));
+		if (i == 0)
+			memfed_close_hub(&x.m);
+	}
+	lt_kv_set_fault(x.m.log, NULL, NULL);
+	x.m.now_ms += LT_HUB_RETRY_MS;
+	memfed_settle(&x.m);
+	assert_false(lt_hub_mending(x.m.f.hub));
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	assert_false(lt_hub_recovering(x.m.f.hub)); /* the one that it heard was the last */
+	assert_int_equal(row_restored(&x), 2);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	put(&x, 2, NULL);
+	end(&x);
+}
+
+/* What a node gives back as soon as there is room comes with the doubt, and not before it. */
+static void
+test_full_log_and_a_tail(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	sign_name(&x, "Hai");
+	lose_the_end(&x);
+	lt_kv_set_fault(x.m.log, full, NULL);
+	memfed_start_hub(&x.m);
+	assert_int_not_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_int_equal(row_restored(&x), 0);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	lt_kv_set_fault(x.m.log, NULL, NULL);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_int_equal(row_restored(&x), 1);
+	assert_true(has_last(&x));
+	memfed_close_hub(&x.m);
+	memfed_start_hub(&x.m);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	go_on(&x);
+	end(&x);
+}
+
+/* The cursor of the tables is beyond the log: in doubt, and there is no room to empty them. */
+static void
+test_full_disk_in_doubt(void **state)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	struct lt_buf row;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	lose_the_end(&x);
 	lt_kv_set_fault(x.m.derived, full, NULL);
 	memfed_start_hub(&x.m);
 	assert_true(lt_hub_recovering(x.m.f.hub));
@@ -1851,6 +1947,8 @@ main(void)
 		cmocka_unit_test(test_restart_in_doubt),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_full_disk_in_doubt),
+		cmocka_unit_test(test_full_log_in_doubt),
+		cmocka_unit_test(test_full_log_and_a_tail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
