@@ -226,8 +226,8 @@ int lt_verdicts_settle(struct lt_kv_txn *txn, const struct lt_unit *unit,
  * a verdict to come. In the transaction that takes it. */
 int lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_unit *unit,
     struct lt_slice verdict, bool *again);
-/* Does one that comes back clamp or refuse otherwise what another verdict has spoken of since, or settle otherwise what is decided here? Who
- * has the one and who has the other show other values. */
+/* Does one that comes back clamp or refuse otherwise what another verdict has spoken of since, or settle otherwise what is decided here, or will
+ * be by one that came back before it? Who has the one and who has the other show other values. */
 int lt_verdicts_contradicts(
     struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is);
 /* Add what one that came back says to the judgement of a change-set that is about to be appended, in the arena. The hash that it names is of
@@ -236,6 +236,10 @@ int lt_verdicts_contradicts(
  * for lt_verdicts_told(). LT_E_NOTFOUND: nothing; LT_E_FORK: it speaks of another branch. */
 int lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
     struct lt_arena *arena, struct lt_judgement *j, bool *again);
+/* This change-set is appended and judged: others that came back, which end with it and are not the one that decided, are weighed now, as
+ * lt_verdicts_told() does with what is here. *weighed: what is stored of how it is judged may be another now; *again as for lt_verdicts_told(). */
+int lt_verdicts_weigh(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    bool *weighed, bool *again);
 /* After a commit: write what is owed, as one more job of the writer. A feed of which that cannot be done is set aside, and
  * tried again every hour. false: nothing is owed, a job is on its way, it is too early after one that failed, or none could
  * be made (see lt_verdicts_failed()). */

@@ -556,7 +556,7 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 {
 	struct lt_judgement *j = &it->final;
 	uint64_t effective;
-	bool told;
+	bool told, weighed;
 	size_t i;
 	int rc;
 
@@ -596,6 +596,10 @@ append_new(struct intake *in, struct lt_kv_txn *txn, struct item *it, const stru
 		    txn, it->position, j->refused[i]->index, j->refused[i]->reason);
 	if (rc == LT_OK)
 		rc = wake_held(in, txn, &it->cs);
+	if (rc == LT_OK)
+		rc = lt_verdicts_weigh(in->h->verdicts, txn, &it->cs, &weighed, &in->again);
+	if (rc == LT_OK && weighed)
+		rc = lt_feed_log_judgement(txn, it->position, &in->arena, j);
 	if (effective > in->saw)
 		in->saw = effective;
 	it->outcome = TAKEN;

@@ -6,6 +6,7 @@
  * commits, more gathers by itself. */
 #include "hub/hub_impl.h"
 #include "hub/recovery.h"
+#include "hub/told.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
@@ -57,7 +58,7 @@ struct lt_verdicts {
 	int64_t last_ms; /* when the last job was made */
 	int64_t pause_ms; /* from then on while there is other work */
 	bool watching; /* a job that does nothing but ask again waits for the writer */
-	atomic_bool told; /* there are, or were, rows `told/...` */
+	atomic_bool told; /* there are, or were, rows `told/...` or `again/...` */
 };
 
 /* ---- sets of feeds ---- */
@@ -498,11 +499,24 @@ retold_open(struct retold *r, struct lt_slice bytes, struct lt_arena *arena)
 	return LT_OK;
 }
 
+/* Of what is not here, by what those say of it that wait for it. */
+static int
+compare_told(const struct retold *r, bool *overlaps, bool *differs)
+{
+	struct lt_head head;
+	int rc = lt_feed_log_head(r->txn, r->unit, &r->feed, &head);
+
+	return rc == LT_OK
+		   ? lt_told_compare(r->txn, r->unit, &r->feed, r->t, head.seq, overlaps, differs)
+		   : rc;
+}
+
 int
 lt_verdicts_contradicts(
     struct lt_kv_txn *txn, const struct lt_unit *unit, struct lt_slice verdict, bool *is)
 {
 	struct retold r = { .txn = txn, .unit = unit };
+	bool overlaps, differs = false;
 	struct lt_arena arena;
 	char name[160];
 	uint64_t covered;
@@ -517,42 +531,46 @@ lt_verdicts_contradicts(
 	/* One that settles may come before those that held. */
 	if (rc == LT_OK)
 		rc = judge_all_again(&r, 0, r.t->settling ? UINT64_MAX : covered, LOOK);
+	if (rc == LT_OK)
+		rc = compare_told(&r, &overlaps, &differs);
 	lt_arena_fini(&arena);
-	*is = r.differs;
+	*is = r.differs || differs;
 	/* What is malformed, or speaks of what is damaged here, contradicts nothing. */
 	return rc == LT_E_INVALID || rc == LT_E_TOOBIG || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
-/* The row of one that waits for its `to`. */
-static void
-waits_name(char out[180], const char *what, const struct lt_unit *unit,
-    const struct lt_feed_id *feed, uint64_t to)
-{
-	char name[160];
-
-	local_name(name, what, unit, feed);
-	(void)snprintf(out, 180, "%s/%016llx", name, (unsigned long long)to);
-}
-
 /* It waits for what it covers and is not here. Of what is here it is weighed once more then: covered is how far other ones had spoken, up to
- * here how far the feed reached. */
+ * here how far the feed reached. Where another one waits that speaks of the same, all of it is. */
 static int
 keep_told(struct lt_verdicts *v, const struct retold *r, struct lt_slice bytes, uint64_t covered,
     uint64_t here)
 {
+	bool overlaps, differs, last;
+	char name[LT_TOLD_NAME];
 	uint8_t weigh[16];
-	char name[180];
-	int rc;
+	int rc = compare_told(r, &overlaps, &differs);
 
 	atomic_store(&v->told, true);
-	waits_name(name, "told", r->unit, &r->feed, r->t->to);
-	rc = lt_local_put(r->txn, name, bytes);
-	if (rc != LT_OK || here < r->t->from)
+	if (rc == LT_OK && (overlaps || r->t->settling))
+		rc = lt_told_keep_again(r->txn, r->unit, &r->feed, r->t->to, bytes, differs);
+	if (rc != LT_OK || r->t->settling)
+		return rc;
+	rc = lt_told_keep(r->txn, r->unit, &r->feed, r->t, bytes, here, &last);
+	if (rc != LT_OK || !last || here < r->t->from)
 		return rc;
 	lt_store_u64(weigh, covered);
 	lt_store_u64(weigh + 8, here);
-	waits_name(name, "weigh", r->unit, &r->feed, r->t->to);
+	lt_told_name(name, "weigh", r->unit, &r->feed, r->t->to);
 	return lt_local_put(r->txn, name, lt_slice(weigh, sizeof(weigh)));
+}
+
+static void
+say_contradicted(const struct lt_unit *unit)
+{
+	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said since "
+		 "files were put back, contradicts: the later one counts; that node shows other "
+		 "values, and has to be set up anew",
+	    unit->s);
 }
 
 /* Its `to` is about to come with the hash that it names: all before is what it judged. */
@@ -561,10 +579,10 @@ weigh_told(struct retold *r)
 {
 	struct lt_slice row;
 	uint64_t covered, here;
-	char name[180];
+	char name[LT_TOLD_NAME];
 	int rc;
 
-	waits_name(name, "weigh", r->unit, &r->feed, r->t->to);
+	lt_told_name(name, "weigh", r->unit, &r->feed, r->t->to);
 	rc = lt_local_get(r->txn, name, &row);
 	if (rc != LT_OK && rc != LT_E_CORRUPT)
 		return rc == LT_E_NOTFOUND ? LT_OK : rc;
@@ -579,10 +597,7 @@ weigh_told(struct retold *r)
 	r->sure = true;
 	rc = judge_range_again(r, 0, covered < here ? covered : here, LOOK);
 	if (r->differs)
-		lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said "
-			 "since files were put back, contradicts: the later one counts; that node "
-			 "shows other values, and has to be set up anew",
-		    r->unit->s);
+		say_contradicted(r->unit);
 	r->differs = false;
 	if (rc == LT_OK)
 		rc = judge_range_again(r, 0, covered < here ? covered : here, SETTLE);
@@ -593,6 +608,17 @@ weigh_told(struct retold *r)
 
 /* Of one that settles what it accepts is settled again when the change-sets that it waited for are back. */
 static int
+obey_settling(struct lt_verdicts *v, struct retold *r, struct lt_slice bytes)
+{
+	struct lt_head head;
+	int rc = judge_all_again(r, 0, UINT64_MAX, SETTLE);
+
+	if (rc == LT_OK)
+		rc = lt_feed_log_head(r->txn, r->unit, &r->feed, &head);
+	return rc == LT_OK && head.seq < r->t->to ? keep_told(v, r, bytes, 0, head.seq) : rc;
+}
+
+static int
 obey_told(struct lt_verdicts *v, struct retold *r, struct lt_slice bytes)
 {
 	struct lt_head head;
@@ -601,7 +627,7 @@ obey_told(struct lt_verdicts *v, struct retold *r, struct lt_slice bytes)
 	int rc;
 
 	if (r->t->settling)
-		return judge_all_again(r, 0, UINT64_MAX, SETTLE);
+		return obey_settling(v, r, bytes);
 	local_name(name, "verdicted", r->unit, &r->feed);
 	rc = lt_local_get_u64(r->txn, name, &covered);
 	if (rc == LT_OK && covered < r->t->to)
@@ -634,40 +660,6 @@ lt_verdicts_told(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_u
 	return rc;
 }
 
-/* The verdict that covers seq, in the arena: the first whose `to` is not below it. */
-static int
-find_told(struct lt_kv_txn *txn, const struct lt_changeset *cs, struct lt_arena *arena,
-    char name[160], const Ltpb__Verdict **out)
-{
-	struct lt_kv_cursor *c;
-	struct lt_slice k, val;
-	ProtobufCMessage *m;
-	size_t plen;
-	int rc;
-
-	local_name(name, "told", &cs->unit, &cs->feed);
-	plen = strlen(name);
-	(void)snprintf(name + plen, 160 - plen, "/%016llx", (unsigned long long)cs->seq);
-	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
-	if (rc != LT_OK)
-		return rc;
-	/* One that is damaged stops its own feed: what was said is not known then, and was signed. */
-	rc = lt_kv_seek_at(c, lt_slice(name, plen + 1), lt_slice_str(name), &k, &val);
-	if (rc == LT_OK && k.len != plen + 17)
-		rc = LT_E_NOTFOUND;
-	if (rc == LT_OK) {
-		memcpy(name, k.data, k.len);
-		rc = lt_wire_unpack(&ltpb__verdict__descriptor, val, LT_VALUE_MAX, arena, &m, NULL);
-		if (rc != LT_OK && rc != LT_E_NOMEM)
-			rc = LT_E_CORRUPT;
-	}
-	lt_kv_cursor_close(c);
-	if (rc != LT_OK)
-		return rc;
-	*out = (const Ltpb__Verdict *)m;
-	return (*out)->from <= cs->seq ? LT_OK : LT_E_NOTFOUND;
-}
-
 /* Held as it was then: a context that is not here again yet was here when it was accepted. */
 static int
 put_told_held(const Ltpb__Verdict *t, const struct lt_changeset *cs, struct lt_arena *arena,
@@ -695,18 +687,22 @@ lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt
     struct lt_arena *arena, struct lt_judgement *j, bool *again)
 {
 	struct retold r = { .txn = txn, .unit = &cs->unit, .feed = cs->feed };
+	char name[LT_TOLD_NAME];
 	const Ltpb__Verdict *t;
-	char name[160];
 	size_t i;
 	int rc;
 
 	if (!atomic_load(&v->told))
 		return LT_E_NOTFOUND;
-	rc = find_told(txn, cs, arena, name, &t);
+	rc = lt_told_find(txn, &cs->unit, &cs->feed, cs->seq, arena, name, &t);
+	if (rc == LT_OK && t->from > cs->seq)
+		rc = LT_E_NOTFOUND;
 	if (rc != LT_OK)
 		return rc;
-	if (t->to == cs->seq && (t->to_hash.len != LT_HASH_LEN ||
-				    memcmp(t->to_hash.data, cs->hash.b, LT_HASH_LEN) != 0))
+	/* Part of one ends without a hash (told.h). */
+	if (t->to == cs->seq && t->to_hash.len != 0 &&
+	    (t->to_hash.len != LT_HASH_LEN ||
+		memcmp(t->to_hash.data, cs->hash.b, LT_HASH_LEN) != 0))
 		return LT_E_FORK;
 	rc = add_told_refused(t, cs, arena, j);
 	if (rc == LT_OK)
@@ -729,27 +725,71 @@ lt_verdicts_recall(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt
 	return rc == LT_OK ? lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name)) : rc;
 }
 
+/* One that waited besides the one that decides. */
+static int
+weigh_again_kept(struct retold *r, const struct lt_changeset *cs, bool late)
+{
+	int rc;
+
+	/* Of another branch it says nothing of what is here. */
+	if (r->t->to != cs->seq || r->t->to_hash.len != LT_HASH_LEN ||
+	    memcmp(r->t->to_hash.data, cs->hash.b, LT_HASH_LEN) != 0)
+		return LT_OK;
+	r->sure = true;
+	rc = judge_range_again(r, 0, UINT64_MAX, LOOK);
+	if (rc == LT_OK && r->differs && !late)
+		say_contradicted(r->unit);
+	r->differs = false;
+	return rc == LT_OK ? judge_range_again(r, 0, UINT64_MAX, SETTLE) : rc;
+}
+
+int
+lt_verdicts_weigh(struct lt_verdicts *v, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    bool *weighed, bool *again)
+{
+	struct retold r = { .txn = txn, .unit = &cs->unit, .feed = cs->feed };
+	int rc = LT_OK;
+
+	*weighed = false;
+	while (rc == LT_OK && atomic_load(&v->told)) {
+		struct lt_arena arena;
+		bool late;
+
+		lt_arena_init(&arena, LT_HUB_ARENA);
+		rc = lt_told_take_again(txn, &cs->unit, &cs->feed, cs->seq, &arena, &r.t, &late);
+		if (rc == LT_OK) {
+			*weighed = true;
+			rc = weigh_again_kept(&r, cs, late);
+			*again |= r.differs;
+			r.differs = false;
+		} else if (rc == LT_E_CORRUPT) {
+			lt_error("how change-sets of unit %s were judged is not compared with a "
+				 "verdict that came back: its row is damaged",
+			    cs->unit.s);
+			rc = LT_OK;
+		}
+		lt_arena_fini(&arena);
+	}
+	if (r.settles)
+		lt_verdicts_note(v, &cs->unit, &cs->feed);
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
 /* Does anything wait? */
 static int
 scan_told(struct lt_verdicts *v)
 {
-	const struct lt_slice in = lt_slice_str("told/");
-	struct lt_kv_cursor *c;
 	struct lt_kv_txn *txn;
-	struct lt_slice k, val;
+	bool any;
 	int rc = lt_kv_begin_read(v->h->log, &txn);
 
 	if (rc != LT_OK)
 		return rc;
-	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
-	if (rc == LT_OK) {
-		rc = lt_kv_seek_at(c, in, in, &k, &val);
-		if (rc == LT_OK || rc == LT_E_CORRUPT) /* also a damaged one */
-			atomic_store(&v->told, true);
-		lt_kv_cursor_close(c);
-	}
+	rc = lt_told_any(txn, &any);
 	lt_kv_abort(txn);
-	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+	if (rc == LT_OK && any)
+		atomic_store(&v->told, true);
+	return rc;
 }
 
 /* ---- settling ---- */

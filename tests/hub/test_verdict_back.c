@@ -251,23 +251,29 @@ note_back(void *ctx, const struct lt_unit *unit, const struct lt_feed_id *feed,
 }
 
 static void
-find_back(struct fix *x, struct back *b)
+find_back(struct fix *x, const struct memnode *has, struct back *b)
 {
 	memset(b, 0, sizeof(*b));
 	b->x = x;
-	assert_int_equal(lt_kv_begin_read(x->s.b.kv, &b->txn), LT_OK);
+	assert_int_equal(lt_kv_begin_read(has->kv, &b->txn), LT_OK);
 	assert_int_equal(lt_feed_log_each(b->txn, NULL, note_back, b), LT_OK);
 	lt_kv_abort(b->txn);
 	assert_true(b->n > 0);
 }
 
 static void
-give_back(struct fix *x)
+give_back_of(struct fix *x, const struct memnode *has)
 {
 	struct back b;
 
-	find_back(x, &b);
-	assert_int_equal(push(x, &x->s.b.line, b.set, b.n), LT_STATUS_OK);
+	find_back(x, has, &b);
+	assert_int_equal(push(x, &has->line, b.set, b.n), LT_STATUS_OK);
+}
+
+static void
+give_back(struct fix *x)
+{
+	give_back_of(x, &x->s.b);
 }
 
 static void
@@ -286,7 +292,7 @@ push_and_give_back(struct fix *x, const struct lt_buf *set)
 	unsigned calls = 0;
 	struct back b;
 
-	find_back(x, &b);
+	find_back(x, &x->s.b, &b);
 	lt_hub_intake(hub, &x->third.id.principal, &bytes, 1, taken, &calls);
 	lt_hub_take_back(hub, b.set, b.n, taken, &calls);
 	while (calls < 2)
@@ -362,13 +368,20 @@ hold(struct fix *x)
 	assert_false(has_record(x->s.b.kv));
 }
 
-/* One verdict on both of feed, and b has it. */
+/* One verdict on both of feed. */
 static void
-push_two(struct fix *x)
+push_both(struct fix *x)
 {
 	struct lt_slice both[2] = { lt_buf_slice(&x->set[0]), lt_buf_slice(&x->set[1]) };
 
 	assert_int_equal(push(x, &x->line, both, 2), LT_STATUS_OK);
+}
+
+/* And b has it. */
+static void
+push_two(struct fix *x)
+{
+	push_both(x);
 	(void)memnode_sync(&x->s, &x->s.b);
 }
 
@@ -560,6 +573,176 @@ test_clock_moved(void **state)
 	clock_moved(false);
 }
 
+/* ---- two verdicts, both back before what they judge ---- */
+
+/* Hub and nodes that are told now: b has the verdict of the first time, a that of the second, and both files are lost. */
+static void
+lose_twice(struct fix *x, void (*first)(struct fix *x), void (*second)(struct fix *x))
+{
+	struct lt_kv *again = copy_of(x, x->log);
+
+	first(x);
+	(void)memnode_sync(&x->s, &x->s.b);
+	put_back(x);
+	second(x);
+	(void)memnode_sync(&x->s, &x->s.a);
+	x->log = again;
+	put_back(x);
+}
+
+static void
+give_both_back(struct fix *x, bool b_first)
+{
+	give_back_of(x, b_first ? &x->s.b : &x->s.a);
+	give_back_of(x, b_first ? &x->s.a : &x->s.b);
+	assert_false(lt_hub_recovering(x->s.m.f.hub));
+}
+
+/* When the clock was behind. */
+static void
+clamped(struct fix *x)
+{
+	push_both(x);
+	assert_true(judged(x, x->s.m.log, 1).clamped && judged(x, x->s.m.log, 2).clamped);
+}
+
+static void
+forward(struct fix *x)
+{
+	x->s.m.now_ms += INT64_C(2) * 3600000;
+}
+
+static void
+unclamped(struct fix *x)
+{
+	forward(x);
+	push_both(x);
+	assert_false(judged(x, x->s.m.log, 1).clamped || judged(x, x->s.m.log, 2).clamped);
+}
+
+/* A verdict on each. */
+static void
+unclamped_singly(struct fix *x)
+{
+	forward(x);
+	push_one(x, &x->set[0]);
+	push_one(x, &x->set[1]);
+}
+
+/* Nothing judges the second. */
+static void
+unclamped_first(struct fix *x)
+{
+	forward(x);
+	push_one(x, &x->set[0]);
+}
+
+/* The verdict that came back first counts for all that it speaks of, the later one comes to nodes behind all else, and what only that one speaks
+ * of is judged as it says. */
+static void
+contradicted(void (*second)(struct fix *x), bool b_first, unsigned nlate, bool clamps_second)
+{
+	struct fix x;
+
+	begin(&x, true);
+	push_one(&x, &x.first);
+	lt_kv_close(x.log);
+	x.log = copy_of(&x, x.s.m.log);
+	reseal(&x, x.s.m.now_ms + 3600000);
+	lose_twice(&x, clamped, second);
+	give_both_back(&x, b_first);
+	assert_int_equal(late(&x), nlate);
+	push_both(&x);
+	assert_true(judged(&x, x.s.m.log, 1).clamped == b_first);
+	assert_true(judged(&x, x.s.m.log, 2).clamped == clamps_second);
+	/* Who has the one that counts shows what the hub does, also when it has both. */
+	(void)memnode_sync(&x.s, b_first ? &x.s.b : &x.s.a);
+	assert_true(judged(&x, (b_first ? &x.s.b : &x.s.a)->kv, 1).clamped == b_first);
+	assert_true(judged(&x, (b_first ? &x.s.b : &x.s.a)->kv, 2).clamped == clamps_second);
+	end(&x);
+}
+
+static void
+test_contradicted(void **state)
+{
+	(void)state;
+	contradicted(unclamped, true, 1, true);
+	contradicted(unclamped, false, 1, false);
+	contradicted(unclamped_singly, true, 2, true);
+	contradicted(unclamped_singly, false, 1, false);
+	contradicted(unclamped_first, true, 1, true);
+	contradicted(unclamped_first, false, 1, true);
+}
+
+static void
+first_held(struct fix *x)
+{
+	push_one(x, &x->set[0]);
+	assert_int_equal(judged(x, x->s.m.log, 1).nheld, 1);
+}
+
+static void
+then_decided(struct fix *x)
+{
+	push_one(x, &x->first);
+	push_one(x, &x->set[0]);
+	assert_int_equal(judged(x, x->s.m.log, 1).nheld, 0);
+}
+
+/* What one of them held the other decided: they contradict each other in nothing, and in the end all have it decided. */
+static void
+held_and_decided(bool b_first, bool refused)
+{
+	struct fix x;
+
+	begin(&x, !refused);
+	lose_twice(&x, first_held, then_decided);
+	give_both_back(&x, b_first);
+	assert_int_equal(late(&x), 0);
+	push_one(&x, &x.set[0]);
+	push_one(&x, &x.first);
+	all_have_it(&x, refused);
+	assert_int_equal(late(&x), 0);
+	end(&x);
+}
+
+static void
+test_held_and_decided(void **state)
+{
+	(void)state;
+	held_and_decided(true, false);
+	held_and_decided(false, false);
+	held_and_decided(true, true);
+	held_and_decided(false, true);
+}
+
+/* Held and refused come back before what they speak of: it is refused from the beginning. */
+static void
+test_settled_before(void **state)
+{
+	struct fix x;
+	struct fed_feed other;
+	struct lt_buf first;
+
+	(void)state;
+	begin(&x, true);
+	fed_feed_init(&other, &x.third, UNIT, LT_LANE_NORMAL, 2);
+	seal(&x, &other, "H41.65-261120-0004", NULL, &first);
+	hold(&x);
+	push_one(&x, &first);
+	(void)memnode_sync(&x.s, &x.s.b);
+	is_decided(&x, x.s.b.kv, x.s.b.kv, true);
+	put_back(&x);
+	give_back(&x);
+	push_one(&x, &x.set[0]);
+	is_decided(&x, x.s.m.log, x.s.m.derived, true);
+	push_one(&x, &first);
+	all_have_it(&x, true);
+	assert_int_equal(late(&x), 0);
+	lt_buf_fini(&first);
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -569,6 +752,9 @@ main(void)
 		cmocka_unit_test(test_decided_before_the_last),
 		cmocka_unit_test(test_settled_then),
 		cmocka_unit_test(test_clock_moved),
+		cmocka_unit_test(test_contradicted),
+		cmocka_unit_test(test_held_and_decided),
+		cmocka_unit_test(test_settled_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,8 +330,10 @@ check_entry(struct sim *s, struct sim_machine *m, struct lt_kv_txn *txn, const s
 		sim_fail(s, "machine %d holds a feed of unit %s", m->no, cs.unit.s);
 	check_author(s, m, &cs);
 	check_lane(s, m, &cs);
-	if (m->no == SIM_HUB)
+	if (m->no == SIM_HUB) {
 		sim_check_judged(s, txn, e, &cs);
+		sim_check_late(s, txn, &cs);
+	}
 	sim_trace(s, lt_load_u64(cs.hash.b), (uint64_t)m->no);
 	lt_arena_fini(&arena);
 }

@@ -257,60 +257,37 @@ is_open(struct sim *s, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 	       (lt_local_get_u64(txn, name, &epoch) == LT_OK && epoch == lt_feed_epoch(&cs->feed));
 }
 
-/* A verdict that another one, said since, contradicts: who has it shows other values. */
-static bool
-contradicts(struct sim *s, struct lt_kv_txn *txn, const ProtobufCBinaryData *d)
+/* What came back to the hub just now has a verdict that another one contradicts (row of FORMAT.md 9.8): who had it before the other one came to it
+ * shows other values, whoever gave it back first. One that the hub does not find shows itself where it and a node judge differently. */
+void
+sim_check_late(struct sim *s, struct lt_kv_txn *hub, const struct lt_changeset *cs)
 {
-	struct lt_changeset cs;
-	struct lt_arena arena;
-	bool is = false;
-	size_t i;
-
-	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	if (open_own(s, d, &arena, &cs))
-		for (i = 0; i < cs.nchange && !is; i++) {
-			const struct lt_change *c = &cs.change[i];
-
-			if (strcmp(c->collection, "_verdict") == 0 && c->nset == 1 &&
-			    lt_verdicts_contradicts(txn, &cs.unit,
-				lt_slice(c->set[0].pb->value->bytes.data,
-				    c->set[0].pb->value->bytes.len),
-				&is) != LT_OK)
-				is = false;
-		}
-	lt_arena_fini(&arena);
-	return is;
-}
-
-/* Who had it before the other one came to it shows other values, whoever gave it back first. */
-static void
-mark_contradicted(struct sim *s, struct lt_kv_txn *hub, const ProtobufCBinaryData *d)
-{
-	struct lt_changeset cs;
-	struct lt_arena arena;
+	char name[160], feed[2 * LT_FEED_LEN + 1];
 	struct lt_kv_txn *txn;
+	struct lt_slice row;
 	struct lt_hash have;
 	int i;
 
-	lt_arena_init(&arena, lt_arena_cap_for(LT_MESSAGE_MAX));
-	if (open_own(s, d, &arena, &cs) &&
-	    lt_feed_log_hash(hub, &cs.unit, &cs.feed, cs.seq, &have) != LT_OK)
-		for (i = 1; i < SIM_MACHINES; i++) {
-			struct sim_machine *m = &s->m[i];
+	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "late/%s/%s/%016llx", cs->unit.s, feed,
+	    (unsigned long long)cs->seq);
+	if (!by_hub(s, &cs->feed) || lt_local_get(hub, name, &row) != LT_OK)
+		return;
+	for (i = 1; i < SIM_MACHINES; i++) {
+		struct sim_machine *m = &s->m[i];
 
-			if (m->kv == NULL || m->said_otherwise)
-				continue;
-			if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
-				abort();
-			if (lt_feed_log_hash(txn, &cs.unit, &cs.feed, cs.seq, &have) == LT_OK &&
-			    lt_hash_eq(&have, &cs.hash)) {
-				m->said_otherwise = true;
-				s->hub_contradicted++;
-				sim_say(s, "node %d has a verdict that another one contradicts", i);
-			}
-			lt_kv_abort(txn);
+		if (m->kv == NULL || m->said_otherwise)
+			continue;
+		if (lt_kv_begin_read(m->kv, &txn) != LT_OK)
+			abort();
+		if (lt_feed_log_hash(txn, &cs->unit, &cs->feed, cs->seq, &have) == LT_OK &&
+		    lt_hash_eq(&have, &cs->hash)) {
+			m->said_otherwise = true;
+			s->hub_contradicted++;
+			sim_say(s, "node %d has a verdict that another one contradicts", i);
 		}
-	lt_arena_fini(&arena);
+		lt_kv_abort(txn);
+	}
 }
 
 /* In an epoch that it still writes in, it signed this, and has it not. */
@@ -322,7 +299,6 @@ sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req)
 	struct lt_kv_txn *txn;
 	struct lt_hash have;
 	bool lacks = false;
-	size_t i;
 
 	if (req->n_change_set == 0 || lt_kv_begin_read(s->m[SIM_HUB].kv, &txn) != LT_OK)
 		return false;
@@ -333,9 +309,6 @@ sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req)
 			    !lt_hash_eq(&have, &cs.hash)) &&
 			!sim_is_known(s, txn, &cs.unit, &cs.feed, cs.seq, &cs.hash);
 	lt_arena_fini(&arena);
-	for (i = 0; i < req->n_change_set && sim_hub_was_back(s); i++)
-		if (contradicts(s, txn, &req->change_set[i]))
-			mark_contradicted(s, txn, &req->change_set[i]);
 	lt_kv_abort(txn);
 	return lacks;
 }

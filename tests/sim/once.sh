@@ -16,6 +16,10 @@ done <<'END'
 3174 --copies 8
 # What is given back to the hub is damaged on the way behind its header, which is whole.
 4107 --copies 8
+# Two verdicts that contradict each other came back before what they judge, and the second took the place of the first. (3699 was drawn when
+# fewer things were; it met that then, as 4061 does.)
+3699 --copies 8
+4061 --copies 8
 # As 2798, of an honest copy, which waited for a verdict.
 4228 --copies 8
 END

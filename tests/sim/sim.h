@@ -456,6 +456,8 @@ void sim_check_hello(struct sim *s, const Ltpb__HelloRequest *req, const Ltpb__H
 /* Before a push is handed over, and when it was answered: change-sets of the hub's own. */
 bool sim_hub_lacks(struct sim *s, const Ltpb__PushRequest *req);
 void sim_check_given_back(struct sim *s, const Ltpb__PushRequest *req, bool lacked);
+/* Of an entry that the hub has now: whom it has to set up anew. */
+void sim_check_late(struct sim *s, struct lt_kv_txn *hub, const struct lt_changeset *cs);
 /* After the last fault: what an operator does about nodes that have another branch of a feed of the hub's. true: nothing is left to do. */
 bool sim_hub_remedy(struct sim *s);
 /* Before that, and before copies come one by one: it does not wait for such nodes any more. true: it waits for nobody. */
