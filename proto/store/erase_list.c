@@ -21,15 +21,16 @@ static const char unsaid[] = "unsaid/";
 
 /* ---- what is to be said again ---- */
 
-static void
-unsaid_name(char out[LT_UNSAID_NAME], const struct lt_unit *unit, const struct lt_feed_id *feed,
-    uint64_t seq)
+/* The rows of a feed, "": of all. Its length. */
+static size_t
+unsaid_prefix(char out[LT_UNSAID_NAME], const struct lt_unit *unit, const struct lt_feed_id *feed)
 {
 	char hex[2 * LT_FEED_LEN + 1];
 
+	if (unit == NULL || feed == NULL)
+		return (size_t)snprintf(out, LT_UNSAID_NAME, "%s", unsaid);
 	lt_hex(hex, feed->b, LT_FEED_LEN);
-	(void)snprintf(
-	    out, LT_UNSAID_NAME, "%s%s/%s/%016llx", unsaid, unit->s, hex, (unsigned long long)seq);
+	return (size_t)snprintf(out, LT_UNSAID_NAME, "%s%s/%s/", unsaid, unit->s, hex);
 }
 
 int
@@ -42,34 +43,52 @@ lt_unsaid_is_here(struct lt_kv_txn *log, const struct lt_changeset *cs, bool *he
 	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
+/* Under the name that rows had before the hash stood in it, which names no change-set alone. */
+static int
+has_old_row(struct lt_kv_txn *log, const char *name, struct lt_slice bytes, bool *has)
+{
+	struct lt_slice row;
+	int rc = lt_local_get(log, name, &row);
+
+	*has = rc == LT_OK && lt_slice_eq(row, bytes);
+	return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
+static int
+put_unsaid(struct lt_kv_txn *log, const struct lt_changeset *cs, struct lt_slice bytes)
+{
+	char name[LT_UNSAID_NAME], hash[17];
+	size_t at = unsaid_prefix(name, &cs->unit, &cs->feed);
+	bool has;
+	int rc;
+
+	at +=
+	    (size_t)snprintf(name + at, sizeof(name) - at, "%016llx", (unsigned long long)cs->seq);
+	rc = has_old_row(log, name, bytes, &has);
+	if (rc != LT_OK || has)
+		return rc;
+	lt_hex(hash, cs->hash.b, 8);
+	(void)snprintf(name + at, sizeof(name) - at, "/%s", hash);
+	return lt_local_put(log, name, bytes);
+}
+
 int
 lt_unsaid_keep(struct lt_kv_txn *log, const struct lt_changeset *cs)
 {
-	char name[LT_UNSAID_NAME];
 	struct lt_buf bytes;
 	bool here;
 	int rc = lt_unsaid_is_here(log, cs, &here);
 
 	if (rc != LT_OK || here)
 		return rc;
-	unsaid_name(name, &cs->unit, &cs->feed, cs->seq);
 	lt_buf_init(&bytes, LT_MESSAGE_MAX);
 	rc = lt_changeset_strip(cs, &bytes);
 	if (rc == LT_OK)
 		rc = bytes.err;
 	if (rc == LT_OK)
-		rc = lt_local_put(log, name, lt_buf_slice(&bytes));
+		rc = put_unsaid(log, cs, lt_buf_slice(&bytes));
 	lt_buf_fini(&bytes);
 	return rc;
-}
-
-static int
-unsaid_prefix(char out[LT_UNSAID_NAME], const struct lt_unit *unit, const struct lt_feed_id *feed)
-{
-	if (unit == NULL || feed == NULL)
-		return snprintf(out, LT_UNSAID_NAME, "%s", unsaid);
-	unsaid_name(out, unit, feed, 0);
-	return (int)strlen(out) - 16;
 }
 
 /* The row behind `name`, in the prefix: rows of it that are damaged are passed over. */
@@ -89,7 +108,7 @@ lt_unsaid_next(struct lt_kv_txn *log, const struct lt_unit *unit, const struct l
     char name[LT_UNSAID_NAME], struct lt_arena *arena, struct lt_changeset *cs)
 {
 	char prefix[LT_UNSAID_NAME];
-	struct lt_slice in = lt_slice(prefix, (size_t)unsaid_prefix(prefix, unit, feed)), k, v;
+	struct lt_slice in = lt_slice(prefix, unsaid_prefix(prefix, unit, feed)), k, v;
 	struct lt_kv_cursor *c;
 	bool good = false;
 	uint8_t *copy;

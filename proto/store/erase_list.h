@@ -17,12 +17,13 @@ int lt_erasures_apply(struct lt_kv_txn *txn, bool node, struct lt_slice list,
 
 /* ---- change-sets with acts that a hub's log does not have ----
  *
- * Rows `unsaid/unit/feed/seq` of table local: a restored hub has them from a list alone, or they stand in a branch of its own feed that does
+ * Rows `unsaid/unit/feed/seq/hash` of table local: a restored hub has them from a list alone, or they stand in a branch of its own feed that does
  * not count. It says their acts of erasure and their revocations again, under their numbers, and drops the row with that. Until then lists
- * have the acts of erasure from here. */
-#define LT_UNSAID_NAME (7 + LT_UNIT_MAX + 1 + 2 * LT_FEED_LEN + 1 + 16 + 1)
+ * have the acts of erasure from here. Two of one number are two branches, or a branch and a list: each is said. Rows of before there was a hash in
+ * their name are read as the others are. */
+#define LT_UNSAID_NAME (7 + LT_UNIT_MAX + 1 + 2 * LT_FEED_LEN + 1 + 16 + 1 + 16 + 1)
 
-/* It is to be said again, unless the log has it. */
+/* It is to be said again, unless the log has it, or a row does. */
 int lt_unsaid_keep(struct lt_kv_txn *log, const struct lt_changeset *cs);
 /* The next one behind `name` ("": the first), which becomes its name; of a unit and feed (NULL: of all), in the order of names. cs lies in
  * the arena. What cannot be read is logged and passed over. LT_E_NOTFOUND; LT_E_CORRUPT: the table cannot be walked on. */

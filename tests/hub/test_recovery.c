@@ -954,6 +954,48 @@ test_acts_further_on(void **state)
 	end(&x);
 }
 
+/* Two branches that do not count have an act each under one number: both are said again, over a stop. */
+static void
+test_acts_of_two_branches(void **state)
+{
+	struct fed_peer lost[2], other;
+	struct copy c;
+	struct fix x;
+	size_t i;
+
+	(void)state;
+	begin(&x);
+	memset(lost, 0, sizeof(lost));
+	memset(&other, 0, sizeof(other));
+	join_other(&x, &other, 20);
+	for (i = 0; i < 2; i++)
+		join_other(&x, &lost[i], 21 + i);
+	copy_take(&x, &c);
+	for (i = 0; i < 2; i++) {
+		revoke(&x, &lost[i]);
+		keep_since(&x, &c);
+		memfed_close_hub(&x.m);
+		put_log(&x, &c);
+		put_tables(&x, &c);
+		memfed_start_hub(&x.m);
+		assert_int_equal(may_come(&x, &lost[i]), LT_STATUS_OK);
+	}
+	revoke(&x, &other);
+	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	for (i = 0; i < 3; i++) { /* as it came, from the rows, and from what is signed anew */
+		assert_int_not_equal(may_come(&x, &lost[0]), LT_STATUS_OK);
+		assert_int_not_equal(may_come(&x, &lost[1]), LT_STATUS_OK);
+		if (i == 1)
+			go_on_without_all(&x);
+		memfed_close_hub(&x.m);
+		memfed_start_hub(&x.m);
+		memfed_settle(&x.m);
+	}
+	copy_drop(&c);
+	end(&x);
+}
+
 /* The row that a restore left at its end, by a program that did not note when that was. */
 static void
 test_ended_before(void **state)
@@ -1927,6 +1969,7 @@ main(void)
 		cmocka_unit_test(test_erased_on_a_full_disk),
 		cmocka_unit_test(test_erased_over_damage),
 		cmocka_unit_test(test_acts_further_on),
+		cmocka_unit_test(test_acts_of_two_branches),
 		cmocka_unit_test(test_ended_before),
 		cmocka_unit_test(test_doubt_over_damage),
 		cmocka_unit_test(test_revoked_while_owed),

@@ -734,6 +734,56 @@ unsaid_in_order(void **state)
 	lt_kv_abort(txn);
 }
 
+/* Each change-set has its row, also where two have one number; what has one by its old name, without a hash, needs no second. */
+static size_t
+unsaid_rows(struct fix *f, struct lt_kv_txn *txn, char name[4][LT_UNSAID_NAME])
+{
+	char at[LT_UNSAID_NAME] = "";
+	struct lt_changeset cs;
+	size_t n = 0;
+
+	while (lt_unsaid_next(txn, &f->cs.unit, &f->cs.feed, at, &f->arena, &cs) == LT_OK) {
+		assert_true(lt_hash_eq(&cs.hash, &f->cs.hash));
+		assert_true(n < 4);
+		memcpy(name[n++], at, LT_UNSAID_NAME);
+	}
+	return n;
+}
+
+static void
+unsaid_of_one_number(void **state)
+{
+	struct fix *f = *state;
+	struct lt_changeset twin = f->cs;
+	char name[4][LT_UNSAID_NAME], old[LT_UNSAID_NAME];
+	struct lt_kv_txn *txn;
+
+	twin.hash.b[0] ^= 1;
+	ok(lt_kv_begin_write(f->env.kv, &txn));
+	ok(lt_unsaid_keep(txn, &f->cs));
+	ok(lt_unsaid_keep(txn, &f->cs));
+	assert_int_equal(unsaid_rows(f, txn, name), 1);
+	ok(lt_unsaid_keep(txn, &twin));
+	assert_int_equal(unsaid_rows(f, txn, name), 2);
+	ok(lt_unsaid_drop(txn, name[0]));
+	assert_int_equal(unsaid_rows(f, txn, name), 1);
+	ok(lt_unsaid_drop(txn, name[0]));
+	unsaid_row(f, txn, f->cs.seq, old);
+	ok(lt_unsaid_keep(txn, &f->cs));
+	assert_int_equal(unsaid_rows(f, txn, name), 1);
+	assert_string_equal(name[0], old);
+	/* By its old name it may be another one of that number, or damaged. */
+	ok(lt_local_put(txn, old, lt_slice_str("another")));
+	ok(lt_unsaid_keep(txn, &f->cs));
+	assert_int_equal(unsaid_rows(f, txn, name), 1);
+	assert_string_not_equal(name[0], old);
+	ok(lt_unsaid_drop(txn, name[0]));
+	damage(txn, LT_T_LOCAL, lt_slice_str(old));
+	ok(lt_unsaid_keep(txn, &f->cs));
+	assert_int_equal(unsaid_rows(f, txn, name), 1);
+	lt_kv_abort(txn);
+}
+
 /* Whether the log has it is a matter of the hash, not of the number. */
 static void
 unsaid_and_here(void **state)
@@ -783,6 +833,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(shown_at_a_node, setup_mem, teardown),
 		cmocka_unit_test_setup_teardown(unsaid_in_order, setup_mem, teardown),
 		cmocka_unit_test_setup_teardown(unsaid_in_order, setup_disk, teardown),
+		cmocka_unit_test_setup_teardown(unsaid_of_one_number, setup_disk, teardown),
 		cmocka_unit_test_setup_teardown(unsaid_and_here, setup_mem, teardown),
 	};
 

@@ -57,7 +57,7 @@ def erase():
         "list": p_varint(1, 1) + b"".join(p_bytes(2, c["bytes"]) for c in (said, foreign)) + p_bytes(3, cert),
         "notes": {note(c, i, f): c["hash"][:8] for c, i, fields in named for f in fields},
         "uncompacted": {"uncompacted": u8(1)},
-        "unsaid": "unsaid/%s/%s/%016x" % (UNIT, said["feed"].hex(), said["seq"]),
+        "unsaid": "unsaid/%s/%s/%016x/%s" % (UNIT, said["feed"].hex(), said["seq"], said["hash"][:8].hex()),
         # Behind the act, with the first change-set at position 1 and the second at 2.
         "opening": opening_rows([(1, one, {(0, "_actor"), (0, "p"), (1, "p")}), (2, coming, {(0, "q")})]),
     }
