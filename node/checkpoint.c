@@ -104,6 +104,18 @@ load_one(void *ctx, const struct lt_cosigned *row)
 }
 
 static int
+load_promised(void *ctx, const struct lt_checkpoint_signed *row)
+{
+	static const struct claim from = { .newest = false };
+	struct lt_checkpoint c;
+	struct load *l = ctx;
+
+	return lt_checkpoint_parse(row->body, &c, NULL) == LT_OK
+		   ? add_claims(l->w, l->txn, &c, &from)
+		   : LT_OK;
+}
+
+static int
 load(struct lt_node *n, struct lt_watch *w)
 {
 	struct lt_checkpoint_signed newest;
@@ -120,6 +132,8 @@ load(struct lt_node *n, struct lt_watch *w)
 		rc = add_claims(w, l.txn, &c, &from);
 	if (rc == LT_OK)
 		rc = lt_cosigned_each(l.txn, load_one, &l);
+	if (rc == LT_OK)
+		rc = lt_promised_each(l.txn, load_promised, &l);
 	if (rc == LT_OK)
 		rc = lt_equivocation_count(l.txn, &count);
 	lt_kv_abort(l.txn);
@@ -231,12 +245,41 @@ wall_ms(const struct lt_node *n)
 	return now > 0 ? (uint64_t)now : 0;
 }
 
-/* The row that said it, if it says it still: else what came in its place is compared. */
+static bool
+says(const struct lt_checkpoint_signed *row, const struct lt_checkpoint_head *head)
+{
+	const struct lt_checkpoint_head *h;
+	struct lt_checkpoint said;
+
+	if (lt_checkpoint_parse(row->body, &said, NULL) != LT_OK)
+		return false;
+	h = lt_checkpoint_find(&said, &head->feed);
+	return h != NULL && h->seq == head->seq && lt_hash_eq(&h->hash, &head->hash);
+}
+
+struct finding {
+	const struct lt_checkpoint_head *head;
+	bool found;
+	struct lt_checkpoint_signed row;
+};
+
+static int
+find_promised(void *ctx, const struct lt_checkpoint_signed *row)
+{
+	struct finding *f = ctx;
+
+	if (!f->found && says(row, f->head)) {
+		f->found = true;
+		f->row = *row;
+	}
+	return LT_OK;
+}
+
+/* The row that said it, if it says it still; else that in which it was kept when another one came in its place. */
 static int
 row_of(struct lt_kv_txn *txn, const struct claim *c, struct lt_checkpoint_signed *out)
 {
-	const struct lt_checkpoint_head *h = NULL;
-	struct lt_checkpoint said;
+	struct finding f = { .head = &c->head };
 	struct lt_cosigned row;
 	int rc;
 
@@ -246,11 +289,11 @@ row_of(struct lt_kv_txn *txn, const struct claim *c, struct lt_checkpoint_signed
 		rc = lt_cosigned_get(txn, &c->principal, &row);
 		*out = row.checkpoint;
 	}
-	if (rc == LT_OK && lt_checkpoint_parse(out->body, &said, NULL) == LT_OK)
-		h = lt_checkpoint_find(&said, &c->head.feed);
-	return h != NULL && h->seq == c->head.seq && lt_hash_eq(&h->hash, &c->head.hash)
-		   ? LT_OK
-		   : LT_E_NOTFOUND;
+	if (rc == LT_OK && says(out, &c->head))
+		return LT_OK;
+	rc = lt_promised_each(txn, find_promised, &f);
+	*out = f.row;
+	return rc == LT_OK && !f.found ? LT_E_NOTFOUND : rc;
 }
 
 int
@@ -430,13 +473,22 @@ weigh_row(void *ctx, const struct lt_cosigned *row)
 }
 
 static int
+weigh_promised(void *ctx, const struct lt_checkpoint_signed *row)
+{
+	weigh_kept(ctx, row);
+	return LT_OK;
+}
+
+static int
 find_kept(struct lt_kv_txn *txn, struct against *a)
 {
 	struct lt_checkpoint_signed newest;
+	int rc;
 
 	if (lt_checkpoint_get(txn, &newest) == LT_OK)
 		weigh_kept(a, &newest);
-	return a->found ? LT_OK : lt_cosigned_each(txn, weigh_row, a);
+	rc = a->found ? LT_OK : lt_cosigned_each(txn, weigh_row, a);
+	return rc == LT_OK && !a->found ? lt_promised_each(txn, weigh_promised, a) : rc;
 }
 
 static int
@@ -466,22 +518,55 @@ weigh_one(struct taking *t, struct lt_kv_txn *txn, const struct told *d)
 	return rc;
 }
 
+/* Another one comes in its place: what it said of what is not here yet is kept. */
+static int
+keep_promise(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *was, struct lt_slice body)
+{
+	int rc = lt_slice_eq(was->body, body) ? LT_OK : lt_promised_keep(txn, was);
+
+	return rc == LT_E_REFUSED ? LT_OK : rc;
+}
+
+static int
+keep_newest(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *one)
+{
+	struct lt_checkpoint_signed was;
+	int rc = LT_OK;
+
+	if (lt_checkpoint_get(txn, &was) == LT_OK) {
+		if (lt_slice_eq(was.body, one->body))
+			return LT_OK;
+		rc = keep_promise(txn, &was, one->body);
+	}
+	return rc == LT_OK ? lt_checkpoint_put(txn, one) : rc;
+}
+
+static int
+keep_cosigned(struct lt_kv_txn *txn, const struct lt_cosigned *one)
+{
+	struct lt_cosigned was;
+	int rc = LT_OK;
+
+	if (lt_cosigned_get(txn, &one->principal, &was) == LT_OK)
+		rc = keep_promise(txn, &was.checkpoint, one->checkpoint.body);
+	return rc == LT_OK ? lt_cosigned_put(txn, one) : rc;
+}
+
 /* Kept, as far as it is new, and what of it is still to come is noted. */
 static int
 keep_one(struct taking *t, struct lt_kv_txn *txn, const struct told *d)
 {
-	struct lt_checkpoint_signed one = { d->body, d->signature }, have;
+	struct lt_checkpoint_signed one = { d->body, d->signature };
 	struct lt_watch *w = t->n->watch;
 	struct claim from = { .newest = d->newest };
 	size_t i;
 	int rc = LT_OK;
 
-	if (d->newest &&
-	    !(lt_checkpoint_get(txn, &have) == LT_OK && lt_slice_eq(have.body, one.body)))
-		rc = lt_checkpoint_put(txn, &one);
+	if (d->newest)
+		rc = keep_newest(txn, &one);
 	for (i = 0; rc == LT_OK && i < d->ncosigned; i++) {
 		from.principal = d->cosigned[i].principal;
-		rc = lt_cosigned_put(txn, &d->cosigned[i]);
+		rc = keep_cosigned(txn, &d->cosigned[i]);
 	}
 	if (rc != LT_OK || (!d->newest && d->ncosigned == 0))
 		return rc;
@@ -496,7 +581,7 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 {
 	struct taking *t = ctx;
 	size_t i;
-	int rc = LT_OK;
+	int rc = lt_promised_sweep(txn);
 
 	t->nfound = 0;
 	for (i = 0; rc == LT_OK && i < t->ntold; i++) {

@@ -11,6 +11,8 @@
 #define ROW_CHECKPOINT "checkpoint"
 #define IN_COSIGNED "cosigned/"
 #define IN_EQUIVOCATION "equivocation/"
+#define IN_PROMISED "promised/"
+#define PROMISED_ID 16 /* of the hash of a checkpoint */
 #define HEADER_MAX (512 * 1024) /* of a change-set, which bounds it */
 #define OTHER_CHECKPOINT 1
 #define OTHER_HEADER 2
@@ -295,6 +297,132 @@ lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx)
 
 	return each_row(txn, IN_COSIGNED, LT_ID_LEN, one_cosigned, &e);
 }
+
+/* ---- what gave way and is still to come ---- */
+
+struct promises {
+	struct lt_kv_txn *txn;
+	lt_promised_fn *fn;
+	void *ctx;
+	size_t n;
+	size_t nover;
+	uint8_t over[LT_PROMISED_MAX][PROMISED_ID];
+};
+
+/* Is something that it says not here yet, or not to be read? */
+static int
+is_open(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c, bool *is)
+{
+	enum lt_checkpoint_fit fit;
+	struct lt_checkpoint parsed;
+	size_t i;
+	int rc = LT_OK;
+
+	*is = false;
+	if (lt_checkpoint_parse(c->body, &parsed, NULL) != LT_OK)
+		return LT_OK; /* says nothing */
+	for (i = 0; rc == LT_OK && !*is && i < parsed.nhead; i++) {
+		rc = weigh_head(txn, &parsed.head[i], &fit);
+		*is = rc == LT_OK && (fit == LT_CHECKPOINT_AHEAD || fit == LT_CHECKPOINT_UNREAD);
+	}
+	return rc;
+}
+
+static int
+read_promised(struct lt_slice v, struct lt_checkpoint_signed *out)
+{
+	struct lt_reader r;
+
+	lt_reader_init(&r, v);
+	read_signed(&r, out);
+	return ended(&r);
+}
+
+static int
+one_promised(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	struct lt_checkpoint_signed c;
+	struct promises *p = ctx;
+
+	(void)id;
+	return read_promised(v, &c) == LT_OK ? p->fn(p->ctx, &c) : LT_OK;
+}
+
+int
+lt_promised_each(struct lt_kv_txn *txn, lt_promised_fn *fn, void *ctx)
+{
+	struct promises p = { .fn = fn, .ctx = ctx };
+
+	return each_row(txn, IN_PROMISED, PROMISED_ID, one_promised, &p);
+}
+
+static int
+note_over(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	struct lt_checkpoint_signed c;
+	struct promises *p = ctx;
+	bool open = false;
+	int rc = LT_OK;
+
+	if (read_promised(v, &c) == LT_OK)
+		rc = is_open(p->txn, &c, &open);
+	if (rc == LT_OK && !open && p->nover < LT_PROMISED_MAX)
+		memcpy(p->over[p->nover++], id, PROMISED_ID);
+	return rc;
+}
+
+int
+lt_promised_sweep(struct lt_kv_txn *txn)
+{
+	struct promises p = { .txn = txn };
+	char name[ROW_NAME];
+	size_t i;
+	int rc = each_row(txn, IN_PROMISED, PROMISED_ID, note_over, &p);
+
+	for (i = 0; rc == LT_OK && i < p.nover; i++) {
+		name_of(name, IN_PROMISED, p.over[i], PROMISED_ID);
+		rc = lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name));
+	}
+	return rc;
+}
+
+static int
+count_promised(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	struct promises *p = ctx;
+
+	(void)id;
+	(void)v;
+	p->n++;
+	return LT_OK;
+}
+
+int
+lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
+{
+	struct promises p = { .n = 0 };
+	struct lt_buf b = { 0 };
+	char name[ROW_NAME];
+	struct lt_hash hash;
+	struct lt_slice v;
+	bool open;
+	int rc;
+
+	if (!is_signed(c))
+		return LT_E_INVALID;
+	lt_checkpoint_hash(c->body, &hash);
+	name_of(name, IN_PROMISED, hash.b, PROMISED_ID);
+	rc = is_open(txn, c, &open);
+	if (rc != LT_OK || !open || lt_local_get(txn, name, &v) == LT_OK)
+		return rc;
+	rc = each_row(txn, IN_PROMISED, PROMISED_ID, count_promised, &p);
+	if (rc != LT_OK || p.n >= LT_PROMISED_MAX)
+		return rc != LT_OK ? rc : LT_E_REFUSED;
+	put_signed(&b, c);
+	return put_row(txn, name, &b);
+}
+
+/* ---- evidence ---- */
 
 static int
 read_equivocation(struct lt_slice v, struct lt_equivocation *out)

@@ -49,6 +49,16 @@ int lt_cosigned_put(struct lt_kv_txn *txn, const struct lt_cosigned *c);
 typedef int lt_cosigned_fn(void *ctx, const struct lt_cosigned *c);
 int lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx);
 
+/* Rows `promised/<its hash, the first 16 bytes>` of a node: a checkpoint that said what is not here yet when its row gave way to another one. So
+ * that what it said is compared all the same when it comes. */
+#define LT_PROMISED_MAX 64
+/* Kept, unless all that it says is here, or it is kept already. LT_E_REFUSED: there are LT_PROMISED_MAX. */
+int lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c);
+/* Those of which nothing is to come any more go, and damaged ones. */
+int lt_promised_sweep(struct lt_kv_txn *txn);
+typedef int lt_promised_fn(void *ctx, const struct lt_checkpoint_signed *c);
+int lt_promised_each(struct lt_kv_txn *txn, lt_promised_fn *fn, void *ctx);
+
 /* Row `equivocation/<feed>`: two change-sets that the hub signed under one number of a feed in `_`. */
 struct lt_equivocation {
 	struct lt_feed_id feed;

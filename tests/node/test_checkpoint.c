@@ -461,6 +461,65 @@ found_when_the_change_set_comes(void **state)
 	one_face();
 }
 
+/* What the face that a knows says of itself, to b. */
+static void
+tell_b(void)
+{
+	Ltpb__Checkpoint m = LTPB__CHECKPOINT__INIT;
+	struct lt_checkpoint_signed row;
+	struct lt_kv_txn *txn;
+
+	ok(lt_kv_begin_read(s.m.log, &txn));
+	ok(lt_checkpoint_get(txn, &row));
+	m.body.data = (uint8_t *)row.body.data;
+	m.body.len = row.body.len;
+	m.signature.data = (uint8_t *)row.signature.data;
+	m.signature.len = LT_SIG_LEN;
+	lt_node_checkpoints_take(s.b.n.node, &m, 0, NULL);
+	lt_kv_abort(txn);
+}
+
+/* b was told what will come, two further than its log, and is told less afterwards: what was said first is not taken back, also over a
+ * restart. */
+static void
+taken_back(bool restart)
+{
+	rounds(&s, &s.a, 2);
+	rounds(&s, &s.b, 2);
+	two_faces();
+	act(&s.m, &extra, true);
+	act(&s.m, &extra, false);
+	rounds(&s, &s.a, 1);
+	tell_b();
+	rounds(&other, &s.b, 1);
+	no_alarm();
+	if (restart) {
+		memnode_stop(&s.b);
+		memnode_start(&s, &s.b);
+	}
+	act(&other.m, &more, true);
+	(void)memnode_sync(&other, &s.b);
+	no_alarm();
+	act(&other.m, &more, false);
+	(void)memnode_sync(&other, &s.b);
+	is_proven(&s.b, true);
+	one_face();
+}
+
+static void
+what_was_promised_is_not_taken_back(void **state)
+{
+	(void)state;
+	taken_back(false);
+}
+
+static void
+nor_over_a_restart(void **state)
+{
+	(void)state;
+	taken_back(true);
+}
+
 /* ---- what a liar may send ---- */
 
 static void
@@ -858,6 +917,9 @@ main(void)
 		    found_in_the_first_round_that_brings_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(found_before_the_change_set_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(found_when_the_change_set_comes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_was_promised_is_not_taken_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(nor_over_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    two_that_are_ahead_contradict_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(false_cosignatures_leave_nothing, setup, teardown),

@@ -225,6 +225,96 @@ rows_are_those_of_the_second_implementation(void **state)
 	assert_int_equal(s.n, 2);
 }
 
+static int
+count_promised(void *ctx, const struct lt_checkpoint_signed *c)
+{
+	(void)c;
+	++*(unsigned *)ctx;
+	return LT_OK;
+}
+
+static unsigned
+promised(struct fix *f)
+{
+	unsigned n = 0;
+
+	ok(lt_promised_each(f->txn, count_promised, &n));
+	return n;
+}
+
+/* A checkpoint that says these heads. */
+static int
+promise(struct fix *f, const struct lt_checkpoint *c)
+{
+	static const uint8_t sig[LT_SIG_LEN];
+	struct lt_checkpoint_signed s;
+	struct lt_buf b = { 0 };
+	int rc;
+
+	ok(lt_checkpoint_pack(c, &b));
+	s.body = lt_buf_slice(&b);
+	s.signature = lt_slice(sig, sizeof(sig));
+	rc = lt_promised_keep(f->txn, &s);
+	lt_buf_fini(&b);
+	return rc;
+}
+
+/* What is all here is no promise; the others stay until the last of what they say is here, as many as have room. */
+static void
+promises_stay_until_they_are_kept(void **state)
+{
+	const json_t *g = golden("checkpoint");
+	struct lt_checkpoint_signed one = { golden_bytes(g, "body"), golden_bytes(g, "signature") };
+	struct lt_checkpoint c = { .key_no = 1, .time_ms = 1 }, next;
+	struct fix *f = *state;
+	struct lt_slice cut = lt_slice("x", 1);
+	struct feed a, b;
+	unsigned i;
+
+	ok(lt_promised_keep(f->txn, &one));
+	row_is(f, golden_text(g, "promised_name"), golden_bytes(g, "promised"));
+	ok(lt_promised_keep(f->txn, &one));
+	assert_int_equal(promised(f), 1);
+	one.signature.len--;
+	assert_int_equal(lt_promised_keep(f->txn, &one), LT_E_INVALID);
+	ok(lt_local_put(f->txn, golden_text(g, "promised_name"), cut)); /* damaged: says nothing */
+	assert_int_equal(promised(f), 0);
+	ok(lt_promised_sweep(f->txn));
+	assert_int_equal(
+	    lt_local_get(f->txn, golden_text(g, "promised_name"), &cut), LT_E_NOTFOUND);
+
+	feed_init(&a, &f->hub, "_", LT_LANE_NORMAL, 9);
+	feed_init(&b, &f->hub, "_", LT_LANE_NORMAL, 10);
+	write_one(f, &a, "1");
+	write_one(f, &b, "1");
+	ok(lt_checkpoint_read_log(f->txn, &f->hub.id, &c));
+	ok(promise(f, &c));
+	assert_int_equal(promised(f), 0); /* all of it is here */
+	next = c;
+	next.head[0].hash.b[0] ^= 1; /* another one stands here, which is told elsewhere; */
+	next.head[1].seq++; /* and this is to come */
+	ok(promise(f, &next));
+	ok(lt_promised_sweep(f->txn));
+	assert_int_equal(promised(f), 1);
+	write_one(f, &b, "2");
+	assert_int_equal(promised(f), 1);
+	ok(lt_promised_sweep(f->txn));
+	assert_int_equal(promised(f), 0);
+
+	for (i = 0; i < LT_PROMISED_MAX; i++) {
+		next.head[1].seq++;
+		ok(promise(f, &next));
+	}
+	ok(promise(f, &next)); /* there already */
+	next.head[1].seq++;
+	assert_int_equal(promise(f, &next), LT_E_REFUSED);
+	assert_int_equal(promised(f), LT_PROMISED_MAX);
+	write_one(f, &b, "3"); /* the first of them came */
+	ok(lt_promised_sweep(f->txn));
+	ok(promise(f, &next));
+	assert_int_equal(promised(f), LT_PROMISED_MAX);
+}
+
 static void
 evidence_is_kept_once_a_feed_and_bounded(void **state)
 {
@@ -277,6 +367,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(against_the_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    rows_are_those_of_the_second_implementation, setup, teardown),
+		cmocka_unit_test_setup_teardown(promises_stay_until_they_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    evidence_is_kept_once_a_feed_and_bounded, setup, teardown),
 	};

@@ -24,6 +24,7 @@ def checkpoint(words):
         "checkpoint": framed(body) + signature,
         "cosigned/" + principal.hex(): u8(1) + u64(seen) + framed(body) + signature + u32(258) + cosignature,
     }
+    promised = H("lt1.checkpoint", body)[:16]
     before = u8(1) + u64(found) + u64(70000) + framed(body) + signature
     return {
         "hub_seed": hub.seed, "hub_key": hub.public, "node_seed": node.seed, "node_key": node.public,
@@ -33,6 +34,7 @@ def checkpoint(words):
         "words": words(H("lt1.checkpoint-words", federation + author + counted)[:8]),
         "seen_ms": seen, "found_ms": found, "feed": feed, "header": header, "header_signature": header_signature,
         "rows": rows,
+        "promised_name": "promised/" + promised.hex(), "promised": framed(body) + signature,
         "equivocation_name": "equivocation/" + feed.hex(),
         "equivocation_two": before + u8(1) + framed(other) + other_signature,
         "equivocation_log": before + u8(2) + framed(header) + header_signature,
