@@ -386,11 +386,10 @@ gather(struct lt_checkpoints *c, const struct told *t, struct telling *g)
 static bool
 counts(const struct lt_registry *reg, const struct lt_id *principal, uint32_t key_no)
 {
-	const struct lt_principal *p = lt_registry_find(reg, principal);
+	const struct lt_principal *p = lt_registry_active_node(reg, principal);
 	const struct lt_principal_key *k;
 
-	if (p == NULL || p->role != LTPB__ROLE__ROLE_NODE ||
-	    p->state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE)
+	if (p == NULL)
 		return false;
 	k = lt_principal_key(p, key_no);
 	return k != NULL && k->active;
@@ -541,22 +540,71 @@ lt_hub_checkpoint_tell(struct lt_hub *h, const struct lt_registry *reg, const st
 
 /* ---- what a node cosigned ---- */
 
+struct keeping {
+	const struct lt_cosigned *row;
+	bool drops;
+	struct lt_id gone; /* whose row gives way */
+};
+
 static int
 run_keep(struct lt_kv_txn *txn, void *ctx)
 {
-	return lt_cosigned_put(txn, ctx);
+	const struct keeping *k = ctx;
+	int rc = k->drops ? lt_cosigned_drop(txn, &k->gone) : LT_OK;
+
+	return rc == LT_OK ? lt_cosigned_put(txn, k->row) : rc;
+}
+
+/* With the lock. Of as many as are kept, one that does not count any more: set up anew since, revoked. NULL: all count. */
+static struct cosigner *
+who_is_gone(struct lt_checkpoints *c, const struct lt_registry *reg)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncosigner; i++)
+		if (lt_registry_active_node(reg, &c->cosigner[i].principal) == NULL)
+			return &c->cosigner[i];
+	return NULL;
+}
+
+/* LT_E_REFUSED: there is no room, and all count. */
+static int
+make_room(struct lt_checkpoints *c, struct keeping *k)
+{
+	struct lt_registry *reg = lt_hub_registry(c->h);
+	const struct cosigner *s;
+	int rc = LT_OK;
+
+	pthread_mutex_lock(&c->mx);
+	if (find_cosigner(c, &k->row->principal) == NULL && c->ncosigner == LT_COSIGNERS_MAX) {
+		s = who_is_gone(c, reg);
+		k->drops = s != NULL;
+		if (s != NULL)
+			k->gone = s->principal;
+		else
+			rc = LT_E_REFUSED;
+	}
+	pthread_mutex_unlock(&c->mx);
+	lt_registry_unref(reg);
+	return rc;
 }
 
 static int
-keep(struct lt_hub *h, struct lt_cosigned *row)
+keep(struct lt_hub *h, const struct lt_cosigned *row)
 {
 	struct lt_checkpoints *c = h->checkpoints;
-	int rc = lt_writer_run(h->writer, run_keep, row);
+	struct keeping k = { .row = row };
 	struct cosigner *s;
+	int rc = make_room(c, &k);
 
+	if (rc == LT_OK)
+		rc = lt_writer_run(h->writer, run_keep, &k);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&c->mx);
+	s = k.drops ? find_cosigner(c, &k.gone) : NULL;
+	if (s != NULL && find_cosigner(c, &row->principal) == NULL)
+		*s = (struct cosigner){ .principal = row->principal };
 	rc = note_cosigner(c, &row->principal, row->checkpoint.body);
 	s = find_cosigner(c, &row->principal);
 	if (s != NULL) {
@@ -578,11 +626,9 @@ is_new(struct lt_checkpoints *c, const struct lt_id *node, struct lt_slice body)
 	lt_checkpoint_hash(body, &h);
 	pthread_mutex_lock(&c->mx);
 	s = find_cosigner(c, node);
-	if (s == NULL && c->ncosigner == LT_COSIGNERS_MAX)
-		rc = LT_E_REFUSED;
-	else if (s != NULL &&
-		 (lt_hash_eq(&s->checkpoint, &h) ||
-		     (s->since_start && lt_mono_ms(c->h->clock) - s->at_ms < LT_COSIGN_GAP_MS)))
+	if (s != NULL &&
+	    (lt_hash_eq(&s->checkpoint, &h) ||
+		(s->since_start && lt_mono_ms(c->h->clock) - s->at_ms < LT_COSIGN_GAP_MS)))
 		rc = LT_E_EXISTS;
 	pthread_mutex_unlock(&c->mx);
 	return rc;

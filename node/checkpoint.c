@@ -387,10 +387,8 @@ is_cosigned(const struct taking *t, struct lt_kv_txn *txn, const struct told *d,
 	if (s->principal.len != LT_ID_LEN || s->signature.len != LT_SIG_LEN)
 		return false;
 	memcpy(who.b, s->principal.data, LT_ID_LEN);
-	p = lt_registry_find(t->reg, &who);
-	if (p == NULL || p->role != LTPB__ROLE__ROLE_NODE ||
-	    p->state != LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE ||
-	    lt_id_eq(&who, &t->n->identity->principal))
+	p = lt_registry_active_node(t->reg, &who);
+	if (p == NULL || lt_id_eq(&who, &t->n->identity->principal))
 		return false;
 	key = lt_principal_key(p, s->key_no);
 	if (key == NULL || !key->active ||
@@ -541,14 +539,24 @@ keep_newest(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *one)
 	return rc == LT_OK ? lt_checkpoint_put(txn, one) : rc;
 }
 
+static bool
+counts(void *ctx, const struct lt_id *principal)
+{
+	return lt_registry_active_node(ctx, principal) != NULL;
+}
+
 static int
-keep_cosigned(struct lt_kv_txn *txn, const struct lt_cosigned *one)
+keep_cosigned(struct taking *t, struct lt_kv_txn *txn, const struct lt_cosigned *one)
 {
 	struct lt_cosigned was;
-	int rc = LT_OK;
+	int rc = lt_cosigned_get(txn, &one->principal, &was);
 
-	if (lt_cosigned_get(txn, &one->principal, &was) == LT_OK)
+	if (rc == LT_OK)
 		rc = keep_promise(txn, &was.checkpoint, one->checkpoint.body);
+	else
+		rc = rc == LT_E_NOTFOUND ? lt_cosigned_make_room(txn, counts, t->reg) : LT_OK;
+	if (rc == LT_E_REFUSED) /* as many as are kept, and all of them count */
+		return LT_OK;
 	return rc == LT_OK ? lt_cosigned_put(txn, one) : rc;
 }
 
@@ -566,7 +574,7 @@ keep_one(struct taking *t, struct lt_kv_txn *txn, const struct told *d)
 		rc = keep_newest(txn, &one);
 	for (i = 0; rc == LT_OK && i < d->ncosigned; i++) {
 		from.principal = d->cosigned[i].principal;
-		rc = keep_cosigned(txn, &d->cosigned[i]);
+		rc = keep_cosigned(t, txn, &d->cosigned[i]);
 	}
 	if (rc != LT_OK || (!d->newest && d->ncosigned == 0))
 		return rc;

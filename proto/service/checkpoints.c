@@ -58,23 +58,12 @@ place(struct showing *s, const struct lt_checkpoint_signed *c, uint32_t *at)
 
 /* ---- who ---- */
 
-static const struct lt_principal *
-active(const struct lt_registry *reg, const struct lt_id *who)
-{
-	const struct lt_principal *p = lt_registry_find(reg, who);
-
-	return p != NULL && p->role == LTPB__ROLE__ROLE_NODE &&
-		       p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
-		   ? p
-		   : NULL;
-}
-
 static int
 note_row(void *ctx, const struct lt_cosigned *row)
 {
 	struct showing *s = ctx;
 
-	if (s->n < s->cap && active(s->reg, &row->principal) != NULL)
+	if (s->n < s->cap && lt_registry_active_node(s->reg, &row->principal) != NULL)
 		s->row[s->n++] = *row; /* borrows from the transaction, which writes nothing */
 	return LT_OK;
 }
@@ -91,7 +80,7 @@ newest_first(const void *x, const void *y)
 static int
 show_row(struct showing *s, const struct lt_cosigned *row)
 {
-	const struct lt_principal *p = active(s->reg, &row->principal);
+	const struct lt_principal *p = lt_registry_active_node(s->reg, &row->principal);
 	const struct lt_principal_key *key = p == NULL ? NULL : lt_principal_key(p, row->key_no);
 	Ltpb__CosignedBy *by = lt_arena_alloc(s->arena, sizeof(*by));
 	uint32_t at;
@@ -226,6 +215,6 @@ lt_checkpoint_show(struct lt_kv_txn *log, const struct lt_registry *reg,
 	if (rc == LT_OK)
 		rc = show_certificates(&s, certificate);
 	for (i = 0; i < lt_registry_count(reg); i++)
-		r->nodes += active(reg, &lt_registry_at(reg, i)->id) != NULL;
+		r->nodes += lt_registry_active_node(reg, &lt_registry_at(reg, i)->id) != NULL;
 	return rc;
 }

@@ -298,6 +298,52 @@ lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx)
 	return each_row(txn, IN_COSIGNED, LT_ID_LEN, one_cosigned, &e);
 }
 
+struct crowd {
+	lt_cosigner_counts_fn *counts;
+	void *ctx;
+	size_t n;
+	bool any; /* one that does not count */
+	struct lt_id gone;
+};
+
+static int
+look_in_crowd(void *ctx, const uint8_t *id, struct lt_slice v)
+{
+	struct crowd *w = ctx;
+	struct lt_id who;
+
+	(void)v;
+	w->n++;
+	memcpy(who.b, id, LT_ID_LEN);
+	if (!w->any && !w->counts(w->ctx, &who)) {
+		w->any = true;
+		w->gone = who;
+	}
+	return LT_OK;
+}
+
+int
+lt_cosigned_drop(struct lt_kv_txn *txn, const struct lt_id *principal)
+{
+	char name[ROW_NAME];
+	int rc;
+
+	name_of(name, IN_COSIGNED, principal->b, LT_ID_LEN);
+	rc = lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name));
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_cosigned_make_room(struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx)
+{
+	struct crowd w = { .counts = counts, .ctx = ctx };
+	int rc = each_row(txn, IN_COSIGNED, LT_ID_LEN, look_in_crowd, &w);
+
+	if (rc != LT_OK || w.n < LT_COSIGNERS_MAX)
+		return rc;
+	return w.any ? lt_cosigned_drop(txn, &w.gone) : LT_E_REFUSED;
+}
+
 /* ---- what gave way and is still to come ---- */
 
 struct promises {

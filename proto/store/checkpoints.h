@@ -45,6 +45,11 @@ struct lt_cosigned {
 };
 int lt_cosigned_get(struct lt_kv_txn *txn, const struct lt_id *principal, struct lt_cosigned *out);
 int lt_cosigned_put(struct lt_kv_txn *txn, const struct lt_cosigned *c);
+/* Before a row of one more principal: of LT_COSIGNERS_MAX the first of one that does not count (any more) goes. LT_E_REFUSED: all count. */
+typedef bool lt_cosigner_counts_fn(void *ctx, const struct lt_id *principal);
+int lt_cosigned_make_room(struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx);
+/* LT_OK also where there is none. */
+int lt_cosigned_drop(struct lt_kv_txn *txn, const struct lt_id *principal);
 /* All, by principal; damaged ones are passed over. fn: LT_OK to go on; it must not write. */
 typedef int lt_cosigned_fn(void *ctx, const struct lt_cosigned *c);
 int lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx);

@@ -829,6 +829,17 @@ lt_principal_key(const struct lt_principal *p, uint32_t key_no)
 	return NULL;
 }
 
+const struct lt_principal *
+lt_registry_active_node(const struct lt_registry *r, const struct lt_id *id)
+{
+	const struct lt_principal *p = lt_registry_find(r, id);
+
+	return p != NULL && p->role == LTPB__ROLE__ROLE_NODE &&
+		       p->state == LTPB__PRINCIPAL_STATE__PRINCIPAL_STATE_ACTIVE
+		   ? p
+		   : NULL;
+}
+
 bool
 lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author)
 {

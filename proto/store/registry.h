@@ -81,6 +81,9 @@ void lt_registry_unref(struct lt_registry *r); /* NULL allowed */
 uint64_t lt_registry_generation(const struct lt_registry *r);
 /* NULL when unknown. Borrowed from the snapshot. */
 const struct lt_principal *lt_registry_find(const struct lt_registry *r, const struct lt_id *id);
+/* The same, if it is a node and active; NULL. */
+const struct lt_principal *lt_registry_active_node(
+    const struct lt_registry *r, const struct lt_id *id);
 /* Does every revocation of its key leave this change-set of p valid? (seq and hash within each cut-off) */
 bool lt_principal_covers(const struct lt_principal *p, uint32_t key_no, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq, const struct lt_hash *hash);

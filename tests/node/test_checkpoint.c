@@ -750,6 +750,68 @@ the_hub_keeps_one_a_node_that_verifies(void **state)
 	lt_buf_fini(&g.body);
 }
 
+/* As many rows as there may be, of whom nobody knows (any more); they say what was agreed with that node's. */
+static void
+crowd(struct lt_kv *kv, const struct lt_checkpoint_signed *what)
+{
+	static const uint8_t sig[LT_SIG_LEN];
+	struct lt_cosigned row = { .checkpoint = *what, .cosignature = lt_slice(sig, LT_SIG_LEN) };
+	struct lt_kv_txn *txn;
+	unsigned i, n = LT_COSIGNERS_MAX - count_cosigned(kv);
+
+	ok(lt_kv_begin_write(kv, &txn));
+	for (i = 0; i < n; i++) {
+		lt_store_u32(row.principal.b, i + 1);
+		ok(lt_cosigned_put(txn, &row));
+	}
+	ok(lt_kv_commit(txn));
+}
+
+/* The rows of those who are gone give way to the next who cosigns, at the hub, also after a start, and on a node that is told. */
+static void
+the_gone_give_way(void **state)
+{
+	const struct lt_id *a = &s.a.n.id->principal, *b = &s.b.n.id->principal;
+	struct lt_checkpoint_signed row, kept;
+	struct lt_buf body = { 0 };
+	uint8_t sig[LT_SIG_LEN];
+	struct lt_kv_txn *txn;
+	struct lt_hash h;
+
+	(void)state;
+	rounds(&s, &s.b, 1);
+	ok(lt_kv_begin_write(s.m.log, &txn));
+	ok(lt_cosigned_drop(txn, a));
+	ok(lt_cosigned_drop(txn, b));
+	ok(lt_kv_commit(txn));
+	ok(lt_kv_begin_write(s.b.kv, &txn));
+	ok(lt_cosigned_drop(txn, a));
+	ok(lt_kv_commit(txn));
+	ok(lt_kv_begin_read(s.m.log, &txn));
+	ok(lt_checkpoint_get(txn, &row));
+	lt_buf_put_slice(&body, row.body);
+	memcpy(sig, row.signature.data, LT_SIG_LEN);
+	lt_kv_abort(txn);
+	kept = (struct lt_checkpoint_signed){ lt_buf_slice(&body), lt_slice(sig, LT_SIG_LEN) };
+	memfed_close_hub(&s.m);
+	crowd(s.m.log, &kept);
+	memfed_start_hub(&s.m);
+	crowd(s.b.kv, &kept);
+	rounds(&s, &s.a, 2);
+	assert_true(has_cosigned(s.m.log, a, &h));
+	assert_int_equal(count_cosigned(s.m.log), LT_COSIGNERS_MAX);
+	memfed_close_hub(&s.m);
+	memfed_start_hub(&s.m);
+	rounds(&s, &s.b, 2);
+	assert_true(has_cosigned(s.m.log, a, &h));
+	assert_true(has_cosigned(s.m.log, b, &h));
+	assert_int_equal(count_cosigned(s.m.log), LT_COSIGNERS_MAX);
+	assert_true(has_cosigned(s.b.kv, a, &h));
+	assert_int_equal(count_cosigned(s.b.kv), LT_COSIGNERS_MAX);
+	lt_buf_fini(&body);
+	no_alarm();
+}
+
 struct told {
 	Ltpb__Checkpoint *newest, **list;
 	size_t n, bytes, cosignatures;
@@ -923,6 +985,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    two_that_are_ahead_contradict_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(false_cosignatures_leave_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_gone_give_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    the_hub_keeps_one_a_node_that_verifies, setup, teardown),
 		cmocka_unit_test_setup_teardown(

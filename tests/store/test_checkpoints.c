@@ -225,6 +225,45 @@ rows_are_those_of_the_second_implementation(void **state)
 	assert_int_equal(s.n, 2);
 }
 
+static bool
+all_but(void *ctx, const struct lt_id *principal)
+{
+	const struct lt_id *gone = ctx;
+
+	return gone == NULL || !lt_id_eq(principal, gone);
+}
+
+static void
+one_that_counts_gives_way_to_nobody(void **state)
+{
+	const json_t *g = golden("checkpoint");
+	struct lt_cosigned c = { .checkpoint = { golden_bytes(g, "body"),
+				     golden_bytes(g, "signature") },
+		.cosignature = golden_bytes(g, "cosignature") };
+	struct fix *f = *state;
+	struct seen s = { 0 };
+	struct lt_id gone;
+	unsigned i;
+
+	for (i = 0; i < LT_COSIGNERS_MAX; i++) {
+		lt_store_u32(c.principal.b, i);
+		if (i == LT_COSIGNERS_MAX - 1) /* nobody has to go yet */
+			ok(lt_cosigned_make_room(f->txn, all_but, &c.principal));
+		ok(lt_cosigned_put(f->txn, &c));
+	}
+	assert_int_equal(lt_cosigned_make_room(f->txn, all_but, NULL), LT_E_REFUSED);
+	ok(lt_cosigned_each(f->txn, note_cosigned, &s));
+	assert_int_equal(s.n, LT_COSIGNERS_MAX);
+	gone = c.principal;
+	lt_store_u32(gone.b, 77);
+	ok(lt_cosigned_make_room(f->txn, all_but, &gone));
+	assert_int_equal(lt_cosigned_get(f->txn, &gone, &c), LT_E_NOTFOUND);
+	s.n = 0;
+	ok(lt_cosigned_each(f->txn, note_cosigned, &s));
+	assert_int_equal(s.n, LT_COSIGNERS_MAX - 1);
+	ok(lt_cosigned_drop(f->txn, &gone)); /* not there */
+}
+
 static int
 count_promised(void *ctx, const struct lt_checkpoint_signed *c)
 {
@@ -367,6 +406,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(against_the_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    rows_are_those_of_the_second_implementation, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    one_that_counts_gives_way_to_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(promises_stay_until_they_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    evidence_is_kept_once_a_feed_and_bounded, setup, teardown),
