@@ -382,19 +382,6 @@ gather(struct lt_checkpoints *c, const struct told *t, struct telling *g)
 	return LT_OK;
 }
 
-/* Active, with that key. */
-static bool
-counts(const struct lt_registry *reg, const struct lt_id *principal, uint32_t key_no)
-{
-	const struct lt_principal *p = lt_registry_active_node(reg, principal);
-	const struct lt_principal_key *k;
-
-	if (p == NULL)
-		return false;
-	k = lt_principal_key(p, key_no);
-	return k != NULL && k->active;
-}
-
 static int
 add_cosignature(struct telling *g, Ltpb__Checkpoint *m, const struct lt_cosigned *row)
 {
@@ -424,7 +411,7 @@ tell_one(struct telling *g, const struct lt_id *who, bool first)
 	size_t i, cost;
 	int rc = lt_cosigned_get(g->txn, who, &row);
 
-	if (rc != LT_OK || !counts(g->reg, who, row.key_no))
+	if (rc != LT_OK || lt_registry_node_key(g->reg, who, row.key_no) == NULL)
 		return rc == LT_E_NOTFOUND || rc == LT_E_CORRUPT ? LT_OK : rc;
 	lt_checkpoint_hash(row.checkpoint.body, &h);
 	for (i = 0; i < g->ngroup && !lt_hash_eq(&g->hash[i], &h); i++)

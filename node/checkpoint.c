@@ -380,18 +380,14 @@ is_cosigned(const struct taking *t, struct lt_kv_txn *txn, const struct told *d,
     const struct lt_hash *hash, const Ltpb__Cosignature *s, struct lt_cosigned *out)
 {
 	const struct lt_principal_key *key;
-	const struct lt_principal *p;
 	struct lt_cosigned have;
 	struct lt_id who;
 
 	if (s->principal.len != LT_ID_LEN || s->signature.len != LT_SIG_LEN)
 		return false;
 	memcpy(who.b, s->principal.data, LT_ID_LEN);
-	p = lt_registry_active_node(t->reg, &who);
-	if (p == NULL || lt_id_eq(&who, &t->n->identity->principal))
-		return false;
-	key = lt_principal_key(p, s->key_no);
-	if (key == NULL || !key->active ||
+	key = lt_registry_node_key(t->reg, &who, s->key_no);
+	if (key == NULL || lt_id_eq(&who, &t->n->identity->principal) ||
 	    (lt_cosigned_get(txn, &who, &have) == LT_OK &&
 		lt_slice_eq(have.checkpoint.body, d->body)) ||
 	    lt_cosign_verify(key->sign_key, &who, s->key_no, hash,

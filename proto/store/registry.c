@@ -840,6 +840,15 @@ lt_registry_active_node(const struct lt_registry *r, const struct lt_id *id)
 		   : NULL;
 }
 
+const struct lt_principal_key *
+lt_registry_node_key(const struct lt_registry *r, const struct lt_id *node, uint32_t key_no)
+{
+	const struct lt_principal *p = lt_registry_active_node(r, node);
+	const struct lt_principal_key *key = p == NULL ? NULL : lt_principal_key(p, key_no);
+
+	return key != NULL && key->active ? key : NULL;
+}
+
 bool
 lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author)
 {

@@ -95,6 +95,9 @@ bool lt_registry_knows_line(const struct lt_registry *r, const uint8_t line_key[
 const struct lt_principal *lt_registry_by_line_key(
     const struct lt_registry *r, const uint8_t line_key[32]);
 const struct lt_principal_key *lt_principal_key(const struct lt_principal *p, uint32_t key_no);
+/* The key of an active node, itself active: whose signature on what is said of now counts. NULL: there is none. Borrowed. */
+const struct lt_principal_key *lt_registry_node_key(
+    const struct lt_registry *r, const struct lt_id *node, uint32_t key_no);
 bool lt_registry_is_hub(const struct lt_registry *r, const struct lt_id *author);
 size_t lt_registry_count(const struct lt_registry *r);
 const struct lt_principal *lt_registry_at(const struct lt_registry *r, size_t i);

@@ -193,6 +193,51 @@ line_key_twice(void **state)
 	lt_registry_unref(r);
 }
 
+static const struct lt_principal_key *
+node_key(const struct lt_registry *r, uint8_t n, uint32_t key_no)
+{
+	struct lt_id id;
+
+	memset(id.b, n, sizeof(id.b));
+	return lt_registry_node_key(r, &id, key_no);
+}
+
+/* Of a node, active, with that key, active: each of the four alone is not enough. */
+static void
+key_of_a_node_that_counts(void **state)
+{
+	struct fix *f = *state;
+	struct lt_registry *r;
+
+	principal(f, 1, "node", "17254", "active");
+	key(f, 1, "/1", 0x11, 0x21, "active");
+	key(f, 1, "/2", 0x12, 0x22, "retired");
+	key(f, 1, "/3", 0x13, 0x23, "revoked");
+	principal(f, 2, "node", "16906", "suspended");
+	key(f, 2, "/1", 0x14, 0x24, "active");
+	principal(f, 3, "node", "16906", "revoked");
+	key(f, 3, "/1", 0x15, 0x25, "active");
+	principal(f, 4, "department", "", "active");
+	key(f, 4, "/1", 0x16, 0x26, "active");
+	principal(f, 5, "hub", "40", "active");
+	key(f, 5, "/1", 0x17, 0x27, "active");
+	ok(lt_registry_load(f->txn, NULL, 0, &r, NULL));
+	assert_int_equal(node_key(r, 1, 1)->sign_key[0], 0x11);
+	assert_null(node_key(r, 1, 2));
+	assert_null(node_key(r, 1, 3));
+	assert_null(node_key(r, 1, 4)); /* none of that number */
+	assert_null(node_key(r, 1, 0));
+	assert_non_null(lt_principal_key(find(r, 2), 1));
+	assert_null(node_key(r, 2, 1));
+	assert_non_null(lt_principal_key(find(r, 3), 1));
+	assert_null(node_key(r, 3, 1));
+	assert_non_null(lt_principal_key(find(r, 4), 1));
+	assert_null(node_key(r, 4, 1));
+	assert_null(node_key(r, 5, 1));
+	assert_null(node_key(r, 6, 1)); /* nobody */
+	lt_registry_unref(r);
+}
+
 /* A certified hub is what its certificate says, whatever records claim about it. */
 static void
 certified_hub(void **state)
@@ -607,6 +652,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(as_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(line_key_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(key_of_a_node_that_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(certified_hub, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
