@@ -84,6 +84,27 @@ push(struct fix *x, size_t n, struct lt_status *st)
 	return code;
 }
 
+/* Until the hub has had enough, for this reason: n copies at a time, of a new change-set each time if fresh. It says to come again
+ * within a second for each of what counted. How many pushes were taken before. */
+static unsigned
+push_until_refused(
+    struct fix *x, bool fresh, size_t n, const char *reason, int counted, struct lt_status *st)
+{
+	unsigned taken = 0;
+	int code = LT_STATUS_OK;
+
+	while (code == LT_STATUS_OK && taken < PUSHES_MAX) {
+		if (fresh)
+			seal_next(x);
+		code = push(x, n, st);
+		taken += code == LT_STATUS_OK;
+	}
+	assert_int_equal(code, LT_STATUS_RESOURCE_EXHAUSTED);
+	assert_string_equal(st->reason, reason);
+	assert_in_range(st->retry_delay_ms, 1, counted * 1000);
+	return taken;
+}
+
 static void
 announces(struct fix *x)
 {
@@ -116,20 +137,12 @@ more_changes_than_are_taken(void **state)
 {
 	struct again a;
 	struct fix x;
-	unsigned i;
-	int code = LT_STATUS_OK;
 
 	(void)state;
 	setup(&x, "[quota]\nnode_changes = 1\n");
 	a.x = &x;
-	for (i = 0; i < PUSHES_MAX && code == LT_STATUS_OK; i++) {
-		seal_next(&x);
-		code = push(&x, 1, &a.st);
-	}
-	assert_int_equal(code, LT_STATUS_RESOURCE_EXHAUSTED);
-	assert_string_equal(a.st.reason, "QUOTA_CHANGES");
-	assert_in_range(a.st.retry_delay_ms, 1, CHANGES * 1000);
-	assert_true(i >= 2); /* two were there: the first at least was taken */
+	/* Two were there: the first at least was taken. */
+	assert_true(push_until_refused(&x, true, 1, "QUOTA_CHANGES", CHANGES, &a.st) >= 1);
 	announces(&x);
 	fed_wait(is_taken, &a, WAIT_MS, "what came too early is taken");
 	teardown(&x);
@@ -142,7 +155,6 @@ what_is_here_already(void **state)
 	struct lt_status st;
 	struct fix x;
 	unsigned i;
-	int code = LT_STATUS_OK;
 
 	(void)state;
 	setup(&x, "[quota]\nnode_vain = 1\n");
@@ -150,12 +162,8 @@ what_is_here_already(void **state)
 		seal_next(&x);
 		assert_int_equal(push(&x, 1, &st), LT_STATUS_OK);
 	}
-	for (i = 0; i < PUSHES_MAX && code == LT_STATUS_OK; i++)
-		code = push(&x, COPIES, &st);
-	assert_int_equal(code, LT_STATUS_RESOURCE_EXHAUSTED);
-	assert_string_equal(st.reason, "QUOTA_VAIN");
-	assert_in_range(st.retry_delay_ms, 1, COPIES * 1000);
-	assert_true(i >= 3); /* ten were there: 8 and 8 */
+	/* Ten were there: 8 and 8. */
+	assert_true(push_until_refused(&x, false, COPIES, "QUOTA_VAIN", COPIES, &st) >= 2);
 	announces(&x);
 	teardown(&x);
 }
@@ -166,17 +174,12 @@ what_leaves_a_gap(void **state)
 {
 	struct lt_status st;
 	struct fix x;
-	unsigned i;
-	int code = LT_STATUS_OK;
 
 	(void)state;
 	setup(&x, "[quota]\nnode_vain = 1\n");
 	seal_next(&x);
 	seal_next(&x);
-	for (i = 0; i < PUSHES_MAX && code == LT_STATUS_OK; i++)
-		code = push(&x, COPIES, &st);
-	assert_int_equal(code, LT_STATUS_RESOURCE_EXHAUSTED);
-	assert_string_equal(st.reason, "QUOTA_VAIN");
+	(void)push_until_refused(&x, false, COPIES, "QUOTA_VAIN", COPIES, &st);
 	teardown(&x);
 }
 
