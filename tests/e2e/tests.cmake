@@ -2,6 +2,9 @@ add_library(lt_tests_federation STATIC ${CMAKE_CURRENT_SOURCE_DIR}/lib/federatio
   ${CMAKE_CURRENT_SOURCE_DIR}/lib/peer.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/random.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/memfed.c)
 target_link_libraries(lt_tests_federation PUBLIC lt_hub lt_node PRIVATE lt_build PkgConfig::CMOCKA)
 target_compile_definitions(lt_tests_federation PRIVATE LT_PROTO_DATA="${CMAKE_SOURCE_DIR}/proto/data")
+# A node without threads and files.
+add_library(lt_tests_memnode STATIC ${CMAKE_CURRENT_SOURCE_DIR}/lib/memnode.c)
+target_link_libraries(lt_tests_memnode PUBLIC lt_tests_federation PRIVATE lt_build PkgConfig::CMOCKA)
 add_library(lt_e2e INTERFACE)
 target_link_libraries(lt_e2e INTERFACE lt_tests_federation)
 function(lt_e2e_test name)
@@ -29,8 +32,8 @@ lt_e2e_test(bad_input LIBS lt_test_rpc)
 
 # What the tests of durability and integrity share: daemons as processes.
 add_library(lt_tests_province STATIC ${CMAKE_CURRENT_SOURCE_DIR}/lib/daemon.c
-  ${CMAKE_CURRENT_SOURCE_DIR}/lib/province.c ${CMAKE_CURRENT_SOURCE_DIR}/lib/proxy.c)
-target_link_libraries(lt_tests_province PUBLIC lt_tests_federation PRIVATE lt_build PkgConfig::CMOCKA)
+  ${CMAKE_CURRENT_SOURCE_DIR}/lib/province.c)
+target_link_libraries(lt_tests_province PUBLIC lt_tests_federation lt_test_proxy PRIVATE lt_build PkgConfig::CMOCKA)
 target_compile_definitions(lt_tests_province PRIVATE LT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 add_dependencies(lt_tests_province lt-hub lt-node)
 lt_e2e_test(kill LIBS lt_tests_province TIMEOUT 600)
@@ -57,6 +60,6 @@ lt_e2e_test(repair LIBS lt_tests_province)
 lt_e2e_test(delivery LIBS lt_tests_province)
 target_compile_definitions(test_e2e_delivery PRIVATE LT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 add_dependencies(test_e2e_delivery ltctl)
-lt_e2e_test(golden LIBS lt_tests_province SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/lib/golden.c)
+lt_e2e_test(golden LIBS lt_tests_province lt_test_golden)
 target_compile_definitions(test_e2e_golden PRIVATE LT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 add_dependencies(test_e2e_golden ltctl)

@@ -1,2 +1,2 @@
-lt_test(service feeds SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/store/world.c)
+lt_test(service feeds LIBS lt_test_store_world)
 lt_test(service writing)
