@@ -4,7 +4,7 @@
 set -euo pipefail
 bin=$1 source=$2
 work=$(mktemp -d "${TMPDIR:-/tmp}/lt-audit-XXXXXX")
-pids=()
+pids=() hub_pid=
 fail() { printf 'audit_e2e: FAILED: %s\n' "$*" >&2; tail -n 5 "$work"/*.log >&2 || true; exit 1; }
 finish() {
 	local code=$? p
@@ -50,10 +50,11 @@ ltctl -C "$work/dept" query dossier --group-by status >/dev/null || fail "query"
 for i in 1 2 3; do
 	if ltctl -C "$work/dept" enrol list >/dev/null 2>&1; then fail "a department lists enrolments"; fi
 done
+# All of an answer is read before it is searched: a reader that went away is an error to ltctl.
 seen() { # DIR PATTERN OPTIONS...
 	local dir=$1 pattern=$2
 	shift 2
-	ltctl -C "$work/$dir" audit list "$@" --json | grep -q "$pattern"
+	ltctl -C "$work/$dir" audit list "$@" --json >"$work/seen" && grep -q "$pattern" "$work/seen"
 }
 seen hub '"method": *"/lienthong.v1.Query/List"' --unit 17254 || fail "the hub's audit lacks the list"
 seen hub '"method": *"/lienthong.v1.Query/Aggregate"' --collection dossier || fail "the hub's audit lacks the query"
@@ -67,19 +68,20 @@ unknown hub
 if seen dept . 2>/dev/null; then fail "a department reads the audit"; fi
 ltctl -C "$work/hub" audit list >"$work/list"
 grep -q "BỊ TỪ CHỐI" "$work/list" || fail "the list is not in Vietnamese"
-sleep 1.5
-seq=$(ltctl -C "$work/hub" audit list --method Query/List --json | grep -o '"seq": *[0-9]*' | head -1 | grep -o '[0-9]*$')
+ltctl -C "$work/hub" audit list --method Query/List --json >"$work/seen"
+seq=$(grep -o '"seq": *[0-9]*' "$work/seen" | sed -n '1s/.*[^0-9]//p')
+until_ok "the read is signed" ltctl -C "$work/hub" audit prove "$seq"
 ltctl -C "$work/hub" audit prove "$seq" --query '{"collection": "dossier", "unit": ["16906"]}' >/dev/null && fail "a false query passes"
 
 # The commune sees it at its own machine, with the hub or without; the other one sees what was asked over all, and no more.
-mine() { ltctl -C "$work/node-$1" audit list --json; }
-shown() { mine 17254 | grep -q 'Query/List'; }
+shown() { seen node-17254 'Query/List'; }
 until_ok "the node of 17254 shows the list" shown
 unknown node-17254
-all_shown() { mine 16906 | grep -q 'Query/Aggregate'; }
+all_shown() { seen node-16906 'Query/Aggregate'; }
 until_ok "the node of 16906 shows what was asked over all" all_shown
-if mine 16906 | grep -q '"unit": *"17254"\|dossier.*Query/List'; then fail "16906 is shown what is 17254's"; fi
-ltctl -C "$work/node-17254" audit list --method Query/List | grep -q "đọc  Query/List" || fail "the node's list is not in Vietnamese"
+if seen node-16906 '"unit": *"17254"\|dossier.*Query/List'; then fail "16906 is shown what is 17254's"; fi
+ltctl -C "$work/node-17254" audit list --method Query/List >"$work/list"
+grep -q "đọc  Query/List" "$work/list" || fail "the node's list is not in Vietnamese"
 head=$(ltctl -C "$work/node-17254" audit list | grep -o '[0-9a-f]\{16\}:[0-9]*:[0-9a-f]\{64\}')
 ltctl -C "$work/hub" audit verify --head "$head" >/dev/null || fail "the head that the node has is not in the hub's log"
 last=$(printf '%s' "$head" | tail -c 1 | tr '0-9a-f' '1-9a-f0')
@@ -87,20 +89,26 @@ if ltctl -C "$work/hub" audit verify --head "${head%?}$last" >/dev/null; then fa
 
 # Killed while reads run: what was answered stands there.
 for i in 1 2 3 4; do
-	(while ltctl -C "$work/dept" list dossier --unit 17254 >/dev/null 2>&1; do echo x >>"$work/reads.$i"; done) &
+	(while [ ! -e "$work/enough" ] && ltctl -C "$work/dept" list dossier --unit 17254 >/dev/null 2>&1; do echo x >>"$work/reads.$i"; done) &
 	readers+=($!)
 done
-until_ok "reads run" test -s "$work/reads.1" -a -s "$work/reads.4"
+running() { [ -s "$work/reads.1" ] && [ -s "$work/reads.4" ] && [ "$(cat "$work"/reads.* | wc -l)" -ge 20 ]; }
+until_ok "reads run" running
 kill -KILL "$hub_pid"
 wait "$hub_pid" 2>/dev/null || true
-wait "${readers[@]}" || true
+touch "$work/enough"
 ltctl -C "$work/hub" audit verify --offline >/dev/null || fail "the log does not verify after kill -9"
 start hub_pid lt-hub hub
 until_ok "the hub is back" ltctl -C "$work/hub" nodes
+wait "${readers[@]}" || true # who was cut off may ask again for a while
 ltctl -C "$work/hub" audit verify >"$work/verify" || fail "verify: $(cat "$work/verify")"
 answered=$(cat "$work"/reads.* | wc -l)
-noted=$(ltctl -C "$work/hub" audit list --method Query/List --json | grep -c '"kind": *"read"')
-[ "$noted" -ge "$((answered + 1))" ] || fail "$answered reads were answered, $noted are noted"
+# Of the commune alone: before it lists, ltctl reads the catalogue, which is nobody's. Four at most were noted and not answered any more.
+noted=$(ltctl -C "$work/hub" audit list --method Query/List --unit 17254 --json |
+	/usr/bin/python3 -c 'import json, sys; print(sum(e["count"] for e in map(json.loads, sys.stdin) if e["kind"] == "read"))')
+if [ "$noted" -lt "$((answered + 1))" ] || [ "$noted" -gt "$((answered + 5))" ]; then
+	fail "$answered reads were answered, $noted are noted"
+fi
 key=$(grep '^root_key=' "$work/hub/identity" | cut -d= -f2)
 /usr/bin/python3 "$source/tests/hub/verify_audit.py" log "$work/hub" "$key" >"$work/second" || fail "the second implementation: $(cat "$work/second")"
 # Without a hub the node has it still; a look over its store finds nothing wrong.

@@ -29,6 +29,8 @@ lt_e2e_test(audit)
 lt_e2e_test(audit_answers)
 lt_e2e_test(check_only)
 lt_e2e_test(bad_input LIBS lt_test_rpc)
+add_test(NAME e2e.audit_processes COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/audit_e2e.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${CMAKE_SOURCE_DIR})
+set_tests_properties(e2e.audit_processes PROPERTIES TIMEOUT 600 LABELS e2e)
 
 # What the tests of durability and integrity share: daemons as processes.
 add_library(lt_tests_province STATIC ${CMAKE_CURRENT_SOURCE_DIR}/lib/daemon.c
