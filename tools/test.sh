@@ -35,4 +35,14 @@ fi
 # One more than there are processors: some tests wait now and then, for a line to fall silent or a process to end.
 tests=${LT_JOBS:-$(($(nproc) + 1))}
 # No tests found would be a pass that says nothing.
-exec "${run[@]}" ctest --preset "$preset" --no-tests=error --parallel "$tests" "$@"
+rc=0
+"${run[@]}" ctest --preset "$preset" --no-tests=error --parallel "$tests" "$@" || rc=$?
+# What takes longest is where the time of all of them grows.
+log=build
+[ "$preset" = default ] || log=build-$preset
+log=$log/Testing/Temporary/LastTest.log
+if [ -r "$log" ]; then
+	echo "== the slowest ($preset), in seconds"
+	awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 } /^Test time = / { printf "%8.1f %s\n", $4, name }' "$log" | sort -rn | sed -n 1,10p
+fi
+exit $rc
