@@ -11,6 +11,8 @@
  *   backup.copied, backup.before_manifest, backup.before_rename, backup.after_rename  (proto/store/backup.c)
  *   restore.copied, restore.marked, restore.before_identity, restore.after_identity  (proto/store/restore.c)
  *   compact.copied, compact.linked, compact.in_place, compact.derived  (proto/store/compact.c)
+ *   salvage.begun, salvage.taken, salvage.replayed  a store made anew from one that is damaged (node/salvage.c)
+ *   salvage.linked, salvage.renamed, salvage.in_place  and put in its place (proto/store/salvage.c)
  *   rotate.drawn, rotate.confirmed, rotate.in_place, rotate.in_use, rotate.ended  new keys for a node (node/rotate.c)
  *   node.before_receipt_stored  a receipt has come and verifies, the node does not keep it yet (node/node.c)
  */

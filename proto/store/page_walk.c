@@ -93,6 +93,7 @@ page_at(const struct walk *w, uint64_t page)
 /* ---- meta pages ---- */
 
 #define META_TREE(n) (HEADER + 24 + 48 * (n))
+#define TREE_LEN 48u
 #define META_LAST (HEADER + 120)
 #define META_TXN (HEADER + 128)
 
@@ -797,4 +798,262 @@ lt_pages_fault_text(enum lt_pages_fault fault_code)
 	if ((unsigned)fault_code >= sizeof(text) / sizeof(text[0]))
 		return "something";
 	return text[fault_code];
+}
+
+/* ---- what can still be read of a file that does not hold together ---- */
+
+#define LARGE_MAX ((size_t)LT_KV_VALUE_MAX + LT_KV_SUM_LEN)
+
+struct gather {
+	const struct lt_pages_gather *o;
+	struct lt_pages_gathered *r;
+	uint64_t pages; /* that may be meant: within the file */
+	int table;
+	bool before; /* the meta page before the newest is followed */
+	bool stop;
+};
+
+/* A page that is the one that belongs there, of one of the two kinds; false: it cannot be read, or is another, or was met before. */
+static bool
+gather_page(struct gather *g, uint64_t page, uint8_t *into)
+{
+	if (page < 2 || page >= g->pages || (g->o->seen[page / 8] >> page % 8 & 1) != 0)
+		return false;
+	g->o->seen[page / 8] |= (uint8_t)(1u << page % 8);
+	return g->o->read(g->o->ctx, page, 1, into) && u64(into) == page &&
+	       (u16(into + 10) == P_LEAF || u16(into + 10) == P_BRANCH);
+}
+
+/* How many nodes its header tells of, as far as there is room for them. */
+static unsigned
+gather_count(const uint8_t *p)
+{
+	unsigned lower = u16(p + 12);
+
+	return lower < HEADER || lower > PAGE ? 0 : (lower - HEADER) / 2;
+}
+
+/* A node that lies in its page with its key; NULL. */
+static const uint8_t *
+gather_node(const uint8_t *p, unsigned i)
+{
+	unsigned off = u16(p + HEADER + 2 * i);
+
+	if (off < HEADER || off + NODE > PAGE || off + NODE + u16(p + off + 6) > PAGE)
+		return NULL;
+	return p + off;
+}
+
+/* What stands behind a leaf's key, also in pages of its own. */
+static bool
+gather_data(struct gather *g, const uint8_t *p, const uint8_t *node, struct lt_slice *out)
+{
+	size_t at = (size_t)(node - p) + NODE + u16(node + 6), len = data_len(node), run;
+	uint64_t page;
+
+	if ((u16(node + 4) & F_BIGDATA) == 0) {
+		*out = lt_slice(p + at, len);
+		return len <= PAGE && at + len <= PAGE;
+	}
+	if (at + 8 > PAGE || len > LARGE_MAX)
+		return false;
+	page = u64(p + at);
+	run = (HEADER - 1 + len) / PAGE + 1;
+	if (page < 2 || page >= g->pages || run > g->pages - page ||
+	    !g->o->read(g->o->ctx, page, run, g->o->large) || u64(g->o->large) != page ||
+	    u16(g->o->large + 10) != P_OVERFLOW)
+		return false;
+	*out = lt_slice(g->o->large + HEADER, len);
+	return true;
+}
+
+/* An entry whose checksum, which is bound to table and key, is right. */
+static void
+gather_entry(struct gather *g, const uint8_t *p, const uint8_t *node)
+{
+	const struct lt_kv_table *t = &g->o->table[g->table];
+	struct lt_slice key = key_of(node), data;
+	uint8_t sum[LT_KV_SUM_LEN];
+
+	if (key.len == 0 || key.len > LT_KV_KEY_MAX || (u16(node + 4) & ~F_BIGDATA) != 0 ||
+	    !gather_data(g, p, node, &data) || data.len < LT_KV_SUM_LEN)
+		return;
+	lt_kv_sum(t, key, lt_slice(data.data, data.len - LT_KV_SUM_LEN), sum);
+	if (memcmp(sum, data.data + data.len - LT_KV_SUM_LEN, LT_KV_SUM_LEN) != 0)
+		return;
+	g->r->table[g->table].rows++;
+	g->stop = !g->o->row(g->o->ctx, (unsigned)g->table, key, data);
+}
+
+/* Keys of another place: of an older page, or of none that belongs here. */
+static bool
+in_bounds(const uint8_t *p, struct lt_slice lo, struct lt_slice hi)
+{
+	unsigned i, n = gather_count(p), first = u16(p + 10) == P_BRANCH;
+
+	for (i = first; i < n; i++) {
+		const uint8_t *node = gather_node(p, i);
+
+		if (node != NULL && ((lo.len != 0 && lt_slice_cmp(key_of(node), lo) < 0) ||
+					(hi.len != 0 && lt_slice_cmp(key_of(node), hi) >= 0)))
+			return false;
+	}
+	return true;
+}
+
+struct gather_level {
+	uint8_t *p;
+	unsigned next;
+	struct lt_slice lo, hi;
+};
+
+/* The bound above a child is the key of the next one that can be read. */
+static struct lt_slice
+gather_above(const uint8_t *p, unsigned i, struct lt_slice hi)
+{
+	const uint8_t *node = i + 1 < gather_count(p) ? gather_node(p, i + 1) : NULL;
+
+	return node != NULL && key_of(node).len != 0 ? key_of(node) : hi;
+}
+
+typedef void gather_leaf_fn(struct gather *g, const uint8_t *p, const uint8_t *node);
+
+/* Every leaf that can be reached from a root, from left to right; what cannot be read is left out with what is below it. *left: how often. */
+static void
+gather_tree(struct gather *g, uint64_t root, gather_leaf_fn *leaf, uint64_t *left)
+{
+	struct gather_level s[DEPTH_MAX];
+	unsigned top = 0, i;
+
+	s[0] = (struct gather_level){ .p = g->o->stack };
+	if (root == NO_PAGE)
+		return;
+	if (!gather_page(g, root, s[0].p)) {
+		++*left;
+		return;
+	}
+	for (;;) {
+		struct gather_level *l = &s[top];
+		const uint8_t *node;
+
+		if (u16(l->p + 10) == P_LEAF) {
+			for (i = 0; i < gather_count(l->p) && !g->stop; i++) {
+				node = gather_node(l->p, i);
+				if (node != NULL)
+					leaf(g, l->p, node);
+			}
+			l->next = gather_count(l->p);
+		}
+		if (g->stop || l->next >= gather_count(l->p)) {
+			if (g->stop || top-- == 0)
+				return;
+			continue;
+		}
+		i = l->next++;
+		node = gather_node(l->p, i);
+		if (node == NULL || top + 1 == DEPTH_MAX) {
+			++*left;
+			continue;
+		}
+		s[top + 1] = (struct gather_level){ .p = l->p + PAGE,
+			.lo = i == 0 || key_of(node).len == 0 ? l->lo : key_of(node),
+			.hi = gather_above(l->p, i, l->hi) };
+		if (gather_page(g, child_of(node), s[top + 1].p) &&
+		    in_bounds(s[top + 1].p, s[top + 1].lo, s[top + 1].hi))
+			top++;
+		else
+			++*left;
+	}
+}
+
+/* A row of LMDB's main tree: noted, for the tables are walked when that was. */
+static void
+gather_table(struct gather *g, const uint8_t *p, const uint8_t *node)
+{
+	struct lt_slice name = key_of(node), data;
+	struct tree tree;
+	unsigned i;
+
+	if (u16(node + 4) != F_SUBDATA)
+		return;
+	data = lt_slice(node + NODE + name.len, data_len(node));
+	if (data.len != TREE_LEN || (size_t)(data.data - p) + data.len > PAGE)
+		return;
+	tree = tree_of(data.data);
+	for (i = 0; i < g->o->ntable; i++) {
+		struct lt_pages_gathered_table *t = &g->r->table[i];
+
+		if (!lt_slice_eq(name, lt_slice_str(g->o->table[i].name)))
+			continue;
+		t->named |= !g->before;
+		t->entries = tree.entries;
+		t->root[g->before] = tree.root;
+	}
+}
+
+/* The table of names as a meta page has it. */
+static void
+gather_names(struct gather *g, const uint8_t *meta, bool before)
+{
+	g->before = before;
+	gather_tree(g, tree_of(meta + META_TREE(1)).root, gather_table, &g->r->left);
+}
+
+static bool
+may_be_meta(const uint8_t *p)
+{
+	return u32(p + HEADER) == MAGIC && u32(p + HEADER + 4) == MDB_FORMAT &&
+	       u32(p + META_TREE(0)) == PAGE;
+}
+
+/* What the newest leads to; of a table to which it does not, what the one before leads to: its pages are not used again yet. */
+static void
+gather_rows(struct gather *g, unsigned table)
+{
+	struct lt_pages_gathered_table *t = &g->r->table[table];
+
+	g->table = (int)table;
+	gather_tree(g, t->root[0], gather_entry, &t->left);
+	if (t->rows != 0 || t->root[1] == t->root[0] || t->root[1] == NO_PAGE ||
+	    (t->named && (t->root[0] == NO_PAGE || t->left == 0)))
+		return;
+	gather_tree(g, t->root[1], gather_entry, &t->left);
+	g->r->older |= t->rows != 0;
+}
+
+size_t
+lt_pages_gather_bytes(size_t size)
+{
+	return size / PAGE / 8 + 1;
+}
+
+bool
+lt_pages_gather(const struct lt_pages_gather *o, struct lt_pages_gathered *r)
+{
+	struct gather g = { .o = o, .r = r, .pages = o->size / PAGE, .table = T_MAIN };
+	uint8_t *meta[2] = { o->stack + (size_t)DEPTH_MAX * PAGE,
+		o->stack + (size_t)(DEPTH_MAX + 1) * PAGE };
+	bool is[2], any = false;
+	unsigned i, newer;
+
+	memset(r, 0, sizeof(*r));
+	for (i = 0; i < LT_PAGES_TABLES_MAX; i++)
+		r->table[i].root[0] = r->table[i].root[1] = NO_PAGE;
+	for (i = 0; i < 2; i++)
+		is[i] = g.pages > i && o->read(o->ctx, i, 1, meta[i]) && may_be_meta(meta[i]);
+	if (!is[0] && !is[1])
+		return false;
+	newer = is[1] && (!is[0] || u64(meta[1] + META_TXN) > u64(meta[0] + META_TXN));
+	r->txnid = u64(meta[newer] + META_TXN);
+	/* Which of two that do not follow one another was the last nobody can tell. */
+	r->older = !is[0] || !is[1] || newest(meta[0], meta[1]) == NULL;
+	if (is[!newer])
+		gather_names(&g, meta[!newer], true);
+	memset(o->seen, 0, lt_pages_gather_bytes(o->size));
+	gather_names(&g, meta[newer], false);
+	for (i = 0; i < o->ntable && !g.stop; i++) {
+		any |= r->table[i].named || r->table[i].root[1] != NO_PAGE;
+		gather_rows(&g, i);
+	}
+	return any && !g.stop;
 }

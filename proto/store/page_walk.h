@@ -111,4 +111,46 @@ uint64_t lt_pages_names_at(const uint8_t *page0, const uint8_t *page1);
 /* That page as one number, never 0. */
 uint64_t lt_pages_names(const uint8_t *page);
 
+/* ---- what can still be read of a file that does not hold together (salvage.h) ---- */
+
+struct lt_pages_gathered_table {
+	bool named; /* the newest table of names has it */
+	uint64_t root
+	    [2]; /* as the newest meta page has it, and the one before; all ones: not there, or empty */
+	uint64_t entries; /* that there should be */
+	uint64_t rows; /* given: their checksums are right */
+	uint64_t
+	    left; /* pages that cannot be read, or are not those that belong there; what stands below them is not counted */
+};
+
+/* Plain bytes, as a report. */
+struct lt_pages_gathered {
+	uint64_t txnid; /* of the meta page that was followed */
+	bool
+	    older; /* what was committed last may not be among it: of a table, or all, the meta page before was followed, or which is the newest cannot be told */
+	uint64_t left; /* as above, of the table of names */
+	struct lt_pages_gathered_table table[LT_PAGES_TABLES_MAX];
+};
+
+#define LT_PAGES_GATHER_STACK ((size_t)34 * LT_PAGES_PAGE)
+#define LT_PAGES_GATHER_LARGE ((size_t)LT_KV_VALUE_MAX + 2 * LT_PAGES_PAGE)
+
+struct lt_pages_gather {
+	size_t size; /* of the file */
+	const struct lt_kv_table *table; /* as in lt_pages_options */
+	unsigned ntable;
+	uint8_t *seen; /* lt_pages_gather_bytes() */
+	uint8_t *stack, *large; /* LT_PAGES_GATHER_STACK and LT_PAGES_GATHER_LARGE bytes */
+	/* Pages of the file; false: they cannot be read. */
+	bool (*read)(void *ctx, uint64_t page, size_t npages, uint8_t *into);
+	/* An entry whose checksum is right, as it is stored. false: no more. */
+	bool (*row)(void *ctx, unsigned table, struct lt_slice key, struct lt_slice stored);
+	void *ctx;
+};
+
+size_t lt_pages_gather_bytes(size_t size);
+/* Walk the tree of each table as the newest meta page that leads to them has it, and give every entry that can be reached and verifies. What
+ * is damaged is left out, with what lies below it. false: neither meta page leads to any table, or row said so. */
+bool lt_pages_gather(const struct lt_pages_gather *o, struct lt_pages_gathered *r);
+
 #endif

@@ -27,6 +27,9 @@ lt_test(store query_model TIMEOUT 600 LIBS lt_test_query_model)
 lt_test(store short_row LIBS lt_test_golden)
 lt_test(store golden LIBS lt_test_store_world lt_test_golden)
 lt_test(store kv_check)
+# Its disk is as full as a test says, and gives what it says.
+lt_test(store salvage TIMEOUT 300)
+target_link_options(test_store_salvage PRIVATE -Wl,--wrap=fstatvfs,--wrap=pread)
 lt_test(store backup LIBS lt_test_store_world)
 # Its disk is as full as a test says.
 lt_test(store compact)
