@@ -43,10 +43,12 @@ struct lt_kv_options {
  * LT_E_NOTFOUND  read_only and no store there.
  * LT_E_BUSY      another process writes to it, or this process has it open (once a process, also
  *                for reading).
+ * LT_E_TIMEOUT   the look before took too long, which says nothing of the file; of a derived one it is damage.
  * LT_E_NOSPACE, LT_E_DENIED (permissions), LT_E_NOMEM, LT_E_IO.
  *
  * Before LMDB maps the file, a forked child reads it (kv_check.h): all of it after an unclean stop, weekly, and when it is small; else
- * its roots and samples. A file that would crash LMDB, or that lacks something, is LT_E_CORRUPT and stays as it is;
+ * its roots and samples. A file that would crash LMDB, or that lacks something, is LT_E_CORRUPT and stays as it is (a node
+ * then makes another: salvage.h);
  * a hub's derived one, unless read_only, is renamed to damaged-N.mdb and made anew, empty. Values that cannot be
  * read do not stand in the way, but in a derived one. May be called with threads about; takes as long as reading the file does. */
 int lt_kv_open_lmdb(const struct lt_kv_options *o, struct lt_kv **out, struct lt_err *err);
@@ -65,7 +67,7 @@ uint64_t lt_kv_used_bytes(struct lt_kv *kv);
  * folder. Also while others write; it holds a read transaction. Not synced. LT_E_NOSPACE, LT_E_IO. */
 int lt_kv_copy(struct lt_kv *kv, int fd);
 /* Read all of o->path/data.mdb, which no environment of this process has open, and change nothing: o as for opening. *bad: values
- * that do not verify. LT_E_CORRUPT: LMDB could not be trusted with it; LT_E_NOTFOUND, LT_E_IO. */
+ * that do not verify. LT_E_CORRUPT: LMDB could not be trusted with it; LT_E_TIMEOUT, LT_E_NOTFOUND, LT_E_IO. */
 int lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err);
 /* Of an open store: do its pages hold together, all of them, as they were committed last? A child reads the file while others go on reading
  * and writing; takes as long as that, and holds a read transaction. Values that do not verify, and rows that are missing, are

@@ -106,6 +106,7 @@ lt_kv_guard_write(int fd, const struct lt_kv_guard *g, bool sync)
 
 struct shared {
 	bool done, full;
+	bool unread; /* error is of reading the file, which was open */
 	int error;
 	struct lt_pages_report report;
 };
@@ -213,7 +214,8 @@ look(const struct lt_kv_check *c, const struct lt_kv_guard *g, int fd, struct sh
 		buf = room(READ_BYTES);
 		if (o.seen == NULL || buf == NULL)
 			return ENOMEM;
-		if (read_through(fd, buf) != 0)
+		s->unread = read_through(fd, buf) != 0;
+		if (s->unread)
 			return EIO;
 	}
 	lt_pages_walk(&o, &s->report);
@@ -327,7 +329,7 @@ wait_for(struct lt_kv_check *c, pid_t pid, const struct shared *s)
 		c->error = EINTR;
 	} else if (!s->done || s->error != 0) {
 		/* A parent that ignores SIGCHLD hears nothing of the child but this. */
-		c->look = LT_KV_LOOK_FAILED;
+		c->look = s->done && s->unread ? LT_KV_LOOK_UNREAD : LT_KV_LOOK_FAILED;
 		c->error = s->error != 0 ? s->error : ECHILD;
 	} else {
 		c->look = s->report.fault == LT_PAGES_WHOLE ? LT_KV_LOOK_WHOLE : LT_KV_LOOK_DAMAGED;
@@ -385,6 +387,9 @@ lt_kv_check_text(const struct lt_kv_check *c, char *out, size_t cap)
 		return;
 	case LT_KV_LOOK_TIMEOUT:
 		(void)snprintf(out, cap, "reading it did not come to an end");
+		return;
+	case LT_KV_LOOK_UNREAD:
+		(void)snprintf(out, cap, "the disk does not give all of it");
 		return;
 	case LT_KV_LOOK_FAILED:
 		if (c->signal != 0)

@@ -44,6 +44,7 @@ enum lt_kv_look {
 	LT_KV_LOOK_DAMAGED, /* as the report says */
 	LT_KV_LOOK_KILLED, /* the child died of a signal */
 	LT_KV_LOOK_TIMEOUT, /* or was too slow */
+	LT_KV_LOOK_UNREAD, /* the disk does not give some of it (EIO): once may pass, twice is damage */
 	LT_KV_LOOK_FAILED /* there was none, it could not read the file, or something else ended it */
 };
 

@@ -6,7 +6,8 @@
  *   made      says that data.mdb was here: without it the folder may be filled, with it a missing
  *             data.mdb is a loss that somebody must hear of.
  *   guard     says whether it was closed, and what its last commit was (kv_check.h).
- *   damaged-N.mdb  a data.mdb that was damaged and could be made anew; nothing reads or deletes it.
+ *   damaged-N.mdb  a data.mdb that was damaged: of derived tables, made anew from the log, or of a node's store, made anew of what could be
+ *             read of it (salvage.h), where it may be the only one that has something. Nothing reads it.
  *
  * The folder itself is held with flock by the one process that may write: lock.mdb can be deleted under
  * a running daemon, and two writers with different lock files would destroy the environment.
@@ -71,7 +72,7 @@ struct env {
 	pthread_mutex_t
 	    guard_mx; /* of the next: a commit is noted when LMDB's own lock is free again */
 	struct lt_kv_guard guard;
-	bool opened; /* and given out */
+	atomic_bool opened; /* and given out, and nothing is known against it */
 	pthread_mutex_t reads_mx; /* guards the next two */
 	/* Over and reset: such a one holds a place among the readers, no page, and is begun anew for a fraction of the price. */
 	struct env_txn *read[READS_KEPT];
@@ -959,7 +960,8 @@ refuse(
 	char why[256];
 
 	lt_kv_check_text(c, why, sizeof(why));
-	if (!exists(e->dir, MADE_FILE, NULL) && c->look != LT_KV_LOOK_FAILED)
+	if (!exists(e->dir, MADE_FILE, NULL) && c->look != LT_KV_LOOK_FAILED &&
+	    c->look != LT_KV_LOOK_UNREAD)
 		return lt_err_both(err, LT_E_VERSION,
 		    "\"%s/" DATA_FILE
 		    "\" is not a store of lienthong, but another program's or a broken one: %s",
@@ -973,6 +975,10 @@ refuse(
 		    o->path, why);
 	if (is_derived(o))
 		return set_aside(e, o, why, err);
+	/* Too slow is not damaged: the next start looks again. */
+	if (c->look == LT_KV_LOOK_TIMEOUT)
+		return lt_err_both(err, LT_E_TIMEOUT, "cannot open store \"%s\": %s",
+		    "không mở được kho \"%s\" (chi tiết: %s)", o->path, why);
 	return lt_err_both(err, LT_E_CORRUPT,
 	    "store \"%s\" is damaged and is not opened: %s; nothing was changed in it",
 	    "kho \"%s\" bị hỏng nên không mở (chi tiết: %s); không có gì trong kho bị thay "
@@ -1036,6 +1042,9 @@ look_first(struct env *e, const struct lt_kv_options *o, struct lt_err *err)
 	c.now_s = (uint64_t)time(NULL);
 	known = lt_kv_guard_read(e->dir, &e->guard);
 	lt_kv_check(&c, known ? &e->guard : NULL);
+	/* A cable, a controller that begins anew: that may pass. */
+	if (c.look == LT_KV_LOOK_UNREAD)
+		lt_kv_check(&c, known ? &e->guard : NULL);
 	if (c.look != LT_KV_LOOK_WHOLE && o->read_only && !is_ours_alone(e))
 		return LT_OK;
 	if (!known)
@@ -1460,7 +1469,10 @@ lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err)
 		lt_kv_check(&c, NULL);
 	if (rc == LT_OK && c.look != LT_KV_LOOK_WHOLE) {
 		lt_kv_check_text(&c, why, sizeof(why));
-		rc = lt_err_both(err, c.look == LT_KV_LOOK_FAILED ? code_of(c.error) : LT_E_CORRUPT,
+		rc = lt_err_both(err,
+		    c.look == LT_KV_LOOK_FAILED || c.look == LT_KV_LOOK_UNREAD ? code_of(c.error)
+		    : c.look == LT_KV_LOOK_TIMEOUT                             ? LT_E_TIMEOUT
+									       : LT_E_CORRUPT,
 		    "\"%s/%s\": %s", "\"%s/%s\" bị hỏng hoặc không đọc được (chi tiết: %s)",
 		    o->path, c.file, why);
 	}
@@ -1505,6 +1517,8 @@ pages_code(const struct lt_kv_check *c)
 {
 	if (c->look == LT_KV_LOOK_TIMEOUT)
 		return LT_E_TIMEOUT;
+	if (c->look == LT_KV_LOOK_UNREAD)
+		return LT_E_IO;
 	if (c->look != LT_KV_LOOK_FAILED)
 		return LT_E_CORRUPT;
 	/* Not read: of the file that says nothing. */
@@ -1544,9 +1558,14 @@ lt_kv_look_pages(struct lt_kv *kv, atomic_bool *stop, struct lt_err *err)
 	lt_kv_abort(txn);
 	if (c.look == LT_KV_LOOK_WHOLE)
 		return LT_OK;
+	/* The next start is to look at all of it, however cleanly this one ends. */
+	if (c.look != LT_KV_LOOK_FAILED && c.look != LT_KV_LOOK_TIMEOUT)
+		e->opened = false;
 	lt_kv_check_text(&c, why, sizeof(why));
 	return lt_err_set(err, pages_code(&c), "the pages of the store %s: %s",
-	    c.look == LT_KV_LOOK_FAILED ? "cannot be read" : "do not hold together", why);
+	    c.look == LT_KV_LOOK_FAILED || c.look == LT_KV_LOOK_UNREAD ? "cannot be read"
+								       : "do not hold together",
+	    why);
 }
 
 int

@@ -444,8 +444,11 @@ look_pages(struct lt_repairer *r, struct lt_repair_look *l)
 		l->phase = LT_REPAIR_POSITIONS;
 		return LT_OK;
 	}
-	lt_error("repair: %s; nothing is written back into this store: restore a backup (các trang "
-		 "của kho bị hỏng, không thể tự sửa: hãy phục hồi từ bản sao lưu)",
+	lt_error(
+	    "repair: %s; nothing is written back into this store: start a node anew, which makes "
+	    "its store anew from what can be read; of a hub restore a backup (các trang "
+	    "của kho bị hỏng: hãy khởi động lại máy của xã để tự dựng lại kho; với đầu mối hãy "
+	    "phục hồi từ bản sao lưu)",
 	    err.text);
 	lt_repairer_looked(r, l);
 	return LT_OK;

@@ -819,10 +819,36 @@ every_page_is_accounted_for(void **state)
 	}
 }
 
+/* Found while the store was open: the next start reads all of it, however cleanly this one ends. */
+static void
+broken_while_open(void **state)
+{
+	struct fix *f = *state;
+	struct lt_err err = { "" };
+	struct lt_kv_guard g;
+	const uint16_t none = 0;
+	off_t at = 2 * PAGE;
+	int rc = LT_OK;
+
+	assert_true(guard_of(f, &g));
+	assert_true(g.clean);
+	open_it(f);
+	ok(lt_kv_look_pages(f->kv, NULL, &err));
+	for (; rc == LT_OK && at < size_of(f->data); at += PAGE) {
+		poke(f->data, at + 10, &none, sizeof(none));
+		rc = lt_kv_look_pages(f->kv, NULL, &err);
+	}
+	assert_int_equal(rc, LT_E_CORRUPT);
+	close_it(f);
+	assert_true(guard_of(f, &g));
+	assert_false(g.clean);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(broken_while_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_whole_store_is_walked_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(when_all_of_it_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_file_is_found, setup, teardown),
