@@ -27,6 +27,8 @@ static const struct lt_conf_key keys[] = {
 	{ "node", "scrub_every", LT_CONF_MS, "24h", 0, INT64_C(30) * 86400000,
 	    NULL }, /* 0: when asked */
 	{ "node", "scrub_percent", LT_CONF_INT, "2", 1, 100, NULL }, /* of one core */
+	{ "node", "salvage", LT_CONF_BOOL, "on", 0, 0,
+	    NULL }, /* of a store that cannot be opened */
 	{ "log", "level", LT_CONF_STR, "info", 0, 0, "error warn info debug" },
 };
 
@@ -100,8 +102,10 @@ open_parts(struct daemon *d, struct lt_err *err)
 	struct lt_link_options lo = { .joined = joined, .greeted = greeted, .ctx = d };
 	struct lt_rotator_options ro = { .dir = d->s.dir };
 	const char *configured = lt_conf_str(d->s.conf, "node", "hub");
-	int rc = lt_node_open(&no, &d->node, err);
+	int rc;
 
+	no.salvage = lt_conf_bool(d->s.conf, "node", "salvage");
+	rc = lt_node_open(&no, &d->node, err);
 	if (rc == LT_OK)
 		rc = lt_serving_work(&d->s, &po);
 	if (rc == LT_OK)

@@ -1,6 +1,7 @@
 #include "node/checkpoint.h"
 #include "node/node_impl.h"
 #include "node/receipts.h"
+#include "node/salvage_impl.h"
 #include "proto/base/failpoint.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
@@ -198,6 +199,29 @@ lt_node_unit_name(struct lt_node *n, char *out, size_t cap)
 
 /* ---- life ---- */
 
+/* It cannot be opened, and err says why. */
+static int
+open_anew(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
+{
+	struct lt_err why = { "" };
+	int rc;
+
+	lt_error("%s", err->text);
+	rc = lt_node_salvage(o, &why);
+	if (rc == LT_OK)
+		return lt_tables_open(o->dir, "store", LT_KV_NODE, &n->identity->federation,
+		    o->map_bytes, &n->kv, err);
+	/* Told to stop, no room, no memory, no time: not for good, and the next start tries again. */
+	if (rc != LT_E_CORRUPT && rc != LT_E_VERSION && rc != LT_E_NOTFOUND)
+		return lt_err_set(err, rc, "the damaged store is not made anew now: %s", why.text);
+	return lt_err_set(err, LT_E_CORRUPT,
+	    "the damaged store cannot be made anew either: %s; nothing was changed in it: restore "
+	    "a backup, or set the machine up anew (không thể tự dựng lại kho dữ liệu hỏng: hãy "
+	    "phục "
+	    "hồi từ bản sao lưu hoặc cài lại máy)",
+	    why.text);
+}
+
 static int
 open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *err)
 {
@@ -211,6 +235,10 @@ open_store(struct lt_node *n, const struct lt_node_options *o, struct lt_err *er
 	n->own_kv = true;
 	rc = lt_tables_open(
 	    o->dir, "store", LT_KV_NODE, &n->identity->federation, o->map_bytes, &n->kv, err);
+	if (rc == LT_E_CORRUPT && o->salvage)
+		rc = open_anew(n, o, err);
+	if (rc == LT_OK && o->salvage)
+		lt_node_salvage_clear(o);
 	due = rc == LT_OK ? lt_compact_due(n->kv) : LT_COMPACT_NOTHING;
 	if (due == LT_COMPACT_NOTHING)
 		return rc;
@@ -242,8 +270,10 @@ lt_node_open(const struct lt_node_options *o, struct lt_node **out, struct lt_er
 	n->rebuild_records = o->rebuild_records;
 	n->rows_unknown = n->rebuilding = true;
 	rc = open_store(n, o, err);
-	if (rc == LT_OK)
+	if (rc == LT_OK) {
+		lt_node_salvage_begin(n);
 		rc = lt_node_reload(n, err);
+	}
 	wo.committed_ctx = n;
 	if (rc == LT_OK)
 		rc = lt_watch_open(n, &n->watch);
@@ -509,6 +539,7 @@ struct apply_job {
 	struct lt_changeset cs;
 	bool alarm; /* it is not what the hub has told others */
 	struct lt_err err;
+	bool back; /* it was here before */
 	lt_applied_fn *done;
 	void *ctx;
 };
@@ -542,10 +573,21 @@ say_revoked(const struct lt_changeset *cs, const struct lt_err *err)
 	    err->text, cs->unit.s);
 }
 
+int
+lt_node_take_kept(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
+    struct lt_err *err)
+{
+	int rc = lt_admit_signed(cs, &n->identity->federation, reg, false, false, err);
+
+	return rc == LT_OK ? lt_node_apply_in(n, txn, cs, cat, reg, arena, err) : rc;
+}
+
 static int
 run_apply(struct lt_kv_txn *txn, void *ctx)
 {
 	struct apply_job *j = ctx;
+	struct lt_id author = lt_feed_author(&j->cs.feed);
 	struct lt_registry *reg;
 	struct lt_catalogue *cat;
 	int rc = registry_now(j->n, txn, &reg, &j->err);
@@ -561,7 +603,10 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
 	if (rc == LT_OK && strcmp(j->cs.unit.s, "_") == 0)
 		rc = lt_node_checkpoints_met(j->n, txn, &j->cs, &j->alarm);
-	if (rc == LT_E_REVOKED) {
+	if (rc == LT_OK && j->back && lt_id_eq(&author, &j->n->author.id))
+		rc = lt_node_show_own(j->n, txn, cat, &j->cs);
+	/* What this machine signed and a cut-off bars now is kept. */
+	if (rc == LT_E_REVOKED && !(j->back && lt_id_eq(&author, &j->n->author.id))) {
 		say_revoked(&j->cs, &j->err);
 		rc = LT_OK;
 	}
@@ -587,8 +632,9 @@ apply_done(void *ctx, int rc)
 	free(j);
 }
 
-int
-lt_node_apply(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done, void *ctx)
+static int
+submit_apply(
+    struct lt_node *n, struct lt_slice change_set, bool back, lt_applied_fn *done, void *ctx)
 {
 	struct apply_job *j;
 	int rc;
@@ -599,6 +645,7 @@ lt_node_apply(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done
 	if (j == NULL)
 		return LT_E_NOMEM;
 	j->n = n;
+	j->back = back;
 	j->done = done;
 	j->ctx = ctx;
 	lt_arena_init(&j->arena, PARSE_ARENA);
@@ -619,6 +666,18 @@ fail:
 	free(j->bytes);
 	free(j);
 	return rc;
+}
+
+int
+lt_node_apply(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done, void *ctx)
+{
+	return submit_apply(n, change_set, false, done, ctx);
+}
+
+int
+lt_node_take_back(struct lt_node *n, struct lt_slice change_set, lt_applied_fn *done, void *ctx)
+{
+	return submit_apply(n, change_set, true, done, ctx);
 }
 
 struct meet_job {

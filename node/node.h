@@ -36,6 +36,8 @@ struct lt_node_options {
 	uint64_t map_bytes; /* 0: default */
 	size_t rebuild_records; /* worked out anew in one transaction at most, 0: default */
 	bool manual; /* no thread: see above */
+	bool
+	    salvage; /* a store whose pages do not hold together is made anew (salvage.h); else it is left as it is */
 	/* The store could not commit: nothing is written any more. NULL: the process ends. */
 	void (*store_failed)(void *ctx, int rc);
 	void *store_failed_ctx;

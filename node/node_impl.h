@@ -67,6 +67,11 @@ struct lt_node {
 	atomic_bool mending;
 	struct lt_watch *watch; /* checkpoint.c */
 	bool mend_queued, mend_more;
+	/* The store was made anew (salvaged.c), and not all that the hub has is here again. */
+	atomic_bool salvage_open;
+	/* Change-sets of that store wait to be joined, or may. */
+	atomic_bool salvage_waits;
+	bool salvage_failed; /* it was said that one is not taken in; session's thread */
 
 	pthread_mutex_t
 	    reload_mx; /* one at a time, or an older snapshot would replace a newer one */
@@ -103,6 +108,10 @@ bool lt_node_by_hub(void *registry, const struct lt_id *author);
 /* Inside a write transaction: append and merge one verified change-set (apply.c). Sets *moved when
  * acts changed what lt_node_reload() reads. */
 int lt_node_apply_in(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
+    struct lt_err *err);
+/* node.c. An own change-set that was read of the store of before: verified, and taken in as one that came down. */
+int lt_node_take_kept(struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs,
     const struct lt_catalogue *cat, const struct lt_registry *reg, struct lt_arena *arena,
     struct lt_err *err);
 /* After a local append: overlay and shown value. */

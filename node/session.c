@@ -1,6 +1,7 @@
 #include "node/session.h"
 #include "node/checkpoint.h"
 #include "node/own_feeds.h"
+#include "node/salvage.h"
 #include "proto/base/log.h"
 #include "proto/base/simbug.h"
 #include "proto/base/wire.h"
@@ -983,6 +984,8 @@ take_announce(struct lt_session *s, struct lt_session_call *c, const Ltpb__Annou
 		break_pull(s, c);
 	(void)lt_node_saw_hub_time(s->node, r->hub_time_ms);
 	lt_node_hub_outvoted(s->node, r->clock_outvoted);
+	if (read && !more && is_caught_up(s))
+		(void)lt_node_salvage_caught_up(s->node);
 	if ((read && !more && is_caught_up(s)) || LT_SIM_BUG(REISSUE_EARLY))
 		(void)lt_node_reissue(s->node);
 	say_contact(s);

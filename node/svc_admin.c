@@ -1,6 +1,7 @@
 /* node/svc_admin.c - the node about itself: status, feeds, log, receipts. */
 #include "node/checkpoint.h"
 #include "node/receipts.h"
+#include "node/salvage.h"
 #include "node/scrub.h"
 #include "node/service_impl.h"
 #include "proto/base/wire.h"
@@ -10,6 +11,7 @@
 #include "proto/service/repairing.h"
 #include "proto/service/scrubbing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FEEDS_MAX 4096
@@ -111,6 +113,44 @@ count_lanes(struct lt_node_call *c, struct lanes *l, uint64_t *records)
 	return rc;
 }
 
+/* Of a store that was made anew: what is missing. */
+static int
+tell_salvage(struct lt_node_call *c, Ltpb__StatusReply *r)
+{
+	const size_t cap = 96;
+	struct lt_salvage_state st;
+	size_t i;
+	int rc = lt_node_salvage_state(c->s->node, &st);
+
+	/* What cannot be read is not to hide all the rest; the scrub reports the row. */
+	if (rc == LT_E_CORRUPT) {
+		r->salvage_open = true;
+		return LT_OK;
+	}
+	if (rc != LT_OK || st.at_ms == 0)
+		return rc;
+	r->salvaged_ms = st.at_ms;
+	r->salvage_rows = st.rows;
+	r->salvage_open = st.open;
+	r->salvage_older = st.older;
+	r->salvage_waiting = st.waiting;
+	r->salvage_gap = lt_arena_alloc(&c->arena, (st.ngap + 1) * sizeof(*r->salvage_gap));
+	if (r->salvage_gap == NULL)
+		return LT_E_NOMEM;
+	for (i = 0; i < st.ngap; i++) {
+		const struct lt_salvage_gap *g = &st.gap[i];
+		char *text = lt_arena_alloc(&c->arena, cap);
+
+		if (text == NULL)
+			return LT_E_NOMEM;
+		(void)snprintf(text, cap, "%d/%016llx/%llu-%llu", (int)lt_feed_lane(&g->feed),
+		    (unsigned long long)lt_feed_epoch(&g->feed), (unsigned long long)g->from,
+		    (unsigned long long)g->to);
+		r->salvage_gap[r->n_salvage_gap++] = text;
+	}
+	return LT_OK;
+}
+
 static void
 status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
     Ltpb__StatusReply_Closure closure, void *data)
@@ -157,6 +197,8 @@ status(Ltpb__Admin_Service *service, const Ltpb__StatusRequest *req,
 	r.rebuilding = lt_node_mending(c.s->node);
 	r.equivocations = lt_node_equivocations(c.s->node);
 	lt_scrubbing_status(c.s->scrubber, &r);
+	if (rc == LT_OK)
+		rc = tell_salvage(&c, &r);
 	if (rc == LT_OK)
 		closure(&r, data);
 	else

@@ -1,4 +1,5 @@
 /* node/svc_query.c - a clerk reads: the commune's own records with how far each one got, and what came down. */
+#include "node/salvage.h"
 #include "node/delivery.h"
 #include "node/service_impl.h"
 #include "proto/model/validate.h"
@@ -37,11 +38,13 @@ end(struct node_query *x)
 	lt_node_call_end(&x->c);
 }
 
-/* Of freshness the hub knows; that something may be missing here, an answer says of itself. */
+/* Of freshness the hub knows; that something may be missing here, an answer says of itself: also in a store that was made anew, until the
+ * hub gave again what could not be read, and as long as something is kept that no record shows. */
 static int
 tell_findings(struct node_query *x, Ltpb__FreshnessSummary **out)
 {
-	uint64_t findings = lt_scrubbing_findings(x->c.s->scrubber);
+	uint64_t findings =
+	    lt_scrubbing_findings(x->c.s->scrubber) + lt_node_salvage_waits(x->c.s->node);
 
 	if (findings == 0)
 		return LT_OK;
@@ -58,7 +61,16 @@ fail(struct node_query *x, int rc)
 {
 	struct lt_status st;
 
-	if (rc == LT_E_NOTFOUND && lt_scrubbing_not_found(x->c.s->scrubber, &st))
+	if (rc == LT_E_NOTFOUND && lt_node_salvage_waits(x->c.s->node)) {
+		lt_status_set_both(&st, LT_STATUS_NOT_FOUND, "NOT_FOUND_DAMAGED",
+		    "not found; but the store here was damaged and made anew, and not all that was "
+		    "saved here is shown again, so it may be there all the same: see 'ltctl "
+		    "status'",
+		    "không tìm thấy; nhưng kho dữ liệu ở đây bị hỏng, đã được dựng lại và chưa "
+		    "hiện "
+		    "đủ những gì đã lưu, nên có thể vẫn có; hãy xem 'ltctl status'");
+		lt_call_fail(x->c.call, &st);
+	} else if (rc == LT_E_NOTFOUND && lt_scrubbing_not_found(x->c.s->scrubber, &st))
 		lt_call_fail(x->c.call, &st);
 	else
 		lt_node_call_fail(&x->c, rc, "QUERY");

@@ -7,9 +7,59 @@
 
 /* ---- the store ---- */
 
+/* The disk of such a machine is to be looked at, and what only it had may have to be entered again. */
+static void
+print_salvage(struct ctl *c, const Ltpb__StatusReply *r)
+{
+	size_t i;
+
+	if (r->salvaged_ms == 0)
+		return;
+	printf(
+	    T("THE STORE WAS DAMAGED and was made anew on %s; %llu rows could not be read%s; have "
+	      "the disk looked at\n",
+		"KHO DỮ LIỆU BỊ HỎNG và đã được dựng lại lúc %s; %llu hàng không đọc được%s; hãy "
+		"cho kiểm tra ổ đĩa\n"),
+	    ctl_time(&c->arena, r->salvaged_ms), (unsigned long long)r->salvage_rows,
+	    r->salvage_open ? T("; what is missing is being fetched from the province",
+				  "; phần thiếu đang được lấy từ tỉnh")
+			    : "");
+	for (i = 0; i < r->n_salvage_gap; i++)
+		printf(
+		    r->salvage_open
+			? T("change-sets of this machine not back yet (lane/epoch/numbers): %s\n",
+			      "gói của máy này chưa có lại (làn/kỳ/số): %s\n")
+			: T("LOST, neither here nor in the province (lane/epoch/numbers): %s; "
+			    "enter "
+			    "again what was saved then\n",
+			      "ĐÃ MẤT, không còn ở đây và ở tỉnh (làn/kỳ/số): %s; hãy nhập lại "
+			      "những "
+			      "gì đã lưu khi đó\n"),
+		    r->salvage_gap[i]);
+	if (r->salvage_older)
+		printf(T(
+		    "what was saved last before the damage may be missing besides: look, and enter "
+		    "again what is not there\n",
+		    "những gì lưu sau cùng trước khi hỏng cũng có thể thiếu: hãy xem lại, thiếu "
+		    "thì nhập lại\n"));
+	if (r->salvage_waiting != 0)
+		printf(
+		    r->salvage_open
+			? T("%llu change-sets behind these are kept here, not sent and not shown "
+			    "yet\n",
+			      "%llu gói sau đó được giữ ở đây, chưa gửi và chưa hiện\n")
+			: T("%llu change-sets of this machine are kept here and shown nowhere, as "
+			    "what they follow is lost: ask the province, and enter again what was "
+			    "saved with them\n",
+			      "%llu gói của máy này được giữ ở đây mà không hiện ở đâu, vì gói đi "
+			      "trước đã mất: hãy hỏi tỉnh và nhập lại những gì đã lưu khi đó\n"),
+		    (unsigned long long)r->salvage_waiting);
+}
+
 static void
 print_store(struct ctl *c, const Ltpb__StatusReply *r)
 {
+	print_salvage(c, r);
 	if (r->recovering)
 		printf(T("THIS HUB WAS RESTORED FROM A BACKUP and waits for %u nodes before it "
 			 "takes in and "

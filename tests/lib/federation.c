@@ -465,7 +465,8 @@ fed_node_start(struct fed *f, struct fed_node *n)
 	struct lt_node_options no = { .dir = n->dir,
 		.identity = n->id,
 		.clock = lt_clock_system(),
-		.map_bytes = (uint64_t)1 << 30 };
+		.map_bytes = (uint64_t)1 << 30,
+		.salvage = n->salvage };
 	struct lt_link_options lo = { 0 };
 	struct lt_err err = { "" };
 

@@ -15,6 +15,7 @@ struct fed_node {
 	struct lt_node *node;
 	struct lt_pool *pool;
 	struct lt_link *link;
+	bool salvage; /* from its next start on: node/salvage.h */
 };
 
 struct fed {
