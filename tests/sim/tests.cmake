@@ -4,11 +4,12 @@ add_executable(lt-sim ${LT_SIM_SRCS})
 target_compile_definitions(lt-sim PRIVATE SIM_DATA="${CMAKE_CURRENT_SOURCE_DIR}/sim")
 target_link_libraries(lt-sim PRIVATE lt_hub lt_node lt_build)
 
-# A thousand provinces, in which each kind of fault strikes a thousand times; under a sanitizer fewer.
+# Four hundred provinces, in which each kind of fault strikes four hundred times (on 2026-11-23 466 times at least); under a
+# sanitizer fewer. Any number of others, on all processors: tests/sim/run.sh 10000 1001.
 if(LT_SANITIZE)
   add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..60 -j 2)
 else()
-  add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..1000 -j 2 --each-fault 1000)
+  add_test(NAME sim.seeds COMMAND lt-sim --seeds 1..400 -j 2 --each-fault 400)
 endif()
 # Machines restored from old backups by the tool's path: tests/sim/run.sh 2720 1 build --restores 12 does it
 # 10,016 times (4,133 nodes, 5,883 hubs; none failed on 2026-11-23, half an hour of one core).
