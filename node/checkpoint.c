@@ -219,6 +219,13 @@ put_against_log(
 	return rc;
 }
 
+/* What is nothing new: a feed of which it is proven already, more of them than are kept, and what cannot be read here. */
+static int
+or_nothing_new(int rc)
+{
+	return rc == LT_E_EXISTS || rc == LT_E_REFUSED || rc == LT_E_CORRUPT ? LT_OK : rc;
+}
+
 /* New: *is_new. A feed of which it is proven already, and more of them than are kept, are nothing new. */
 static int
 put_evidence(struct lt_kv_txn *txn, const struct lt_checkpoint_head *h,
@@ -234,7 +241,7 @@ put_evidence(struct lt_kv_txn *txn, const struct lt_checkpoint_head *h,
 		e.other = *other;
 	rc = other != NULL ? lt_equivocation_put(txn, &e) : put_against_log(txn, h, &e);
 	*is_new = rc == LT_OK;
-	return rc == LT_E_EXISTS || rc == LT_E_REFUSED || rc == LT_E_CORRUPT ? LT_OK : rc;
+	return or_nothing_new(rc);
 }
 
 static uint64_t
@@ -320,6 +327,41 @@ lt_node_checkpoints_met(
 		if (row_of(txn, &found[i], &one) == LT_OK)
 			rc = put_evidence(txn, &found[i].head, &one, NULL, wall_ms(n), alarm);
 	return rc;
+}
+
+/* Where the two part: the number under which this log has another one. 0: nowhere that is here. */
+static int
+parting(struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t *seq)
+{
+	struct lt_hash here;
+	int rc = lt_feed_log_hash(txn, &federation, &cs->feed, cs->seq, &here);
+
+	*seq = rc == LT_OK && !lt_hash_eq(&here, &cs->hash) ? cs->seq : 0;
+	if (rc != LT_E_NOTFOUND || cs->seq == 1)
+		return rc == LT_E_NOTFOUND ? LT_OK : rc;
+	rc = lt_feed_log_hash(txn, &federation, &cs->feed, cs->seq - 1, &here);
+	*seq = rc == LT_OK && !lt_hash_eq(&here, &cs->prev) ? cs->seq - 1 : 0;
+	return rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_node_forked(
+    struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t *number)
+{
+	struct lt_checkpoint_head at = { .feed = cs->feed };
+	struct lt_equivocation e = { .feed = cs->feed,
+		.found_ms = wall_ms(n),
+		.came = cs->header,
+		.came_signature = cs->signature };
+	int rc = parting(txn, cs, &at.seq);
+
+	*number = 0;
+	if (rc != LT_OK || at.seq == 0)
+		return or_nothing_new(rc);
+	e.seq = at.seq;
+	rc = put_against_log(txn, &at, &e);
+	*number = rc == LT_OK ? at.seq : 0;
+	return or_nothing_new(rc);
 }
 
 /* ---- what the hub told ---- */

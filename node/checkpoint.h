@@ -29,6 +29,11 @@ Ltpb__Checkpoint *lt_node_checkpoint_give(
  * written; the caller tells so (lt_node_equivocation()) once that is durable. Store errors. */
 int lt_node_checkpoints_met(
     struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *alarm);
+/* In a transaction of its own, of a change-set of the hub in `_` whose signature was verified and which did not fit: is what is here, signed by the
+ * hub, another one of that number, or another one before it? *number: of the two of which that is proven now; 0: of none. The caller tells so
+ * as above. */
+int lt_node_forked(
+    struct lt_node *n, struct lt_kv_txn *txn, const struct lt_changeset *cs, uint64_t *number);
 void lt_node_equivocation(struct lt_node *n, const struct lt_feed_id *feed, uint64_t seq);
 /* Feeds of the hub of which two branches are proven here. */
 uint64_t lt_node_equivocations(struct lt_node *n);

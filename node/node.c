@@ -538,6 +538,8 @@ struct apply_job {
 	struct lt_arena arena;
 	struct lt_changeset cs;
 	bool alarm; /* it is not what the hub has told others */
+	bool forked; /* signed by the hub, and does not fit */
+	uint64_t number; /* proven to be signed twice by that; 0: not now */
 	struct lt_err err;
 	bool back; /* it was here before */
 	lt_applied_fn *done;
@@ -590,6 +592,8 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	struct lt_id author = lt_feed_author(&j->cs.feed);
 	struct lt_registry *reg;
 	struct lt_catalogue *cat;
+	struct lt_id author;
+	bool admitted;
 	int rc = registry_now(j->n, txn, &reg, &j->err);
 
 	if (rc != LT_OK)
@@ -599,8 +603,12 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 		 ? LT_OK
 		 : lt_admit_signed(&j->cs, &j->n->identity->federation, reg, false, false, &j->err);
 	j->alarm = false;
+	admitted = rc == LT_OK;
 	if (rc == LT_OK)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
+	author = lt_feed_author(&j->cs.feed);
+	j->forked = rc == LT_E_FORK && admitted && strcmp(j->cs.unit.s, "_") == 0 &&
+		    lt_registry_is_hub(reg, &author);
 	if (rc == LT_OK && strcmp(j->cs.unit.s, "_") == 0)
 		rc = lt_node_checkpoints_met(j->n, txn, &j->cs, &j->alarm);
 	if (rc == LT_OK && j->back && lt_id_eq(&author, &j->n->author.id))
@@ -616,6 +624,32 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 }
 
 static void
+apply_over(struct apply_job *j)
+{
+	lt_arena_fini(&j->arena);
+	free(j->bytes);
+	free(j);
+}
+
+static int
+run_forked(struct lt_kv_txn *txn, void *ctx)
+{
+	struct apply_job *j = ctx;
+
+	return lt_node_forked(j->n, txn, &j->cs, &j->number);
+}
+
+static void
+forked_done(void *ctx, int rc)
+{
+	struct apply_job *j = ctx;
+
+	if (rc == LT_OK && j->number != 0)
+		lt_node_equivocation(j->n, &j->cs.feed, j->number);
+	apply_over(j);
+}
+
+static void
 apply_done(void *ctx, int rc)
 {
 	struct apply_job *j = ctx;
@@ -627,9 +661,10 @@ apply_done(void *ctx, int rc)
 	if (rc == LT_OK && j->alarm)
 		lt_node_equivocation(j->n, &j->cs.feed, j->cs.seq);
 	j->done(j->ctx, rc, j->err.text);
-	lt_arena_fini(&j->arena);
-	free(j->bytes);
-	free(j);
+	/* Its transaction was given up: the proof is written in another one. Where there is no room for that, it comes again on the next line. */
+	if (rc != LT_E_FORK || !j->forked ||
+	    lt_writer_submit(j->n->writer, run_forked, forked_done, j) != LT_OK)
+		apply_over(j);
 }
 
 static int

@@ -45,6 +45,15 @@ cosigners_json(const Ltpb__ShowCheckpointReply *r, uint32_t of)
 	return a;
 }
 
+static void
+add_header(json_t *list, const ProtobufCBinaryData *header, const ProtobufCBinaryData *signature)
+{
+	if (header->len != 0)
+		json_array_append_new(
+		    list, json_pack("{s:o, s:o}", "header", ctl_json_hex(header->data, header->len),
+			      "signature", ctl_json_hex(signature->data, signature->len)));
+}
+
 json_t *
 checkpoint_file_make(
     const Ltpb__ShowCheckpointReply *r, const uint8_t root_key[32], const uint8_t salt[16])
@@ -63,11 +72,8 @@ checkpoint_file_make(
 			json_array_append_new(list, checkpoint_json(e->one, json_array()));
 		if (e->other != NULL)
 			json_array_append_new(list, checkpoint_json(e->other, json_array()));
-		if (e->header.len != 0)
-			json_array_append_new(
-			    headers, json_pack("{s:o, s:o}", "header",
-					 ctl_json_hex(e->header.data, e->header.len), "signature",
-					 ctl_json_hex(e->signature.data, e->signature.len)));
+		add_header(headers, &e->came, &e->came_signature);
+		add_header(headers, &e->header, &e->signature);
 	}
 	for (i = 0; i < r->n_certificate; i++)
 		json_array_append_new(
@@ -289,6 +295,7 @@ take_header(struct check *k, const json_t *o)
 	struct lt_feed_id feed;
 	struct lt_id author;
 	const uint8_t *key;
+	int rc;
 
 	if (!only(o, names, 2) ||
 	    !from_hex(k, json_object_get(o, "header"), 0, HEADER_BYTES_MAX, &bytes) ||
@@ -311,7 +318,11 @@ take_header(struct check *k, const json_t *o)
 		    "một gói trong tệp không phải do đầu mối ký");
 	feed = lt_feed_id_make(author, (enum lt_lane)h->lane, h->epoch);
 	lt_h1(LT_TAG_CHANGESET, bytes, &hash);
-	return say(k, &feed, h->seq, &hash);
+	rc = say(k, &feed, h->seq, &hash);
+	if (rc != LT_OK || h->seq == 1 || h->prev_hash.len != LT_HASH_LEN)
+		return rc;
+	memcpy(hash.b, h->prev_hash.data, LT_HASH_LEN);
+	return say(k, &feed, h->seq - 1, &hash);
 }
 
 static int
@@ -326,7 +337,7 @@ take_lists(struct check *k)
 		return damaged(k, "checkpoints");
 	if (!json_is_array(headers) || json_array_size(headers) > HEADERS_MAX)
 		return damaged(k, "headers");
-	k->cap = n * LT_CHECKPOINT_HEADS_MAX + HEADERS_MAX;
+	k->cap = n * LT_CHECKPOINT_HEADS_MAX + 2 * HEADERS_MAX;
 	k->out->said = lt_arena_alloc(k->arena, k->cap * sizeof(*k->out->said));
 	if (k->out->said == NULL)
 		return LT_E_NOMEM;

@@ -140,8 +140,15 @@ show_equivocation(void *ctx, const struct lt_equivocation *e)
 	ltpb__equivocation__init(m);
 	m->seq = e->seq;
 	m->found_ms = (int64_t)e->found_ms;
-	m->one = dup_checkpoint(s->arena, &e->one);
-	if (m->one == NULL || !dup_bytes(s->arena, lt_slice(e->feed.b, LT_FEED_LEN), &m->feed))
+	if (e->came.len != 0) {
+		if (!dup_bytes(s->arena, e->came, &m->came) ||
+		    !dup_bytes(s->arena, e->came_signature, &m->came_signature))
+			return LT_E_NOMEM;
+	} else {
+		m->one = dup_checkpoint(s->arena, &e->one);
+	}
+	if ((e->came.len == 0 && m->one == NULL) ||
+	    !dup_bytes(s->arena, lt_slice(e->feed.b, LT_FEED_LEN), &m->feed))
 		return LT_E_NOMEM;
 	if (e->other.body.len != 0)
 		m->other = dup_checkpoint(s->arena, &e->other);

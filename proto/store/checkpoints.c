@@ -14,6 +14,8 @@
 #define IN_PROMISED "promised/"
 #define PROMISED_ID 16 /* of the hash of a checkpoint */
 #define HEADER_MAX (512 * 1024) /* of a change-set, which bounds it */
+#define BY_CHECKPOINT 1
+#define BY_CHANGE_SET 2
 #define OTHER_CHECKPOINT 1
 #define OTHER_HEADER 2
 
@@ -470,26 +472,41 @@ lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
 
 /* ---- evidence ---- */
 
+static void
+read_header(struct lt_reader *r, struct lt_slice *header, struct lt_slice *signature)
+{
+	*header = lt_read_framed(r);
+	*signature = lt_read_bytes(r, LT_SIG_LEN);
+	if (header->len == 0 || header->len > HEADER_MAX)
+		r->err = LT_E_INVALID;
+}
+
 static int
 read_equivocation(struct lt_slice v, struct lt_equivocation *out)
 {
+	const struct lt_feed_id feed = out->feed;
 	struct lt_reader r;
+	uint8_t kind;
 
-	memset(&out->other, 0, sizeof(out->other));
-	out->header = out->header_signature = lt_slice(NULL, 0);
+	*out = (struct lt_equivocation){ .feed = feed };
 	lt_reader_init(&r, v);
-	if (lt_read_u8(&r) != 1)
-		return LT_E_CORRUPT;
+	kind = lt_read_u8(&r);
 	out->found_ms = lt_read_u64(&r);
 	out->seq = lt_read_u64(&r);
+	if (kind == BY_CHANGE_SET) {
+		read_header(&r, &out->came, &out->came_signature);
+		read_header(&r, &out->header, &out->header_signature);
+		return ended(&r);
+	}
+	if (kind != BY_CHECKPOINT)
+		return LT_E_CORRUPT;
 	read_signed(&r, &out->one);
 	switch (lt_read_u8(&r)) {
 	case OTHER_CHECKPOINT:
 		read_signed(&r, &out->other);
 		break;
 	case OTHER_HEADER:
-		out->header = lt_read_framed(&r);
-		out->header_signature = lt_read_bytes(&r, LT_SIG_LEN);
+		read_header(&r, &out->header, &out->header_signature);
 		break;
 	default:
 		return LT_E_CORRUPT;
@@ -497,19 +514,61 @@ read_equivocation(struct lt_slice v, struct lt_equivocation *out)
 	return ended(&r);
 }
 
+static bool
+is_header(struct lt_slice header, struct lt_slice signature)
+{
+	return header.len != 0 && header.len <= HEADER_MAX && signature.len == LT_SIG_LEN;
+}
+
+/* Both halves are there, and no third. */
+static bool
+is_evidence(const struct lt_equivocation *e)
+{
+	bool has_header = is_header(e->header, e->header_signature);
+
+	if (e->came.len != 0)
+		return e->one.body.len == 0 && e->other.body.len == 0 && has_header &&
+		       is_header(e->came, e->came_signature);
+	return is_signed(&e->one) && (e->other.body.len != 0 ? is_signed(&e->other) : has_header);
+}
+
+static void
+put_header(struct lt_buf *b, struct lt_slice header, struct lt_slice signature)
+{
+	lt_buf_framed(b, header);
+	lt_buf_put_slice(b, signature);
+}
+
+static void
+pack_equivocation(const struct lt_equivocation *e, struct lt_buf *b)
+{
+	bool has_other = e->other.body.len != 0;
+
+	lt_buf_u8(b, e->came.len != 0 ? BY_CHANGE_SET : BY_CHECKPOINT);
+	lt_buf_u64(b, e->found_ms);
+	lt_buf_u64(b, e->seq);
+	if (e->came.len != 0) {
+		put_header(b, e->came, e->came_signature);
+	} else {
+		put_signed(b, &e->one);
+		lt_buf_u8(b, has_other ? OTHER_CHECKPOINT : OTHER_HEADER);
+	}
+	if (has_other)
+		put_signed(b, &e->other);
+	else
+		put_header(b, e->header, e->header_signature);
+}
+
 int
 lt_equivocation_put(struct lt_kv_txn *txn, const struct lt_equivocation *e)
 {
-	bool has_other = e->other.body.len != 0;
 	struct lt_buf b = { 0 };
 	char name[ROW_NAME];
 	struct lt_slice v;
 	uint64_t n;
 	int rc;
 
-	if (!is_signed(&e->one) || (has_other && !is_signed(&e->other)) ||
-	    (!has_other && (e->header.len == 0 || e->header.len > HEADER_MAX ||
-			       e->header_signature.len != LT_SIG_LEN)))
+	if (!is_evidence(e))
 		return LT_E_INVALID;
 	name_of(name, IN_EQUIVOCATION, e->feed.b, LT_FEED_LEN);
 	rc = lt_local_get(txn, name, &v);
@@ -518,17 +577,7 @@ lt_equivocation_put(struct lt_kv_txn *txn, const struct lt_equivocation *e)
 	rc = lt_equivocation_count(txn, &n);
 	if (rc != LT_OK || n >= LT_EQUIVOCATIONS_MAX)
 		return rc != LT_OK ? rc : LT_E_REFUSED;
-	lt_buf_u8(&b, 1);
-	lt_buf_u64(&b, e->found_ms);
-	lt_buf_u64(&b, e->seq);
-	put_signed(&b, &e->one);
-	lt_buf_u8(&b, has_other ? OTHER_CHECKPOINT : OTHER_HEADER);
-	if (has_other) {
-		put_signed(&b, &e->other);
-	} else {
-		lt_buf_framed(&b, e->header);
-		lt_buf_put_slice(&b, e->header_signature);
-	}
+	pack_equivocation(e, &b);
 	return put_row(txn, name, &b);
 }
 

@@ -69,7 +69,9 @@ struct lt_equivocation {
 	struct lt_feed_id feed;
 	uint64_t seq;
 	uint64_t found_ms;
-	struct lt_checkpoint_signed one;
+	struct lt_checkpoint_signed one; /* empty: a change-set that came, */
+	struct lt_slice came,
+	    came_signature; /* with this header; seq is its number, or the one before */
 	struct lt_checkpoint_signed other; /* empty: the change-set here, */
 	struct lt_slice header, header_signature; /* of which this is the header */
 };

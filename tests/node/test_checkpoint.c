@@ -345,6 +345,32 @@ struct proof {
 	uint64_t seq;
 };
 
+/* Two change-sets, of which the one that came is of that number, or the next one. */
+static int
+check_headers(const struct lt_equivocation *e)
+{
+	const uint8_t *key = s.m.f.hub_id->sign.pk;
+	ProtobufCMessage *m;
+	const Ltpb__Header *came;
+	struct lt_hash here, there;
+	struct lt_arena arena;
+
+	ok(lt_sign_verify(key, LT_TAG_CHANGESET, e->came, e->came_signature));
+	ok(lt_sign_verify(key, LT_TAG_CHANGESET, e->header, e->header_signature));
+	lt_h1(LT_TAG_CHANGESET, e->header, &here);
+	lt_h1(LT_TAG_CHANGESET, e->came, &there);
+	lt_arena_init(&arena, 65536);
+	ok(lt_wire_unpack(&ltpb__header__descriptor, e->came, 65536, &arena, &m, NULL));
+	came = (const Ltpb__Header *)m;
+	if (came->seq != e->seq) {
+		assert_int_equal(came->seq, e->seq + 1);
+		memcpy(there.b, came->prev_hash.data, LT_HASH_LEN);
+	}
+	assert_false(lt_hash_eq(&here, &there));
+	lt_arena_fini(&arena);
+	return LT_OK;
+}
+
 /* Both halves are the hub's, and say different things of one number. */
 static int
 check_proof(void *ctx, const struct lt_equivocation *e)
@@ -358,6 +384,8 @@ check_proof(void *ctx, const struct lt_equivocation *e)
 	p->n++;
 	p->seq = e->seq;
 	p->by_log = e->other.body.len == 0;
+	if (e->came.len != 0)
+		return check_headers(e);
 	ok(lt_checkpoint_verify(e->one.body, e->one.signature, &s.m.f.hub_id->federation,
 	    &s.m.f.hub_id->principal, key, &c, NULL));
 	one = lt_checkpoint_find(&c, &e->feed);
@@ -518,6 +546,100 @@ nor_over_a_restart(void **state)
 {
 	(void)state;
 	taken_back(true);
+}
+
+struct applied {
+	bool done;
+	int rc;
+};
+
+static void
+note_applied(void *ctx, int rc, const char *why)
+{
+	struct applied *a = ctx;
+
+	(void)why;
+	a->done = true;
+	a->rc = rc;
+}
+
+/* The last but `back` of what the face that a knows wrote in `_`, to b. */
+static int
+give_b(uint64_t back)
+{
+	const struct lt_unit all = { "_" };
+	struct applied a = { .done = false };
+	struct lt_err err = { "" };
+	struct lt_checkpoint c = { .nhead = 0 };
+	struct lt_buf b = { 0 };
+	struct lt_kv_txn *txn;
+	struct lt_entry e;
+	uint64_t at = 0, newest_at = 0;
+	size_t i, k = 0;
+
+	ok(lt_kv_begin_read(s.m.log, &txn));
+	ok(lt_checkpoint_read_log(txn, &s.m.f.hub_id->principal, &c));
+	for (i = 0; i < c.nhead; i++) {
+		ok(lt_feed_log_find(txn, &all, &c.head[i].feed, c.head[i].seq, &at));
+		if (at > newest_at) {
+			newest_at = at;
+			k = i;
+		}
+	}
+	ok(lt_feed_log_find(txn, &all, &c.head[k].feed, c.head[k].seq - back, &at));
+	ok(lt_feed_log_read(txn, at, &e));
+	ok(lt_feed_log_compose(txn, &e, NULL, NULL, &b, &err));
+	lt_kv_abort(txn);
+	ok(lt_node_apply(s.b.n.node, lt_buf_slice(&b), note_applied, &a));
+	while (lt_node_step(s.b.n.node))
+		;
+	assert_true(a.done);
+	lt_buf_fini(&b);
+	return a.rc;
+}
+
+/* On one line the node is given another change-set under a number that it has: the two headers are the proof, once, also over a restart. What
+ * came is refused, and the node goes on. */
+static void
+two_of_one_number_are_a_proof(void **state)
+{
+	(void)state;
+	rounds(&s, &s.b, 2);
+	two_faces();
+	act(&s.m, &extra, true);
+	act(&other.m, &more, true);
+	(void)memnode_sync(&other, &s.b);
+	no_alarm();
+	assert_int_equal(give_b(0), LT_E_FORK);
+	is_proven(&s.b, true);
+	assert_int_equal(give_b(0), LT_E_FORK);
+	is_proven(&s.b, true);
+	memnode_stop(&s.b);
+	memnode_start(&s, &s.b);
+	is_proven(&s.b, true);
+	memnode_put(&s, &s.b, 7, NULL);
+	assert_int_equal(memnode_sync(&other, &s.b), 1);
+	one_face();
+}
+
+/* Nor can it be told the next one of another branch without that; a gap, and what it has, prove nothing. */
+static void
+one_of_another_branch_is_a_proof(void **state)
+{
+	(void)state;
+	rounds(&s, &s.b, 2);
+	two_faces();
+	act(&s.m, &extra, true);
+	act(&s.m, &extra, false);
+	act(&s.m, &extra, true);
+	act(&other.m, &more, true);
+	(void)memnode_sync(&other, &s.b);
+	assert_int_equal(give_b(0), LT_E_GAP);
+	assert_int_equal(give_b(3), LT_OK);
+	no_alarm();
+	assert_int_equal(give_b(1), LT_E_FORK);
+	is_proven(&s.b, true);
+	one_face();
 }
 
 /* ---- what a liar may send ---- */
@@ -979,6 +1101,8 @@ main(void)
 		    found_in_the_first_round_that_brings_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(found_before_the_change_set_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(found_when_the_change_set_comes, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_of_one_number_are_a_proof, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_of_another_branch_is_a_proof, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_was_promised_is_not_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(nor_over_a_restart, setup, teardown),

@@ -381,6 +381,24 @@ evidence_is_kept_once_a_feed_and_bounded(void **state)
 	q.header_signature = golden_bytes(g, "header_signature");
 	ok(lt_equivocation_put(f->txn, &q));
 	row_is(f, golden_text(g, "equivocation_name"), golden_bytes(g, "equivocation_log"));
+	ok(lt_kv_del(f->txn, LT_T_LOCAL, lt_slice_str(golden_text(g, "equivocation_name"))));
+	q.came = golden_bytes(g, "came");
+	q.came_signature = golden_bytes(g, "came_signature");
+	assert_int_equal(lt_equivocation_put(f->txn, &q), LT_E_INVALID); /* a third half */
+	memset(&q.one, 0, sizeof(q.one));
+	ok(lt_equivocation_put(f->txn, &q));
+	row_is(f, golden_text(g, "equivocation_name"), golden_bytes(g, "equivocation_came"));
+	ok(lt_equivocation_each(f->txn, note_equivocation, &s));
+	assert_int_equal(s.n, 1);
+	assert_true(lt_slice_eq(s.q.came, q.came));
+	assert_true(lt_slice_eq(s.q.header_signature, q.header_signature));
+	assert_int_equal(s.q.one.body.len, 0);
+	memset(&q.came, 0, sizeof(q.came));
+	assert_int_equal(lt_equivocation_put(f->txn, &q), LT_E_INVALID);
+	q.one = one;
+	ok(lt_kv_del(f->txn, LT_T_LOCAL, lt_slice_str(golden_text(g, "equivocation_name"))));
+	ok(lt_equivocation_put(f->txn, &q));
+	s.n = 0;
 	ok(lt_equivocation_each(f->txn, note_equivocation, &s));
 	assert_int_equal(s.n, 1);
 	assert_int_equal(s.q.other.body.len, 0);

@@ -912,7 +912,7 @@ def check_checkpoint():
     assert "liên thông khác" in says("checkpoint", "compare", "--root", "00" * 32, "a.ck", code=1)
     # The hub's other word, made from FORMAT.md 15 alone with its key.
     sys.path.insert(0, f"{SOURCE}/tests/vectors")
-    from golden_base import Key
+    from golden_base import Key, p_bytes, p_fixed64, p_text, p_varint
     seed = next(x[10:] for x in open(f"{WORK}/hub/identity").read().split() if x.startswith("sign_seed="))
     file = json.load(open(f"{WORK}/a.ck"))
     first = file["checkpoints"][0]
@@ -928,6 +928,17 @@ def check_checkpoint():
     assert "CONTRADICTION" in run(*n, "checkpoint", "compare", "other.ck", code=1)
     assert "MÂU THUẪN" in run(*h, "checkpoint", "compare", "other.ck", code=1, env={**ENV, "LIENTHONG_LANG": "vi"})
     assert "this machine's log" in run(*n, "checkpoint", "compare", "other.ck", code=1)
+    # Headers of change-sets that came: of that number, or of the next one with another prev_hash.
+    file = json.load(open(f"{WORK}/a.ck"))
+    body = bytes.fromhex(file["checkpoints"][0]["checkpoint"])
+    lane, epoch, seq, said = body[102], *(int.from_bytes(body[i:i + 8], "big") for i in (103, 111)), body[119:151]
+    for number, prev, code in ((seq, b"\1" * 32, 1), (seq + 1, b"\1" * 32, 1), (seq + 1, said, 3)):
+        header = (p_bytes(1, body[1:33]) + p_bytes(2, body[33:49]) + p_text(3, "_") + p_varint(4, lane) + p_fixed64(5, epoch) + p_varint(6, number) +
+                  p_bytes(7, prev) + p_varint(12, int.from_bytes(body[49:53], "big")))
+        file["headers"] = [{"header": header.hex(), "signature": Key(bytes.fromhex(seed)).sign("lt1.changeset", header).hex()}]
+        json.dump(file, open(f"{WORK}/header.ck", "w"))
+        found = json.loads(run("checkpoint", "compare", "--root", root, "a.ck", "header.ck", "--json", code=code))
+        assert found["contradiction"] == (code == 1) and found.get("seq", seq) == seq, found
     file["more"] = 1
     json.dump(file, open(f"{WORK}/more.ck", "w"))
     assert "thừa hoặc thiếu" in says("checkpoint", "compare", "more.ck", code=1)

@@ -37,5 +37,7 @@ def checkpoint(words):
         "promised_name": "promised/" + promised.hex(), "promised": framed(body) + signature,
         "equivocation_name": "equivocation/" + feed.hex(),
         "equivocation_two": before + u8(1) + framed(other) + other_signature,
+        "equivocation_came": u8(2) + u64(found) + u64(70000) + framed(run(80, 0x33)) + run(64, 0x44) + framed(header) + header_signature,
+        "came": run(80, 0x33), "came_signature": run(64, 0x44),
         "equivocation_log": before + u8(2) + framed(header) + header_signature,
     }
