@@ -676,21 +676,40 @@ is_present_epoch(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
 	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
+/* Was it surely signed before the last wait was over? */
+static int
+is_of_before(struct lt_recovery *r, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
+{
+	struct lt_head head;
+	int rc = LT_OK;
+
+	*is = cs->stamp <= atomic_load(&r->ended);
+	if (*is)
+		return LT_OK;
+	/* The clock may have been ahead then. An epoch that is here and not the one of now is one that a wait ended, or it was given back since:
+	 * nothing else ends epochs of ours, and none goes on again. */
+	rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
+	*is = rc == LT_OK && head.seq != 0;
+	return rc;
+}
+
 /* We signed this, and do not have it. After a restore that is what we wait for, and a node that was left out may come with it at any time
- * later; where nothing was restored by the tool, or it was signed since (in the epoch of now, or later than the last wait was over), it is the proof that files were put back by hand. A
- * claim would be none: whoever made it could hold the hub up. From here on, in this very batch, nothing is signed. */
+ * later; where nothing was restored by the tool, or it was signed since (in the epoch of now, or in one that is not here and later than the last
+ * wait was over), it is the proof that files were put back by hand. A claim would be none: whoever made it could hold the hub up. From here on, in
+ * this very batch, nothing is signed. */
 static int
 look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
 	struct lt_recovery *r = t->h->recovery;
-	bool present = false;
+	bool present = false, before = false;
 	int rc;
 
 	if (atomic_load(&r->on))
 		return LT_OK;
 	rc = is_present_epoch(txn, cs, &present);
-	if (rc != LT_OK ||
-	    (atomic_load(&r->ever) && !present && cs->stamp <= atomic_load(&r->ended)))
+	if (rc == LT_OK && atomic_load(&r->ever) && !present)
+		rc = is_of_before(r, txn, cs, &before);
+	if (rc != LT_OK || before)
 		return rc;
 	t->was_ever = atomic_load(&r->ever);
 	rc = doubt(r, txn);
