@@ -815,9 +815,10 @@ look_for_contradiction(struct taking *t, struct lt_kv_txn *txn, const struct lt_
 	}
 	if (rc != LT_OK || !is)
 		return rc;
-	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said since "
-		 "files were put back, contradicts: the later one counts; that node, and any other "
-		 "that had it before, shows other values, and has to be set up anew",
+	lt_error(
+	    "ALARM: a node has a verdict of this hub (unit %s) that another one contradicts, which "
+	    "was said since files were put back or came back before it, and which counts: that "
+	    "node, and any other that had it before, shows other values, and has to be set up anew",
 	    cs->unit.s);
 	late_name(name, &cs->unit, &cs->feed, cs->seq);
 	rc = lt_local_put(txn, name, lt_slice(&one, 1));

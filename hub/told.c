@@ -197,15 +197,44 @@ lt_told_compare(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct 
 
 /* ---- keeping one ---- */
 
-/* What it says up to `to`, which it does not end with: nothing vouches for that one. */
+/* What it says of from..to and no more, as parts of one may be many. */
 static int
-put_part(struct lt_kv_txn *txn, const char *name, const Ltpb__Verdict *t, uint64_t to)
+cut(const Ltpb__Verdict *t, uint64_t from, uint64_t to, struct lt_arena *arena, Ltpb__Verdict *out)
 {
-	Ltpb__Verdict part = *t;
-	struct lt_buf bytes;
-	int rc;
+	size_t i;
 
-	part.to = to;
+	*out = *t;
+	out->refused = lt_arena_alloc(arena, (t->n_refused + 1) * sizeof(*out->refused));
+	out->held = lt_arena_alloc(arena, (t->n_held + 1) * sizeof(*out->held));
+	out->clamp = lt_arena_alloc(arena, (t->n_clamp + 1) * sizeof(*out->clamp));
+	if (out->refused == NULL || out->held == NULL || out->clamp == NULL)
+		return LT_E_NOMEM;
+	out->from = from;
+	out->to = to;
+	out->n_refused = out->n_held = out->n_clamp = 0;
+	for (i = 0; i < t->n_refused; i++)
+		if (from <= t->refused[i]->seq && t->refused[i]->seq <= to)
+			out->refused[out->n_refused++] = t->refused[i];
+	for (i = 0; i < t->n_held; i++)
+		if (from <= t->held[i]->seq && t->held[i]->seq <= to)
+			out->held[out->n_held++] = t->held[i];
+	for (i = 0; i < t->n_clamp; i++)
+		if (t->clamp[i]->from <= to && from <= t->clamp[i]->to)
+			out->clamp[out->n_clamp++] = t->clamp[i];
+	return LT_OK;
+}
+
+/* One that ends before its own last one: nothing vouches for that end. */
+static int
+put_part(struct lt_kv_txn *txn, const char *name, const Ltpb__Verdict *t, const struct run *r,
+    struct lt_arena *arena)
+{
+	Ltpb__Verdict part;
+	struct lt_buf bytes;
+	int rc = cut(t, r->from, r->to, arena, &part);
+
+	if (rc != LT_OK)
+		return rc;
 	part.to_hash.len = 0;
 	part.to_hash.data = NULL;
 	lt_buf_init(&bytes, LT_VALUE_MAX);
@@ -234,7 +263,8 @@ lt_told_keep(struct lt_kv_txn *txn, const struct lt_unit *unit, const struct lt_
 			lt_told_name(name, told, unit, feed, r.to);
 			*last = r.to == t->to;
 			/* With its own `from`: what is decided before has rows with a lower `to`. */
-			rc = *last ? lt_local_put(txn, name, bytes) : put_part(txn, name, t, r.to);
+			rc = *last ? lt_local_put(txn, name, bytes)
+				   : put_part(txn, name, t, &r, &arena);
 		}
 		lt_arena_fini(&arena);
 		seq = r.to + 1;

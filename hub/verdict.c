@@ -567,9 +567,9 @@ keep_told(struct lt_verdicts *v, const struct retold *r, struct lt_slice bytes, 
 static void
 say_contradicted(const struct lt_unit *unit)
 {
-	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one, said since "
-		 "files were put back, contradicts: the later one counts; that node shows other "
-		 "values, and has to be set up anew",
+	lt_error("ALARM: a node has a verdict of this hub (unit %s) that another one contradicts, "
+		 "which was said since files were put back or came back before it, and which "
+		 "counts: that node shows other values, and has to be set up anew",
 	    unit->s);
 }
 

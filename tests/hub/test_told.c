@@ -230,6 +230,39 @@ test_last(void **state)
 	end(&x);
 }
 
+/* What is cut off says what was said of its numbers, and no more. */
+static void
+test_part(void **state)
+{
+	struct said a = { .from = 4, .to = 5 }, around = { .from = 1,
+		.to = 5,
+		.refused = { 2, 4 },
+		.held = { 3, 5 },
+		.clamp_from = 3,
+		.clamp_to = 4,
+		.floor = 9 };
+	const Ltpb__Verdict *v;
+	char name[LT_TOLD_NAME];
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_true(keep(&x, &a, 0));
+	assert_false(keep(&x, &around, 1));
+	assert_int_equal(lt_told_find(x.txn, &x.unit, &x.feed, 2, &x.arena, name, &v), LT_OK);
+	assert_int_equal(v->from, 2);
+	assert_int_equal(v->to, 3);
+	assert_int_equal(v->to_hash.len, 0);
+	assert_memory_equal(v->feed.data, x.feed.b, LT_FEED_LEN);
+	assert_int_equal(v->n_refused, 1);
+	assert_int_equal(v->refused[0]->seq, 2);
+	assert_int_equal(v->n_held, 1);
+	assert_int_equal(v->held[0]->seq, 3);
+	assert_int_equal(v->n_clamp, 1);
+	assert_int_equal(v->clamp[0]->floor, 9);
+	end(&x);
+}
+
 /* ---- two of them ---- */
 
 struct pair {
@@ -439,6 +472,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decides),
 		cmocka_unit_test(test_last),
+		cmocka_unit_test(test_part),
 		cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_again_damaged),
