@@ -169,6 +169,9 @@ void lt_receipts_wait(struct lt_receipts *r);
 /* After the last one was given: does what waits, then ends the threads. NULL allowed. */
 void lt_receipts_close(struct lt_receipts *r);
 
+/* intake.c: was it this hub that could not take what was pushed, and not the push that is at fault? Then nothing of it counts as pushed in vain. */
+bool lt_intake_could_not(int rc);
+
 /* intake.c: table quarantine, in a transaction of the log: a change of this log position is refused; or it is not any more */
 int lt_hub_note_refused(
     struct lt_kv_txn *txn, uint64_t position, uint32_t change, Ltpb__ReasonCode reason);

@@ -97,6 +97,13 @@ note_verdicts(const struct intake *in)
 	}
 }
 
+bool
+lt_intake_could_not(int rc)
+{
+	return rc == LT_E_UNAVAILABLE || rc == LT_E_NOSPACE || rc == LT_E_NOMEM ||
+	       rc == LT_E_CLOSED || rc == LT_E_IO;
+}
+
 /* What changed something, and what nothing; not where it is the hub that could not. */
 static void
 count(const struct intake *in, int rc, struct lt_intake_result *r)
@@ -108,8 +115,7 @@ count(const struct intake *in, int rc, struct lt_intake_result *r)
 			taken++;
 			r->changes += in->item[i].cs.nchange;
 		}
-	if (rc != LT_E_UNAVAILABLE && rc != LT_E_NOSPACE && rc != LT_E_NOMEM && rc != LT_E_CLOSED &&
-	    rc != LT_E_IO)
+	if (!lt_intake_could_not(rc))
 		r->vain = in->given - taken;
 }
 

@@ -545,6 +545,7 @@ struct taking {
 	struct lt_arena arena;
 	struct lt_err err;
 	size_t given; /* change-sets of the push */
+	size_t changed; /* of those, what changed something: appended, or new evidence */
 	size_t n; /* of those that can be taken */
 	struct lt_changeset *cs;
 	int rc; /* of what was given; those before it are taken */
@@ -729,6 +730,7 @@ keep_other(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *c
 	bool is_new = false;
 	int rc = LT_SIM_BUG(HUB_FORK_NOT_KEPT) ? LT_OK : lt_forks_keep_new(t->h, txn, cs, &is_new);
 
+	t->changed += is_new;
 	if (rc == LT_OK)
 		rc = lt_resay_lost(t->h, txn, cs, &t->erased);
 	if (rc != LT_OK || !is_new)
@@ -837,6 +839,7 @@ take_one(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 
 	if (rc != LT_OK || !next)
 		return rc;
+	t->changed++;
 	rc = look_for_doubt(t, txn, cs);
 	if (rc == LT_OK)
 		rc = look_for_contradiction(t, txn, cs);
@@ -881,6 +884,7 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 
 	take_back_doubt(t); /* a job may run again */
 	t->again = t->erased = false;
+	t->changed = 0;
 	/* What comes back must not cover what the tables tell. */
 	t->marked = atomic_load(&t->h->doubt_owed);
 	if (t->marked)
@@ -925,10 +929,12 @@ take_done(void *ctx, int rc)
 		lt_reshow_want(t->h);
 	if (rc == LT_OK && t->marked)
 		owed_done(t->h);
-	if (rc != LT_OK)
+	if (rc != LT_OK) {
+		t->changed = 0;
 		take_back_doubt(t);
-	else if (t->doubts)
+	} else if (t->doubts) {
 		say_doubt("a node has what it signed and does not have");
+	}
 	if (rc == LT_OK && t->n != 0) {
 		rc = lt_kv_begin_read(t->h->log, &txn);
 		if (rc == LT_OK) {
@@ -943,7 +949,9 @@ take_done(void *ctx, int rc)
 	r.why = t->err.text[0] != '\0' ? t->err.text : lt_strerror(rc);
 	r.nfeed = t->nfeed;
 	r.feed = t->feed;
-	r.vain = lt_hub_recovering(t->h) ? 0 : t->given; /* then the hub asked for it, each node */
+	/* While it recovers it asked for it, each node. */
+	if (!lt_hub_recovering(t->h) && !lt_intake_could_not(rc))
+		r.vain = t->given - t->changed;
 	t->done(t->ctx, &r);
 	lt_arena_fini(&t->arena);
 	free(t);

@@ -623,14 +623,30 @@ test_second_time(void **state)
 	end(&x);
 }
 
+/* The hub is what the copy is, as `ltctl restore` leaves it. */
+static void
+restored(struct fix *x, const struct copy *c)
+{
+	static const uint8_t id[LT_BACKUP_ID_LEN] = { 1 };
+	struct lt_kv_txn *txn;
+	uint64_t voided;
+
+	memfed_close_hub(&x->m);
+	put_log(x, c);
+	put_tables(x, c);
+	assert_int_equal(lt_kv_begin_write(x->m.log, &txn), LT_OK);
+	assert_int_equal(lt_restore_mark(txn, true, id, x->m.now_ms, &voided), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	memfed_start_hub(&x->m);
+	memfed_settle(&x->m);
+	assert_true(lt_hub_recovering(x->m.f.hub));
+}
+
 /* A hub restored by the tool goes on without a node, and that one comes: it has what was signed when the clock was ahead, later by its stamp than
  * the end of the wait. In an epoch that is here that is no sign of anything else; in one that is not, it may be. */
 static void
 left_out(bool known)
 {
-	static const uint8_t id[LT_BACKUP_ID_LEN] = { 1 };
-	struct lt_kv_txn *txn;
-	uint64_t voided;
 	struct copy c;
 	struct fix x;
 
@@ -645,15 +661,7 @@ left_out(bool known)
 		put(&x, 1, NULL); /* a verdict, in the first epoch of its unit */
 	x.m.now_ms -= INT64_C(2) * 3600000;
 	keep_since(&x, &c);
-	memfed_close_hub(&x.m);
-	put_log(&x, &c);
-	put_tables(&x, &c);
-	assert_int_equal(lt_kv_begin_write(x.m.log, &txn), LT_OK);
-	assert_int_equal(lt_restore_mark(txn, true, id, x.m.now_ms, &voided), LT_OK);
-	assert_int_equal(lt_kv_commit(txn), LT_OK);
-	memfed_start_hub(&x.m);
-	memfed_settle(&x.m);
-	assert_true(lt_hub_recovering(x.m.f.hub));
+	restored(&x, &c);
 	go_on(&x);
 	assert_int_equal(hub_writes(&x, "Sau khi khôi phục"), LT_OK);
 	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
@@ -2011,6 +2019,91 @@ test_full_disk_in_doubt(void **state)
 	end(&x);
 }
 
+/* ---- what is given in vain ---- */
+
+struct took {
+	unsigned calls;
+	int rc;
+	size_t vain;
+};
+
+static void
+note_taken(void *ctx, const struct lt_intake_result *r)
+{
+	struct took *t = ctx;
+
+	t->calls++;
+	t->rc = r->rc;
+	t->vain = r->vain;
+}
+
+/* Change-sets, and behind them one that is none. */
+static void
+takes_back(struct fix *x, const struct lt_buf *set, size_t n, bool bad, int rc, size_t vain)
+{
+	struct lt_slice bytes[SETS_MAX + 1];
+	struct took t = { 0 };
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		bytes[i] = lt_buf_slice(&set[i]);
+	if (bad)
+		bytes[n++] = lt_slice_str("no change-set");
+	lt_hub_take_back(x->m.f.hub, bytes, n, note_taken, &t);
+	while (t.calls == 0)
+		assert_true(lt_writer_step(x->m.f.hub->writer));
+	memfed_settle(&x->m);
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(t.rc, rc);
+	assert_int_equal(t.vain, vain);
+}
+
+/* A node that was left out gives what this hub signed in an epoch that is over: what is new here is not in vain, nor what the hub had no room for;
+ * what is here already is, and what is nothing. */
+static void
+test_in_vain(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	sign_name(&x, "Bị quên");
+	assert_int_equal(push_sets(&x, x.set, 1), LT_STATUS_OK);
+	takes_back(&x, x.set, 1, false, LT_OK, 0); /* it waits, and asked for it */
+	go_on(&x);
+	takes_back(&x, x.set, 1, false, LT_OK, 1);
+	takes_back(&x, NULL, 0, true, LT_E_INVALID, 1);
+	end(&x);
+}
+
+static void
+test_not_in_vain(void **state)
+{
+	struct copy c;
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
+	copy_take(&x, &c);
+	assert_int_equal(hub_writes(&x, "Hai"), LT_OK);
+	assert_int_equal(hub_writes(&x, "Ba"), LT_OK);
+	keep_since(&x, &c);
+	restored(&x, &c);
+	go_on(&x);
+	lt_kv_set_fault(x.m.log, full, NULL);
+	takes_back(&x, x.set, 2, false, LT_E_NOSPACE, 0);
+	lt_kv_set_fault(x.m.log, NULL, NULL);
+	takes_back(&x, x.set, 1, false, LT_OK, 0);
+	takes_back(&x, x.set, 2, true, LT_OK,
+	    2); /* the first again, the second new, and one that is none */
+	takes_back(&x, x.set, 2, false, LT_OK, 2);
+	assert_false(lt_hub_recovering(x.m.f.hub));
+	copy_drop(&c);
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -2018,6 +2111,8 @@ main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_second_time),
 		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_in_vain),
+		cmocka_unit_test(test_not_in_vain),
 		cmocka_unit_test(test_acts_of_other_branch),
 		cmocka_unit_test(test_erased_is_not_shown),
 		cmocka_unit_test(test_erased_over_a_stop),
