@@ -203,10 +203,10 @@ int lt_forks_scan(struct lt_hub *h, struct lt_verdicts *v, struct lt_kv_txn *txn
 /* resay.c: acts of erasure of a feed of before a restore, known from a list alone, and those and revocations of a branch that does not count;
  * in a transaction of the log */
 
-/* Of a change-set of ours under whose number another one stands: its acts are in force from now on, and are to be said again. *erased is set
- * where it has acts of erasure: lt_reshow_want() is called when that is committed. */
-int lt_resay_lost(
-    struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *erased);
+/* Of a change-set of ours under whose number another one stands: its acts are in force from now on, and are to be said again. *is_new: it
+ * has acts, and was not seen before. *erased is set where these are acts of erasure: lt_reshow_want() is called when that is committed. */
+int lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs,
+    bool *is_new, bool *erased);
 
 /* Say again those of this feed that did not come back. Store errors, LT_E_REFUSED: the transaction must be given up. */
 int lt_resay(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_unit *unit,

@@ -101,7 +101,7 @@ bool
 lt_intake_could_not(int rc)
 {
 	return rc == LT_E_UNAVAILABLE || rc == LT_E_NOSPACE || rc == LT_E_NOMEM ||
-	       rc == LT_E_CLOSED || rc == LT_E_IO;
+	       rc == LT_E_CLOSED || rc == LT_E_IO || rc == LT_E_CORRUPT;
 }
 
 /* What changed something, and what nothing; not where it is the hub that could not. */

@@ -17,6 +17,7 @@
 #define OVER_LEN (1 + 8) /* of the row when the wait is over */
 #define FEEDS_MAX LT_PUSH_MAX
 #define CLAIMED_MS INT64_C(3600000)
+#define OUTLIVED_MAX 64 /* feeds an hour */
 
 struct ids {
 	size_t n;
@@ -40,6 +41,10 @@ struct lt_recovery {
 	struct ids heard, without;
 	struct ids claimed; /* whose claim was logged since claimed_ms, on the monotonic clock */
 	int64_t claimed_ms;
+	/* Feeds of which it was logged since outlived_ms that they went on. */
+	size_t noutlived;
+	struct lt_feed_id outlived[OUTLIVED_MAX];
+	int64_t outlived_ms;
 };
 
 /* With the mutex held. */
@@ -325,6 +330,28 @@ lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node)
 		r->claimed_ms = now;
 	}
 	first = !has(&r->claimed, node) && add(&r->claimed, node) == LT_OK;
+	pthread_mutex_unlock(&r->mx);
+	return first;
+}
+
+bool
+lt_recovery_outlived(struct lt_hub *h, const struct lt_feed_id *feed)
+{
+	struct lt_recovery *r = h->recovery;
+	int64_t now = lt_mono_ms(h->clock);
+	bool first;
+	size_t i;
+
+	pthread_mutex_lock(&r->mx);
+	if (r->noutlived == 0 || now - r->outlived_ms >= CLAIMED_MS) {
+		r->noutlived = 0;
+		r->outlived_ms = now;
+	}
+	for (i = 0; i < r->noutlived && lt_feed_id_cmp(&r->outlived[i], feed) != 0; i++)
+		;
+	first = i == r->noutlived && i < OUTLIVED_MAX;
+	if (first)
+		r->outlived[r->noutlived++] = *feed;
 	pthread_mutex_unlock(&r->mx);
 	return first;
 }
@@ -677,20 +704,40 @@ is_present_epoch(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
 	return rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
-/* Was it surely signed before the last wait was over? */
+/* Signed in an epoch that was over, later than the wait's end by its stamp. It is taken, and not without a word. */
+static void
+say_outlived(struct lt_hub *h, const struct lt_changeset *cs)
+{
+	char feed[2 * LT_FEED_LEN + 1];
+
+	if (!lt_recovery_outlived(h, &cs->feed))
+		return;
+	lt_hex(feed, cs->feed.b, LT_FEED_LEN);
+	lt_error("ALARM: a node has a change-set of this hub (unit %s, feed %s, number %llu) in an "
+		 "epoch that was over when it was restored, with a later stamp: %s",
+	    cs->unit.s, feed, (unsigned long long)cs->seq,
+	    LT_STAMP_MS(cs->stamp) <= lt_wall_ms(h->clock)
+		? "the machine of before may run beside this one: look for it, and switch it "
+		  "off for good"
+		: "its clock was ahead then, or is behind now");
+}
+
+/* Was it signed before the last wait was over, or by who knew nothing of that? */
 static int
-is_of_before(struct lt_recovery *r, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
+is_of_before(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is)
 {
 	struct lt_head head;
 	int rc = LT_OK;
 
-	*is = cs->stamp <= atomic_load(&r->ended);
+	*is = cs->stamp <= atomic_load(&h->recovery->ended);
 	if (*is)
 		return LT_OK;
 	/* The clock may have been ahead then. An epoch that is here and not the one of now is one that a wait ended, or it was given back since:
-	 * nothing else ends epochs of ours, and none goes on again. */
+	 * nothing else ends epochs of ours, and in files of ours none goes on again. */
 	rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
 	*is = rc == LT_OK && head.seq != 0;
+	if (*is)
+		say_outlived(h, cs);
 	return rc;
 }
 
@@ -709,7 +756,7 @@ look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changese
 		return LT_OK;
 	rc = is_present_epoch(txn, cs, &present);
 	if (rc == LT_OK && atomic_load(&r->ever) && !present)
-		rc = is_of_before(r, txn, cs, &before);
+		rc = is_of_before(t->h, txn, cs, &before);
 	if (rc != LT_OK || before)
 		return rc;
 	t->was_ever = atomic_load(&r->ever);
@@ -727,12 +774,12 @@ look_for_doubt(struct taking *t, struct lt_kv_txn *txn, const struct lt_changese
 static int
 keep_other(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs)
 {
-	bool is_new = false;
+	bool is_new = false, lost = false;
 	int rc = LT_SIM_BUG(HUB_FORK_NOT_KEPT) ? LT_OK : lt_forks_keep_new(t->h, txn, cs, &is_new);
 
-	t->changed += is_new;
 	if (rc == LT_OK)
-		rc = lt_resay_lost(t->h, txn, cs, &t->erased);
+		rc = lt_resay_lost(t->h, txn, cs, &lost, &t->erased);
+	t->changed += is_new || lost;
 	if (rc != LT_OK || !is_new)
 		return rc;
 	lt_error("ALARM: a node has another change-set %llu of one of this hub's own feeds (unit "
@@ -747,6 +794,7 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 {
 	struct lt_head head;
 	struct lt_hash have;
+	bool lost = false;
 	int chain, rc = lt_feed_log_head(txn, &cs->unit, &cs->feed, &head);
 
 	*next = false;
@@ -765,8 +813,11 @@ look_at(struct taking *t, struct lt_kv_txn *txn, const struct lt_changeset *cs, 
 	if (chain == LT_E_FORK || chain == LT_E_BADHASH)
 		return keep_other(t, txn, cs);
 	/* Further on in such a branch: it is ours, signed, and what it revoked and erased is in force wherever it stands. */
-	if (chain == LT_E_GAP)
-		return lt_resay_lost(t->h, txn, cs, &t->erased);
+	if (chain == LT_E_GAP) {
+		rc = lt_resay_lost(t->h, txn, cs, &lost, &t->erased);
+		t->changed += lost;
+		return rc;
+	}
 	*next = chain == LT_OK;
 	return LT_OK;
 }

@@ -43,6 +43,9 @@ void lt_hub_heard(struct lt_hub *h, const struct lt_id *node);
 /* A node says that it has more, or something else, of the feeds of a hub that was never restored. true: worth a line in the log, which a node
  * gets once an hour, whatever it says. */
 bool lt_recovery_claimed(struct lt_hub *h, const struct lt_id *node);
+/* A node has more of this feed of the hub's, of an epoch that was over, than the hub knows it to have signed. true: worth a line in the log, which a
+ * feed gets once an hour. */
+bool lt_recovery_outlived(struct lt_hub *h, const struct lt_feed_id *feed);
 /* Has this change-set of the hub's own a verdict that another one contradicts, which was said before it came back? */
 bool lt_recovery_late(struct lt_hub *h, struct lt_kv_txn *log, const struct lt_unit *unit,
     const struct lt_feed_id *feed, uint64_t seq);

@@ -120,9 +120,10 @@ note_lost(struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is_new)
 }
 
 int
-lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *erased)
+lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset *cs, bool *is_new,
+    bool *erased)
 {
-	bool is_new = false, erases = false;
+	bool erases = false;
 	uint64_t removed;
 	size_t i, n = 0;
 	int rc;
@@ -131,10 +132,11 @@ lt_resay_lost(struct lt_hub *h, struct lt_kv_txn *txn, const struct lt_changeset
 		n += is_act(&cs->change[i]);
 		erases |= strcmp(cs->change[i].collection, LT_ERASE_COLLECTION) == 0;
 	}
+	*is_new = false;
 	if (n == 0)
 		return LT_OK;
-	rc = note_lost(txn, cs, &is_new);
-	if (rc != LT_OK || !is_new)
+	rc = note_lost(txn, cs, is_new);
+	if (rc != LT_OK || !*is_new)
 		return rc;
 	rc = lt_erase_acts(txn, cs, &removed);
 	if (rc == LT_OK)

@@ -332,7 +332,10 @@ lt_told_take_again(struct lt_kv_txn *txn, const struct lt_unit *unit, const stru
 	if (rc == LT_E_NOTFOUND || rc == LT_E_NOMEM || name[in.len] == '\0')
 		return rc;
 	deleted = lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name));
-	return deleted != LT_OK ? deleted : rc == LT_OK ? LT_OK : LT_E_CORRUPT;
+	/* Else a row that stays would be met again for ever. */
+	if (deleted != LT_OK)
+		return deleted == LT_E_CORRUPT ? LT_E_IO : deleted;
+	return rc == LT_OK ? LT_OK : LT_E_CORRUPT;
 }
 
 static int

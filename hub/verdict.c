@@ -23,6 +23,7 @@
 #define OWED_SLOTS 32768 /* a power of 2, at most half full */
 #define ASIDE_MS INT64_C(3600000) /* a feed whose rows cannot be read is tried again as often */
 #define VERDICT_RANGE_MAX 4096 /* change-sets one verdict covers */
+#define RETOLD_RANGE_MAX 65536 /* of one that comes back, whatever program wrote it */
 #define VERDICT_LIST_MAX 1500 /* refused, held and clamp entries: keeps it under LT_VALUE_MAX */
 #define UNIT_WRITES_MAX 64
 /* Between two jobs while the writer has other work: so long, and long enough that they take it a twentieth of its time. Nodes have
@@ -493,7 +494,7 @@ retold_open(struct retold *r, struct lt_slice bytes, struct lt_arena *arena)
 		return rc;
 	r->t = (const Ltpb__Verdict *)m;
 	if (r->t->feed.len != LT_FEED_LEN || r->t->from == 0 || r->t->to < r->t->from ||
-	    r->t->to_hash.len != LT_HASH_LEN)
+	    r->t->to - r->t->from >= RETOLD_RANGE_MAX || r->t->to_hash.len != LT_HASH_LEN)
 		return LT_E_INVALID;
 	memcpy(r->feed.b, r->t->feed.data, LT_FEED_LEN);
 	return LT_OK;
@@ -539,29 +540,55 @@ lt_verdicts_contradicts(
 	return rc == LT_E_INVALID || rc == LT_E_TOOBIG || rc == LT_E_CORRUPT ? LT_OK : rc;
 }
 
-/* It waits for what it covers and is not here. Of what is here it is weighed once more then: covered is how far other ones had spoken, up to
- * here how far the feed reached. Where another one waits that speaks of the same, all of it is. */
+/* Of what is here it is weighed once more when its last one comes: covered is how far other ones had spoken, up to here how far the feed reached. */
 static int
-keep_told(struct lt_verdicts *v, const struct retold *r, struct lt_slice bytes, uint64_t covered,
-    uint64_t here)
+keep_weigh(const struct retold *r, uint64_t covered, uint64_t here)
 {
-	bool overlaps, differs, last;
 	char name[LT_TOLD_NAME];
 	uint8_t weigh[16];
-	int rc = compare_told(r, &overlaps, &differs);
 
-	atomic_store(&v->told, true);
-	if (rc == LT_OK && (overlaps || r->t->settling))
-		rc = lt_told_keep_again(r->txn, r->unit, &r->feed, r->t->to, bytes, differs);
-	if (rc != LT_OK || r->t->settling)
-		return rc;
-	rc = lt_told_keep(r->txn, r->unit, &r->feed, r->t, bytes, here, &last);
-	if (rc != LT_OK || !last || here < r->t->from)
-		return rc;
+	if (here < r->t->from)
+		return LT_OK;
 	lt_store_u64(weigh, covered);
 	lt_store_u64(weigh + 8, here);
 	lt_told_name(name, "weigh", r->unit, &r->feed, r->t->to);
 	return lt_local_put(r->txn, name, lt_slice(weigh, sizeof(weigh)));
+}
+
+/* A row of another one is damaged, and it is not known what that one decides. This one counts as said, so it must not be lost: should the row go,
+ * it decides what that one did. */
+static int
+keep_beside_damage(const struct retold *r, struct lt_slice bytes, uint64_t covered, uint64_t here)
+{
+	char name[LT_TOLD_NAME];
+	struct lt_slice row;
+	int rc = lt_told_keep_again(r->txn, r->unit, &r->feed, r->t->to, bytes, false);
+
+	lt_told_name(name, "told", r->unit, &r->feed, r->t->to);
+	if (rc == LT_OK && !r->t->settling && lt_local_get(r->txn, name, &row) == LT_E_NOTFOUND) {
+		rc = lt_local_put(r->txn, name, bytes);
+		if (rc == LT_OK)
+			rc = keep_weigh(r, covered, here);
+	}
+	return rc == LT_OK ? LT_E_CORRUPT : rc;
+}
+
+/* It waits for what it covers and is not here, and where another one waits that speaks of the same, to be weighed as a whole. */
+static int
+keep_told(struct lt_verdicts *v, const struct retold *r, struct lt_slice bytes, uint64_t covered,
+    uint64_t here)
+{
+	bool overlaps, differs, last = false;
+	int rc = compare_told(r, &overlaps, &differs);
+
+	atomic_store(&v->told, true);
+	if (rc == LT_E_CORRUPT)
+		return keep_beside_damage(r, bytes, covered, here);
+	if (rc == LT_OK && (overlaps || r->t->settling))
+		rc = lt_told_keep_again(r->txn, r->unit, &r->feed, r->t->to, bytes, differs);
+	if (rc == LT_OK && !r->t->settling)
+		rc = lt_told_keep(r->txn, r->unit, &r->feed, r->t, bytes, here, &last);
+	return rc == LT_OK && last ? keep_weigh(r, covered, here) : rc;
 }
 
 static void

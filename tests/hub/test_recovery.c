@@ -647,6 +647,7 @@ restored(struct fix *x, const struct copy *c)
 static void
 left_out(bool known)
 {
+	struct lt_changeset cs;
 	struct copy c;
 	struct fix x;
 
@@ -667,6 +668,14 @@ left_out(bool known)
 	assert_int_equal(push_sets(&x, x.set, x.nset), LT_STATUS_OK);
 	assert_true(has_last(&x));
 	assert_true(lt_hub_recovering(x.m.f.hub) == !known);
+	/* Of the former it was said that the machine of before may run as well. */
+	assert_int_equal(lt_changeset_parse(lt_buf_slice(&x.set[0]), &x.arena, &cs, NULL), LT_OK);
+	assert_true(lt_recovery_outlived(x.m.f.hub, &cs.feed) == !known);
+	assert_false(lt_recovery_outlived(x.m.f.hub, &cs.feed));
+	x.m.now_ms += 3600000 - 60000;
+	assert_false(lt_recovery_outlived(x.m.f.hub, &cs.feed));
+	x.m.now_ms += 120000;
+	assert_true(lt_recovery_outlived(x.m.f.hub, &cs.feed));
 	if (!known)
 		go_on(&x);
 	/* It is not asked twice. */
@@ -2104,6 +2113,42 @@ test_not_in_vain(void **state)
 	end(&x);
 }
 
+/* What stands in a branch that does not count is evidence once, and acts further on in it are in force and said again: neither is in vain. */
+static void
+test_branch_in_vain(void **state)
+{
+	struct fed_peer lost[3], other;
+	struct copy c;
+	struct fix x;
+	size_t i;
+
+	(void)state;
+	begin(&x);
+	memset(lost, 0, sizeof(lost));
+	memset(&other, 0, sizeof(other));
+	join_other(&x, &other, 20);
+	for (i = 0; i < 3; i++)
+		join_other(&x, &lost[i], 21 + i);
+	copy_take(&x, &c);
+	for (i = 0; i < 3; i++)
+		revoke(&x, &lost[i]);
+	keep_since(&x, &c);
+	assert_int_equal(x.nset, 3);
+	memfed_close_hub(&x.m);
+	put_log(&x, &c);
+	put_tables(&x, &c);
+	memfed_start_hub(&x.m);
+	revoke(&x, &other);
+	takes_back(&x, x.set, 1, false, LT_OK, 0); /* in doubt */
+	go_on_without_all(&x);
+	takes_back(&x, x.set + 2, 1, false, LT_OK, 0); /* further on */
+	takes_back(
+	    &x, x.set + 1, 1, false, LT_OK, 0); /* in the place of another one: evidence, too */
+	takes_back(&x, x.set, 3, false, LT_OK, 3);
+	copy_drop(&c);
+	end(&x);
+}
+
 int
 main(void)
 {
@@ -2113,6 +2158,7 @@ main(void)
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_in_vain),
 		cmocka_unit_test(test_not_in_vain),
+		cmocka_unit_test(test_branch_in_vain),
 		cmocka_unit_test(test_acts_of_other_branch),
 		cmocka_unit_test(test_erased_is_not_shown),
 		cmocka_unit_test(test_erased_over_a_stop),

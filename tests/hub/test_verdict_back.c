@@ -673,6 +673,37 @@ test_contradicted(void **state)
 	contradicted(unclamped_first, false, 1, true);
 }
 
+/* The row of one that waits is damaged when the other comes back: what that one says is kept all the same, and decides when the damaged row is gone. */
+static void
+test_beside_damage(void **state)
+{
+	struct lt_kv_txn *txn;
+	char name[160], hex[2 * LT_FEED_LEN + 1];
+	struct fix x;
+
+	(void)state;
+	begin(&x, true);
+	push_one(&x, &x.first);
+	lt_kv_close(x.log);
+	x.log = copy_of(&x, x.s.m.log);
+	reseal(&x, x.s.m.now_ms + 3600000);
+	lose_twice(&x, clamped, unclamped_first);
+	give_back_of(&x, &x.s.a);
+	lt_hex(hex, x.feed.id.b, LT_FEED_LEN);
+	(void)snprintf(name, sizeof(name), "told/%s/%s/%016x", UNIT, hex, 1);
+	assert_int_equal(
+	    lt_kv_test_flip(x.s.m.log, LT_T_LOCAL, lt_slice_str(name), 3, NULL), LT_OK);
+	give_back_of(&x, &x.s.b);
+	assert_int_equal(late(&x), 0);
+	assert_int_equal(lt_kv_begin_write(x.s.m.log, &txn), LT_OK);
+	assert_int_equal(lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name)), LT_OK);
+	assert_int_equal(lt_kv_commit(txn), LT_OK);
+	push_both(&x);
+	assert_true(judged(&x, x.s.m.log, 1).clamped);
+	assert_true(judged(&x, x.s.m.log, 2).clamped);
+	end(&x);
+}
+
 static void
 first_held(struct fix *x)
 {
@@ -752,6 +783,7 @@ main(void)
 		cmocka_unit_test(test_settled_then),
 		cmocka_unit_test(test_clock_moved),
 		cmocka_unit_test(test_contradicted),
+		cmocka_unit_test(test_beside_damage),
 		cmocka_unit_test(test_held_and_decided),
 		cmocka_unit_test(test_settled_before),
 	};
