@@ -901,8 +901,14 @@ turn(struct lt_hub *h, struct lt_projector *p)
 	/* Until then the tables are what tells that this hub is in doubt. */
 	int rc = lt_recovery_durable(h);
 
-	if (rc != LT_OK && !mends_itself(rc))
-		rc = LT_E_NOSPACE; /* whatever it was: tried again in its time */
+	if (rc != LT_OK && !mends_itself(rc)) {
+		if (!p->said)
+			lt_error("that this hub is in doubt cannot be written down: %s; that is "
+				 "tried again every second",
+			    lt_strerror(rc));
+		p->said = true;
+		rc = LT_E_NOSPACE; /* for this loop: again in its time */
+	}
 	if (rc == LT_OK && take_wanted(h)) {
 		(void)drain(h, p); /* however it went: all is built anew */
 		lt_warn("the derived tables are built anew from the feed log");

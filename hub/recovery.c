@@ -442,10 +442,16 @@ lt_hub_go_on_without(struct lt_hub *h, const struct lt_unit *unit, const struct 
 		return lt_err_both(err, LT_E_EXISTS, "this hub waits for nobody",
 		    "đầu mối này không chờ máy nào; hãy xem 'ltctl recovery', không phải làm gì "
 		    "thêm");
-	if (lt_recovery_durable(h) != LT_OK)
-		return lt_err_both(err, LT_E_NOSPACE,
+	rc = lt_recovery_durable(h);
+	if (rc == LT_E_NOSPACE)
+		return lt_err_both(err, rc,
 		    "the hub's disk is full: it cannot even note that it is in doubt; make room",
 		    "đĩa của đầu mối đã đầy, chưa ghi được gì; hãy giải phóng chỗ rồi thử lại");
+	if (rc != LT_OK)
+		return lt_err_both(err, rc,
+		    "the hub cannot note that it is in doubt: %s; see its log",
+		    "đầu mối chưa ghi được rằng nó đang phải chờ: %s; hãy xem nhật ký của nó",
+		    lt_strerror(rc));
 	l.id = malloc(HEARD_MAX * sizeof(*l.id));
 	if (l.id == NULL)
 		return LT_E_NOMEM;
@@ -531,7 +537,10 @@ mark_owed(struct lt_recovery *r, struct lt_kv_txn *txn)
 static int
 run_owed(struct lt_kv_txn *txn, void *ctx)
 {
-	return mark_owed(ctx, txn);
+	struct lt_recovery *r = ctx;
+
+	/* Written by a job before this one, and the wait may be over since. */
+	return atomic_load(&r->h->doubt_owed) ? mark_owed(r, txn) : LT_OK;
 }
 
 static void
@@ -1113,7 +1122,7 @@ lt_recovery_ask_tables(struct lt_hub *h)
 {
 	uint8_t sign[LT_DERIVED_SIGN_LEN];
 	struct lt_kv_txn *txn;
-	bool ahead, known = false;
+	bool ahead, known = false, other;
 	int rc = lt_derived_ahead(h->log, h->derived, &ahead, sign);
 
 	if (rc != LT_OK || !ahead || LT_SIM_BUG(TABLES_NO_WITNESS))
@@ -1130,6 +1139,12 @@ lt_recovery_ask_tables(struct lt_hub *h)
 		say_doubt("its tables show more than its log has");
 	if (rc != LT_E_NOSPACE)
 		return rc;
+	/* It would answer from rows that it cannot read. */
+	if (lt_derived_other_version(h->derived, &other) != LT_OK || other) {
+		lt_error("the disk is full, and the tables that tell it are of another version of "
+			 "this program: this hub starts when there is room");
+		return LT_E_NOSPACE;
+	}
 	lt_error("the disk is full: that this hub is in doubt is written down when there is room");
 	memcpy(h->doubt_sign, sign, sizeof(sign));
 	atomic_store(&h->doubt_owed, true);

@@ -81,12 +81,12 @@ cmd_compact(struct ctl *c, int argc, char **argv)
 		(void)close(lock);
 		return ctl_fail(CTL_NO, "%s",
 		    T("the hub's tables show more than its log: files were put back by hand, and "
-		      "only the tables tell; start the hub first, then it waits for its nodes "
-		      "(see 'ltctl recovery')",
+		      "only the tables tell; start the hub first (on a full disk remove other "
+		      "files before that), then it waits for its nodes (see 'ltctl recovery')",
 			"các bảng của tỉnh có nhiều hơn nhật ký: tệp cũ đã được chép về, và chỉ "
 			"các "
-			"bảng cho biết điều đó; hãy khởi động dịch vụ trước, nó sẽ chờ các máy xã "
-			"(xem 'ltctl recovery')"));
+			"bảng cho biết điều đó; hãy khởi động dịch vụ trước (nếu đĩa đầy, hãy xóa "
+			"tệp khác trước đã), nó sẽ chờ các máy xã (xem 'ltctl recovery')"));
 	}
 	rc = lt_store_compact(c->dir, hub ? "log" : "store", hub ? LT_KV_HUB_LOG : LT_KV_NODE,
 	    &c->id->federation, &report, &err);

@@ -13,9 +13,9 @@ compare(struct lt_kv *log, struct lt_kv_txn *txn, struct lt_slice cursor, bool *
 	uint64_t position, last;
 	int rc;
 
+	/* Of whatever merge version: rows may be another program's, position and hash are of the log. */
 	if (cursor.len != LT_DERIVED_CURSOR_LEN ||
-	    memcmp(cursor.data, lt_kv_incarnation(log), 16) != 0 ||
-	    lt_load_u32(cursor.data + 56) != LT_MERGE_VERSION)
+	    memcmp(cursor.data, lt_kv_incarnation(log), 16) != 0)
 		return LT_OK;
 	position = lt_load_u64(cursor.data + 16);
 	memcpy(sign, cursor.data + 24, LT_DERIVED_SIGN_LEN);
@@ -49,5 +49,22 @@ lt_derived_ahead(
 		lt_kv_abort(d);
 	}
 	lt_kv_abort(l);
+	return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
+}
+
+int
+lt_derived_other_version(struct lt_kv *derived, bool *other)
+{
+	struct lt_kv_txn *txn;
+	struct lt_slice v;
+	int rc = lt_kv_begin_read(derived, &txn);
+
+	*other = true;
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_get(txn, LT_T_CURSOR, lt_slice_str(LT_DERIVED_CURSOR), &v);
+	if (rc == LT_OK && v.len == LT_DERIVED_CURSOR_LEN)
+		*other = lt_load_u32(v.data + 56) != LT_MERGE_VERSION;
+	lt_kv_abort(txn);
 	return rc == LT_E_CORRUPT || rc == LT_E_NOTFOUND ? LT_OK : rc;
 }

@@ -14,5 +14,7 @@
 #define LT_DERIVED_SIGN_LEN 16
 int lt_derived_ahead(
     struct lt_kv *log, struct lt_kv *derived, bool *ahead, uint8_t sign[LT_DERIVED_SIGN_LEN]);
+/* Are their rows those of another merge version, or is that not known? Then nothing is to be answered from them. */
+int lt_derived_other_version(struct lt_kv *derived, bool *other);
 
 #endif

@@ -1878,9 +1878,9 @@ test_full_disk(void **state)
 	end(&x);
 }
 
-/* The hub is off: its tables have more than the log. */
+/* The hub is off: its tables have more than the log; by: another program's, of so many merge versions on. */
 static void
-lose_the_end(struct fix *x)
+lose_the_end_of(struct fix *x, uint32_t by)
 {
 	struct lt_kv_txn *txn;
 	uint8_t cursor[68]; /* FORMAT.md 9.3 */
@@ -1892,10 +1892,17 @@ lose_the_end(struct fix *x)
 	assert_int_equal(v.len, sizeof(cursor));
 	memcpy(cursor, v.data, v.len);
 	lt_store_u64(cursor + 16, lt_load_u64(cursor + 16) + 1);
+	lt_store_u32(cursor + 56, lt_load_u32(cursor + 56) + by);
 	assert_int_equal(lt_kv_put(txn, LT_T_CURSOR, lt_slice_str("projector"),
 			     lt_slice(cursor, sizeof(cursor))),
 	    LT_OK);
 	assert_int_equal(lt_kv_commit(txn), LT_OK);
+}
+
+static void
+lose_the_end(struct fix *x)
+{
+	lose_the_end_of(x, 0);
 }
 
 /* What the row `restored` begins with; 0: there is none. */
@@ -1954,6 +1961,70 @@ test_full_log_in_doubt(void **state)
 	assert_int_equal(row_restored(&x), 2);
 	assert_int_equal(hub_writes(&x, "Một"), LT_OK);
 	put(&x, 2, NULL);
+	end(&x);
+}
+
+/* Tables of another merge version tell it, too: they go once that is written down, and nothing is answered from them before. */
+static void
+test_other_version_in_doubt(void **state)
+{
+	struct lt_hub off = { 0 };
+	struct fix x;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	lose_the_end_of(&x, 1);
+	off.log = x.m.log;
+	off.derived = x.m.derived;
+	off.clock = &x.m.clock;
+	lt_kv_set_fault(x.m.log, full, NULL);
+	assert_int_equal(lt_recovery_ask_tables(&off), LT_E_NOSPACE);
+	assert_false(atomic_load(&off.doubt_owed));
+	lt_kv_set_fault(x.m.log, NULL, NULL);
+	memfed_start_hub(&x.m);
+	memfed_settle(&x.m);
+	assert_true(lt_hub_recovering(x.m.f.hub));
+	assert_int_equal(row_restored(&x), 1);
+	assert_true(shows(&x, 1, "tiep_nhan"));
+	go_on(&x);
+	end(&x);
+}
+
+/* Another code than that of a full disk is told as what it is, and tried again like it. */
+static int
+broken(void *ctx, uint64_t ordinal)
+{
+	(void)ctx;
+	(void)ordinal;
+	return LT_E_IO;
+}
+
+static void
+test_not_only_full(void **state)
+{
+	struct lt_err err = { "" };
+	struct fix x;
+	size_t n;
+
+	(void)state;
+	begin(&x);
+	put(&x, 1, NULL);
+	lose_the_end(&x);
+	lt_kv_set_fault(x.m.log, full, NULL);
+	memfed_start_hub(&x.m);
+	assert_int_equal(lt_hub_go_on_without(x.m.f.hub, NULL, NULL, &n, &err), LT_E_NOSPACE);
+	lt_kv_set_fault(x.m.log, broken, NULL);
+	assert_int_equal(lt_hub_go_on_without(x.m.f.hub, NULL, NULL, &n, &err), LT_E_IO);
+	assert_non_null(strstr(err.text, lt_strerror(LT_E_IO)));
+	x.m.now_ms += LT_HUB_RETRY_MS;
+	memfed_settle(&x.m);
+	assert_int_equal(row_restored(&x), 0);
+	lt_kv_set_fault(x.m.log, NULL, NULL);
+	x.m.now_ms += LT_HUB_RETRY_MS;
+	memfed_settle(&x.m);
+	assert_int_equal(row_restored(&x), 1);
+	go_on(&x);
 	end(&x);
 }
 
@@ -2188,6 +2259,8 @@ main(void)
 		cmocka_unit_test(test_full_disk_in_doubt),
 		cmocka_unit_test(test_full_log_in_doubt),
 		cmocka_unit_test(test_full_log_and_a_tail),
+		cmocka_unit_test(test_other_version_in_doubt),
+		cmocka_unit_test(test_not_only_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
