@@ -592,7 +592,6 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	struct lt_id author = lt_feed_author(&j->cs.feed);
 	struct lt_registry *reg;
 	struct lt_catalogue *cat;
-	struct lt_id author;
 	bool admitted;
 	int rc = registry_now(j->n, txn, &reg, &j->err);
 
@@ -606,7 +605,6 @@ run_apply(struct lt_kv_txn *txn, void *ctx)
 	admitted = rc == LT_OK;
 	if (rc == LT_OK)
 		rc = lt_node_apply_in(j->n, txn, &j->cs, cat, reg, &j->arena, &j->err);
-	author = lt_feed_author(&j->cs.feed);
 	j->forked = rc == LT_E_FORK && admitted && strcmp(j->cs.unit.s, "_") == 0 &&
 		    lt_registry_is_hub(reg, &author);
 	if (rc == LT_OK && strcmp(j->cs.unit.s, "_") == 0)
