@@ -76,6 +76,10 @@ int lt_kv_look(const struct lt_kv_options *o, uint64_t *bad, struct lt_err *err)
 int lt_kv_look_pages(struct lt_kv *kv, atomic_bool *stop, struct lt_err *err);
 /* Another incarnation: what was said of the log of before is not said of this one. No transaction may be open. */
 int lt_kv_renew(struct lt_kv *kv);
+/* Of a store on disk that nobody counts on yet, and that is thrown away if the machine stops: commits are not synced from here on. Once:
+ * lt_kv_settle() writes it all to disk; then it may be closed and counted on. No transaction may be open. LT_E_NOSPACE, LT_E_IO. */
+int lt_kv_unsettle(struct lt_kv *kv);
+int lt_kv_settle(struct lt_kv *kv);
 
 /* Read transaction: short (a held one makes the file grow). */
 int lt_kv_begin_read(struct lt_kv *kv, struct lt_kv_txn **out);

@@ -1569,6 +1569,26 @@ lt_kv_look_pages(struct lt_kv *kv, atomic_bool *stop, struct lt_err *err)
 }
 
 int
+lt_kv_unsettle(struct lt_kv *kv)
+{
+	assert(kv->ops == &env_ops);
+	return code_of(mdb_env_set_flags(((struct env *)kv)->env, MDB_NOSYNC, 1));
+}
+
+int
+lt_kv_settle(struct lt_kv *kv)
+{
+	struct env *e = (struct env *)kv;
+	int rc;
+
+	assert(kv->ops == &env_ops);
+	rc = mdb_env_sync(e->env, 1);
+	if (rc == 0)
+		rc = mdb_env_set_flags(e->env, MDB_NOSYNC, 0);
+	return rc == 0 ? LT_OK : write_code_of(e, rc);
+}
+
+int
 lt_kv_renew(struct lt_kv *kv)
 {
 	struct env *e = (struct env *)kv;
