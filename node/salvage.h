@@ -41,6 +41,11 @@ struct lt_salvage_state {
 	struct lt_salvage_gap gap[LT_SALVAGE_GAPS_MAX];
 };
 int lt_node_salvage_state(struct lt_node *n, struct lt_salvage_state *out);
+/* Which records the change-sets that are kept are about: fn with each, "collection/key", at most LT_SALVAGE_RECORDS_MAX; a record more than once where
+ * several are about it. LT_E_CANCELLED of fn: enough. */
+#define LT_SALVAGE_RECORDS_MAX 64
+typedef int lt_salvage_record_fn(void *ctx, const char *record);
+int lt_node_salvage_records(struct lt_node *n, lt_salvage_record_fn *fn, void *ctx);
 /* Is something still missing that the hub may have? Cheap. */
 bool lt_node_salvage_open(struct lt_node *n);
 /* That, or are there own change-sets that are kept, and shown nowhere? Cheap. */

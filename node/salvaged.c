@@ -409,6 +409,55 @@ lt_node_salvage_state(struct lt_node *n, struct lt_salvage_state *out)
 	return rc;
 }
 
+/* Of one that is kept; *left: how many more may be told. */
+static int
+records_of(struct lt_slice bytes, size_t *left, lt_salvage_record_fn *fn, void *ctx)
+{
+	char record[LT_NAME_MAX + 1 + LT_KEY_MAX + 1];
+	struct lt_changeset cs;
+	struct lt_arena arena;
+	size_t i;
+	int rc;
+
+	lt_arena_init(&arena, LT_NODE_ARENA);
+	rc = lt_changeset_parse(bytes, &arena, &cs, NULL);
+	for (i = 0; rc == LT_OK && *left != 0 && i < cs.nchange; i++, --*left) {
+		(void)snprintf(
+		    record, sizeof(record), "%s/%s", cs.change[i].collection, cs.change[i].key);
+		rc = fn(ctx, record);
+	}
+	lt_arena_fini(&arena);
+	return rc;
+}
+
+int
+lt_node_salvage_records(struct lt_node *n, lt_salvage_record_fn *fn, void *ctx)
+{
+	const struct lt_slice prefix = lt_slice_str(LT_SALVAGE_KEPT);
+	size_t left = LT_SALVAGE_RECORDS_MAX;
+	struct lt_kv_cursor *c;
+	struct lt_kv_txn *txn;
+	struct lt_slice k, v;
+	int rc = lt_kv_begin_read(n->kv, &txn), got;
+
+	if (rc != LT_OK)
+		return rc;
+	rc = lt_kv_cursor_open(txn, LT_T_LOCAL, &c);
+	if (rc == LT_OK) {
+		for (got = lt_kv_seek_in(c, prefix, &k, &v);
+		     rc == LT_OK && got == LT_OK && left != 0;
+		     got = lt_kv_next_in(c, prefix, &k, &v)) {
+			rc = records_of(v, &left, fn, ctx);
+			/* One of which nothing can be told does not hide the others. */
+			if (rc != LT_OK && rc != LT_E_CANCELLED && rc != LT_E_NOMEM)
+				rc = LT_OK;
+		}
+		lt_kv_cursor_close(c);
+	}
+	lt_kv_abort(txn);
+	return rc == LT_E_CANCELLED ? LT_OK : rc;
+}
+
 /* ---- when it is over ---- */
 
 void

@@ -113,6 +113,42 @@ count_lanes(struct lt_node_call *c, struct lanes *l, uint64_t *records)
 	return rc;
 }
 
+struct telling {
+	struct lt_arena *arena;
+	Ltpb__StatusReply *r;
+};
+
+static int
+tell_record(void *ctx, const char *record)
+{
+	struct telling *t = ctx;
+	Ltpb__StatusReply *r = t->r;
+	size_t i;
+
+	for (i = 0; i < r->n_salvage_record; i++)
+		if (strcmp(r->salvage_record[i], record) == 0)
+			return LT_OK;
+	if (r->n_salvage_record == LT_SALVAGE_RECORDS_MAX)
+		return LT_E_CANCELLED;
+	r->salvage_record[i] = lt_arena_dup(t->arena, record, strlen(record) + 1);
+	if (r->salvage_record[i] == NULL)
+		return LT_E_NOMEM;
+	r->n_salvage_record++;
+	return LT_OK;
+}
+
+/* What is kept, and shown nowhere: by the names of its records a person finds the papers. */
+static int
+tell_records(struct lt_node_call *c, Ltpb__StatusReply *r)
+{
+	struct telling t = { &c->arena, r };
+
+	r->salvage_record =
+	    lt_arena_alloc(&c->arena, (size_t)LT_SALVAGE_RECORDS_MAX * sizeof(*r->salvage_record));
+	return r->salvage_record == NULL ? LT_E_NOMEM
+					 : lt_node_salvage_records(c->s->node, tell_record, &t);
+}
+
 /* Of a store that was made anew: what is missing. */
 static int
 tell_salvage(struct lt_node_call *c, Ltpb__StatusReply *r)
@@ -148,7 +184,7 @@ tell_salvage(struct lt_node_call *c, Ltpb__StatusReply *r)
 		    (unsigned long long)g->to);
 		r->salvage_gap[r->n_salvage_gap++] = text;
 	}
-	return LT_OK;
+	return st.waiting == 0 ? LT_OK : tell_records(c, r);
 }
 
 static void

@@ -54,6 +54,8 @@ print_salvage(struct ctl *c, const Ltpb__StatusReply *r)
 			      "%llu gói của máy này được giữ ở đây mà không hiện ở đâu, vì gói đi "
 			      "trước đã mất: hãy hỏi tỉnh và nhập lại những gì đã lưu khi đó\n"),
 		    (unsigned long long)r->salvage_waiting);
+	for (i = 0; i < r->n_salvage_record; i++)
+		printf(T("  about record %s\n", "  về bản ghi %s\n"), r->salvage_record[i]);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ok(expr) assert_int_equal(expr, LT_OK)
@@ -247,6 +248,47 @@ what_came_back_goes(void **state)
 	assert_true(lt_compact_is_owed(w->story.a.kv));
 }
 
+struct names {
+	char text[512];
+	unsigned n, max;
+};
+
+static int
+note_name(void *ctx, const char *record)
+{
+	struct names *a = ctx;
+	size_t len = strlen(a->text);
+
+	if (a->n == a->max)
+		return LT_E_CANCELLED;
+	a->n++;
+	(void)snprintf(a->text + len, sizeof(a->text) - len, "%s ", record);
+	return LT_OK;
+}
+
+/* What no record shows has a name, so that a person finds it. */
+static void
+what_is_kept_is_named(void **state)
+{
+	struct world *w = *state;
+	struct names a = { .max = 9 };
+
+	ok(lt_node_salvage_records(w->story.a.n.node, note_name, &a));
+	assert_string_equal(a.text, "");
+	salvaged(w, SENT + 2, LAST);
+	ok(lt_node_salvage_records(w->story.a.n.node, note_name, &a));
+	assert_string_equal(a.text, "dossier/H41.65-261120-0005 dossier/H41.65-261120-0006 ");
+	a = (struct names){ .max = 1 };
+	ok(lt_node_salvage_records(w->story.a.n.node, note_name, &a));
+	assert_string_equal(a.text, "dossier/H41.65-261120-0005 ");
+	/* One that does not parse does not hide the others. */
+	w->bytes[2] = lt_slice_str("x");
+	salvaged(w, 2, 2);
+	a = (struct names){ .max = 9 };
+	ok(lt_node_salvage_records(w->story.a.n.node, note_name, &a));
+	assert_int_equal(a.n, 2);
+}
+
 /* The hub may have later what it lacks now (a hub that was restored): what waits behind it goes in then, also after another start. */
 static void
 what_is_lost_may_come_later(void **state)
@@ -396,6 +438,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_follows_goes_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_came_back_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_kept_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_lost_may_come_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_fails_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_branch_stays, setup, teardown),
