@@ -529,69 +529,59 @@ lt_hub_checkpoint_tell(struct lt_hub *h, const struct lt_registry *reg, const st
 
 struct keeping {
 	const struct lt_cosigned *row;
+	struct lt_registry *reg;
 	bool drops;
-	struct lt_id gone; /* whose row gives way */
+	struct lt_id gone; /* whose row gave way */
 };
 
+static bool
+is_active(void *ctx, const struct lt_id *principal)
+{
+	return lt_registry_active_node(ctx, principal) != NULL;
+}
+
+/* LT_E_REFUSED: there is no room, and all whose rows there are count. */
 static int
 run_keep(struct lt_kv_txn *txn, void *ctx)
 {
-	const struct keeping *k = ctx;
-	int rc = k->drops ? lt_cosigned_drop(txn, &k->gone) : LT_OK;
+	struct keeping *k = ctx;
+	struct lt_cosigned was;
+	int rc = lt_cosigned_get(txn, &k->row->principal, &was);
 
+	k->drops = false;
+	if (rc == LT_E_NOTFOUND)
+		rc = lt_cosigned_room(txn, is_active, k->reg, &k->drops, &k->gone);
+	else
+		rc = LT_OK;
+	if (rc == LT_OK && k->drops)
+		rc = lt_cosigned_drop(txn, &k->gone);
 	return rc == LT_OK ? lt_cosigned_put(txn, k->row) : rc;
 }
 
-/* With the lock. Of as many as are kept, one that does not count any more: set up anew since, revoked. NULL: all count. */
-static struct cosigner *
-who_is_gone(struct lt_checkpoints *c, const struct lt_registry *reg)
+/* With the lock: its place is that of the last one. */
+static void
+forget_cosigner(struct lt_checkpoints *c, const struct lt_id *principal)
 {
-	size_t i;
+	struct cosigner *s = find_cosigner(c, principal);
 
-	for (i = 0; i < c->ncosigner; i++)
-		if (lt_registry_active_node(reg, &c->cosigner[i].principal) == NULL)
-			return &c->cosigner[i];
-	return NULL;
-}
-
-/* LT_E_REFUSED: there is no room, and all count. */
-static int
-make_room(struct lt_checkpoints *c, struct keeping *k)
-{
-	struct lt_registry *reg = lt_hub_registry(c->h);
-	const struct cosigner *s;
-	int rc = LT_OK;
-
-	pthread_mutex_lock(&c->mx);
-	if (find_cosigner(c, &k->row->principal) == NULL && c->ncosigner == LT_COSIGNERS_MAX) {
-		s = who_is_gone(c, reg);
-		k->drops = s != NULL;
-		if (s != NULL)
-			k->gone = s->principal;
-		else
-			rc = LT_E_REFUSED;
-	}
-	pthread_mutex_unlock(&c->mx);
-	lt_registry_unref(reg);
-	return rc;
+	if (s != NULL)
+		*s = c->cosigner[--c->ncosigner];
 }
 
 static int
 keep(struct lt_hub *h, const struct lt_cosigned *row)
 {
 	struct lt_checkpoints *c = h->checkpoints;
-	struct keeping k = { .row = row };
+	struct keeping k = { .row = row, .reg = lt_hub_registry(h) };
 	struct cosigner *s;
-	int rc = make_room(c, &k);
+	int rc = lt_writer_run(h->writer, run_keep, &k);
 
-	if (rc == LT_OK)
-		rc = lt_writer_run(h->writer, run_keep, &k);
+	lt_registry_unref(k.reg);
 	if (rc != LT_OK)
 		return rc;
 	pthread_mutex_lock(&c->mx);
-	s = k.drops ? find_cosigner(c, &k.gone) : NULL;
-	if (s != NULL && find_cosigner(c, &row->principal) == NULL)
-		*s = (struct cosigner){ .principal = row->principal };
+	if (k.drops)
+		forget_cosigner(c, &k.gone);
 	rc = note_cosigner(c, &row->principal, row->checkpoint.body);
 	s = find_cosigner(c, &row->principal);
 	if (s != NULL) {

@@ -11,6 +11,7 @@
 
 /* What checkpoints say of numbers that are not here yet: a node that is behind meets a few for each checkpoint that others were shown. */
 #define CLAIMS_MAX 256
+#define FOUND_MAX LT_EQUIVOCATIONS_MAX /* each leaves a row */
 #define CERT_ARENA 65536
 #define OPEN_ARENA (LT_MESSAGE_MAX + 65536)
 
@@ -24,6 +25,7 @@ struct claim {
 
 struct lt_watch {
 	_Atomic uint64_t equivocations;
+	atomic_bool said_full; /* that promises were forgotten */
 	pthread_mutex_t mx; /* guards what follows */
 	size_t nclaim;
 	struct claim claim[CLAIMS_MAX];
@@ -381,7 +383,7 @@ struct taking {
 	struct told told[1 + LT_COSIGNED_GROUPS_MAX];
 	/* What the transaction found out. */
 	size_t nfound;
-	struct lt_checkpoint_head found[1 + LT_COSIGNED_GROUPS_MAX];
+	struct lt_checkpoint_head found[FOUND_MAX];
 };
 
 /* The hub's key of that number: of now, or of before as far as it is kept. */
@@ -549,22 +551,104 @@ weigh_one(struct taking *t, struct lt_kv_txn *txn, const struct told *d)
 			    put_evidence(txn, &d->c.head[at], &one, &other, wall_ms(t->n), &is_new);
 		lt_buf_fini(&a.body);
 	}
-	if (is_new)
+	if (is_new && t->nfound < FOUND_MAX)
 		t->found[t->nfound++] = d->c.head[at];
+	return rc;
+}
+
+/* A row as it was, while others are written. */
+struct kept {
+	struct lt_checkpoint_signed s;
+	uint8_t body[LT_CHECKPOINT_BYTES_MAX], signature[LT_SIG_LEN];
+};
+
+static void
+hold(struct kept *k, const struct lt_checkpoint_signed *row)
+{
+	memcpy(k->body, row->body.data, row->body.len);
+	memcpy(k->signature, row->signature.data, LT_SIG_LEN);
+	k->s.body = lt_slice(k->body, row->body.len);
+	k->s.signature = lt_slice(k->signature, LT_SIG_LEN);
+}
+
+/* What it said and came meanwhile, as another one: claims (see add_claim()) may have had no room for it. */
+static int
+weigh_again(struct taking *t, struct lt_kv_txn *txn, const struct kept *k)
+{
+	enum lt_checkpoint_fit fit;
+	struct lt_checkpoint c;
+	bool is_new;
+	size_t i;
+	int rc = LT_OK;
+
+	if (LT_SIM_BUG(CHECKPOINT_UNCOMPARED) || lt_checkpoint_parse(k->s.body, &c, NULL) != LT_OK)
+		return LT_OK;
+	for (i = 0; rc == LT_OK && i < c.nhead; i++) {
+		rc = lt_checkpoint_weigh_head(txn, &c.head[i], &fit);
+		if (rc != LT_OK || fit != LT_CHECKPOINT_OTHER)
+			continue;
+		rc = put_evidence(txn, &c.head[i], &k->s, NULL, wall_ms(t->n), &is_new);
+		if (rc == LT_OK && is_new && t->nfound < FOUND_MAX)
+			t->found[t->nfound++] = c.head[i];
+	}
 	return rc;
 }
 
 /* Another one comes in its place: what it said of what is not here yet is kept. */
 static int
-keep_promise(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *was, struct lt_slice body)
+let_go(struct taking *t, struct lt_kv_txn *txn, const struct lt_checkpoint_signed *was)
 {
-	int rc = lt_slice_eq(was->body, body) ? LT_OK : lt_promised_keep(txn, was);
+	struct kept k;
+	bool full;
+	int rc;
 
-	return rc == LT_E_REFUSED ? LT_OK : rc;
+	hold(&k, was);
+	rc = weigh_again(t, txn, &k);
+	if (rc == LT_OK)
+		rc = lt_promised_keep(txn, &k.s, &full);
+	if (rc == LT_OK && full && !atomic_exchange(&t->n->watch->said_full, true))
+		lt_warn("the hub has announced more change-sets that did not come than are kept: "
+			"the oldest of these checkpoints is not compared any more");
+	return rc;
+}
+
+struct promised {
+	size_t n;
+	struct kept row[LT_PROMISED_MAX];
+};
+
+static int
+hold_promised(void *ctx, const struct lt_checkpoint_signed *row)
+{
+	struct promised *p = ctx;
+
+	if (p->n < LT_PROMISED_MAX)
+		hold(&p->row[p->n++], row);
+	return LT_OK;
+}
+
+/* Rows that gave way, with the log as it is now. */
+static int
+look_at_promised(struct taking *t, struct lt_kv_txn *txn)
+{
+	struct promised *p = malloc(sizeof(*p));
+	size_t i;
+	int rc;
+
+	if (p == NULL)
+		return LT_E_NOMEM;
+	p->n = 0;
+	rc = lt_promised_each(txn, hold_promised, p);
+	for (i = 0; rc == LT_OK && i < p->n; i++)
+		rc = weigh_again(t, txn, &p->row[i]);
+	if (rc == LT_OK && p->n != 0)
+		rc = lt_promised_sweep(txn);
+	free(p);
+	return rc;
 }
 
 static int
-keep_newest(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *one)
+keep_newest(struct taking *t, struct lt_kv_txn *txn, const struct lt_checkpoint_signed *one)
 {
 	struct lt_checkpoint_signed was;
 	int rc = LT_OK;
@@ -572,7 +656,7 @@ keep_newest(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *one)
 	if (lt_checkpoint_get(txn, &was) == LT_OK) {
 		if (lt_slice_eq(was.body, one->body))
 			return LT_OK;
-		rc = keep_promise(txn, &was, one->body);
+		rc = let_go(t, txn, &was);
 	}
 	return rc == LT_OK ? lt_checkpoint_put(txn, one) : rc;
 }
@@ -584,15 +668,32 @@ counts(void *ctx, const struct lt_id *principal)
 }
 
 static int
+make_room(struct taking *t, struct lt_kv_txn *txn)
+{
+	struct lt_cosigned was;
+	struct lt_id gone;
+	bool full;
+	int rc = lt_cosigned_room(txn, counts, t->reg, &full, &gone);
+
+	if (rc != LT_OK || !full)
+		return rc;
+	if (lt_cosigned_get(txn, &gone, &was) == LT_OK)
+		rc = let_go(t, txn, &was.checkpoint);
+	return rc == LT_OK ? lt_cosigned_drop(txn, &gone) : rc;
+}
+
+static int
 keep_cosigned(struct taking *t, struct lt_kv_txn *txn, const struct lt_cosigned *one)
 {
 	struct lt_cosigned was;
 	int rc = lt_cosigned_get(txn, &one->principal, &was);
 
 	if (rc == LT_OK)
-		rc = keep_promise(txn, &was.checkpoint, one->checkpoint.body);
+		rc = lt_slice_eq(was.checkpoint.body, one->checkpoint.body)
+			 ? LT_OK
+			 : let_go(t, txn, &was.checkpoint);
 	else
-		rc = rc == LT_E_NOTFOUND ? lt_cosigned_make_room(txn, counts, t->reg) : LT_OK;
+		rc = rc == LT_E_NOTFOUND ? make_room(t, txn) : LT_OK;
 	if (rc == LT_E_REFUSED) /* as many as are kept, and all of them count */
 		return LT_OK;
 	return rc == LT_OK ? lt_cosigned_put(txn, one) : rc;
@@ -609,7 +710,7 @@ keep_one(struct taking *t, struct lt_kv_txn *txn, const struct told *d)
 	int rc = LT_OK;
 
 	if (d->newest)
-		rc = keep_newest(txn, &one);
+		rc = keep_newest(t, txn, &one);
 	for (i = 0; rc == LT_OK && i < d->ncosigned; i++) {
 		from.principal = d->cosigned[i].principal;
 		rc = keep_cosigned(t, txn, &d->cosigned[i]);
@@ -627,9 +728,10 @@ run_take(struct lt_kv_txn *txn, void *ctx)
 {
 	struct taking *t = ctx;
 	size_t i;
-	int rc = lt_promised_sweep(txn);
+	int rc;
 
 	t->nfound = 0;
+	rc = look_at_promised(t, txn);
 	for (i = 0; rc == LT_OK && i < t->ntold; i++) {
 		if (!LT_SIM_BUG(CHECKPOINT_UNCOMPARED))
 			rc = weigh_one(t, txn, &t->told[i]);

@@ -84,8 +84,9 @@ lt_checkpoint_read_log(struct lt_kv_txn *txn, const struct lt_id *hub, struct lt
 	return LT_OK;
 }
 
-static int
-weigh_head(struct lt_kv_txn *txn, const struct lt_checkpoint_head *h, enum lt_checkpoint_fit *fit)
+int
+lt_checkpoint_weigh_head(
+    struct lt_kv_txn *txn, const struct lt_checkpoint_head *h, enum lt_checkpoint_fit *fit)
 {
 	static const struct lt_unit federation = { "_" };
 	struct lt_head here;
@@ -116,7 +117,7 @@ lt_checkpoint_weigh(
 	*fit = LT_CHECKPOINT_FITS;
 	for (i = 0; i < c->nhead; i++) {
 		enum lt_checkpoint_fit one;
-		int rc = weigh_head(txn, &c->head[i], &one);
+		int rc = lt_checkpoint_weigh_head(txn, &c->head[i], &one);
 
 		if (rc != LT_OK)
 			return rc;
@@ -336,14 +337,15 @@ lt_cosigned_drop(struct lt_kv_txn *txn, const struct lt_id *principal)
 }
 
 int
-lt_cosigned_make_room(struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx)
+lt_cosigned_room(
+    struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx, bool *full, struct lt_id *gone)
 {
 	struct crowd w = { .counts = counts, .ctx = ctx };
 	int rc = each_row(txn, IN_COSIGNED, LT_ID_LEN, look_in_crowd, &w);
 
-	if (rc != LT_OK || w.n < LT_COSIGNERS_MAX)
-		return rc;
-	return w.any ? lt_cosigned_drop(txn, &w.gone) : LT_E_REFUSED;
+	*full = rc == LT_OK && w.n >= LT_COSIGNERS_MAX;
+	*gone = w.gone;
+	return *full && !w.any ? LT_E_REFUSED : rc;
 }
 
 /* ---- what gave way and is still to come ---- */
@@ -355,9 +357,11 @@ struct promises {
 	size_t n;
 	size_t nover;
 	uint8_t over[LT_PROMISED_MAX][PROMISED_ID];
+	uint64_t oldest_ms; /* of the one that is oldest, or damaged */
+	uint8_t oldest[PROMISED_ID];
 };
 
-/* Is something that it says not here yet, or not to be read? */
+/* Is something that it says not here yet? */
 static int
 is_open(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c, bool *is)
 {
@@ -370,8 +374,8 @@ is_open(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c, bool *is)
 	if (lt_checkpoint_parse(c->body, &parsed, NULL) != LT_OK)
 		return LT_OK; /* says nothing */
 	for (i = 0; rc == LT_OK && !*is && i < parsed.nhead; i++) {
-		rc = weigh_head(txn, &parsed.head[i], &fit);
-		*is = rc == LT_OK && (fit == LT_CHECKPOINT_AHEAD || fit == LT_CHECKPOINT_UNREAD);
+		rc = lt_checkpoint_weigh_head(txn, &parsed.head[i], &fit);
+		*is = rc == LT_OK && fit == LT_CHECKPOINT_AHEAD;
 	}
 	return rc;
 }
@@ -435,20 +439,38 @@ lt_promised_sweep(struct lt_kv_txn *txn)
 }
 
 static int
-count_promised(void *ctx, const uint8_t *id, struct lt_slice v)
+find_oldest(void *ctx, const uint8_t *id, struct lt_slice v)
 {
+	struct lt_checkpoint_signed row;
+	struct lt_checkpoint c = { .time_ms = 0 };
 	struct promises *p = ctx;
 
-	(void)id;
-	(void)v;
-	p->n++;
+	if (read_promised(v, &row) == LT_OK && lt_checkpoint_parse(row.body, &c, NULL) != LT_OK)
+		c.time_ms = 0;
+	if (p->n++ == 0 || c.time_ms < p->oldest_ms) {
+		p->oldest_ms = c.time_ms;
+		memcpy(p->oldest, id, PROMISED_ID);
+	}
 	return LT_OK;
 }
 
-int
-lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
+static int
+make_room(struct lt_kv_txn *txn, bool *full)
 {
 	struct promises p = { .n = 0 };
+	char name[ROW_NAME];
+	int rc = each_row(txn, IN_PROMISED, PROMISED_ID, find_oldest, &p);
+
+	*full = rc == LT_OK && p.n >= LT_PROMISED_MAX;
+	if (!*full)
+		return rc;
+	name_of(name, IN_PROMISED, p.oldest, PROMISED_ID);
+	return lt_kv_del(txn, LT_T_LOCAL, lt_slice_str(name));
+}
+
+int
+lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c, bool *full)
+{
 	struct lt_buf b = { 0 };
 	char name[ROW_NAME];
 	struct lt_hash hash;
@@ -456,6 +478,7 @@ lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
 	bool open;
 	int rc;
 
+	*full = false;
 	if (!is_signed(c))
 		return LT_E_INVALID;
 	lt_checkpoint_hash(c->body, &hash);
@@ -463,11 +486,13 @@ lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c)
 	rc = is_open(txn, c, &open);
 	if (rc != LT_OK || !open || lt_local_get(txn, name, &v) == LT_OK)
 		return rc;
-	rc = each_row(txn, IN_PROMISED, PROMISED_ID, count_promised, &p);
-	if (rc != LT_OK || p.n >= LT_PROMISED_MAX)
-		return rc != LT_OK ? rc : LT_E_REFUSED;
-	put_signed(&b, c);
-	return put_row(txn, name, &b);
+	put_signed(
+	    &b, c); /* before anything is written: it may be borrowed from this transaction */
+	rc = make_room(txn, full);
+	if (rc == LT_OK)
+		return put_row(txn, name, &b);
+	lt_buf_fini(&b);
+	return rc;
 }
 
 /* ---- evidence ---- */

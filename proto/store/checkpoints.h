@@ -26,6 +26,10 @@ enum lt_checkpoint_fit {
 int lt_checkpoint_weigh(
     struct lt_kv_txn *txn, const struct lt_checkpoint *c, enum lt_checkpoint_fit *fit, size_t *at);
 
+/* The same of one head; store errors but damage. */
+int lt_checkpoint_weigh_head(
+    struct lt_kv_txn *txn, const struct lt_checkpoint_head *h, enum lt_checkpoint_fit *fit);
+
 /* As signed by the hub; slices borrow from the transaction where they come out of one. */
 struct lt_checkpoint_signed {
 	struct lt_slice body, signature;
@@ -45,9 +49,11 @@ struct lt_cosigned {
 };
 int lt_cosigned_get(struct lt_kv_txn *txn, const struct lt_id *principal, struct lt_cosigned *out);
 int lt_cosigned_put(struct lt_kv_txn *txn, const struct lt_cosigned *c);
-/* Before a row of one more principal: of LT_COSIGNERS_MAX the first of one that does not count (any more) goes. LT_E_REFUSED: all count. */
+/* Before a row of one more principal: *full: there are LT_COSIGNERS_MAX, and that of *gone is to be dropped first, the first that does not count
+ * (any more). LT_E_REFUSED: there are as many, and all count. */
 typedef bool lt_cosigner_counts_fn(void *ctx, const struct lt_id *principal);
-int lt_cosigned_make_room(struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx);
+int lt_cosigned_room(struct lt_kv_txn *txn, lt_cosigner_counts_fn *counts, void *ctx, bool *full,
+    struct lt_id *gone);
 /* LT_OK also where there is none. */
 int lt_cosigned_drop(struct lt_kv_txn *txn, const struct lt_id *principal);
 /* All, by principal; damaged ones are passed over. fn: LT_OK to go on; it must not write. */
@@ -57,9 +63,10 @@ int lt_cosigned_each(struct lt_kv_txn *txn, lt_cosigned_fn *fn, void *ctx);
 /* Rows `promised/<its hash, the first 16 bytes>` of a node: a checkpoint that said what is not here yet when its row gave way to another one. So
  * that what it said is compared all the same when it comes. */
 #define LT_PROMISED_MAX 64
-/* Kept, unless all that it says is here, or it is kept already. LT_E_REFUSED: there are LT_PROMISED_MAX. */
-int lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c);
-/* Those of which nothing is to come any more go, and damaged ones. */
+/* Kept, unless nothing of what it says is to come, or it is kept already. *full: there were LT_PROMISED_MAX, and the oldest, by its own time,
+ * gave way. */
+int lt_promised_keep(struct lt_kv_txn *txn, const struct lt_checkpoint_signed *c, bool *full);
+/* Those of which nothing is to come any more go, and damaged ones. What of them came is not looked at: the caller did that. */
 int lt_promised_sweep(struct lt_kv_txn *txn);
 typedef int lt_promised_fn(void *ctx, const struct lt_checkpoint_signed *c);
 int lt_promised_each(struct lt_kv_txn *txn, lt_promised_fn *fn, void *ctx);

@@ -671,6 +671,54 @@ count_cosigned(struct lt_kv *kv)
 	return n;
 }
 
+/* The hub announces so much that never comes that what it says next has no place in memory: what it takes back is compared all the same. */
+static void
+nor_behind_much_that_never_comes(void **state)
+{
+	Ltpb__Checkpoint m = LTPB__CHECKPOINT__INIT;
+	struct lt_buf body = { 0 };
+	uint8_t sig[LT_SIG_LEN];
+	struct lt_checkpoint c = { .nhead = 0 };
+	struct lt_hash h;
+	size_t i, k;
+
+	(void)state;
+	rounds(&s, &s.b, 2);
+	assert_true(newest(s.b.kv, &c, &h));
+	for (i = 0; i < 9; i++) {
+		c.nhead = LT_CHECKPOINT_HEADS_MAX;
+		for (k = 0; k < c.nhead; k++)
+			c.head[k] = (struct lt_checkpoint_head){
+				.feed = lt_feed_id_make(c.hub, LT_LANE_BULK, 1000 * i + k + 1),
+				.seq = 1
+			};
+		c.time_ms++;
+		sign_checkpoint(&c, &body, sig, &s.m.f.hub_id->sign);
+		m.body.data = body.data;
+		m.body.len = body.len;
+		m.signature.data = sig;
+		m.signature.len = LT_SIG_LEN;
+		lt_node_checkpoints_take(s.b.n.node, &m, 0, NULL);
+	}
+	lt_buf_fini(&body);
+	no_alarm();
+	two_faces();
+	act(&s.m, &extra, true);
+	act(&s.m, &extra, false);
+	rounds(&s, &s.a, 1);
+	tell_b();
+	rounds(&other, &s.b, 1);
+	no_alarm();
+	act(&other.m, &more, true);
+	(void)memnode_sync(&other, &s.b);
+	act(&other.m, &more, false);
+	(void)memnode_sync(&other, &s.b); /* within the minute: no other checkpoint */
+	no_alarm();
+	rounds(&other, &s.b, 1);
+	is_proven(&s.b, true);
+	one_face();
+}
+
 /* Two of which neither is here: b has none of it, and both are the hub's. */
 static void
 two_that_are_ahead_contradict_each_other(void **state)
@@ -1106,6 +1154,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    what_was_promised_is_not_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(nor_over_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(nor_behind_much_that_never_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    two_that_are_ahead_contradict_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(false_cosignatures_leave_nothing, setup, teardown),

@@ -13,6 +13,7 @@ struct fix {
 	struct author hub, other;
 	struct lt_kv_txn *txn;
 	uint64_t stamp;
+	bool full;
 };
 
 static int
@@ -242,21 +243,26 @@ one_that_counts_gives_way_to_nobody(void **state)
 		.cosignature = golden_bytes(g, "cosignature") };
 	struct fix *f = *state;
 	struct seen s = { 0 };
-	struct lt_id gone;
+	struct lt_id gone, who;
+	bool full = true;
 	unsigned i;
 
 	for (i = 0; i < LT_COSIGNERS_MAX; i++) {
 		lt_store_u32(c.principal.b, i);
 		if (i == LT_COSIGNERS_MAX - 1) /* nobody has to go yet */
-			ok(lt_cosigned_make_room(f->txn, all_but, &c.principal));
+			ok(lt_cosigned_room(f->txn, all_but, &c.principal, &full, &who));
 		ok(lt_cosigned_put(f->txn, &c));
 	}
-	assert_int_equal(lt_cosigned_make_room(f->txn, all_but, NULL), LT_E_REFUSED);
+	assert_false(full);
+	assert_int_equal(lt_cosigned_room(f->txn, all_but, NULL, &full, &who), LT_E_REFUSED);
 	ok(lt_cosigned_each(f->txn, note_cosigned, &s));
 	assert_int_equal(s.n, LT_COSIGNERS_MAX);
 	gone = c.principal;
 	lt_store_u32(gone.b, 77);
-	ok(lt_cosigned_make_room(f->txn, all_but, &gone));
+	ok(lt_cosigned_room(f->txn, all_but, &gone, &full, &who));
+	assert_true(full);
+	assert_true(lt_id_eq(&who, &gone));
+	ok(lt_cosigned_drop(f->txn, &who));
 	assert_int_equal(lt_cosigned_get(f->txn, &gone, &c), LT_E_NOTFOUND);
 	s.n = 0;
 	ok(lt_cosigned_each(f->txn, note_cosigned, &s));
@@ -293,9 +299,26 @@ promise(struct fix *f, const struct lt_checkpoint *c)
 	ok(lt_checkpoint_pack(c, &b));
 	s.body = lt_buf_slice(&b);
 	s.signature = lt_slice(sig, sizeof(sig));
-	rc = lt_promised_keep(f->txn, &s);
+	rc = lt_promised_keep(f->txn, &s, &f->full);
 	lt_buf_fini(&b);
 	return rc;
+}
+
+static bool
+has_promise(struct fix *f, const struct lt_checkpoint *c)
+{
+	char name[80] = "promised/";
+	struct lt_buf b = { 0 };
+	struct lt_hash hash;
+	struct lt_slice v;
+	int rc;
+
+	ok(lt_checkpoint_pack(c, &b));
+	lt_checkpoint_hash(lt_buf_slice(&b), &hash);
+	lt_hex(name + strlen(name), hash.b, 16);
+	rc = lt_local_get(f->txn, name, &v);
+	lt_buf_fini(&b);
+	return rc == LT_OK;
 }
 
 /* What is all here is no promise; the others stay until the last of what they say is here, as many as have room. */
@@ -304,18 +327,18 @@ promises_stay_until_they_are_kept(void **state)
 {
 	const json_t *g = golden("checkpoint");
 	struct lt_checkpoint_signed one = { golden_bytes(g, "body"), golden_bytes(g, "signature") };
-	struct lt_checkpoint c = { .key_no = 1, .time_ms = 1 }, next;
+	struct lt_checkpoint c = { .key_no = 1, .time_ms = 1 }, next, oldest = { .nhead = 0 };
 	struct fix *f = *state;
 	struct lt_slice cut = lt_slice("x", 1);
 	struct feed a, b;
 	unsigned i;
 
-	ok(lt_promised_keep(f->txn, &one));
+	ok(lt_promised_keep(f->txn, &one, &f->full));
 	row_is(f, golden_text(g, "promised_name"), golden_bytes(g, "promised"));
-	ok(lt_promised_keep(f->txn, &one));
+	ok(lt_promised_keep(f->txn, &one, &f->full));
 	assert_int_equal(promised(f), 1);
 	one.signature.len--;
-	assert_int_equal(lt_promised_keep(f->txn, &one), LT_E_INVALID);
+	assert_int_equal(lt_promised_keep(f->txn, &one, &f->full), LT_E_INVALID);
 	ok(lt_local_put(f->txn, golden_text(g, "promised_name"), cut)); /* damaged: says nothing */
 	assert_int_equal(promised(f), 0);
 	ok(lt_promised_sweep(f->txn));
@@ -342,16 +365,21 @@ promises_stay_until_they_are_kept(void **state)
 
 	for (i = 0; i < LT_PROMISED_MAX; i++) {
 		next.head[1].seq++;
+		next.time_ms = 1000 + (i + 5) % LT_PROMISED_MAX;
 		ok(promise(f, &next));
+		assert_false(f->full);
+		if (next.time_ms == 1000)
+			oldest = next;
 	}
 	ok(promise(f, &next)); /* there already */
+	assert_false(f->full);
+	assert_true(has_promise(f, &oldest));
 	next.head[1].seq++;
-	assert_int_equal(promise(f, &next), LT_E_REFUSED);
-	assert_int_equal(promised(f), LT_PROMISED_MAX);
-	write_one(f, &b, "3"); /* the first of them came */
-	ok(lt_promised_sweep(f->txn));
 	ok(promise(f, &next));
+	assert_true(f->full);
 	assert_int_equal(promised(f), LT_PROMISED_MAX);
+	assert_false(has_promise(f, &oldest));
+	assert_true(has_promise(f, &next));
 }
 
 static void
