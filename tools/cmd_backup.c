@@ -347,6 +347,28 @@ say_next(struct ctl *c, bool hub)
 		    c->dir);
 }
 
+/* Nothing on this machine can know it: what was erased since stands at the hub and at its nodes. */
+static void
+say_erased(struct ctl *c, bool hub)
+{
+	if (c->json)
+		return;
+	if (hub)
+		printf("%s\n", T("Restored without --erasures: what was erased since the backup is "
+				 "in it again, and is "
+				 "shown until the nodes have given the erasures back.",
+				   "Khôi phục không có --erasures: những gì đã xóa sau lần sao lưu "
+				   "lại có ở đây, và còn "
+				   "hiện cho đến khi các máy trả lại quyết định xóa."));
+	else
+		printf("%s\n", T("Restored without --erasures: what was erased since the backup is "
+				 "in it again, and is "
+				 "shown until this machine has heard from the hub.",
+				   "Khôi phục không có --erasures: những gì đã xóa sau lần sao lưu "
+				   "lại có ở đây, và còn "
+				   "hiện cho đến khi máy này liên lạc được với đầu mối."));
+}
+
 enum ctl_exit
 cmd_restore(struct ctl *c, int argc, char **argv)
 {
@@ -392,6 +414,8 @@ cmd_restore(struct ctl *c, int argc, char **argv)
 		return complain(&e, rc);
 	print_info(c, &r.info, T("Restored.", "Đã khôi phục."));
 	say_next(c, r.info.role == LTPB__ROLE__ROLE_HUB);
+	if (r.erasures == NULL)
+		say_erased(c, r.info.role == LTPB__ROLE__ROLE_HUB);
 	return CTL_DONE;
 }
 

@@ -978,6 +978,8 @@ def check_vietnamese():
         vi(want, "restore", "kept", "--escrow", "sealed", "--words-file", "few", code=1, directory="again")
     vi("hãy khôi phục vào một thư mục trống: -C THƯ_MỤC (đã có ", "restore", "kept", "--escrow", "sealed", "--words-file", "words", code=1, directory="hub2")
     vi('"nope": không có tệp', "restore", "kept", "--escrow", "sealed", "--words-file", "words", "--erasures", "nope", code=3, directory="again")
+    said = run("-C", "restored", "restore", "kept", "--escrow", "sealed", "--words-file", "words")
+    assert "Restored without --erasures" in said and "until the nodes have given the erasures back" in said, said
     # the audit of a hub, a file of it cut
     in_time("a read is signed", lambda: lines(run("-C", "hub", "audit", "verify", "--json"))[0]["entries"] > 0)
     shutil.copytree(f"{WORK}/hub/audit", f"{WORK}/audited/audit")
