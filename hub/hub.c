@@ -227,7 +227,8 @@ lt_hub_open(const struct lt_hub_options *o, struct lt_hub **out, struct lt_err *
 	h->must_see = h->log_position;
 	if (rc == LT_OK)
 		rc = lt_hub_reload(h, err);
-	if (rc == LT_E_CORRUPT && !atomic_load(&h->doubt_owed)) {
+	/* A log that cannot be opened is no reason to empty them, nor are there any then. */
+	if (rc == LT_E_CORRUPT && h->derived != NULL && !atomic_load(&h->doubt_owed)) {
 		lt_warn("the derived tables are damaged: they are built anew");
 		rc = lt_projector_clear(h);
 		if (rc == LT_OK)

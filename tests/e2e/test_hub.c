@@ -8,10 +8,14 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define UNIT "17254"
 
@@ -273,6 +277,46 @@ test_pages_outlive_a_restart(void **state)
 	fed_teardown(&f);
 }
 
+/* A start finds the log damaged: it says so, leaves the file as it is, and the tables too. */
+static void
+test_damaged_log(void **state)
+{
+	struct lt_hub_options ho = { .clock = lt_clock_system(), .map_bytes = (uint64_t)1 << 30 };
+	char path[1024], tables[1024];
+	uint8_t zeros[8192] = { 0 };
+	struct lt_err err = { "" };
+	struct lt_hub *h = NULL;
+	struct stat before, after;
+	struct fed f;
+	int fd;
+
+	(void)state;
+	fed_setup(&f);
+	write_text(&f, NULL, "_unit", UNIT, "name", "Con Cuông", false, NULL);
+	fed_hub_stop(&f);
+	(void)snprintf(path, sizeof(path), "%s/log/data.mdb", f.dir);
+	(void)snprintf(tables, sizeof(tables), "%s/derived/data.mdb", f.dir);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	/* Both of LMDB's first pages. */
+	assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 0), sizeof(zeros));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(stat(tables, &before), 0);
+	ho.dir = f.dir;
+	ho.identity = f.hub_id;
+	assert_int_equal(lt_hub_open(&ho, &h, &err), LT_E_CORRUPT);
+	assert_null(h);
+	assert_non_null(strstr(err.text, "log"));
+	assert_int_equal(stat(tables, &after), 0);
+	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+	assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(pread(fd, zeros, sizeof(zeros), 0), sizeof(zeros));
+	assert_int_equal(close(fd), 0);
+	assert_true(sodium_is_zero(zeros, sizeof(zeros)));
+	fed_teardown(&f);
+}
+
 int
 main(void)
 {
@@ -282,6 +326,7 @@ main(void)
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_request_once),
 		cmocka_unit_test(test_pages_outlive_a_restart),
+		cmocka_unit_test(test_damaged_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
