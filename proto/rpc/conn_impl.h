@@ -99,7 +99,8 @@ struct lt_server_conn {
 	bool over_rate; /* no curve operation was done for it */
 	bool as_stranger; /* or one of those that all strangers share */
 	bool silent; /* on the group's list of those who have not knocked */
-	bool evicted; /* for another; counted until it is gone */
+	_Atomic bool
+	    evicted; /* for another; counted until it is gone. Set while it may end by itself on another thread */
 	struct lt_handshakes *group;
 	struct lt_conn *silent_next, *silent_prev;
 };
