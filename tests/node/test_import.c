@@ -120,8 +120,10 @@ check_value(const struct lt_import_row *row, const char *field, const json_t *wa
 		assert_null(v);
 		return;
 	}
-	if (v == NULL)
+	if (v == NULL) {
 		fail_msg("record %d: no %s", (int)row->record, field);
+		return;
+	}
 	if (json_is_integer(want)) {
 		assert_int_equal(v->v_case, LTPB__VALUE__V_INTEGER);
 		assert_int_equal(v->integer, json_integer_value(want));

@@ -735,7 +735,7 @@ raw_next(struct raw *r, struct lt_frame *f)
 void
 raw_sync(struct raw *r)
 {
-	struct lt_frame f;
+	struct lt_frame f = { .type = LT_FRAME_PING };
 
 	(void)raw_send(r, LT_FRAME_PING, 0, 0, "in step!", 8);
 	do
